@@ -1,0 +1,132 @@
+package dnsname_test
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+
+	"cenote/dnsname"
+
+	"github.com/miekg/dns"
+)
+
+func TestParseAndPrint(t *testing.T) {
+	l63 := strings.Repeat("a", 63)
+	for _, tc := range []struct {
+		name, in, want string
+		err            error
+	}{
+		{"plain", "www.example", "www.example", nil},
+		{"final dot", "www.example.", "www.example", nil},
+		{"root", ".", ".", nil},
+		{"case is kept", "WwW.Example", "WwW.Example", nil},
+		{"escaped dot stays in its label", `www\.bank.example`, `www\046bank.example`, nil},
+		{"decimal escape", `a\007b.example`, `a\007b.example`, nil},
+		{"markup is escaped", `<b>.example`, `\060b\062.example`, nil},
+		{"formula is escaped", `=cmd.example`, `\061cmd.example`, nil},
+		{"longest label", l63 + ".example", l63 + ".example", nil},
+		{"longest name", strings.Join([]string{l63, l63, l63, l63[:61]}, "."), strings.Join([]string{l63, l63, l63, l63[:61]}, "."), nil},
+		{"empty", "", "", dnsname.ErrLabelEmpty},
+		{"two dots", "a..example", "", dnsname.ErrLabelEmpty},
+		{"leading dot", ".example", "", dnsname.ErrLabelEmpty},
+		{"long label", l63 + "a.example", "", dnsname.ErrLabelLong},
+		{"long name", strings.Join([]string{l63, l63, l63, l63[:62]}, "."), "", dnsname.ErrNameLong},
+		{"cut escape", `a\`, "", dnsname.ErrEscape},
+		{"large escape", `a\256`, "", dnsname.ErrEscape},
+		{"short escape", `a\25`, "", dnsname.ErrEscape},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			got, err := dnsname.Parse(tc.in)
+			if !errors.Is(err, tc.err) {
+				t.Fatalf("Parse(%q) error = %v, want %v", tc.in, err, tc.err)
+			}
+			if err == nil && got.String() != tc.want {
+				t.Errorf("Parse(%q) = %s, want %s", tc.in, got, tc.want)
+			}
+		})
+	}
+}
+
+func TestRelations(t *testing.T) {
+	n := dnsname.MustParse("a.b.example")
+	if got := n.Labels(); got != 3 {
+		t.Errorf("Labels() = %d, want 3", got)
+	}
+	if got := n.Parent().String(); got != "b.example" {
+		t.Errorf("Parent() = %s, want b.example", got)
+	}
+	if got := n.Suffix(1).String(); got != "example" {
+		t.Errorf("Suffix(1) = %s, want example", got)
+	}
+	if !n.IsBelow(dnsname.MustParse("example")) || n.IsBelow(n) || dnsname.MustParse("ab.example").IsBelow(dnsname.MustParse("b.example")) {
+		t.Error("IsBelow mixes up labels")
+	}
+	child, err := dnsname.Root.Child("example")
+	if err != nil || child != dnsname.MustParse("example") {
+		t.Errorf("Child = %s, %v, want example", child, err)
+	}
+}
+
+func TestCanonicalOrder(t *testing.T) {
+	// RFC 4034 section 6.1 gives this order.
+	order := []string{"example", "a.example", "yljkjljk.a.example", "Z.a.example", "zABC.a.EXAMPLE", "z.example", `\001.z.example`, "*.z.example", `\200.z.example`}
+	for i := range order {
+		for j := range order {
+			got := dnsname.Compare(dnsname.MustParse(order[i]), dnsname.MustParse(order[j]))
+			if (got < 0) != (i < j) || (got > 0) != (i > j) {
+				t.Errorf("Compare(%s, %s) = %d", order[i], order[j], got)
+			}
+		}
+	}
+}
+
+func TestLowerIsBytewise(t *testing.T) {
+	src := make([]byte, 256+7)
+	for i := range src {
+		src[i] = byte(i)
+	}
+	got := make([]byte, len(src))
+	dnsname.Lower(got, src)
+	for i, c := range src {
+		want := c
+		if 'A' <= c && c <= 'Z' {
+			want += 32
+		}
+		if got[i] != want {
+			t.Errorf("Lower(%d) = %d, want %d", c, got[i], want)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, s := range []string{"www.example.", `a\046b.example`, `\255\000`, "*.example", "xn--bcher-kva.example"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		n, err := dnsname.Parse(s)
+		if err != nil {
+			return
+		}
+		if size, labels, err := dnsname.Check([]byte(n)); err != nil || size != len(n) || labels != n.Labels() {
+			t.Fatalf("Parse(%q) made a name that Check calls %d octets, %d labels, %v", s, size, labels, err)
+		}
+		again, err := dnsname.Parse(n.String())
+		if err != nil || again != n {
+			t.Fatalf("%q does not survive its own presentation form %s: %v", s, n, err)
+		}
+		var buf [300]byte
+		end, err := dns.PackDomainName(dns.Fqdn(n.String()), buf[:], 0, nil, false)
+		if err != nil || !bytes.Equal(buf[:end], []byte(n)) {
+			t.Fatalf("%s packs to %x elsewhere, here %x (%v)", n, buf[:end], n, err)
+		}
+	})
+}
+
+func BenchmarkLower(b *testing.B) {
+	name := []byte(dnsname.MustParse("A.rather.LONG.name.of.a.Content.network.example"))
+	b.ReportAllocs()
+	for b.Loop() {
+		dnsname.Lower(name, name)
+	}
+}

@@ -1,0 +1,153 @@
+package wire
+
+import (
+	"encoding/binary"
+
+	"cenote/dnsname"
+)
+
+// Fault says why a datagram is not a query that can be answered as asked.
+type Fault uint8
+
+// The faults, in the order in which they are looked for.
+const (
+	FaultNone    Fault = iota
+	FaultDrop          // shorter than a header, or itself a response: silence, so that two servers cannot be made to talk to each other
+	FaultOpcode        // not a QUERY: NOTIMP (RFC 1035 section 4.1.1)
+	FaultFormat        // malformed, cut, trailing octets, QDCOUNT other than 1: FORMERR (RFC 9619)
+	FaultVersion       // an EDNS version above 0: BADVERS (RFC 6891 section 6.1.3)
+)
+
+// String names the fault for counters and logs.
+func (f Fault) String() string {
+	switch f {
+	case FaultNone:
+		return "none"
+	case FaultDrop:
+		return "drop"
+	case FaultOpcode:
+		return "opcode"
+	case FaultFormat:
+		return "format"
+	case FaultVersion:
+		return "version"
+	}
+	return "unknown"
+}
+
+// Query is what the server needs of a query's wire form. The slices are parts of the message given to Parse.
+type Query struct {
+	ID       uint16
+	Flags    uint16
+	Type     uint16
+	Class    uint16
+	Labels   int    // of Name, without the root
+	Name     []byte // in the letter case of the client, with its root byte; nil if the question could not be read
+	Question []byte // name, type and class
+	OPT      OPT
+	TSIG     bool // a TSIG record closes the message
+}
+
+// OPT is what an OPT record says (RFC 6891). Unknown options are passed over.
+type OPT struct {
+	Present bool
+	DO      bool
+	Version uint8
+	UDPSize uint16 // as sent; at least UDPMin counts
+	Cookie  []byte // option 10, RFC 7873: 8 octets from the client, then none or 8 to 32 from a server
+	ECS     []byte // option 8, RFC 7871
+}
+
+// Parse reads msg into q. After FaultOpcode, FaultFormat and FaultVersion, ID and Flags are set, and as much of the rest as could be read.
+func (q *Query) Parse(msg []byte) Fault {
+	*q = Query{}
+	if len(msg) < HeaderLen || msg[2]&0x80 != 0 {
+		return FaultDrop
+	}
+	q.ID, q.Flags = ID(msg), Flags(msg)
+	if Opcode(msg) != OpcodeQuery {
+		return FaultOpcode
+	}
+	if Count(msg, 0) != 1 || Count(msg, 1) != 0 {
+		return FaultFormat
+	}
+	end, ok := q.parseQuestion(msg)
+	if !ok {
+		return FaultFormat
+	}
+	ns, ar := Count(msg, 2), Count(msg, 3)
+	if ns != 0 && (q.Type != TypeIXFR || ns != 1) || ar > 2 {
+		return FaultFormat
+	}
+	return q.parseRest(msg, end, ns, ar)
+}
+
+func (q *Query) parseQuestion(msg []byte) (end int, ok bool) {
+	n, labels, err := dnsname.Check(msg[HeaderLen:])
+	end = HeaderLen + n + 4
+	if err != nil || end > len(msg) {
+		return 0, false
+	}
+	q.Name, q.Labels = msg[HeaderLen:HeaderLen+n], labels
+	q.Question = msg[HeaderLen:end]
+	q.Type = binary.BigEndian.Uint16(msg[end-4:])
+	q.Class = binary.BigEndian.Uint16(msg[end-2:])
+	return end, true
+}
+
+func (q *Query) parseRest(msg []byte, off, ns, ar int) Fault {
+	if ns+ar == 0 {
+		return formatUnless(off == len(msg))
+	}
+	w := Walker{msg: msg, off: off, left: [3]int{0, ns, ar}}
+	for w.Next() {
+		switch {
+		case w.Section != SectionAdditional:
+		case w.Type == TypeOPT:
+			if q.OPT.Present || w.NameLen(msg) != 1 || !q.OPT.parse(&w) {
+				return FaultFormat
+			}
+		case w.Type == TypeTSIG:
+			q.TSIG = true
+		}
+	}
+	if w.Err != nil || w.off != len(msg) {
+		return FaultFormat
+	}
+	if q.OPT.Version != 0 {
+		return FaultVersion
+	}
+	return FaultNone
+}
+
+func formatUnless(ok bool) Fault {
+	if ok {
+		return FaultNone
+	}
+	return FaultFormat
+}
+
+func (o *OPT) parse(w *Walker) bool {
+	o.Present, o.UDPSize = true, w.Class
+	o.Version, o.DO = uint8(w.TTL>>16), w.TTL&0x8000 != 0
+	data := w.RData()
+	for len(data) > 0 {
+		if len(data) < 4 {
+			return false
+		}
+		code, n := binary.BigEndian.Uint16(data), int(binary.BigEndian.Uint16(data[2:]))
+		if len(data) < 4+n {
+			return false
+		}
+		switch code {
+		case OptionCookie:
+			if o.Cookie = data[4 : 4+n]; n != 8 && (n < 16 || n > 40) {
+				return false // RFC 7873 section 5.2.2
+			}
+		case OptionECS:
+			o.ECS = data[4 : 4+n]
+		}
+		data = data[4+n:]
+	}
+	return true
+}
