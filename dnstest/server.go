@@ -1,0 +1,354 @@
+package dnstest
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"cenote/dnsname"
+
+	"github.com/miekg/dns"
+)
+
+// Query is one query that the server received, whatever became of it.
+type Query struct {
+	Name   string // in the letter case that came, with the final dot
+	Type   uint16
+	ID     uint16
+	Client netip.AddrPort
+	TCP    bool
+	RD     bool
+	CD     bool
+	DO     bool
+	EDNS   bool
+	UDPMax uint16 // the payload size of the OPT record
+}
+
+// Server is a fake upstream. Start makes one.
+type Server struct {
+	addr    netip.AddrPort
+	udp     *net.UDPConn
+	tcp     *net.TCPListener
+	zone    atomic.Pointer[zone]
+	ctx     context.Context
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+
+	mu     sync.Mutex // guards the rest
+	faults map[dnsname.Name][]*Fault
+	asked  []Query
+	conns  map[net.Conn]bool
+}
+
+// Start runs a server that answers from text until the test ends. It fails the test if the text cannot be read.
+func Start(tb testing.TB, text string) *Server {
+	tb.Helper()
+	s, err := newServer(text)
+	if err != nil {
+		tb.Fatalf("dnstest: %v", err)
+	}
+	tb.Cleanup(s.Close)
+	s.running.Go(s.serveUDP)
+	s.running.Go(s.serveTCP)
+	return s
+}
+
+// Addr is where the server listens, by UDP and by TCP.
+func (s *Server) Addr() netip.AddrPort { return s.addr }
+
+// Close stops the server and closes its sockets, as when a machine goes away: whoever asks then is told that nobody listens. It may be
+// called again.
+func (s *Server) Close() {
+	s.cancel()
+	s.udp.Close()
+	s.tcp.Close()
+	s.mu.Lock()
+	for c := range s.conns {
+		c.Close()
+	}
+	s.mu.Unlock()
+	s.running.Wait()
+}
+
+// SetText replaces the records and the faults.
+func (s *Server) SetText(text string) error {
+	z, faults, err := parseText(text)
+	if err != nil {
+		return err
+	}
+	s.zone.Store(z)
+	s.mu.Lock()
+	s.faults = faults
+	s.mu.Unlock()
+	return nil
+}
+
+// Break adds a fault for a name, or for every name if it is "*". Faults of one name are used in order: the next once the Times of the one
+// before are over.
+func (s *Server) Break(name string, f Fault) {
+	key, err := faultKey(name)
+	if err != nil {
+		panic(err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults[key] = append(s.faults[key], &f)
+}
+
+// Mend takes away all faults.
+func (s *Server) Mend() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.faults)
+}
+
+// Queries returns what has come so far, oldest first.
+func (s *Server) Queries() []Query {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]Query(nil), s.asked...)
+}
+
+// Asked counts the queries for a name and type, letter case aside. Type 0 stands for every type.
+func (s *Server) Asked(name string, qtype uint16) int {
+	n := 0
+	for _, q := range s.Queries() {
+		if strings.EqualFold(q.Name, dns.Fqdn(name)) && (qtype == 0 || qtype == q.Type) {
+			n++
+		}
+	}
+	return n
+}
+
+// Total counts all queries.
+func (s *Server) Total() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.asked)
+}
+
+func newServer(text string) (*Server, error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &Server{ctx: ctx, cancel: cancel, conns: map[net.Conn]bool{}}
+	err := s.SetText(text)
+	if err == nil {
+		s.udp, s.tcp, err = listen()
+	}
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	s.addr = s.udp.LocalAddr().(*net.UDPAddr).AddrPort()
+	return s, nil
+}
+
+// listen finds a port that is free for both transports.
+func listen() (udp *net.UDPConn, tcp *net.TCPListener, err error) {
+	for range 20 {
+		udp, err = net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+		if err != nil {
+			return nil, nil, err
+		}
+		addr := udp.LocalAddr().(*net.UDPAddr)
+		tcp, err = net.ListenTCP("tcp4", &net.TCPAddr{IP: addr.IP, Port: addr.Port})
+		if err == nil {
+			return udp, tcp, nil
+		}
+		udp.Close()
+	}
+	return nil, nil, fmt.Errorf("no port is free for both UDP and TCP: %w", err)
+}
+
+func (s *Server) serveUDP() {
+	buf := make([]byte, dns.MaxMsgSize)
+	for {
+		n, peer, err := s.udp.ReadFromUDPAddrPort(buf)
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			continue // a port unreachable that a client's closed socket sent back
+		}
+		msg := append([]byte(nil), buf[:n]...)
+		s.running.Go(func() {
+			s.handle(msg, peer, false, func(reply []byte) { s.udp.WriteToUDPAddrPort(reply, peer) })
+		})
+	}
+}
+
+func (s *Server) serveTCP() {
+	for {
+		conn, err := s.tcp.Accept()
+		if err != nil {
+			return
+		}
+		if s.keep(conn) {
+			s.running.Go(func() { s.serveConn(conn) })
+		}
+	}
+}
+
+// keep notes an open connection, so that Close can end it; after Close it ends it at once.
+func (s *Server) keep(conn net.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx.Err() != nil {
+		conn.Close()
+		return false
+	}
+	s.conns[conn] = true
+	return true
+}
+
+func (s *Server) forget(conn net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, conn)
+	conn.Close()
+}
+
+// serveConn answers the queries of a connection side by side, so that a slow one does not hold up the rest.
+func (s *Server) serveConn(conn net.Conn) {
+	defer s.forget(conn)
+	peer := conn.RemoteAddr().(*net.TCPAddr).AddrPort()
+	var write sync.Mutex
+	for s.ctx.Err() == nil {
+		var size [2]byte
+		if _, err := io.ReadFull(conn, size[:]); err != nil {
+			return
+		}
+		msg := make([]byte, binary.BigEndian.Uint16(size[:]))
+		if _, err := io.ReadFull(conn, msg); err != nil {
+			return
+		}
+		s.running.Go(func() {
+			hangUp := s.handle(msg, peer, true, func(reply []byte) {
+				write.Lock()
+				defer write.Unlock()
+				conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(reply))), reply...))
+			})
+			if hangUp {
+				conn.Close()
+			}
+		})
+	}
+}
+
+// handle answers one message through send, and reports whether its connection is to be ended.
+func (s *Server) handle(msg []byte, peer netip.AddrPort, tcp bool, send func([]byte)) (hangUp bool) {
+	query := new(dns.Msg)
+	if query.Unpack(msg) != nil || len(query.Question) != 1 || query.Response {
+		return false
+	}
+	fault := s.note(query, peer, tcp)
+	if !s.wait(fault) || fault.Drop {
+		return false
+	}
+	if fault.Close && tcp {
+		return true
+	}
+	reply := s.reply(query, fault, tcp)
+	if fault.spoils() {
+		if wrong, err := fault.spoil(reply); err == nil {
+			send(wrong)
+		}
+		if !fault.ThenRight {
+			return false
+		}
+	}
+	if wire, err := reply.Pack(); err == nil {
+		send(wire)
+	}
+	return false
+}
+
+// note writes the query down and finds the fault that holds for it; the zero Fault if there is none.
+func (s *Server) note(query *dns.Msg, peer netip.AddrPort, tcp bool) Fault {
+	q := query.Question[0]
+	entry := Query{Name: q.Name, Type: q.Qtype, ID: query.Id, Client: peer, TCP: tcp, RD: query.RecursionDesired, CD: query.CheckingDisabled}
+	if opt := query.IsEdns0(); opt != nil {
+		entry.EDNS, entry.DO, entry.UDPMax = true, opt.Do(), opt.UDPSize()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked = append(s.asked, entry)
+	if name, err := faultKey(q.Name); err == nil {
+		if f, ok := s.takeFault(name); ok {
+			return f
+		}
+	}
+	f, _ := s.takeFault(dnsname.MustParse("*"))
+	return f
+}
+
+// takeFault returns the fault in force for a key and counts one of its Times. mu is held.
+func (s *Server) takeFault(key dnsname.Name) (Fault, bool) {
+	list := s.faults[key]
+	if len(list) == 0 {
+		return Fault{}, false
+	}
+	f := *list[0]
+	if f.Times == 1 {
+		s.faults[key] = list[1:]
+	} else if f.Times > 1 {
+		list[0].Times--
+	}
+	return f, true
+}
+
+// wait sits out the delay and the hold of a fault. It returns false if the server ended meanwhile.
+func (s *Server) wait(f Fault) bool {
+	if f.Delay > 0 {
+		select {
+		case <-time.After(f.Delay):
+		case <-s.ctx.Done():
+		}
+	}
+	if f.Hold != nil {
+		select {
+		case <-f.Hold:
+		case <-s.ctx.Done():
+		}
+	}
+	return s.ctx.Err() == nil
+}
+
+// reply makes the right reply, as far as the fault lets it be right.
+func (s *Server) reply(query *dns.Msg, f Fault, tcp bool) *dns.Msg {
+	reply := new(dns.Msg).SetReply(query)
+	reply.RecursionAvailable, reply.CheckingDisabled, reply.Compress = true, query.CheckingDisabled, true
+	opt := query.IsEdns0()
+	size, do := dns.MinMsgSize, false
+	if opt != nil && !f.NoEDNS {
+		size, do = max(size, int(opt.UDPSize())), opt.Do()
+		reply.SetEdns0(1232, do)
+	}
+	switch {
+	case f.Rcode != 0:
+		reply.Rcode = f.Rcode
+	case f.NoEDNS && opt != nil:
+		reply.Rcode = dns.RcodeFormatError
+	case f.Truncate && !tcp:
+		reply.Truncated = true
+	default:
+		if s.zone.Load().answer(reply, query.Question[0], do) != nil {
+			reply.Rcode = dns.RcodeServerFailure
+		}
+	}
+	if f.LowerCase {
+		reply.Question[0].Name = strings.ToLower(reply.Question[0].Name)
+	}
+	if !tcp && reply.Len() > size {
+		reply.Truncated, reply.Answer, reply.Ns = true, nil, nil
+	}
+	return reply
+}
