@@ -1,0 +1,77 @@
+package config
+
+import "time"
+
+// Feed is one list of names.
+type Feed struct {
+	// Name names the feed in zones, metrics, logs and sightings. It stays the same when the path changes.
+	Name string `yaml:"name" required:"true" example:"malware"`
+	// Path is the file, directory or archive (.gz, .tar.gz, .zip) that is read. It is watched: a change is served within
+	// seconds, however it is made. In a container mount the directory that holds it, not the file.
+	Path Path `yaml:"path" required:"true" example:"/etc/cenote/feeds/malware.hosts"`
+	// Format is how the rows are written; `auto` looks at the first rows.
+	Format Format `yaml:"format" default:"auto" example:"hosts"`
+	// Match is how far a listed name reaches: `exact` is the name alone, `subtree` the name and everything below it, `below`
+	// only what is below. `format` keeps the tradition of the format: hosts and domains are exact, the others subtrees.
+	Match Match `yaml:"match" default:"format" example:"subtree"`
+	// Family names the malware family of every row that does not say its own.
+	Family string `yaml:"family" example:"lummac2"`
+	// Threat names the kind of threat of every row that does not say its own.
+	Threat string `yaml:"threat" example:"c2"`
+	// Confidence is how sure the source is of its rows, from 0 to 100, for rows that do not say; -1 is unknown.
+	Confidence int `yaml:"confidence" default:"-1" min:"-1" max:"100" example:"80"`
+	// Expire is how long a row without a date of its own is served after the feed's file was last changed; 0 is for ever.
+	Expire time.Duration `yaml:"expire" default:"0s" min:"0s" example:"30d"`
+	// Columns names the columns of a CSV feed.
+	Columns Columns `yaml:"columns"`
+	// AllowPrivateSuffix serves rows that equal a name under which anybody can have a name, such as a hosting service's or a
+	// dynamic DNS provider's. Such rows are held otherwise, since they stop every customer of that service.
+	AllowPrivateSuffix bool `yaml:"allow_private_suffix" default:"false"`
+	// ShrinkMax is the largest share of its names that the feed may lose in one change. A larger loss keeps the last good list
+	// until `cenote reload --force`; 100% accepts everything but an empty list.
+	ShrinkMax Percent `yaml:"shrink_max" default:"50%" min:"0%" max:"100%" example:"80%"`
+	// Limits bound what is read from the path.
+	Limits FeedLimits `yaml:"limits"`
+}
+
+// Columns names the columns of a CSV feed by their headers, which are compared without regard to case and blanks. An empty
+// one is looked for under its usual headers.
+type Columns struct {
+	// Name is the column of the domain name.
+	Name string `yaml:"name" example:"domain"`
+	// Family is the column of the malware family.
+	Family string `yaml:"family" example:"malware"`
+	// Threat is the column of the kind of threat.
+	Threat string `yaml:"threat" example:"threat_type"`
+	// Confidence is the column of the confidence, a number from 0 to 100.
+	Confidence string `yaml:"confidence" example:"confidence_level"`
+	// Expire is the column of the date after which the row is void.
+	Expire string `yaml:"expire" example:"valid_until"`
+	// Reference is the column of the report or link that the row rests on.
+	Reference string `yaml:"reference" example:"reference"`
+	// Comment is the column of a remark for people.
+	Comment string `yaml:"comment" example:"comment"`
+}
+
+// FeedLimits bound what is read of one feed. A feed over a limit is not served; its last good list stays.
+type FeedLimits struct {
+	// Size is how much is read, after unpacking.
+	Size Size `yaml:"size" default:"1GiB" min:"1KiB" max:"64GiB"`
+	// Rows is how many rows are read.
+	Rows int `yaml:"rows" default:"50000000" min:"1" max:"1000000000"`
+	// Files is how many files of a directory or archive are read.
+	Files int `yaml:"files" default:"20000" min:"1" max:"1000000"`
+}
+
+// Compile says how feeds are watched and turned into the served policy. The work is done by a child process of the lowest
+// priority, so that no query waits for it.
+type Compile struct {
+	// Poll is how often the paths of the feeds are looked at. Notices of the kernel come sooner where there are any.
+	Poll time.Duration `yaml:"poll" default:"2s" min:"100ms" max:"1h"`
+	// Debounce is how long a path must stay as it is before it is read, so that no half-written list is.
+	Debounce time.Duration `yaml:"debounce" default:"200ms" min:"10ms" max:"1m"`
+	// Memory is how much memory the child aims to stay under.
+	Memory Size `yaml:"memory" default:"2GiB" min:"64MiB" max:"1TiB"`
+	// Timeout is how long one compilation may take. A child that takes longer is ended, and the last good policy stays.
+	Timeout time.Duration `yaml:"timeout" default:"10m" min:"1s" max:"1d"`
+}

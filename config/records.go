@@ -1,0 +1,49 @@
+package config
+
+import "time"
+
+// Sightings is the ledger of which client asked for which listed name, when, and how often.
+type Sightings struct {
+	// Retention is how long sightings are kept; whole days are dropped.
+	Retention time.Duration `yaml:"retention" default:"90d" min:"1d" max:"520w"`
+	// Stream is a file to which the first sighting of each client and family is appended, a line of JSON each. Empty writes none.
+	Stream Path `yaml:"stream" example:"/var/log/cenote/first-sightings.jsonl"`
+	// IndicatorsMax is how many different indicators are kept of one client on one day; above it they are counted by family.
+	IndicatorsMax int `yaml:"indicators_max" default:"1000" min:"10" max:"1000000"`
+	// Ring is how many matches of one worker wait to be written down. Above it they are counted by client network, feed and family.
+	Ring int `yaml:"ring" default:"8192" min:"256" max:"1048576"`
+	// Queue is the same for everything that is not a UDP worker, together.
+	Queue int `yaml:"queue" default:"8192" min:"256" max:"1048576"`
+	// JournalKeep is how long written journals are kept as raw evidence.
+	JournalKeep time.Duration `yaml:"journal_keep" default:"1d" min:"0s" max:"52w"`
+	// DiskMax is how much disk the ledger may take. Above it the oldest days are dropped, and the loss is shown.
+	DiskMax Size `yaml:"disk_max" default:"20GiB" min:"16MiB" max:"1PiB"`
+}
+
+// QueryLog writes one line of JSON a query.
+type QueryLog struct {
+	// Mode chooses the queries: `off`, `matches` (those that a rule saw), `sampled` (matches and a share of the rest), `all`.
+	Mode LogMode `yaml:"mode" default:"off" example:"matches"`
+	// Path is the file that is written. Without the key it is querylog/queries.jsonl in the state directory.
+	Path Path `yaml:"path" example:"/var/log/cenote/queries.jsonl"`
+	// Sample is the share of the queries without a match that is written in mode `sampled`.
+	Sample Percent `yaml:"sample" default:"1%" min:"0%" max:"100%"`
+	// Rotate says when a new file is begun.
+	Rotate Rotate `yaml:"rotate"`
+	// Compress compresses finished files.
+	Compress Compression `yaml:"compress" default:"zstd"`
+	// Ring is how many records of one worker wait to be written. Above it they are counted and lost; no query waits.
+	Ring int `yaml:"ring" default:"4096" min:"256" max:"1048576"`
+	// Queue is the same for everything that is not a UDP worker, together.
+	Queue int `yaml:"queue" default:"4096" min:"256" max:"1048576"`
+}
+
+// Rotate says when a new log file is begun and how many old ones stay.
+type Rotate struct {
+	// Size begins a new file when the current one has reached it.
+	Size Size `yaml:"size" default:"256MiB" min:"64KiB" max:"1TiB"`
+	// Age begins a new file when the current one is as old.
+	Age time.Duration `yaml:"age" default:"1d" min:"1m" max:"52w"`
+	// Keep is how many finished files stay; the oldest are removed.
+	Keep int `yaml:"keep" default:"14" min:"0" max:"100000"`
+}

@@ -1,0 +1,52 @@
+package config
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Upstream is one resolver that names are forwarded to.
+type Upstream struct {
+	// Address is the IP address and port of the resolver. Without a port it is 53.
+	Address netip.AddrPort `yaml:"address" port:"53" required:"true" short:"true" example:"192.0.2.53:53"`
+}
+
+// Resolver says how upstreams are asked.
+type Resolver struct {
+	// HostUpstreams uses the name servers of /etc/resolv.conf where `upstreams` is empty.
+	HostUpstreams bool `yaml:"host_upstreams" default:"false"`
+	// Timeout is how long one try may take before the next upstream is asked.
+	Timeout time.Duration `yaml:"timeout" default:"800ms" min:"50ms" max:"30s"`
+	// Total is how long a client waits before it gets a stale answer or SERVFAIL.
+	Total time.Duration `yaml:"total" default:"5s" min:"100ms" max:"1m"`
+	// Tries is how often a question is sent, to all upstreams together.
+	Tries int `yaml:"tries" default:"4" min:"1" max:"20"`
+	// RandomCase sends names in random letter case, which an answer must repeat; it makes forged answers harder.
+	RandomCase bool `yaml:"random_case" default:"true"`
+	// Outstanding is how many different questions are asked at a time. Above it clients get SERVFAIL.
+	Outstanding int `yaml:"outstanding" default:"4096" min:"1" max:"100000"`
+}
+
+// Cache keeps answers of upstreams in memory.
+type Cache struct {
+	// Size is how much memory the answers may take.
+	Size Size `yaml:"size" default:"256MiB" min:"1MiB" max:"1TiB"`
+	// TTLMin keeps answers at least so long.
+	TTLMin time.Duration `yaml:"ttl_min" default:"0s" min:"0s" max:"1h"`
+	// TTLMax keeps answers at most so long.
+	TTLMax time.Duration `yaml:"ttl_max" default:"1d" min:"1s" max:"1w"`
+	// NegativeTTLMax keeps answers that a name or type does not exist at most so long (RFC 2308).
+	NegativeTTLMax time.Duration `yaml:"negative_ttl_max" default:"1h" min:"1s" max:"1d"`
+	// Stale says what happens to answers past their time.
+	Stale Stale `yaml:"stale"`
+	// Prefetch refreshes an answer that is asked for in the last part of its life. 0% turns it off.
+	Prefetch Percent `yaml:"prefetch" default:"10%" min:"0%" max:"50%"`
+}
+
+// Stale is serving answers past their time when no upstream answers (RFC 8767).
+type Stale struct {
+	// Max is how long past its time an answer may be served; 0 turns it off.
+	Max time.Duration `yaml:"max" default:"1d" min:"0s" max:"1w"`
+	// TTL is what a stale answer says of its life.
+	TTL time.Duration `yaml:"ttl" default:"30s" min:"1s" max:"1h"`
+}
