@@ -1,0 +1,64 @@
+package config
+
+import (
+	"slices"
+	"strings"
+)
+
+// nearest is the word that was probably meant, or "" where none is near enough. Case, and the choice between - and _, do not
+// count as a difference.
+func nearest(word string, words []string) string {
+	best, bestDistance := "", 1+max(1, len(word)/3)
+	folded := fold(word)
+	for _, w := range words {
+		if d := distance(folded, fold(w)); d < bestDistance {
+			best, bestDistance = w, d
+		}
+	}
+	return best
+}
+
+func fold(s string) string {
+	if len(s) > 64 {
+		s = s[:64]
+	}
+	return strings.ReplaceAll(strings.ToLower(s), "-", "_")
+}
+
+// distance is how many characters must be added, dropped, replaced or swapped with a neighbour to make one word of the other.
+func distance(a, b string) int {
+	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range last {
+		last[j] = j
+	}
+	for i := range len(a) {
+		row[0] = i + 1
+		for j := range len(b) {
+			row[j+1] = min(last[j+1]+1, row[j]+1, last[j]+unequal(a[i], b[j]))
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				row[j+1] = min(row[j+1], before[j-1]+1)
+			}
+		}
+		before, last, row = last, row, before
+	}
+	return last[len(b)]
+}
+
+func unequal(a, b byte) int {
+	if a == b {
+		return 0
+	}
+	return 1
+}
+
+// didYouMean is the hint for a word that is none of the known ones.
+func didYouMean(word string, words []string) string {
+	if near := nearest(word, words); near != "" {
+		return "did you mean " + quoted(near) + "?"
+	}
+	const listMax = 12
+	if len(words) == 0 || len(words) > listMax {
+		return ""
+	}
+	return "known here: " + strings.Join(slices.Sorted(slices.Values(words)), ", ")
+}

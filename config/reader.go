@@ -1,0 +1,225 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+// The bounds of one file, so that no file can cost more than its reading.
+const (
+	fileMax    = 1 << 20 // octets
+	depthMax   = 32      // brackets, dashes and tags that open inside each other
+	anchorsMax = 100     // names for parts of the file
+	nodesMax   = 100_000 // values read, those reached through aliases counted each time
+	listMax    = 10_000  // elements of one list
+	faultsMax  = 100     // faults reported
+	aliasesMax = 8       // aliases that lead to aliases
+)
+
+// A reader walks the tree of one file beside the structs. It goes on after a fault, so that all are found.
+type reader struct {
+	file     string
+	lines    []string
+	anchors  map[string]ast.Node
+	places   map[string]Place // of the values, by key
+	faults   Faults
+	warnings Warnings
+	nodes    int  // values read so far
+	over     bool // a bound was passed; the rest is not read
+}
+
+// mapping reads a mapping into a struct.
+func (r *reader) mapping(n ast.Node, v reflect.Value, path string) {
+	entries, ok := r.entries(n, path)
+	if !ok {
+		return
+	}
+	all := fields(v.Type())
+	seen := map[string]bool{}
+	for _, e := range entries {
+		i := slices.IndexFunc(all, func(f field) bool { return f.key == e.key })
+		if i < 0 {
+			r.unknownKey(e, all, path)
+			continue
+		}
+		seen[e.key] = true
+		r.value(e.value, v.Field(all[i].index), all[i], join(path, e.key))
+	}
+	for _, f := range all {
+		if f.required && !seen[f.key] {
+			r.fault(r.place(n, path), fmt.Sprintf("the key %s is missing", quoted(f.key)), "such as "+f.key+": "+f.example)
+		}
+	}
+}
+
+func (r *reader) unknownKey(e entry, all []field, path string) {
+	hint := ""
+	if nearest(e.key, keysOf(all)) == "" {
+		if found := whereKey(reflect.TypeFor[Config](), "", e.key); len(found) > 0 {
+			hint = "there is " + strings.Join(found[:min(3, len(found))], ", ")
+		}
+	}
+	if hint == "" {
+		hint = didYouMean(e.key, keysOf(all))
+	}
+	text := "unknown key " + quoted(e.key)
+	if path != "" {
+		text += " in " + path
+	}
+	r.fault(r.place(e.node, join(path, e.key)), text, hint)
+}
+
+// value reads a value of any type.
+func (r *reader) value(n ast.Node, v reflect.Value, f field, path string) {
+	place := r.place(n, path)
+	n = r.resolve(n, path)
+	if n == nil || r.over {
+		return
+	}
+	if _, seen := r.places[path]; !seen {
+		r.places[path] = place
+	}
+	_, scalar := scalarOf(f.typ)
+	switch {
+	case scalar:
+		r.scalar(n, v, f, place)
+	case n.Type() == ast.NullType:
+		// A key with nothing below it, as when all its lines are commented out, is a key that is not there.
+		if f.required {
+			r.fault(place, fmt.Sprintf("the key %s has no value", quoted(f.key)), "such as "+f.key+": "+f.example)
+		}
+	case v.Kind() == reflect.Slice:
+		r.sequence(n, v, f, path)
+	default:
+		r.structure(n, v, path)
+	}
+}
+
+// structure reads a struct from a mapping, or from the one value that may stand for it.
+func (r *reader) structure(n ast.Node, v reflect.Value, path string) {
+	if short, ok := shortField(v.Type()); ok && isScalarNode(n) {
+		r.value(n, v.Field(short.index), short, join(path, short.key))
+		return
+	}
+	r.mapping(n, v, path)
+}
+
+func (r *reader) sequence(n ast.Node, v reflect.Value, f field, path string) {
+	seq, ok := n.(*ast.SequenceNode)
+	if !ok {
+		r.fault(r.place(n, path), f.key+" is a list", "begin each element with a dash on a line of its own, or write "+f.key+": [ … ]")
+		return
+	}
+	if len(seq.Values) > listMax {
+		r.fault(r.place(n, path), fmt.Sprintf("%s has %d elements; %d is the most", f.key, len(seq.Values), listMax), "")
+		return
+	}
+	v.Set(reflect.MakeSlice(v.Type(), len(seq.Values), len(seq.Values)))
+	fresh := reflect.New(v.Type().Elem()).Elem()
+	setDefaults(fresh)
+	for i, item := range seq.Values {
+		v.Index(i).Set(fresh)
+		r.value(item, v.Index(i), f.element(), fmt.Sprintf("%s[%d]", path, i))
+	}
+	if f.required && len(seq.Values) == 0 {
+		r.fault(r.place(n, path), f.key+" is empty", "such as "+f.key+": "+f.example)
+	}
+}
+
+func (r *reader) scalar(n ast.Node, v reflect.Value, f field, place Place) {
+	s, _ := scalarOf(f.typ)
+	text, ok := scalarText(n, f.typ)
+	if !ok {
+		r.fault(place, fmt.Sprintf("%s is a %s", f.key, s.name), "write "+s.form)
+		return
+	}
+	got, err := s.parse(text, f)
+	if err != nil {
+		r.fault(place, f.key+": "+err.Error(), hintOf(err, s))
+		return
+	}
+	switch f.outside(got) {
+	case -1:
+		r.fault(place, fmt.Sprintf("%s: %s is too little", f.key, quoted(text)), fmt.Sprintf("the least is %s", f.min))
+	case +1:
+		r.fault(place, fmt.Sprintf("%s: %s is too much", f.key, quoted(text)), fmt.Sprintf("the most is %s", f.max))
+	default:
+		v.Set(reflect.ValueOf(got))
+	}
+}
+
+func hintOf(err error, s scalar) string {
+	if e, ok := errors.AsType[*hintError](err); ok {
+		return e.hint
+	}
+	if e, ok := errors.AsType[*wordError](err); ok {
+		return didYouMean(e.word, e.values)
+	}
+	return "write " + s.form
+}
+
+// scalarText is the text of a node that may be read as the type: numbers and words are taken as they stand, but a text must not be
+// something that YAML reads as a number or as true and false, since another reader would.
+func scalarText(n ast.Node, t reflect.Type) (string, bool) {
+	switch node := n.(type) {
+	case *ast.StringNode:
+		return node.Value, t.Kind() != reflect.Bool && t.Kind() != reflect.Int
+	case *ast.LiteralNode:
+		return strings.TrimSuffix(node.Value.Value, "\n"), t.Kind() == reflect.String
+	case *ast.IntegerNode, *ast.FloatNode:
+		return n.GetToken().Value, t.Kind() != reflect.String
+	case *ast.BoolNode:
+		return n.GetToken().Value, t.Kind() == reflect.Bool
+	}
+	return "", false
+}
+
+func isScalarNode(n ast.Node) bool {
+	switch n.(type) {
+	case *ast.StringNode, *ast.LiteralNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
+		return true
+	}
+	return false
+}
+
+// fault notes something wrong, up to a number that a person can read.
+func (r *reader) fault(p Place, text, hint string) {
+	if len(r.faults) < faultsMax {
+		r.faults = append(r.faults, Fault{p, text, hint})
+	}
+}
+
+func (r *reader) warn(p Place, text, hint string) {
+	if len(r.warnings) < faultsMax {
+		r.warnings = append(r.warnings, Warning{p, text, hint})
+	}
+}
+
+// at is the place of a key: its own if the file has it, else that of the nearest key around it.
+func (r *reader) at(key string) Place {
+	for k := key; ; k = parentKey(k) {
+		if p, ok := r.places[k]; ok {
+			p.Key = key
+			return p
+		}
+		if k == "" {
+			return Place{File: r.file, Key: key}
+		}
+	}
+}
+
+func parentKey(key string) string {
+	return key[:max(strings.LastIndexAny(key, ".["), 0)]
+}
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}

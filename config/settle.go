@@ -1,0 +1,160 @@
+package config
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+)
+
+// Default is the embedded configuration, with which the server runs without a file. Its feed is Starter, which the caller puts at
+// the path of the feed.
+func Default() (*Config, error) {
+	c, r := read("default.yaml", defaultYAML())
+	if len(r.faults) == 0 {
+		c.inherit()
+		c.check(r)
+	}
+	if len(r.faults) > 0 {
+		return nil, r.faults
+	}
+	if err := c.settle(); err != nil {
+		return nil, err
+	}
+	c.resolvePaths(string(c.State))
+	return c, nil
+}
+
+// inherit gives zones the sinkhole addresses that they do not have themselves.
+func (c *Config) inherit() {
+	for i := range c.Policy.Zones {
+		z := &c.Policy.Zones[i]
+		if z.Sinkhole.IPv4 == nil {
+			z.Sinkhole.IPv4 = c.Policy.Sinkhole.IPv4
+		}
+		if z.Sinkhole.IPv6 == nil {
+			z.Sinkhole.IPv6 = c.Policy.Sinkhole.IPv6
+		}
+	}
+}
+
+// resolvePaths takes relative paths from dir.
+func (c *Config) resolvePaths(dir string) {
+	eachPath(reflect.ValueOf(c).Elem(), func(p *Path) {
+		if *p != "" && !filepath.IsAbs(string(*p)) {
+			*p = Path(filepath.Join(dir, string(*p)))
+		} else if *p != "" {
+			*p = Path(filepath.Clean(string(*p)))
+		}
+	})
+}
+
+func eachPath(v reflect.Value, visit func(*Path)) {
+	if p, ok := v.Addr().Interface().(*Path); ok {
+		visit(p)
+		return
+	}
+	switch {
+	case v.Kind() == reflect.Slice:
+		for i := range v.Len() {
+			eachPath(v.Index(i), visit)
+		}
+	case isMapping(v.Type()):
+		for i := range v.NumField() {
+			eachPath(v.Field(i), visit)
+		}
+	}
+}
+
+// settle fills in what depends on the host.
+func (c *Config) settle() error {
+	if c.State == "" {
+		dir, err := stateDir()
+		if err != nil {
+			return err
+		}
+		c.State = dir
+	}
+	if c.API.Socket == "" {
+		c.API.Socket = Path(filepath.Join(string(c.State), "cenote.sock"))
+	}
+	if c.QueryLog.Path == "" {
+		c.QueryLog.Path = Path(filepath.Join(string(c.State), "querylog", "queries.jsonl"))
+	}
+	if c.Resolver.HostUpstreams && len(c.Upstreams) == 0 {
+		c.Upstreams = c.hostUpstreams("/etc/resolv.conf")
+	}
+	return nil
+}
+
+// stateDir is where the server keeps its state without being told.
+func stateDir() (Path, error) {
+	if dir := os.Getenv("STATE_DIRECTORY"); filepath.IsAbs(dir) {
+		first, _, _ := strings.Cut(dir, ":")
+		return Path(first), nil
+	}
+	if os.Geteuid() == 0 {
+		return "/var/lib/cenote", nil
+	}
+	if dir := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
+		return Path(filepath.Join(dir, "cenote")), nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", errors.New("no place for the state: set the key state, or $XDG_STATE_HOME")
+	}
+	return Path(filepath.Join(home, ".local", "state", "cenote")), nil
+}
+
+// hostUpstreams are the name servers of a resolv.conf that are not this server itself. A host without the file has none.
+func (c *Config) hostUpstreams(path string) []Upstream {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	var found []Upstream
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		words := strings.Fields(lines.Text())
+		if len(words) < 2 || words[0] != "nameserver" {
+			continue
+		}
+		addr, err := netip.ParseAddr(words[1])
+		if err != nil {
+			continue
+		}
+		at := netip.AddrPortFrom(addr.Unmap(), 53)
+		if _, loops := c.servedBy(at); !loops {
+			found = append(found, Upstream{Address: at})
+		}
+	}
+	return found
+}
+
+// checkFiles looks at the files that the configuration names. What is missing may still come, so these are warnings.
+func (c *Config) checkFiles(name string) Warnings {
+	var out Warnings
+	warn := func(key, text, hint string) {
+		out = append(out, Warning{Place{File: name, Key: key}, text, hint})
+	}
+	for i, f := range c.Feeds {
+		if _, err := os.Stat(string(f.Path)); err != nil {
+			warn(fmt.Sprintf("feeds[%d].path", i), fmt.Sprintf("the feed %s cannot be read now: %v", quoted(f.Name), err), "it is loaded as soon as it is there")
+		}
+	}
+	for _, secret := range []struct {
+		key  string
+		path Path
+	}{{"cookies.secret_file", c.Cookies.SecretFile}, {"api.token_file", c.API.TokenFile}} {
+		info, err := os.Stat(string(secret.path))
+		if secret.path != "" && err == nil && info.Mode().Perm()&0o004 != 0 {
+			warn(secret.key, fmt.Sprintf("%s can be read by everybody on this host", secret.path), "chmod o-r "+string(secret.path))
+		}
+	}
+	return out
+}
