@@ -1,0 +1,2 @@
+// Package querylog: see types below.
+package querylog

@@ -1,0 +1,68 @@
+package querylog
+
+// Record is one answered query as the path of a query writes it down: a value without pointers.
+type Record struct {
+	Time       int64    // nanoseconds since the epoch, when the query came
+	Duration   int64    // nanoseconds until the reply left
+	Generation uint64   // of the policy that decided; 0 if none was asked
+	Client     [16]byte // IPv4 as IPv4-mapped IPv6
+	Peer       [16]byte
+	Local      [16]byte
+	ClientPort uint16
+	PeerPort   uint16
+	LocalPort  uint16
+	ID         uint16
+	QType      uint16
+	QClass     uint16
+	Flags      uint16 // of the query's header
+	Rcode      uint16 // extended
+	ReplyFlags uint16 // of the reply's header
+	ReplySize  uint16 // octets
+	EDE        uint16 // RFC 8914 info code, 0xffff for none
+	Set        uint32
+	Zone       uint16
+	Member     uint16
+	Labels     uint8 // of the listed name
+	Action     uint8 // policy.Action; ActionDefault if no rule decided
+	Trigger    uint8 // policy.Trigger
+	Transport  uint8 // policy.Transport
+	Source     Source
+	Match      bool // a rule decided or observed the query
+	Enforced   bool
+	Verified   bool
+	Stage      uint8 // what the rule matched: 0 the query name, n the n-th CNAME target
+	NameLen    uint8
+	Name       [255]byte // the query name in the client's letter case, in wire form
+}
+
+// Source is where an answer came from.
+type Source uint8
+
+// The sources.
+const (
+	SourceNone     Source = iota // refused, malformed, dropped
+	SourcePolicy                 // made by a rule
+	SourceLocal                  // local and special-use zones
+	SourceCache                  // the cache, fresh
+	SourceStale                  // the cache, after its time
+	SourceResolver               // an upstream
+)
+
+// String names the source as the log does.
+func (s Source) String() string {
+	switch s {
+	case SourceNone:
+		return "none"
+	case SourcePolicy:
+		return "policy"
+	case SourceLocal:
+		return "local"
+	case SourceCache:
+		return "cache"
+	case SourceStale:
+		return "stale"
+	case SourceResolver:
+		return "resolver"
+	}
+	return "unknown"
+}

@@ -1,0 +1,2 @@
+// Package sighting: see types below.
+package sighting
