@@ -44,7 +44,7 @@ type Match string
 
 // The kinds of match.
 const (
-	MatchFormat  Match = "format"  // what the format means by tradition
+	MatchDefault Match = "default" // what the format means by tradition
 	MatchExact   Match = "exact"   // the name alone
 	MatchBelow   Match = "below"   // every name under it
 	MatchSubtree Match = "subtree" // both
@@ -53,7 +53,7 @@ const (
 // String is the word in the file.
 func (m Match) String() string { return string(m) }
 
-func (Match) values() []string { return words(MatchFormat, MatchExact, MatchBelow, MatchSubtree) }
+func (Match) values() []string { return words(MatchDefault, MatchExact, MatchBelow, MatchSubtree) }
 
 // Action is what a match in a zone does.
 type Action string

@@ -22,10 +22,12 @@ import (
 // with anything wrong gives Faults, which are all of them.
 func Parse(name string, b []byte) (*Config, Warnings, error) {
 	c, r := read(name, b)
-	if len(r.faults) == 0 {
+	if r.sound() {
+		found := len(r.faults)
 		c.inherit()
 		c.resolvePaths(filepath.Dir(name))
 		c.check(r)
+		r.checked(found)
 	}
 	if len(r.faults) > 0 {
 		return nil, r.warnings, r.faults

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"reflect"
@@ -135,11 +136,14 @@ func (r *reader) scalar(n ast.Node, v reflect.Value, f field, place Place) {
 	s, _ := scalarOf(f.typ)
 	text, ok := scalarText(n, f.typ)
 	if !ok {
-		r.fault(place, fmt.Sprintf("%s is a %s", f.key, s.name), "write "+s.form)
+		r.fault(place, fmt.Sprintf("%s is not %s", quoted(n.GetToken().Value), article(s.name)), "write "+s.form)
 		return
 	}
 	got, err := s.parse(text, f)
 	if err != nil {
+		if v.Kind() == reflect.String {
+			v.SetString(text) // so that what refers to it by name is not at fault as well
+		}
 		r.fault(place, f.key+": "+err.Error(), hintOf(err, s))
 		return
 	}
@@ -151,6 +155,16 @@ func (r *reader) scalar(n ast.Node, v reflect.Value, f field, place Place) {
 	default:
 		v.Set(reflect.ValueOf(got))
 	}
+}
+
+func article(name string) string {
+	switch {
+	case name == "text", strings.HasPrefix(name, "true"), strings.HasPrefix(name, "one of"):
+		return name
+	case strings.HasPrefix(name, "address"):
+		return "an " + name
+	}
+	return "a " + name
 }
 
 func hintOf(err error, s scalar) string {
@@ -198,6 +212,26 @@ func (r *reader) warn(p Place, text, hint string) {
 	if len(r.warnings) < faultsMax {
 		r.warnings = append(r.warnings, Warning{p, text, hint})
 	}
+}
+
+// sound reports whether every key of the top was read, so that what refers to another key finds it.
+func (r *reader) sound() bool {
+	return !slices.ContainsFunc(r.faults, func(f Fault) bool { return !strings.ContainsAny(f.Key, ".[") })
+}
+
+// checked puts the faults that the checks found behind those of the reading, without those of a value that could not be read
+// anyway, and all in the order of the file.
+func (r *reader) checked(read int) {
+	faults := r.faults[:read:read]
+	for _, f := range r.faults[read:] {
+		if !slices.ContainsFunc(r.faults[:read], func(o Fault) bool { return o.Key == f.Key || strings.HasPrefix(o.Key, f.Key) }) {
+			faults = append(faults, f)
+		}
+	}
+	slices.SortStableFunc(faults, func(a, b Fault) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	r.faults = faults
 }
 
 // at is the place of a key: its own if the file has it, else that of the nearest key around it.

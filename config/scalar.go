@@ -55,8 +55,6 @@ func unitScalar(t reflect.Type) (scalar, bool) {
 		return scalar{"share", "a share, such as 50%", "string", `^[0-9.]+ *%$`, plain(ParsePercent)}, true
 	case Rate:
 		return scalar{"rate", "a number by the second, minute or hour, such as 200/s, 30/m or 10/h", "string", `^[0-9.]+ */[smh]$`, plain(ParseRate)}, true
-	case Mode:
-		return scalar{"permission", "a permission in octal, such as 0660", "", "", plain(ParseMode)}, true
 	}
 	return networkScalar(t)
 }
@@ -112,7 +110,7 @@ func plain[T any](parse func(string) (T, error)) func(string, field) (any, error
 	return func(text string, _ field) (any, error) {
 		v, err := parse(text)
 		if err != nil {
-			return nil, fmt.Errorf("%s is not %s", quoted(text), kindOf[T]())
+			return nil, fmt.Errorf("%s is not %s", quoted(text), article(kindOf[T]()))
 		}
 		return v, nil
 	}
@@ -120,7 +118,7 @@ func plain[T any](parse func(string) (T, error)) func(string, field) (any, error
 
 func kindOf[T any]() string {
 	s, _ := scalarOf(reflect.TypeFor[T]())
-	return "a " + s.name
+	return s.name
 }
 
 func parseBool(text string, _ field) (any, error) {

@@ -9,6 +9,8 @@ import (
 type Policy struct {
 	// AnswerEarly answers a listed name without first waiting for what the world says about it.
 	AnswerEarly bool `yaml:"answer_early" default:"true"`
+	// ExtendedErrors tells clients why an answer is as it is (EDE, RFC 8914); each zone chooses its code.
+	ExtendedErrors bool `yaml:"extended_errors" default:"true"`
 	// Sinkhole are the addresses that zones answer with unless they have their own.
 	Sinkhole Sinkhole `yaml:"sinkhole"`
 	// Zones are looked at in this order; the first whose feeds list the name decides.
@@ -26,7 +28,7 @@ type Sinkhole struct {
 // Zone is one ordered part of the policy: which feeds it holds and what a match in one of them does.
 type Zone struct {
 	// Name names the zone in logs, metrics, sightings and `cenote explain`.
-	Name string `yaml:"name" required:"true" example:"malware"`
+	Name string `yaml:"name" required:"true" pattern:"^[a-z0-9][a-z0-9._-]{0,62}$" example:"malware"`
 	// Feeds are the names of the feeds whose rows this zone acts on.
 	Feeds []string `yaml:"feeds" required:"true" example:"[malware, phishing]"`
 	// Action is what a match does unless the feed's row says its own (RPZ and adblock exceptions do): `sinkhole` answers A and
