@@ -125,7 +125,7 @@ func (c *Config) checkFeeds(r *reader) {
 func (c *Config) checkFeedPaths(r *reader) {
 	for i, f := range c.Feeds {
 		for _, other := range c.Feeds[:i] {
-			if f.Path == other.Path {
+			if f.Path != "" && f.Path == other.Path {
 				r.warn(r.at(fmt.Sprintf("feeds[%d].path", i)), fmt.Sprintf("the feeds %s and %s read the same path", quoted(other.Name), quoted(f.Name)), "one feed can be held by several zones")
 			}
 		}
@@ -269,7 +269,7 @@ func (c *Config) checkPaths(r *reader) {
 		if other, both := written[f.Path]; both {
 			r.fault(r.at(key), fmt.Sprintf("the feed %s reads what %s writes", quoted(f.Name), other), "give each its own path")
 		}
-		if c.State != "" && within(string(c.State), string(f.Path)) {
+		if c.State != "" && f.Path != "" && within(string(c.State), string(f.Path)) {
 			r.fault(r.at(key), fmt.Sprintf("the feed %s holds the state directory", quoted(f.Name)), "keep feeds and state apart")
 		}
 	}

@@ -6,7 +6,7 @@ type Config struct {
 	// State is the directory for everything the server writes: the compiled policy, the kept copies of the feeds, the
 	// ledger of sightings, the query log and the control socket. It is made if it is missing. Without the key it is
 	// $STATE_DIRECTORY, else /var/lib/cenote for root, else $XDG_STATE_HOME/cenote, else ~/.local/state/cenote.
-	State Path `yaml:"state" reload:"restart" example:"/var/lib/cenote"`
+	State Path `yaml:"state" reload:"restart" shown:"true" example:"/var/lib/cenote"`
 	// Listen are the addresses on which DNS is served.
 	Listen []Listen `yaml:"listen" reload:"restart" default:"[{address: '127.0.0.1:53'}, {address: '[::1]:53'}]"`
 	// Access says who may ask.

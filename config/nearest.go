@@ -11,7 +11,11 @@ func nearest(word string, words []string) string {
 	best, bestDistance := "", 1+max(1, len(word)/3)
 	folded := fold(word)
 	for _, w := range words {
-		if d := distance(folded, fold(w)); d < bestDistance {
+		d := distance(folded, fold(w))
+		if len(word) >= 3 && (strings.HasPrefix(folded, fold(w)) || strings.HasPrefix(fold(w), folded)) {
+			d = min(d, 1) // "warning" for "warn", "err" for "error"
+		}
+		if d < bestDistance {
 			best, bestDistance = w, d
 		}
 	}

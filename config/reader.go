@@ -87,13 +87,13 @@ func (r *reader) value(n ast.Node, v reflect.Value, f field, path string) {
 	}
 	_, scalar := scalarOf(f.typ)
 	switch {
+	case n.Type() == ast.NullType:
+		// A list or mapping with nothing below it, as when all its lines are commented out, is a key that is not there.
+		if scalar || f.required {
+			r.fault(place, fmt.Sprintf("the key %s has no value", quoted(f.key)), "write one, or remove the key")
+		}
 	case scalar:
 		r.scalar(n, v, f, place)
-	case n.Type() == ast.NullType:
-		// A key with nothing below it, as when all its lines are commented out, is a key that is not there.
-		if f.required {
-			r.fault(place, fmt.Sprintf("the key %s has no value", quoted(f.key)), "such as "+f.key+": "+f.example)
-		}
 	case v.Kind() == reflect.Slice:
 		r.sequence(n, v, f, path)
 	default:

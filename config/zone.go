@@ -20,9 +20,9 @@ type Policy struct {
 // Sinkhole are the addresses given for a listed name.
 type Sinkhole struct {
 	// IPv4 are the addresses for questions of type A.
-	IPv4 []netip.Addr `yaml:"ipv4" example:"[192.0.2.53]"`
+	IPv4 []netip.Addr `yaml:"ipv4" shown:"true" example:"[192.0.2.53]"`
 	// IPv6 are the addresses for questions of type AAAA.
-	IPv6 []netip.Addr `yaml:"ipv6" example:"['2001:db8::53']"`
+	IPv6 []netip.Addr `yaml:"ipv6" shown:"true" example:"['2001:db8::53']"`
 }
 
 // Zone is one ordered part of the policy: which feeds it holds and what a match in one of them does.
@@ -30,7 +30,7 @@ type Zone struct {
 	// Name names the zone in logs, metrics, sightings and `cenote explain`.
 	Name string `yaml:"name" required:"true" pattern:"^[a-z0-9][a-z0-9._-]{0,62}$" example:"malware"`
 	// Feeds are the names of the feeds whose rows this zone acts on.
-	Feeds []string `yaml:"feeds" required:"true" example:"[malware, phishing]"`
+	Feeds []string `yaml:"feeds" required:"true" pattern:"^[a-z0-9][a-z0-9._-]{0,62}$" example:"[malware]"`
 	// Action is what a match does unless the feed's row says its own (RPZ and adblock exceptions do): `sinkhole` answers A and
 	// AAAA with the sinkhole's addresses and other types with no data, `nxdomain` and `nodata` deny, `passthru` answers truthfully and
 	// looks at no later zone, `drop` gives no reply, `tcp-only` makes the client come over TCP and answers truthfully there.

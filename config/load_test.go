@@ -1,0 +1,181 @@
+package config_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"cenote/config"
+)
+
+func write(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestLoad(t *testing.T) {
+	path := write(t, "cenote.yaml", base+"state: state\n")
+	c, warnings, err := config.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Dir(path)
+	for _, tc := range []struct {
+		key       string
+		got, want config.Path
+	}{
+		{"state", c.State, config.Path(filepath.Join(dir, "state"))},
+		{"api.socket", c.API.Socket, config.Path(filepath.Join(dir, "state", "cenote.sock"))},
+		{"query_log.path", c.QueryLog.Path, config.Path(filepath.Join(dir, "state", "querylog", "queries.jsonl"))},
+		{"feeds[0].path", c.Feeds[0].Path, config.Path(filepath.Join(dir, "malware.hosts"))},
+	} {
+		if tc.got != tc.want {
+			t.Errorf("%s: got %s, want %s", tc.key, tc.got, tc.want)
+		}
+	}
+	if len(warnings) != 1 || !strings.Contains(warnings[0].String(), "cannot be read now") {
+		t.Errorf("got warnings %v, want one of the feed that is not there", warnings)
+	}
+}
+
+func TestLoadWithoutFile(t *testing.T) {
+	for name, path := range map[string]string{"missing": "/nonexistent/cenote.yaml", "directory": t.TempDir()} {
+		if _, _, err := config.Load(path); err == nil {
+			t.Errorf("%s: got no error", name)
+		}
+	}
+}
+
+func TestLoadStateDirectory(t *testing.T) {
+	for name, tc := range map[string]struct {
+		env  map[string]string
+		want string
+	}{
+		"systemd":      {map[string]string{"STATE_DIRECTORY": "/var/lib/x:/var/lib/y"}, "/var/lib/x"},
+		"desktop":      {map[string]string{"XDG_STATE_HOME": "/home/u/state"}, "/home/u/state/cenote"},
+		"home":         {map[string]string{"HOME": "/home/u"}, "/home/u/.local/state/cenote"},
+		"relative XDG": {map[string]string{"XDG_STATE_HOME": "state", "HOME": "/home/u"}, "/home/u/.local/state/cenote"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, key := range []string{"STATE_DIRECTORY", "XDG_STATE_HOME", "HOME"} {
+				t.Setenv(key, tc.env[key])
+			}
+			want := tc.want
+			if os.Geteuid() == 0 && tc.env["STATE_DIRECTORY"] == "" {
+				want = "/var/lib/cenote"
+			}
+			c, err := config.Default()
+			if err != nil || string(c.State) != want {
+				t.Errorf("got %v, %v, want %s", c, err, want)
+			}
+		})
+	}
+}
+
+func TestDefault(t *testing.T) {
+	t.Setenv("STATE_DIRECTORY", "/state")
+	c, err := config.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range c.Listen {
+		if !l.Address.Addr().IsLoopback() || l.Address.Port() != 5354 || !l.UDP || !l.TCP {
+			t.Errorf("got listener %+v, want loopback port 5354 with UDP and TCP", l)
+		}
+	}
+	if !c.API.HTTP.Addr().IsLoopback() {
+		t.Errorf("got HTTP on %v, want loopback", c.API.HTTP)
+	}
+	if got, want := c.Feeds[0].Path, config.Path("/state/feeds/starter.domains"); got != want {
+		t.Errorf("got feed %s, want %s", got, want)
+	}
+	if len(c.Policy.Zones[0].Sinkhole.IPv4) == 0 || len(c.Policy.Zones[0].Sinkhole.IPv6) == 0 {
+		t.Errorf("got zone %+v, want sinkhole addresses of both families", c.Policy.Zones[0])
+	}
+}
+
+func TestStarterIsOurs(t *testing.T) {
+	names := 0
+	for line := range strings.Lines(string(config.Starter())) {
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		names++
+		if !strings.HasSuffix(line, ".example") {
+			t.Errorf("the starter feed lists %q, which is nobody's to try", line)
+		}
+	}
+	if names == 0 {
+		t.Error("the starter feed is empty")
+	}
+}
+
+func TestHostUpstreams(t *testing.T) {
+	path := write(t, "resolv.conf", "# x\nsearch example\nnameserver 192.0.2.7\nnameserver 127.0.0.1\nnameserver ::1\nnameserver bad\nnameserver\nnameserver 2001:db8::7\n")
+	c, _, err := config.Parse("c.yaml", []byte(base+"listen: [127.0.0.1]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := fmt.Sprint(c.HostUpstreams(path))
+	if want := "[{192.0.2.7:53} {[::1]:53} {[2001:db8::7]:53}]"; got != want {
+		t.Errorf("got %s, want %s (all but ourselves)", got, want)
+	}
+	if got := c.HostUpstreams("/nonexistent"); got != nil {
+		t.Errorf("without the file: got %v, want none", got)
+	}
+}
+
+func TestSecrets(t *testing.T) {
+	good := "# shared\n000102030405060708090a0b0c0d0e0f\n\nF00102030405060708090a0b0c0d0e0f # old\n"
+	got, err := config.Cookies{SecretFile: config.Path(write(t, "s", good))}.Read()
+	if err != nil || len(got) != 2 || got[0][15] != 0x0f || got[1][0] != 0xf0 {
+		t.Errorf("got %x, %v, want two secrets", got, err)
+	}
+	if got, err := (config.Cookies{}).Read(); err != nil || got != nil {
+		t.Errorf("without a file: got %x, %v, want none", got, err)
+	}
+	for name, text := range map[string]string{"short": "0001", "long": strings.Repeat("0", 34), "empty": "\n", "no hex": strings.Repeat("x", 32)} {
+		if _, err := (config.Cookies{SecretFile: config.Path(write(t, "s", text))}).Read(); err == nil {
+			t.Errorf("%s: got no error", name)
+		}
+	}
+	if _, err := (config.Cookies{SecretFile: "/nonexistent"}).Read(); err == nil {
+		t.Error("missing file: got no error")
+	}
+}
+
+func TestToken(t *testing.T) {
+	if got, err := (config.API{TokenFile: config.Path(write(t, "t", "0123456789abcdef\n"))}).Token(); err != nil || got != "0123456789abcdef" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if got, err := (config.API{}).Token(); err != nil || got != "" {
+		t.Errorf("without a file: got %q, %v, want none", got, err)
+	}
+	for name, text := range map[string]string{"short": "abc", "empty": "", "two words": "0123456789 abcdefghij"} {
+		if _, err := (config.API{TokenFile: config.Path(write(t, "t", text))}).Token(); err == nil {
+			t.Errorf("%s: got no error", name)
+		}
+	}
+}
+
+func TestSecretsForEverybody(t *testing.T) {
+	token := write(t, "token", "0123456789abcdef")
+	if err := os.Chmod(token, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	path := write(t, "cenote.yaml", base+"state: s\napi: {token_file: "+token+"}\n")
+	if err := os.WriteFile(filepath.Join(filepath.Dir(path), "malware.hosts"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, warnings, err := config.Load(path)
+	if err != nil || len(warnings) != 1 || !strings.Contains(warnings[0].Text, "can be read by everybody") {
+		t.Errorf("got %v, %v, want a warning of the token", warnings, err)
+	}
+}
