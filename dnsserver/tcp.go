@@ -1,0 +1,216 @@
+package dnsserver
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+)
+
+// Bounds of TCP that nobody needs to set.
+const (
+	// connRoom is what a connection has for reading: several usual queries. Only a query that is larger takes more, as its octets come.
+	connRoom = 1024
+	// prefixLen is the length before each message (RFC 1035 section 4.2.2).
+	prefixLen = 2
+	// unsentMax is how many octets of replies one connection may leave unread, beside what the kernel holds.
+	unsentMax = 256 << 10
+	// unsentTotal is the same for all connections together.
+	unsentTotal = 64 << 20
+	// acceptPauseMax is the longest rest after an accept that failed for want of file descriptors or memory.
+	acceptPauseMax = time.Second
+	// crowdedShare is how full the server is, as a part of Connections, when idle connections are given less time: 4 is three quarters.
+	crowdedShare = 4
+	// crowdedIdle is the part of the idle time that they are then given: 10 is a tenth.
+	crowdedIdle = 10
+)
+
+// tcpServer owns the TCP connections of all listeners (RFC 7766). Each has one goroutine, which reads, takes the six steps, and writes;
+// queries that wait for the network come back from others, in any order.
+type tcpServer struct {
+	worker  *worker
+	network *network
+	bounds  Bounds
+	clients *clientShare
+	open    atomic.Int64 // connections
+	unsent  atomic.Int64 // octets of replies that wait for their clients
+	running sync.WaitGroup
+	outs    outPools
+	queries sync.Pool // of *Query
+	tcpCounters
+
+	mu       sync.Mutex
+	conns    map[*tcpConn]struct{} // guarded by mu
+	stopping bool                  // guarded by mu: nobody is let in
+	hurried  time.Time             // guarded by mu: when idle connections were last given less time
+}
+
+// tcpCounters count what became of connections.
+type tcpCounters struct {
+	accepted      atomic.Uint64
+	acceptFailed  atomic.Uint64 // accepts that found no file descriptor or memory
+	refusedFull   atomic.Uint64 // connections ended at once: the server holds Connections
+	refusedGreedy atomic.Uint64 // connections ended at once: their client network holds PerClient
+	timedOut      atomic.Uint64 // connections ended idle or in the middle of a query
+	garbled       atomic.Uint64 // connections ended because of a message shorter than a header
+	slowReaders   atomic.Uint64 // connections ended because replies were not read
+	hurry         atomic.Uint64 // times that idle connections were given less time
+}
+
+func newTCPServer(c *core, n *network, b Bounds) *tcpServer {
+	t := &tcpServer{worker: c.newShared(), network: n, bounds: b, conns: map[*tcpConn]struct{}{}}
+	t.clients = newClientShare(c, b.PerClient)
+	t.queries.New = func() any { return new(Query) }
+	return t
+}
+
+// accept serves the connections of one listener until that is closed. It does not end for a lack of file descriptors: it rests, longer
+// each time, for connections that end will give some back.
+func (t *tcpServer) accept(ctx context.Context, l net.Listener) error {
+	var pause time.Duration
+	for {
+		conn, err := l.Accept()
+		switch {
+		case err == nil:
+			pause = 0
+			t.admit(conn)
+		case errors.Is(err, net.ErrClosed):
+			return nil
+		case !passing(err):
+			return err
+		default:
+			t.acceptFailed.Add(1)
+			pause = min(max(2*pause, 5*time.Millisecond), acceptPauseMax)
+			rest(ctx, pause)
+		}
+	}
+}
+
+// passing reports whether an accept that failed may succeed later: no descriptors, no memory, or a client that went away meanwhile.
+func passing(err error) bool {
+	for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED, syscall.EINTR} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
+}
+
+// rest waits for d or for the end of ctx.
+func rest(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// admit serves a new connection, or ends it if that would break a bound.
+func (t *tcpServer) admit(conn net.Conn) {
+	peer, local := tcpAddr(conn.RemoteAddr()), tcpAddr(conn.LocalAddr())
+	network, ok := t.clients.enter(peer.Addr())
+	if !ok {
+		t.refusedGreedy.Add(1)
+		conn.Close()
+		return
+	}
+	c := &tcpConn{server: t, conn: conn, peer: peer, local: local, network: network}
+	c.changed = sync.NewCond(&c.mu)
+	if !t.keep(c) {
+		t.clients.leave(network)
+		conn.Close()
+		return
+	}
+	t.accepted.Add(1)
+	t.running.Go(c.serve)
+}
+
+// tcpAddr is an address of a connection; IPv4 is never in IPv6 form.
+func tcpAddr(a net.Addr) netip.AddrPort {
+	tcp, ok := a.(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	addr := tcp.AddrPort()
+	return netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
+}
+
+func (t *tcpServer) keep(c *tcpConn) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.stopping {
+		return false
+	}
+	if len(t.conns) >= t.bounds.Connections {
+		t.refusedFull.Add(1)
+		return false
+	}
+	t.conns[c] = struct{}{}
+	t.open.Add(1)
+	if t.crowded() {
+		t.hurryIdle()
+	}
+	return true
+}
+
+func (t *tcpServer) forget(c *tcpConn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.conns, c)
+	t.open.Add(-1)
+	t.clients.leave(c.network)
+}
+
+// crowded reports whether the server is nearly full.
+func (t *tcpServer) crowded() bool {
+	return t.open.Load() > int64(t.bounds.Connections-t.bounds.Connections/crowdedShare)
+}
+
+// idle is how long a connection may now be without a query.
+func (t *tcpServer) idle() time.Duration {
+	if t.crowded() {
+		return t.bounds.Idle / crowdedIdle
+	}
+	return t.bounds.Idle
+}
+
+// hurryIdle gives the connections that are idle now less time, so that those who only hold a place make room. mu is held.
+func (t *tcpServer) hurryIdle() {
+	short := t.bounds.Idle / crowdedIdle
+	if time.Since(t.hurried) < short {
+		return
+	}
+	t.hurried = time.Now()
+	t.hurry.Add(1)
+	for c := range t.conns {
+		if c.idle.Load() {
+			c.conn.SetReadDeadline(t.hurried.Add(short))
+		}
+	}
+}
+
+// stop lets nobody in any more and has every connection answer what it has read, and end.
+func (t *tcpServer) stop() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.stopping = true
+	for c := range t.conns {
+		c.stopping.Store(true)
+		c.conn.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// endAll ends the connections that are left, whatever they are doing.
+func (t *tcpServer) endAll() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for c := range t.conns {
+		c.conn.Close()
+	}
+}
