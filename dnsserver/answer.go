@@ -1,0 +1,135 @@
+package dnsserver
+
+import (
+	"cenote/policy"
+	"cenote/wire"
+)
+
+// answer takes q through the six steps of a query. It allocates nothing and never waits: when the network has to be asked it returns
+// NeedNetwork, and is called again, on a copy of q and by a goroutine that may wait, after resolve has filled the source.
+func (w *worker) answer(q *Query) (v Verdict) {
+	defer w.rescue(q, &v)
+	if q.step == stepAdmit {
+		if !w.admit(q) { // 1: may this client ask, at this rate, and is it a question?
+			return Dropped
+		}
+		w.decide(q) // 2: what the client's address and the name say
+	}
+	for q.step == stepSource {
+		if !w.find(q) { // 3: the truth, from local zones, the cache or the network
+			return NeedNetwork
+		}
+		w.check(q) // 4: what the answer says: every step of its CNAME chain
+	}
+	v = w.reply(q) // 5: the action, as a message
+	w.record(q, v) // 6: matches and the query log; never waits
+	return v
+}
+
+// decide asks the policy in force about the question. That policy serves the query to its end (invariant 1), and it comes before local
+// zones, so that a listed name among them is recorded.
+func (w *worker) decide(q *Query) {
+	if q.step == stepReply {
+		return // turned away, or a question about ourselves
+	}
+	if q.policy = w.core.config.Policy(); q.policy != nil {
+		q.decision = q.policy.CheckQuery(&q.request)
+	}
+	if q.step = stepSource; q.decision.Matched() && !q.decision.Pending {
+		w.conclude(q)
+	}
+}
+
+// find looks for the truth about the name that is wanted. It returns false if only the network can tell.
+func (w *worker) find(q *Query) bool {
+	switch {
+	case q.source.asked: // resolve or shed has filled it
+	case w.findLocal(q):
+	case w.findCached(q):
+	case !q.request.RD:
+		// RFC 8914 section 4.21: we recurse for those who ask for it, and have no zones of our own.
+		q.source.rcode, q.source.ede = wire.RcodeRefused, edeNotAuthoritative
+	default:
+		return false
+	}
+	q.source.done = true
+	return true
+}
+
+// check asks the policy about the answer, unless the decision is final or the answer was found clean before. An answer that failed, or
+// is made here, has nothing to check: then what was pending holds.
+func (w *worker) check(q *Query) {
+	undecided := !q.chase.wanted && q.policy != nil && (!q.decision.Matched() || q.decision.Pending)
+	if undecided && q.source.checkable() {
+		before := q.decision
+		q.decision = q.policy.CheckAnswer(&q.request, q.source.msg, before)
+		if cleanThroughout(&before, &q.decision) {
+			w.core.config.Cache.Stamp(&q.source.key, q.policy.Generation())
+		}
+	}
+	q.decision.Pending = false
+	w.conclude(q)
+}
+
+// checkable reports whether there is an answer that the policy has not seen. SERVFAIL, which is also what bogus data become, reaches
+// the client as it is and is never rewritten.
+func (s *source) checkable() bool {
+	return s.msg != nil && !s.clean && wire.Rcode(s.msg) != wire.RcodeServFail
+}
+
+// cleanThroughout reports whether CheckAnswer found nothing at all, for any client. It can tell only if nothing had matched before that
+// could hide or crowd out what it found.
+func cleanThroughout(before, after *policy.Decision) bool {
+	return !before.Matched() && !after.Matched() && before.NObserved == after.NObserved && before.NObserved < policy.HitsMax
+}
+
+// conclude turns the decision into the form of the reply, or back to step 3 for what that form still needs.
+func (w *worker) conclude(q *Query) {
+	q.step = stepReply
+	if q.chase.wanted {
+		return // policy never applies to data that policy made (RPZ draft section 6)
+	}
+	q.follow()
+	switch effectOf(&q.decision, q.Transport) {
+	case effectTruth:
+		if q.draft.form = formTruth; !q.source.done {
+			q.step = stepSource
+		}
+	case effectNone:
+		q.draft.form = formNone
+	case effectTruncate:
+		q.draft.form, q.draft.flags = formEmpty, q.draft.flags|wire.FlagTC
+	case effectData:
+		if q.draft.form = formPolicy; w.aim(q) {
+			q.step = stepSource
+		}
+	}
+}
+
+// effect is what a decision makes of the reply.
+type effect uint8
+
+const (
+	effectTruth    effect = iota // what the world says
+	effectNone                   // no reply
+	effectTruncate               // TC: come over TCP
+	effectData                   // what the rule says
+)
+
+func effectOf(d *policy.Decision, t policy.Transport) effect {
+	if !d.Matched() {
+		return effectTruth
+	}
+	switch d.Winner.Action {
+	case policy.ActionDrop:
+		return effectNone
+	case policy.ActionTCPOnly:
+		if t == policy.TransportUDP {
+			return effectTruncate
+		}
+	case policy.ActionSinkhole, policy.ActionNXDOMAIN, policy.ActionNODATA, policy.ActionLocalData:
+		return effectData
+	case policy.ActionPassthru, policy.ActionDisabled, policy.ActionDefault:
+	}
+	return effectTruth
+}

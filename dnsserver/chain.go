@@ -1,0 +1,141 @@
+package dnsserver
+
+import (
+	"bytes"
+	"encoding/binary"
+
+	"cenote/dnsname"
+	"cenote/policy"
+	"cenote/wire"
+)
+
+// follow notes the names of the answer's CNAME chain as far as rules matched, for the reply, which keeps the steps before the match, and for
+// the record of matches. It does so before another answer takes the buffer.
+func (q *Query) follow() {
+	last := int(q.decision.Winner.Stage)
+	for i := range q.decision.NObserved {
+		last = max(last, int(q.decision.Observed[i].Stage))
+	}
+	for q.chase.stages < last && q.source.msg != nil {
+		chain, ok := appendStep(q.chase.chain, q.source.msg, q.nameAt(q.chase.stages))
+		if !ok {
+			return
+		}
+		q.chase.chain = chain
+		q.chase.stages++
+	}
+}
+
+// nameAt is the name at a stage of the chain, canonical: the query name at stage 0, then the target of each step.
+func (q *Query) nameAt(stage int) []byte {
+	name := q.request.Name
+	for chain := q.chase.chain; stage > 0 && len(chain) > 0; stage-- {
+		_, name, chain = cutStep(chain)
+	}
+	return name
+}
+
+// cutStep reads the first step of a chain as appendStep writes it.
+func cutStep(chain []byte) (ttl uint32, name, rest []byte) {
+	n, _, _ := dnsname.Check(chain[4:])
+	return binary.BigEndian.Uint32(chain), chain[4 : 4+n], chain[4+n:]
+}
+
+// appendStep appends where the answer in msg leads from name: by its CNAME or, if it has none, a DNAME above it (RFC 6672 section 3.2).
+func appendStep(dst, msg, name []byte) ([]byte, bool) {
+	for _, rtype := range [...]uint16{wire.TypeCNAME, wire.TypeDNAME} {
+		records, err := wire.Records(msg)
+		for err == nil && records.Next() && records.Section == wire.SectionAnswer {
+			if records.Type != rtype || records.Class != wire.ClassIN {
+				continue
+			}
+			if out, ok := appendTarget(dst, msg, name, &records); ok {
+				return out, true
+			}
+		}
+	}
+	return dst, false
+}
+
+// appendTarget appends the step that the record makes from name, if it makes one.
+func appendTarget(dst, msg, name []byte, r *wire.Walker) ([]byte, bool) {
+	var ownerBuf, targetBuf [dnsname.WireMax]byte
+	owner, _, err1 := wire.AppendName(ownerBuf[:0], msg, r.NameOff)
+	target, _, err2 := wire.AppendName(targetBuf[:0], msg, r.DataOff)
+	if err1 != nil || err2 != nil {
+		return dst, false
+	}
+	dnsname.Lower(owner, owner)
+	dnsname.Lower(target, target)
+	kept := 0 // octets of name that a DNAME keeps
+	if r.Type == wire.TypeDNAME {
+		if kept = len(name) - len(owner); !isBelow(name, owner) || kept+len(target) > dnsname.WireMax {
+			return dst, false
+		}
+	} else if !bytes.Equal(owner, name) {
+		return dst, false
+	}
+	dst = binary.BigEndian.AppendUint32(dst, r.TTL)
+	dst = append(dst, name[:kept]...)
+	return append(dst, target...), true
+}
+
+// isBelow reports whether name lies strictly below parent; both are canonical.
+func isBelow(name, parent []byte) bool {
+	if len(name) <= len(parent) || !bytes.HasSuffix(name, parent) {
+		return false
+	}
+	off, cut := 0, len(name)-len(parent)
+	for off < cut {
+		off += 1 + int(name[off])
+	}
+	return off == cut
+}
+
+// aim finds out whether the winning rule's own records lead to a name whose data belong into the reply, and makes step 3 look for it.
+// Names that are answered here are left to the client: asking for them would be to ask ourselves.
+func (w *worker) aim(q *Query) bool {
+	if q.request.Type == wire.TypeCNAME || q.request.Type == wire.TypeANY || q.decision.Winner.Action != policy.ActionLocalData {
+		return false
+	}
+	data := q.policy.Rule(q.decision.Winner).Data
+	if data == nil || findRRset(data, q.request.Type) != nil {
+		return false
+	}
+	cname := findRRset(data, wire.TypeCNAME)
+	if cname == nil || len(cname.RData) == 0 {
+		return false
+	}
+	n, ok := expandTarget(&q.chase.target, cname.RData[0], q.nameAt(int(q.decision.Winner.Stage)))
+	if !ok || q.settings.local.holds(q.chase.target[:n]) {
+		return false
+	}
+	q.chase.targetLen, q.chase.wanted = n, true
+	q.source.retarget()
+	return true
+}
+
+func findRRset(data *policy.LocalData, rtype uint16) *policy.RRset {
+	for i := range data.RRsets {
+		if data.RRsets[i].Type == rtype {
+			return &data.RRsets[i]
+		}
+	}
+	return nil
+}
+
+// expandTarget writes the target of a rule's CNAME for the name that matched. *.garden.example stands for the name below garden.example
+// (RPZ draft section 3.6). It returns false if that is longer than a name may be.
+func expandTarget(dst *[dnsname.WireMax]byte, target, matched []byte) (n int, ok bool) {
+	if len(target) > 2 && target[0] == 1 && target[1] == '*' {
+		stem := matched[:len(matched)-1]
+		if len(stem)+len(target)-2 > len(dst) {
+			return 0, false
+		}
+		n = copy(dst[:], stem)
+		target = target[2:]
+	}
+	n += copy(dst[n:], target)
+	dnsname.Lower(dst[:n], dst[:n])
+	return n, true
+}

@@ -1,0 +1,99 @@
+package dnsserver
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"cenote/policy"
+	"cenote/querylog"
+	"cenote/rrcache"
+	"cenote/sighting"
+)
+
+// Config is what a server is made from. Policy, Cache and Resolver must be set.
+type Config struct {
+	// Listen are the addresses to serve. Example: 192.0.2.1:53, UDP and TCP.
+	Listen []Listen
+	// Policy returns the policy in force, or nil before the first is published. It is called once a query and must not wait.
+	Policy func() *policy.Policy
+	// Cache holds answers as the world gave them; policy is applied on the way out.
+	Cache *rrcache.Cache
+	// Resolver asks the network for what the cache does not hold.
+	Resolver Resolver
+	// Sightings take the matches. Nil: matches are only counted.
+	Sightings *sighting.Store
+	// Queries is the query log. Nil: none.
+	Queries *querylog.Log
+	// Settings are the ones to begin with; Server.Apply replaces them.
+	Settings Settings
+	// Bounds limit what clients can make the server hold.
+	Bounds Bounds
+	// Log gets one line an event, none a query. Nil: slog.Default.
+	Log *slog.Logger
+}
+
+// Listen is one address on which DNS is served.
+type Listen struct {
+	// Addr is the address and port; a wildcard address serves all, and replies leave from the one that was asked. Port 0 lets
+	// the kernel choose.
+	Addr netip.AddrPort
+	// UDP and TCP say which of the two are served.
+	UDP, TCP bool
+}
+
+// Bounds limit what clients can make the server hold; zero stands for the default.
+type Bounds struct {
+	// Workers is how many UDP sockets share each address, each with a worker of its own. Default: one a core.
+	Workers int
+	// Waiting is how many queries wait for the network at once; beyond it they get SERVFAIL, or a stale answer if there is one.
+	// Default 10000.
+	Waiting int
+	// ReceiveBuffer is the kernel's buffer of each UDP socket, in octets. Default 4 MiB.
+	ReceiveBuffer int
+	// Connections is how many TCP connections are open at once. Default 4096.
+	Connections int
+	// PerClient is how many of them one client network may hold. Default 64.
+	PerClient int
+	// Pipeline is how many queries of one connection are worked on at once (RFC 7766 section 6.2.1.1). Default 64.
+	Pipeline int
+	// Idle is how long a connection without a query stays open. Default 10s.
+	Idle time.Duration
+	// Read is how long a client may take to send one query once it has begun. Default 3s.
+	Read time.Duration
+	// Write is how long a client may take to accept one reply. Default 3s.
+	Write time.Duration
+	// Shutdown is how long queries in work may take once Run's context has ended. Default 5s.
+	Shutdown time.Duration
+}
+
+// Resolver asks the network. Both methods are called from many goroutines.
+type Resolver interface {
+	// Resolve finds the truth about key and writes it as rrcache.Cache.Get would, into dst or, if that is too small, a new slice. It
+	// stores what it found in the cache. An error means that there is no answer, not even a stale one; if it has a method
+	// EDE() uint16, the reply carries that code (RFC 8914). key and dst are the caller's again when it returns.
+	Resolve(ctx context.Context, key *rrcache.Key, dst []byte) (Resolved, error)
+	// Prefetch asks for key afresh behind the caller's back. It never waits and copies what it keeps of key.
+	Prefetch(key *rrcache.Key)
+}
+
+// Resolved is what a Resolver found.
+type Resolved struct {
+	Msg   []byte
+	Stale bool   // past its time: the network did not answer (RFC 8767)
+	EDE   uint16 // extended error to pass on, or policy.EDENone
+}
+
+func (c *Config) check() error {
+	switch {
+	case c.Policy == nil:
+		return errors.New("dnsserver: no policy source")
+	case c.Cache == nil:
+		return errors.New("dnsserver: no cache")
+	case c.Resolver == nil:
+		return errors.New("dnsserver: no resolver")
+	}
+	return nil
+}

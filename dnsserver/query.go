@@ -1,0 +1,195 @@
+package dnsserver
+
+import (
+	"net/netip"
+	"time"
+
+	"cenote/dnsname"
+	"cenote/policy"
+	"cenote/querylog"
+	"cenote/rrcache"
+	"cenote/wire"
+)
+
+// Verdict is what answer made of a Query.
+type Verdict uint8
+
+// The verdicts.
+const (
+	Replied     Verdict = iota // send Query.Reply
+	Dropped                    // send nothing
+	NeedNetwork                // copy the Query, call resolve, then answer again
+)
+
+// Query is one question on its way through the six steps. The transport owns it, fills the upper part and may use it for the
+// next packet as soon as the reply is sent: nothing of it is kept anywhere else.
+type Query struct {
+	// Filled by the transport for every packet, which Begin announces.
+	In        []byte         // the message
+	Out       []byte         // room for the reply, as large as the transport allows; its length counts
+	Time      time.Time      // when the packet came
+	Peer      netip.AddrPort // who sent it
+	Client    netip.AddrPort // who asked: the Peer unless a listed forwarder says otherwise. IPv4 is never in IPv6 form
+	Local     netip.AddrPort // the address asked
+	Transport policy.Transport
+
+	// Reply is the message to send after Replied: a part of Out.
+	Reply []byte
+
+	step     step
+	settings *settings
+	policy   *policy.Policy // nil before the first is published
+	msg      wire.Query     // parts of In
+	request  policy.Request
+	decision policy.Decision
+	chase    chase
+	source   source
+	draft    draft
+	name     [dnsname.WireMax]byte // the query name, canonical; request.Name is a part of it
+}
+
+// step is where answer goes on. The zero value is the start.
+type step uint8
+
+const (
+	stepAdmit  step = iota // nothing is known of the query yet
+	stepSource             // decided; what it takes to answer is to be found
+	stepReply              // all is known
+)
+
+// source is step 3's outcome: the truth about one name, and how it was come by.
+type source struct {
+	key   rrcache.Key
+	buf   []byte // room for msg, kept from query to query
+	msg   []byte // as rrcache.Cache.Get gives it; nil if there is none
+	local localAnswer
+	kind  querylog.Source
+	rcode int    // of the reply if there is neither msg nor a local answer
+	ede   uint16 // policy.EDENone: none
+	asked bool   // the network was asked for key, or may not be: there is no asking twice
+	done  bool   // step 3 is over
+	clean bool   // found clean under the present policy: no check needed
+	slow  bool   // the query waited for the network
+}
+
+// draft is the reply as the steps agree on it, before it is written.
+type draft struct {
+	form   form
+	rcode  int    // extended; of formEmpty and formHeader, then what was written
+	flags  uint16 // to be set beside those that every reply has
+	ede    uint16 // policy.EDENone: none
+	refer  bool   // the text of the extended error is a reference to the rule
+	cookie cookieState
+}
+
+// form is how the reply is written.
+type form uint8
+
+const (
+	formEmpty  form = iota // header, question and OPT only
+	formHeader             // header alone: what came cannot be read any further
+	formTruth              // what the source said
+	formPolicy             // what the winning rule says
+	formTSIG               // the key is not known (RFC 8945 section 5.2.1)
+	formNone               // no reply
+)
+
+// chase is the way from the query name along the CNAME records of the answer to the names that rules matched, and from a rule's own
+// CNAME to its target.
+type chase struct {
+	chain     []byte // for each stage: TTL in four octets, name in wire form, canonical
+	stages    int    // in chain
+	target    [dnsname.WireMax]byte
+	targetLen int
+	wanted    bool // step 3 looks for target's data
+}
+
+// Begin says that q holds a new packet now.
+func (q *Query) Begin() { q.step = stepAdmit }
+
+// begin makes q ready for a new packet. It keeps the buffers, and what the transport filled.
+func (q *Query) begin() {
+	q.Reply, q.step, q.settings, q.policy = nil, stepAdmit, nil, nil
+	q.msg, q.request, q.decision = wire.Query{}, policy.Request{}, policy.Decision{}
+	q.source = source{buf: q.source.buf, ede: policy.EDENone}
+	q.draft = draft{ede: policy.EDENone, flags: wire.FlagRA}
+	q.chase.chain, q.chase.stages, q.chase.targetLen, q.chase.wanted = q.chase.chain[:0], 0, 0, false
+}
+
+// copyTo makes to the same query with bytes of its own, for the goroutine that waits for the network. The transport gives it its
+// Out; its other buffers are reused. q itself is free for the next packet.
+func (q *Query) copyTo(to *Query) {
+	in, out, buf, chain := to.In, to.Out, to.source.buf, to.chase.chain
+	*to = *q
+	to.In = append(in[:0], q.In...)
+	to.Out, to.Reply = out, nil
+	to.source.buf = buf
+	to.chase.chain = append(chain[:0], q.chase.chain...)
+	to.request.Name = to.name[:len(q.request.Name)]
+	to.msg.Parse(to.In)
+	q.step = stepAdmit
+}
+
+// release makes q fit for a pool: it lets go of the policy, and of buffers that an unusually large message made grow.
+func (q *Query) release() {
+	q.begin()
+	if cap(q.source.buf) > bufferKept {
+		q.source.buf = nil
+	}
+	if cap(q.In) > bufferKept {
+		q.In = nil
+	}
+}
+
+// bufferKept is the largest buffer that a pooled Query keeps, in octets.
+const bufferKept = 4096
+
+// room returns the buffer that an answer is written to.
+func (s *source) room() []byte {
+	if s.buf == nil {
+		s.buf = make([]byte, bufferKept)
+	}
+	return s.buf
+}
+
+// fill takes what the network said. q.source is then done; an error leaves it without a message.
+func (s *source) fill(r Resolved, err error) {
+	s.asked, s.slow, s.kind, s.ede = true, true, querylog.SourceResolver, r.EDE
+	if err != nil || len(r.Msg) < wire.HeaderLen {
+		s.msg, s.rcode, s.ede = nil, wire.RcodeServFail, edeOf(err)
+		return
+	}
+	s.msg = r.Msg
+	if cap(r.Msg) > cap(s.buf) {
+		s.buf = r.Msg[:cap(r.Msg)]
+	}
+	if r.Stale {
+		s.stale()
+	}
+}
+
+// stale notes that msg is past its time.
+func (s *source) stale() {
+	s.kind = querylog.SourceStale
+	switch {
+	case s.ede != policy.EDENone:
+	case wire.Rcode(s.msg) == wire.RcodeNXDomain:
+		s.ede = edeStaleNXDomain
+	default:
+		s.ede = edeStale
+	}
+}
+
+// retarget makes s ready to look for another name.
+func (s *source) retarget() {
+	*s = source{buf: s.buf, ede: policy.EDENone, slow: s.slow}
+}
+
+// wantedKey is what step 3 looks for: the question, or the target of a rule's CNAME, for which nobody wants proofs.
+func (q *Query) wantedKey() *rrcache.Key {
+	q.source.key = rrcache.Key{Name: q.request.Name, Type: q.request.Type, Class: q.request.Class, DO: q.request.DO, CD: q.msg.Flags&wire.FlagCD != 0}
+	if q.chase.wanted {
+		q.source.key = rrcache.Key{Name: q.chase.target[:q.chase.targetLen], Type: q.request.Type, Class: q.request.Class}
+	}
+	return &q.source.key
+}

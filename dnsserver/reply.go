@@ -1,0 +1,241 @@
+package dnsserver
+
+import (
+	"encoding/binary"
+
+	"cenote/dnsname"
+	"cenote/policy"
+	"cenote/querylog"
+	"cenote/wire"
+)
+
+// reply is step 5: it writes the message that the draft and the source call for into q.Out.
+func (w *worker) reply(q *Query) Verdict {
+	if q.draft.form == formNone {
+		w.drop(dropPolicy)
+		return Dropped
+	}
+	q.dress()
+	m := writer{buf: q.Out[:0], limit: q.limit() - q.optLen()}
+	if !m.begin(q) {
+		w.drop(dropRoom)
+		return Dropped
+	}
+	m.body(w, q)
+	if m.full {
+		m.truncate(q)
+	}
+	m.finish(q)
+	q.Reply = m.buf
+	w.counters.reply(q)
+	return Replied
+}
+
+// dress settles the extended error of the reply.
+func (q *Query) dress() {
+	if q.draft.form == formTruth && q.source.kind != querylog.SourceLocal {
+		q.draft.ede = q.source.ede
+	}
+	if q.draft.form == formPolicy || q.draft.form == formEmpty && q.decision.Matched() {
+		z := q.zone()
+		q.draft.ede, q.draft.refer = z.EDE, z.EDEText
+		q.source.kind = querylog.SourcePolicy
+	}
+	if q.settings.HideEDE {
+		q.draft.ede = policy.EDENone
+	}
+}
+
+// zone is the policy zone of the rule that decides.
+func (q *Query) zone() *policy.Zone { return &q.policy.Zones()[q.decision.Winner.Zone] }
+
+// limit is how long the reply may be: over UDP what the client takes, at least 512 octets and at most what we are set to send (RFC 6891
+// section 6.2.5).
+func (q *Query) limit() int {
+	n := min(len(q.Out), wire.MessageMax)
+	if q.Transport != policy.TransportUDP {
+		return n
+	}
+	size := wire.UDPMin
+	if q.msg.OPT.Present {
+		size = min(max(int(q.msg.OPT.UDPSize), wire.UDPMin), q.settings.UDPSize)
+	}
+	return min(n, size)
+}
+
+// writer lays out a reply from front to back. What does not fit sets full and is left out.
+type writer struct {
+	buf     []byte
+	limit   int // of buf, with room for the OPT record kept free
+	counts  [3]int
+	flags   uint16
+	full    bool
+	owner   [dnsname.WireMax]byte // room for the owner of one record
+	scratch [scratchMax]byte      // room for the data of one record
+}
+
+// scratchMax holds two names and the numbers of a SOA; longer data, of types that hold no name, are rare enough to go elsewhere.
+const scratchMax = 2*dnsname.WireMax + 20
+
+// opcodeMask are the header's bits that hold the opcode.
+const opcodeMask = 0x7800
+
+// begin writes the header's place and the question as the client wrote it, in its letter case (draft-vixie-dnsext-dns0x20).
+func (m *writer) begin(q *Query) bool {
+	question := q.msg.Question
+	if q.draft.form == formHeader {
+		question = nil
+	}
+	if wire.HeaderLen+len(question) > m.limit {
+		return false
+	}
+	m.buf = append(m.buf, make([]byte, wire.HeaderLen)...)
+	m.buf = append(m.buf, question...)
+	return true
+}
+
+// body writes the records, and sets the draft's response code.
+func (m *writer) body(w *worker, q *Query) {
+	switch q.draft.form {
+	case formTruth:
+		m.truth(q)
+	case formPolicy:
+		m.policy(w, q)
+	case formTSIG:
+		m.tsig(q)
+	case formEmpty, formHeader, formNone:
+	}
+}
+
+// truth writes what the source found.
+func (m *writer) truth(q *Query) {
+	s := &q.source
+	switch {
+	case s.kind == querylog.SourceLocal:
+		q.draft.rcode = m.local(q)
+		if s.local.kind != localMinimal {
+			m.flags |= wire.FlagAA
+		}
+	case s.msg == nil:
+		q.draft.rcode = s.rcode
+	default:
+		q.draft.rcode = wire.Rcode(s.msg)
+		m.message(q)
+	}
+}
+
+// message copies the source's message as a whole: its question is as long as the client's, so that every offset in it stays right.
+func (m *writer) message(q *Query) {
+	msg, question := q.source.msg, len(m.buf)
+	for i := range m.counts {
+		m.counts[i] = wire.Count(msg, 1+i)
+	}
+	if q.msg.OPT.DO || q.msg.Flags&wire.FlagAD != 0 { // RFC 6840 section 5.8
+		m.flags |= wire.Flags(msg) & wire.FlagAD
+	}
+	if len(msg) > m.limit {
+		m.full = true
+		return
+	}
+	m.buf = append(m.buf, msg[question:]...)
+}
+
+// truncate takes all records back and says so by TC: half an RRset helps nobody, and whoever wants the rest comes over TCP.
+func (m *writer) truncate(q *Query) {
+	m.buf = m.buf[:wire.HeaderLen+len(q.msg.Question)]
+	m.counts = [3]int{}
+	m.flags |= wire.FlagTC
+}
+
+// answer writes a record of the query name.
+func (m *writer) answer(rtype, class uint16, ttl uint32, rdata []byte) {
+	owner := pointerTo(0)
+	m.record(wire.SectionAnswer, owner[:], rtype, class, ttl, rdata)
+}
+
+func (m *writer) record(section int, owner []byte, rtype, class uint16, ttl uint32, rdata []byte) {
+	if m.full || len(m.buf)+len(owner)+10+len(rdata) > m.limit {
+		m.full = true
+		return
+	}
+	m.buf = wire.AppendRecord(m.buf, owner, rtype, class, ttl, rdata)
+	m.counts[section]++
+}
+
+// finish writes the OPT record, if the query has one (RFC 6891 section 6.1.1), and the header.
+func (m *writer) finish(q *Query) {
+	if q.msg.OPT.Present {
+		m.opt(q)
+	}
+	flags := wire.FlagQR | m.flags | q.draft.flags | uint16(q.draft.rcode&15) |
+		q.msg.Flags&(opcodeMask|wire.FlagRD|wire.FlagCD)
+	wire.SetID(m.buf, q.msg.ID)
+	wire.SetFlags(m.buf, flags)
+	if q.draft.form != formHeader {
+		wire.SetCount(m.buf, 0, 1)
+	}
+	for i, n := range m.counts {
+		wire.SetCount(m.buf, 1+i, n)
+	}
+}
+
+// optLen is how long the OPT record will be. It takes the extended error back if that leaves no room for the question.
+func (q *Query) optLen() int {
+	if !q.msg.OPT.Present {
+		return 0
+	}
+	n := wire.OPTLen
+	if q.draft.cookie != cookieNone {
+		n += 4 + cookieLen
+	}
+	if q.draft.ede != policy.EDENone {
+		n += 4 + 2
+		if q.draft.refer {
+			n += referenceLen
+		}
+	}
+	return n
+}
+
+// opt writes the OPT record in place: its options' length is known only at the end.
+func (m *writer) opt(q *Query) {
+	m.buf = wire.AppendOPT(m.buf, uint16(q.settings.UDPSize), q.draft.rcode, q.msg.OPT.DO, nil)
+	start := len(m.buf)
+	if q.draft.cookie != cookieNone {
+		m.buf = append(m.buf, 0, wire.OptionCookie, 0, cookieLen)
+		m.buf = q.settings.cookies.appendTo(m.buf, q.msg.OPT.Cookie, q.draft.cookie, q.Peer.Addr(), q.Time)
+	}
+	if q.draft.ede != policy.EDENone {
+		m.ede(q)
+	}
+	binary.BigEndian.PutUint16(m.buf[start-2:], uint16(len(m.buf)-start))
+	m.counts[wire.SectionAdditional]++
+}
+
+func (m *writer) ede(q *Query) {
+	m.buf = append(m.buf, 0, wire.OptionEDE, 0, 2)
+	size := len(m.buf) - 1
+	m.buf = binary.BigEndian.AppendUint16(m.buf, q.draft.ede)
+	if q.draft.refer {
+		m.buf = appendReference(m.buf, referenceTo(q.policy.Generation(), &q.decision.Winner))
+		m.buf[size] += byte(referenceLen)
+	}
+}
+
+// fail answers SERVFAIL with nothing but the question, from nothing but the query, after a fault of our own.
+func (w *worker) fail(q *Query) Verdict {
+	q.step, q.Reply = stepAdmit, nil
+	n := wire.HeaderLen + len(q.msg.Question)
+	if len(q.In) < wire.HeaderLen || wire.Flags(q.In)&wire.FlagQR != 0 || len(q.Out) < n {
+		return Dropped
+	}
+	out := append(q.Out[:0], make([]byte, wire.HeaderLen)...)
+	out = append(out, q.msg.Question...)
+	wire.SetID(out, wire.ID(q.In))
+	wire.SetFlags(out, wire.FlagQR|wire.FlagRA|wire.Flags(q.In)&(opcodeMask|wire.FlagRD|wire.FlagCD)|wire.RcodeServFail)
+	if len(q.msg.Question) > 0 {
+		wire.SetCount(out, 0, 1)
+	}
+	q.Reply = out
+	return Replied
+}

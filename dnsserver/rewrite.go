@@ -1,0 +1,199 @@
+package dnsserver
+
+import (
+	"encoding/binary"
+
+	"cenote/dnsname"
+	"cenote/policy"
+	"cenote/wire"
+)
+
+// policy writes what the winning rule says. A rule that matched further down the answer's CNAME chain rewrites from its own step on: the
+// steps before it stay, as if the client had asked for the target itself (RPZ draft section 5.3), and end in the rule's data. Nothing
+// here is signed, and the AD bit is never set.
+func (m *writer) policy(w *worker, q *Query) {
+	h, z := &q.decision.Winner, q.zone()
+	owner := m.chain(q, int(h.Stage), z.TTL)
+	switch h.Action {
+	case policy.ActionNXDOMAIN:
+		q.draft.rcode = wire.RcodeNXDomain
+	case policy.ActionSinkhole:
+		m.sinkhole(owner, q.request.Type, z)
+	case policy.ActionLocalData:
+		m.localData(q, owner, z)
+	case policy.ActionNODATA, policy.ActionDefault, policy.ActionPassthru, policy.ActionDrop, policy.ActionTCPOnly, policy.ActionDisabled:
+	}
+	if m.counts[wire.SectionAnswer] == int(h.Stage) && q.draft.rcode != wire.RcodeYXDomain {
+		m.soa(wire.SectionAuthority, pointerTo(0), z.TTL)
+	}
+}
+
+// chain writes the steps from the query name to the stage that matched as CNAME records, for no longer than the rule's own answer holds,
+// and returns the owner of what follows.
+func (m *writer) chain(q *Query, stage int, ttlMax uint32) []byte {
+	first := pointerTo(0)
+	owner := append(m.owner[:0], first[:]...)
+	rest := q.chase.chain
+	for range min(stage, q.chase.stages) {
+		var ttl uint32
+		var target []byte
+		ttl, target, rest = cutStep(rest)
+		m.record(wire.SectionAnswer, owner, wire.TypeCNAME, wire.ClassIN, min(ttl, ttlMax), target)
+		owner = append(m.owner[:0], target...)
+	}
+	return owner
+}
+
+// sinkhole writes the zone's addresses of the family that was asked for. Every other type has no data: an HTTPS or SVCB record would lead
+// the client past the sinkhole.
+func (m *writer) sinkhole(owner []byte, rtype uint16, z *policy.Zone) {
+	if rtype == wire.TypeA || rtype == wire.TypeANY {
+		for _, addr := range z.IPv4 {
+			a := addr.As4()
+			m.record(wire.SectionAnswer, owner, wire.TypeA, wire.ClassIN, z.TTL, append(m.scratch[:0], a[:]...))
+		}
+	}
+	if rtype == wire.TypeAAAA || rtype == wire.TypeANY {
+		for _, addr := range z.IPv6 {
+			a := addr.As16()
+			m.record(wire.SectionAnswer, owner, wire.TypeAAAA, wire.ClassIN, z.TTL, append(m.scratch[:0], a[:]...))
+		}
+	}
+}
+
+// localData writes the rule's own records as the whole data of the name: the type that was asked for, else a CNAME, else none; all of
+// them for ANY (RPZ draft section 3.6).
+func (m *writer) localData(q *Query, owner []byte, z *policy.Zone) {
+	data := q.policy.Rule(q.decision.Winner).Data
+	if data == nil {
+		return
+	}
+	if q.request.Type == wire.TypeANY {
+		for i := range data.RRsets {
+			m.rrset(q, owner, &data.RRsets[i], z)
+		}
+		return
+	}
+	if set := findRRset(data, q.request.Type); set != nil {
+		m.rrset(q, owner, set, z)
+		return
+	}
+	if set := findRRset(data, wire.TypeCNAME); set != nil {
+		m.rrset(q, owner, set, z)
+		m.target(q)
+	}
+}
+
+func (m *writer) rrset(q *Query, owner []byte, set *policy.RRset, z *policy.Zone) {
+	ttl := min(set.TTL, z.TTLMax)
+	for _, rdata := range set.RData {
+		if set.Type == wire.TypeCNAME {
+			var target [dnsname.WireMax]byte
+			n, ok := expandTarget(&target, rdata, q.nameAt(int(q.decision.Winner.Stage)))
+			if !ok { // to answer without the record would let the client past the rule (RFC 6672 section 2.2 gives the code)
+				q.draft.rcode = wire.RcodeYXDomain
+				return
+			}
+			rdata = append(m.scratch[:0], target[:n]...)
+		}
+		m.record(wire.SectionAnswer, owner, set.Type, wire.ClassIN, ttl, rdata)
+	}
+}
+
+// target writes what step 3 found at the target of the rule's CNAME. If it found nothing, the client sees the CNAME and SERVFAIL, unless
+// it did not ask for recursion: then it may follow by itself.
+func (m *writer) target(q *Query) {
+	s := &q.source
+	switch {
+	case !q.chase.wanted || !s.done:
+	case s.msg != nil:
+		q.draft.rcode = wire.Rcode(s.msg)
+		m.expand(s.msg)
+	case s.rcode == wire.RcodeServFail:
+		q.draft.rcode = wire.RcodeServFail
+	}
+}
+
+// expand writes the answer section of a message to another question: names in it are compressed against offsets that do not hold here.
+func (m *writer) expand(msg []byte) {
+	records, err := wire.Records(msg)
+	for err == nil && records.Next() && records.Section == wire.SectionAnswer {
+		owner, _, nameErr := wire.AppendName(m.owner[:0], msg, records.NameOff)
+		rdata, ok := appendData(m.scratch[:0], msg, &records)
+		if nameErr != nil || !ok {
+			continue
+		}
+		m.record(wire.SectionAnswer, owner, records.Type, records.Class, records.TTL, rdata)
+	}
+}
+
+// appendData appends a record's data with the names in it expanded: those of the types that may be compressed (RFC 3597 section 4).
+func appendData(dst, msg []byte, r *wire.Walker) ([]byte, bool) {
+	fixed, names := compressed(r.Type)
+	if names == 0 {
+		return append(dst, r.RData()...), true
+	}
+	off := r.DataOff + fixed
+	if fixed > r.DataLen {
+		return dst, false
+	}
+	dst = append(dst, msg[r.DataOff:off]...)
+	for range names {
+		var err error
+		if dst, off, err = wire.AppendName(dst, msg, off); err != nil {
+			return dst, false
+		}
+	}
+	if off > r.DataOff+r.DataLen {
+		return dst, false
+	}
+	return append(dst, msg[off:r.DataOff+r.DataLen]...), true
+}
+
+// compressed says where a type's data may hold compressed names: after how many octets, and how many.
+func compressed(rtype uint16) (fixed, names int) {
+	switch rtype {
+	case wire.TypeNS, wire.TypeCNAME, wire.TypePTR, wire.TypeDNAME:
+		return 0, 1
+	case wire.TypeSOA:
+		return 0, 2
+	case wire.TypeMX:
+		return 2, 1
+	case wire.TypeSRV: // not compressed by RFC 2782, yet some do
+		return 6, 1
+	}
+	return 0, 0
+}
+
+// tsig answers a query signed with a key that we do not know: NOTAUTH, and in an unsigned TSIG record BADKEY with the name and
+// algorithm of that key (RFC 8945 section 5.2.1).
+func (m *writer) tsig(q *Query) {
+	records, err := wire.Records(q.In)
+	for err == nil && records.Next() {
+		if records.Type != wire.TypeTSIG {
+			continue
+		}
+		name, _, nameErr := wire.AppendName(m.owner[:0], q.In, records.NameOff)
+		data, ok := appendBadKey(m.scratch[:0], q.In, &records)
+		if nameErr != nil || !ok {
+			q.draft.rcode = wire.RcodeFormErr
+			return
+		}
+		m.record(wire.SectionAdditional, name, wire.TypeTSIG, wire.ClassANY, 0, data)
+		return
+	}
+}
+
+// appendBadKey appends the data of a TSIG record that answers r: algorithm, time and fudge as they came, no MAC, the query's id, BADKEY.
+func appendBadKey(dst, msg []byte, r *wire.Walker) ([]byte, bool) {
+	const timeAndFudge, badKey = 8, 17
+	dst, off, err := wire.AppendName(dst, msg, r.DataOff)
+	if err != nil || off+timeAndFudge > r.DataOff+r.DataLen {
+		return dst, false
+	}
+	dst = append(dst, msg[off:off+timeAndFudge]...)
+	dst = append(dst, 0, 0) // MAC size
+	dst = binary.BigEndian.AppendUint16(dst, wire.ID(msg))
+	dst = binary.BigEndian.AppendUint16(dst, badKey)
+	return append(dst, 0, 0), true // other length
+}

@@ -1,0 +1,50 @@
+package dnsserver
+
+import (
+	"cenote/querylog"
+	"cenote/rrcache"
+	"cenote/wire"
+)
+
+// findCached looks in the cache. A stale answer counts only while it is held: while its network is known not to answer. Otherwise the
+// network is asked first, and the resolver comes back with the stale one if that fails (RFC 8767 section 5).
+func (w *worker) findCached(q *Query) bool {
+	a := w.read(q)
+	if a.State == rrcache.Miss || a.State == rrcache.Stale && !a.Held {
+		return false
+	}
+	if a.Prefetch {
+		w.core.config.Resolver.Prefetch(&q.source.key)
+	}
+	q.source.take(a)
+	q.source.clean = q.policy != nil && a.Stamp != 0 && a.Stamp == q.policy.Generation()
+	return true
+}
+
+// findStale takes an answer past its time for a query that may not wait.
+func (w *worker) findStale(q *Query) {
+	if a := w.read(q); a.State != rrcache.Miss {
+		q.source.take(a)
+		return
+	}
+	q.source.rcode, q.source.ede = wire.RcodeServFail, edeOther
+}
+
+// read gets the wanted answer from the cache into the query's buffer, which it lets grow for the few that are large.
+func (w *worker) read(q *Query) rrcache.Answer {
+	key, now := q.wantedKey(), q.Time.UnixNano()
+	a := w.core.config.Cache.Get(key, now, q.source.room())
+	if a.State == rrcache.Miss && a.Len > len(q.source.buf) {
+		q.source.buf = make([]byte, wire.MessageMax)
+		a = w.core.config.Cache.Get(key, now, q.source.buf)
+	}
+	return a
+}
+
+// take makes a, which lies in the buffer, the source's message.
+func (s *source) take(a rrcache.Answer) {
+	s.msg, s.kind = s.buf[:a.Len], querylog.SourceCache
+	if a.State == rrcache.Stale {
+		s.stale()
+	}
+}

@@ -1,0 +1,125 @@
+package dnsserver
+
+import (
+	"context"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"cenote/querylog"
+	"cenote/sighting"
+)
+
+// core is what all workers share: where policy, truth and records come from, and the settings in force.
+type core struct {
+	config   Config
+	log      *slog.Logger
+	settings atomic.Pointer[settings]
+	applying sync.Mutex // held while settings are replaced
+
+	mu      sync.Mutex
+	workers []*worker // guarded by mu; for the scrape
+}
+
+// newCore checks c and makes the part of a server that answers.
+func newCore(c Config) (*core, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	out := &core{config: c, log: c.Log}
+	if out.log == nil {
+		out.log = slog.Default()
+	}
+	return out, out.apply(c.Settings)
+}
+
+// apply puts s in force for the queries that begin from now on. On an error nothing has changed.
+func (c *core) apply(s Settings) error {
+	c.applying.Lock()
+	defer c.applying.Unlock()
+	compiled, err := s.compile(c.settings.Load())
+	if err != nil {
+		return err
+	}
+	c.settings.Store(compiled)
+	return nil
+}
+
+// worker answers queries. One that newWorker made belongs to one goroutine; one that newShared made may be used by many at once.
+type worker struct {
+	core     *core
+	counters *counters
+	sights   *sighting.Producer // nil: sighting.Store.Put
+	queries  *querylog.Producer // nil: querylog.Log.Put
+}
+
+// newWorker makes a worker for one goroutine, with queues of its own for matches and for the query log.
+func (c *core) newWorker() *worker {
+	w := c.newShared()
+	if c.config.Sightings != nil {
+		w.sights = c.config.Sightings.Producer()
+	}
+	if c.config.Queries != nil {
+		w.queries = c.config.Queries.Producer()
+	}
+	return w
+}
+
+// newShared makes a worker that any number of goroutines may use at once, each with a Query of its own.
+func (c *core) newShared() *worker {
+	w := &worker{core: c, counters: newCounters()}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.workers = append(c.workers, w)
+	return w
+}
+
+// resolve asks the network for what q waits for. The caller then calls answer again, on this or another worker.
+func (w *worker) resolve(ctx context.Context, q *Query) {
+	defer w.rescueResolve(q)
+	q.source.fill(w.core.config.Resolver.Resolve(ctx, q.wantedKey(), q.source.room()))
+}
+
+// shed answers a query that found no room among those that wait for the network: with what the cache still holds past its time,
+// or else SERVFAIL.
+func (w *worker) shed(q *Query) Verdict {
+	w.counters.shed.Add(1)
+	q.source.asked = true
+	w.findStale(q)
+	if v := w.answer(q); v != NeedNetwork {
+		return v
+	}
+	return Dropped
+}
+
+// rescue keeps a fault of our own from stopping the server (invariant 6): the client gets SERVFAIL, the fault is counted and logged.
+func (w *worker) rescue(q *Query, v *Verdict) {
+	fault := recover()
+	if fault == nil {
+		return
+	}
+	w.bug(fault)
+	*v = w.fail(q)
+}
+
+func (w *worker) rescueResolve(q *Query) {
+	if fault := recover(); fault != nil {
+		w.bug(fault)
+		q.source.fill(Resolved{}, errBug)
+	}
+}
+
+func (w *worker) bug(fault any) {
+	w.counters.bugs.Add(1)
+	w.core.log.Error("a query met a fault in the server", "fault", fault, "stack", string(debug.Stack()))
+}
+
+// now is the time at which a query that waited is answered. Those that did not are answered at the time they came.
+func (q *Query) now() time.Time {
+	if q.source.slow {
+		return time.Now()
+	}
+	return q.Time
+}
