@@ -65,7 +65,7 @@ type FeedConfig struct {
 	Threat string `json:"threat,omitempty"`
 	// Confidence is that of rows that give none, in percent, 1 to 100. Default: 0, which leaves it unknown.
 	Confidence uint8 `json:"confidence,omitempty"`
-	// Columns tells which column of a CSV holds what. Default: found by the usual names.
+	// Columns tells which column of a CSV holds what; with a header of unusual names, set Format too. Default: found by the usual names.
 	Columns Columns `json:"columns,omitzero"`
 	// Files selects the files of a directory or archive by base name, a pattern of path.Match. Default: "*.txt" for maltrail, otherwise all
 	// that are not hidden. Example: "*.hosts".

@@ -1,21 +1,335 @@
 package blocklist
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"time"
+
+	"cenote/dnsname"
+	"cenote/policy"
 )
 
-// reader is the reading of one feed.
+// reader is the reading of one feed. One goroutine uses it.
 type reader struct {
 	config FeedConfig
+	limits Limits
+	format *format // nil until detected
 	sink   Sink
+	guard  *suffixes
+	names  *nameParser
+	lines  *lineReader
+	budget budget
 	report Report
+	row    Indicator         // reused for every row
+	texts  map[string]string // comments and references that came before
+	failed error             // ends the reading: the sink's error or a limit
+	done   func() error      // says whether the caller has given up
 }
 
+// textsMax is how many different comments and references are kept as one string each; more of them cost memory, not correctness.
+const textsMax = 4096
+
 func newReader(c FeedConfig, s Sink) (*reader, error) {
-	return &reader{config: c, sink: s}, nil
+	r := &reader{config: c, limits: c.Limits.orDefault(), sink: s, names: newNameParser(), lines: newLineReader(), texts: map[string]string{}}
+	r.report.Faults = map[Reason]*FaultCount{}
+	if c.Confidence > 100 {
+		return nil, fmt.Errorf("confidence %d is over 100", c.Confidence)
+	}
+	if _, err := path.Match(c.Files, ""); err != nil {
+		return nil, fmt.Errorf("files %q: %w", c.Files, err)
+	}
+	if c.Format != "" {
+		f, err := formatByName(c.Format)
+		if err != nil {
+			return nil, err
+		}
+		r.setFormat(f)
+	}
+	guard, err := newSuffixes(c.SuffixList)
+	r.guard = guard
+	return r, err
+}
+
+func (l Limits) orDefault() Limits {
+	d := DefaultLimits()
+	if l.SourceBytes == 0 {
+		l.SourceBytes = d.SourceBytes
+	}
+	if l.ContentBytes == 0 {
+		l.ContentBytes = d.ContentBytes
+	}
+	if l.Files == 0 {
+		l.Files = d.Files
+	}
+	if l.Rows == 0 {
+		l.Rows = d.Rows
+	}
+	return l
+}
+
+func (r *reader) setFormat(f *format) {
+	r.format = f
+	r.report.Format = f.name
+	r.report.ClosestEncloser = f.closestEncloser
 }
 
 func (r *reader) read(ctx context.Context) error {
-	return errors.Join(ctx.Err())
+	r.done = ctx.Err
+	r.budget = budget{source: r.limits.SourceBytes, content: r.limits.ContentBytes}
+	err := r.readSource(r.config.Path)
+	r.report.Bytes = r.limits.ContentBytes - r.budget.content
+	if err != nil {
+		return err
+	}
+	return r.checkWhole()
+}
+
+// checkWhole guards against a feed that says nothing.
+func (r *reader) checkWhole() error {
+	if r.format == nil {
+		return &SourceError{File: r.config.Path, Err: ErrEmpty, Next: "it has no rows at all: was the download cut off?"}
+	}
+	if r.report.Live > 0 || r.config.AllowEmpty {
+		return nil
+	}
+	return &SourceError{File: r.config.Path, Err: ErrEmpty, Next: r.whyEmpty()}
+}
+
+func (r *reader) whyEmpty() string {
+	var most *FaultCount
+	for reason := range reasonEnd {
+		if c := r.report.Faults[reason]; c != nil && (most == nil || c.Count > most.Count) {
+			most = c
+		}
+	}
+	if most == nil {
+		return "it has no rows: was the download cut off?"
+	}
+	return fmt.Sprintf("none of its %d rows read as %s is usable, first %s; is the format right?", r.report.Parsed, r.format.name, most.First)
+}
+
+// file is one file of the feed while it is read.
+type file struct {
+	*reader
+	name     string    // as the operator knows it
+	base     string    // its last element, without the ending of a compression
+	modified time.Time // the zero time where nobody knows
+	start    Indicator // what each row begins with
+}
+
+// readFile reads one file to its end in the feed's format, which it detects if need be. A file without a row tells no format and is skipped.
+func (r *reader) readFile(f *file, body io.Reader) error {
+	f.reader = r
+	if err := r.done(); err != nil {
+		return err
+	}
+	r.report.Files++
+	if r.report.Files > r.limits.Files {
+		return &SourceError{File: f.name, Err: ErrTooManyFiles, Next: "raise limits.files, or select by files"}
+	}
+	r.lines.reset(body)
+	head, err := r.lines.peek()
+	if err != nil {
+		return r.readError(f, err)
+	}
+	r.lines.skipMark()
+	if err := checkText(f.name, head); err != nil {
+		return err
+	}
+	if r.format == nil {
+		if err := r.detect(f, head); err != nil || r.format == nil {
+			return err
+		}
+	}
+	f.start = r.rowStart(f)
+	if err := r.format.read(f); err != nil {
+		return r.readError(f, err)
+	}
+	r.report.Lines += r.lines.number
+	return nil
+}
+
+// readError gives an error of the source the file's name; those that have one keep it.
+func (r *reader) readError(f *file, err error) error {
+	var named *SourceError
+	var onDisk *fs.PathError
+	switch {
+	case err == r.failed, errors.As(err, &named), errors.As(err, &onDisk), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return &SourceError{File: f.name, Err: ErrTruncated, Next: "fetch it again"}
+	case errors.Is(err, ErrTooLarge):
+		return &SourceError{File: f.name, Err: err, Next: "raise limits.content_bytes if it is meant to be so large"}
+	}
+	return &SourceError{File: f.name, Err: fmt.Errorf("%w: %w", ErrArchive, err), Next: "fetch it again"}
+}
+
+func (r *reader) rowStart(f *file) Indicator {
+	start := Indicator{Family: r.config.Family, Threat: r.config.Threat, Confidence: r.config.confidence(), File: f.name}
+	if r.config.TTL > 0 && !f.modified.IsZero() {
+		start.Expiry = f.modified.Add(r.config.TTL)
+	}
+	return start
+}
+
+// next returns the next line of the file, as it is but for its end. io.EOF ends the file; any other error ends the reading.
+func (f *file) next() ([]byte, error) {
+	for {
+		if f.failed != nil {
+			return nil, f.failed
+		}
+		line, err := f.lines.next()
+		if f.lines.number&0xfff == 0 {
+			f.fail(f.done())
+		}
+		if err != errLineTooLong {
+			return line, err
+		}
+		f.refuse(ReasonLineTooLong, line)
+	}
+}
+
+// fail ends the reading with err, if err is one.
+func (r *reader) fail(err error) {
+	if r.failed == nil {
+		r.failed = err
+	}
+}
+
+// byLine makes the reading of a file out of the reading of a line. Lines come without blanks at their ends, and empty ones do not come.
+func byLine(parse func(*file, []byte)) func(*file) error {
+	return func(f *file) error {
+		for {
+			line, err := f.next()
+			if err == io.EOF {
+				return f.failed
+			}
+			if err != nil {
+				return err
+			}
+			if line = trim(line); len(line) > 0 {
+				parse(f, line)
+			}
+		}
+	}
+}
+
+// begin returns the row to fill: what holds for the whole feed is in it, and the line.
+func (f *file) begin() *Indicator {
+	f.row = f.start
+	f.row.Line = f.lines.number
+	return &f.row
+}
+
+// match returns how far the feed's names reach: as configured, or else as the format's tradition has it.
+func (r *reader) match() policy.Kind { return r.matchOr(r.format.kind) }
+
+// matchOr is match for a row whose syntax has a tradition of its own.
+func (r *reader) matchOr(tradition policy.Kind) policy.Kind {
+	switch r.config.Match {
+	case MatchExact:
+		return policy.KindExact
+	case MatchSubtree:
+		return policy.KindSubtree
+	case MatchBelow:
+		return policy.KindBelow
+	case MatchDefault:
+	}
+	return tradition
+}
+
+// list hands the row that begin returned to the sink under the host name in text, or refuses it.
+func (f *file) list(text []byte, kind policy.Kind) {
+	name, labels, why := f.names.host(text)
+	if why != ReasonNone {
+		f.refuse(why, text)
+		return
+	}
+	f.serve(name, labels, kind, text)
+}
+
+// serve hands the row that begin returned to the sink under a canonical name, unless the guards refuse it; text is the row for that case.
+func (f *file) serve(name []byte, labels int, kind policy.Kind, text []byte) {
+	if why := f.guarded(name, labels); why != ReasonNone {
+		f.refuseAt(f.row.Line, why, text)
+		return
+	}
+	f.count()
+	f.report.Live++
+	f.row.Name, f.row.Kind = dnsname.Name(name), kind
+	f.fail(f.sink.Indicator(&f.row))
+}
+
+func (r *reader) guarded(name []byte, labels int) Reason {
+	switch why := r.guard.check(name, labels); {
+	case why == ReasonHeld && r.config.AllowPrivateSuffixes, why == ReasonHeld && r.config.AllowSuffixes:
+		return ReasonNone
+	case r.config.AllowSuffixes && (why == ReasonTLD || why == ReasonPublicSuffix):
+		return ReasonNone
+	default:
+		return why
+	}
+}
+
+// refuse counts the present line, or the part of it in text, as a row that is not served.
+func (f *file) refuse(why Reason, text []byte) { f.refuseAt(f.lines.number, why, text) }
+
+func (f *file) refuseAt(line int, why Reason, text []byte) {
+	f.count()
+	held := why == ReasonHeld
+	if held {
+		f.report.Held++
+	} else {
+		f.report.Refused++
+	}
+	c := f.report.Faults[why]
+	if c == nil {
+		c = &FaultCount{}
+		f.report.Faults[why] = c
+	}
+	c.Count++
+	showHeld := held && len(f.report.HeldRows) < HeldMax
+	if c.Count > FaultsMax && !showHeld {
+		return
+	}
+	fault := Fault{File: f.name, Line: line, Reason: why, Text: printable(bytes.TrimSpace(text), faultTextMax)}
+	if c.Count == 1 {
+		c.First = fault
+	}
+	if showHeld {
+		f.report.HeldRows = append(f.report.HeldRows, fault)
+	}
+	if c.Count <= FaultsMax {
+		f.sink.Fault(fault)
+	}
+}
+
+// skip counts a row that every such file has and nobody means.
+func (f *file) skip() { f.report.Skipped++ }
+
+// count counts one row that says something.
+func (f *file) count() {
+	if f.report.Parsed++; f.report.Parsed > f.limits.Rows {
+		f.fail(&SourceError{File: f.name, Err: ErrTooManyRows, Next: "raise limits.rows if it is meant to be so large"})
+	}
+}
+
+// text keeps at most CommentMax octets of a foreign text; the same text is kept once.
+func (r *reader) text(b []byte) string {
+	if len(b) == 0 {
+		return ""
+	}
+	if s, ok := r.texts[string(b)]; ok {
+		return s
+	}
+	s := printable(b, CommentMax)
+	if len(r.texts) < textsMax && len(b) <= CommentMax {
+		r.texts[string(b)] = s
+	}
+	return s
 }

@@ -1,0 +1,67 @@
+package blocklist
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+)
+
+// LineMax is how many octets a line of a feed may have. Longer ones are refused, not cut: the rest could mean something else.
+const LineMax = 64 << 10
+
+// lineReader hands out the lines of one file. A line lives until the next call.
+type lineReader struct {
+	src    *bufio.Reader
+	number int // of the last line, from 1
+}
+
+func newLineReader() *lineReader { return &lineReader{src: bufio.NewReaderSize(nil, LineMax)} }
+
+func (l *lineReader) reset(src io.Reader) {
+	l.src.Reset(src)
+	l.number = 0
+}
+
+// peek returns the beginning of the file without its byte order mark, as much of it as detection may look at.
+func (l *lineReader) peek() ([]byte, error) {
+	head, err := l.src.Peek(LineMax)
+	if err == io.EOF {
+		err = nil
+	}
+	return head, err
+}
+
+// skipMark takes the UTF-8 byte order mark off the beginning.
+func (l *lineReader) skipMark() {
+	if head, _ := l.src.Peek(len(byteOrderMark)); string(head) == byteOrderMark {
+		l.src.Discard(len(byteOrderMark))
+	}
+}
+
+const byteOrderMark = "\xef\xbb\xbf"
+
+var errLineTooLong = errors.New("line is too long")
+
+// next returns the next line without its end (LF, CRLF). After errLineTooLong it goes on with the line after; line then holds how the long one began.
+func (l *lineReader) next() (line []byte, err error) {
+	line, err = l.src.ReadSlice('\n')
+	l.number++
+	switch {
+	case err == nil:
+		return bytes.TrimSuffix(line[:len(line)-1], []byte{'\r'}), nil
+	case err == io.EOF && len(line) > 0:
+		return bytes.TrimSuffix(line, []byte{'\r'}), nil
+	case err != bufio.ErrBufferFull:
+		l.number--
+		return nil, err
+	}
+	start := bytes.Clone(line[:faultTextMax+1])
+	for err == bufio.ErrBufferFull {
+		_, err = l.src.ReadSlice('\n')
+	}
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	return start, errLineTooLong
+}
