@@ -1,0 +1,168 @@
+package policy
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Trigger is what a rule looks at (RPZ draft section 4). The order of the constants is the order of precedence between
+// triggers of one zone at one stage (section 5.3).
+type Trigger uint8
+
+// The triggers. TriggerNone marks a Decision without a match.
+const (
+	TriggerNone Trigger = iota
+	TriggerClientIP
+	TriggerQNAME
+	TriggerIP
+	TriggerNSDNAME
+	TriggerNSIP
+)
+
+// Action is what happens to a query that a rule matched.
+type Action uint8
+
+// The actions. ActionDefault is only found in a Member, where it stands for the action of the policy zone, and in a Zone's
+// Override, where it stands for the action that the feed gives.
+const (
+	ActionDefault   Action = iota
+	ActionSinkhole         // A and AAAA with the zone's sinkhole addresses, NODATA for other types
+	ActionNXDOMAIN         // the name does not exist
+	ActionNODATA           // the name exists, the type does not
+	ActionPassthru         // answer truthfully, and look at no later zone
+	ActionDrop             // no reply
+	ActionTCPOnly          // TC=1 over UDP, the truth over TCP
+	ActionLocalData        // the rule's own records
+	ActionDisabled         // recorded only; the next best match decides
+)
+
+// Kind is how far below the listed name a Member reaches.
+type Kind uint8
+
+// The kinds. ENT is no match: it marks a name that exists in an RPZ source only because others lie below it, and so stops a
+// wildcard further up in the same feed (RFC 4592 section 2.2.2).
+const (
+	KindExact   Kind = iota // the listed name alone
+	KindBelow               // every name under it, not itself: a wildcard
+	KindSubtree             // itself and every name under it
+	KindENT
+)
+
+// Member is one feed's word about a listed name. The names of one set of members share one set id in the index.
+type Member struct {
+	Feed       uint16 // index into Manifest.Feeds
+	Family     uint32 // index into Manifest.Families
+	Threat     uint16 // index into Manifest.Threats
+	Kind       Kind
+	Action     Action // ActionDefault unless the feed gives one (RPZ, adblock)
+	Confidence uint8  // 0 to 100; ConfidenceUnknown where the feed does not say
+	Exception  bool   // takes the name out of its own feed; never out of another
+	Data       uint32 // 1 + index into Manifest.Data for ActionLocalData; 0 for none
+	Expiry     uint32 // hours since the epoch, rounded up; 0 for never
+}
+
+// ConfidenceUnknown is the Confidence of a Member whose feed has none.
+const ConfidenceUnknown = 255
+
+// Manifest is the part of a compiled policy that its sets refer to. It is stored in the file as JSON.
+type Manifest struct {
+	Generation uint64      `json:"generation"`
+	Built      time.Time   `json:"built"`
+	Feeds      []Feed      `json:"feeds"`
+	Families   []string    `json:"families"` // [0] is ""
+	Threats    []string    `json:"threats"`  // [0] is ""
+	Data       []LocalData `json:"data,omitempty"`
+}
+
+// Feed is what the policy must know of a feed.
+type Feed struct {
+	Name             string `json:"name"`
+	ClosestEncloser  bool   `json:"closest_encloser,omitempty"` // an RPZ source: the draft's wildcard rule holds
+	Entries          int    `json:"entries"`
+	SourceGeneration uint64 `json:"source_generation"` // which stored copy of the feed was compiled; see blocklist
+}
+
+// LocalData are the records of one owner name in an RPZ source (RPZ draft section 3.6).
+type LocalData struct {
+	RRsets []RRset `json:"rrsets"`
+}
+
+// RRset is one type of a LocalData. RData is in wire form, uncompressed. A CNAME whose target is a wildcard is kept as it is: the reply
+// puts the query name in the wildcard's place.
+type RRset struct {
+	Type  uint16   `json:"type"`
+	TTL   uint32   `json:"ttl"` // seconds
+	RData [][]byte `json:"rdata"`
+}
+
+// Zone is an ordered part of the policy: which feeds it holds and what a match in one of them does.
+type Zone struct {
+	Name     string
+	Feeds    []string
+	Action   Action       // for members without one of their own
+	Override Action       // ActionDefault: GIVEN. Replaces what a feed gives (RPZ: action override)
+	LogOnly  bool         // record, do not answer: a shadow zone
+	Observe  bool         // record matches here even if an earlier zone's PASSTHRU won
+	IPv4     []netip.Addr // sinkhole addresses for A
+	IPv6     []netip.Addr // and for AAAA
+	TTL      uint32       // seconds, of records that we make
+	TTLMax   uint32       // seconds, cap of local data
+	EDE      uint16       // RFC 8914 info code; EDENone for none
+	EDEText  bool         // put the opaque reference into the EDE text
+}
+
+// EDENone turns the extended error off for a Zone.
+const EDENone = 0xffff
+
+// Request is what a policy may look at. It is filled by the transport; the policy keeps nothing of it.
+type Request struct {
+	Time      time.Time
+	Peer      netip.AddrPort // who sent the packet
+	Client    netip.AddrPort // who asked: the peer, or what a listed forwarder says of its client
+	Local     netip.AddrPort // the address asked
+	Transport Transport
+	Verified  bool // the source address cannot be forged: TCP, TLS, a valid cookie
+	RD, DO    bool
+	Type      uint16
+	Class     uint16
+	Name      []byte // the query name, canonical, in wire form
+}
+
+// Transport is how a query came.
+type Transport uint8
+
+// The transports.
+const (
+	TransportUDP Transport = iota
+	TransportTCP
+	TransportTLS
+	TransportHTTPS
+	TransportQUIC
+)
+
+// HitsMax is how many observed matches a Decision keeps beside the winner.
+const HitsMax = 8
+
+// Hit is one match: which member of which set, in which zone.
+type Hit struct {
+	Set      uint32  // in the index of the Decision's policy
+	Zone     uint16  // index into Policy.Zones
+	Member   uint16  // index into the members of Set
+	Labels   uint8   // of the listed name: the last Labels labels of the name that matched
+	Stage    uint8   // 0 for the query name, n for the n-th CNAME or DNAME target
+	Trigger  Trigger // TriggerNone: no match
+	Action   Action  // resolved: never ActionDefault
+	Enforced bool    // false for log-only and disabled rules and for those an earlier rule beat
+}
+
+// Decision is the outcome of a check: one winner, or none, and what else is to be recorded.
+type Decision struct {
+	Winner     Hit
+	Observed   [HitsMax]Hit
+	NObserved  uint8
+	Overflowed bool // there were more than HitsMax
+	Pending    bool // Winner applies only if no response trigger of an earlier zone matches; see CheckAnswer
+}
+
+// Matched reports whether a rule decides the query.
+func (d *Decision) Matched() bool { return d.Winner.Trigger != TriggerNone }
