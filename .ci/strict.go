@@ -1,0 +1,115 @@
+//go:build ignore
+
+// Strict runs `go test` with the arguments it is given and fails if a test was skipped. It prints what `go test` prints, and at
+// the end the tests that were skipped, with their reasons.
+//
+//	go run .ci/strict.go -timeout 15m ./...
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+)
+
+// An event is one line of `go test -json` (see `go doc test2json`).
+type event struct {
+	Action  string
+	Package string
+	Test    string
+	Output  string
+}
+
+// A run gathers what was printed by each test until it is known whether it is wanted.
+type run struct {
+	output  map[string][]string // by package and test
+	skipped []string
+	passed  int
+	failed  int
+}
+
+func main() {
+	r := &run{output: map[string][]string{}}
+	err := r.test(os.Args[1:])
+	fmt.Printf("\n%d tests passed, %d failed, %d skipped\n", r.passed, r.failed, len(r.skipped))
+	for _, s := range r.skipped {
+		fmt.Println("SKIPPED " + s)
+	}
+	if err != nil || r.failed > 0 || len(r.skipped) > 0 {
+		if len(r.skipped) > 0 {
+			fmt.Println("FAIL: in strict mode every test must run")
+		}
+		os.Exit(1)
+	}
+}
+
+func (r *run) test(args []string) error {
+	cmd := exec.Command("go", append([]string{"test", "-json"}, args...)...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	lines := bufio.NewScanner(out)
+	lines.Buffer(nil, 64<<20)
+	for lines.Scan() {
+		var e event
+		if json.Unmarshal(lines.Bytes(), &e) != nil {
+			fmt.Println(lines.Text()) // not an event: the go command's own word
+			continue
+		}
+		r.take(e)
+	}
+	if err := lines.Err(); err != nil {
+		return err
+	}
+	return cmd.Wait()
+}
+
+func (r *run) take(e event) {
+	key := e.Package + " " + e.Test
+	switch e.Action {
+	case "output", "build-output":
+		if e.Test == "" {
+			fmt.Print(e.Output)
+			return
+		}
+		r.output[key] = append(r.output[key], e.Output)
+	case "pass":
+		r.count(e, &r.passed)
+		delete(r.output, key)
+	case "fail":
+		r.count(e, &r.failed)
+		fmt.Print(strings.Join(r.output[key], ""))
+		delete(r.output, key)
+	case "skip":
+		if e.Test != "" {
+			r.skipped = append(r.skipped, key+reason(r.output[key]))
+		}
+		delete(r.output, key)
+	}
+}
+
+// count counts tests, not packages.
+func (r *run) count(e event, n *int) {
+	if e.Test != "" {
+		*n++
+	}
+}
+
+// reason is what the test said before it was skipped.
+func reason(output []string) string {
+	for _, line := range output {
+		line = strings.TrimSpace(line)
+		if line != "" && !strings.HasPrefix(line, "===") && !strings.HasPrefix(line, "---") {
+			return ": " + line
+		}
+	}
+	return ""
+}

@@ -1,0 +1,81 @@
+# Everything that a change needs. `make` alone shows the list.
+
+GO      ?= go
+BIN     := bin/cenote
+PKG     ?= ./...
+# How long each fuzz target runs.
+FUZZTIME ?= 30s
+
+.PHONY: help
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/cenote, a static binary
+	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN) ./cmd/cenote
+
+.PHONY: run
+run: build ## serve on 127.0.0.1:5354 with the embedded configuration
+	$(BIN) serve
+
+.PHONY: test
+test: ## run all tests; with CENOTE_STRICT=1 a skipped one is a failure
+ifeq ($(CENOTE_STRICT),1)
+	$(GO) run .ci/strict.go -timeout 15m $(PKG)
+else
+	$(GO) test $(PKG)
+endif
+
+.PHONY: check
+check: format vet staticcheck map race ## what every commit passes
+
+.PHONY: format
+format: ## fail if a file is not formatted
+	@files=$$(gofmt -l $$(git ls-files '*.go') .ci); if [ -n "$$files" ]; then echo "not formatted (run gofmt -w):"; echo "$$files"; exit 1; fi
+
+.PHONY: vet
+vet: ## go vet
+	$(GO) vet ./...
+
+.PHONY: staticcheck
+staticcheck: ## staticcheck, in the version of go.mod
+	$(GO) tool staticcheck ./...
+
+.PHONY: map
+map: ## the map of packages, and the documents against the code
+	$(GO) test .
+	$(GO) test ./config -run 'TestReference|TestEveryKeyIsDescribed|TestExampleLoads'
+
+.PHONY: race
+race: ## all tests with the race detector
+	$(GO) test -race -timeout 20m $(PKG)
+
+.PHONY: vuln
+vuln: ## known vulnerabilities of what we build on; needs the network for its database, so it is no part of check
+	$(GO) tool govulncheck ./...
+
+.PHONY: bench
+bench: ## benchmarks, and the rates of the whole server as ratios to a bare echo
+	$(GO) test -run '^$$' -bench . -benchmem $(PKG)
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME each (PKG and FUZZTIME may be set)
+	@set -e; for pkg in $$($(GO) list $(PKG)); do \
+		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "$$pkg $$target"; \
+			$(GO) test $$pkg -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME); \
+		done; \
+	done
+
+.PHONY: peers
+peers: ## let dig, unbound, named and nsd judge; fails where one is missing
+	CENOTE_STRICT=1 $(GO) test -count=1 -run 'Peer|Judge' $(PKG)
+
+.PHONY: docs
+docs: ## write what is made from the code: docs/config.md, the example, the schema, docs/metrics.md
+	$(GO) test ./config -count=1 -run TestReference -update
+	$(GO) test . -count=1 -run TestMetricsReference -update
+
+.PHONY: image
+image: ## build the container image
+	docker build -t cenote .
