@@ -1,0 +1,260 @@
+package blocklist
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ChildConfig says how compilations are run: each in a process of its own, so that a feed which is too large or makes a parser fail
+// costs no query anything.
+type ChildConfig struct {
+	// Command is the program and its arguments. It must call RunChild. Default: the running program with "compile --child".
+	// Example: ["/usr/bin/cenote", "compile", "--child"].
+	Command []string
+	// MemoryBytes is how much memory the child aims to stay under; at twice as much it is refused more and ends.
+	// Default: 2 GiB. Example: 536870912.
+	MemoryBytes int64
+	// Cores is how many cores the child uses at once. Default: half of them, at least one. Example: 1.
+	Cores int
+	// Timeout ends a compilation that takes longer. Default: 10m. Example: 30m.
+	Timeout time.Duration
+}
+
+const (
+	childMemoryDefault  = 2 << 30
+	childTimeoutDefault = 10 * time.Minute
+	childNice           = 19
+	childEndGrace       = 5 * time.Second
+	childReplyMax       = 512 << 20 // octets of messages taken from a child
+	childStderrMax      = 64 << 10  // octets of each line of its stderr that are logged
+	childStderrLines    = 200
+)
+
+func (c ChildConfig) withDefaults() (ChildConfig, error) {
+	if len(c.Command) == 0 {
+		self, err := os.Executable()
+		if err != nil {
+			return c, fmt.Errorf("finding the program to compile with: %w", err)
+		}
+		c.Command = []string{self, "compile", "--child"}
+	}
+	if c.MemoryBytes == 0 {
+		c.MemoryBytes = childMemoryDefault
+	}
+	if c.Cores == 0 {
+		c.Cores = max(runtime.NumCPU()/2, 1)
+	}
+	if c.Timeout == 0 {
+		c.Timeout = childTimeoutDefault
+	}
+	return c, nil
+}
+
+// childJob is the one message to a child.
+type childJob struct {
+	Job         CompileConfig `json:"job"`
+	MemoryBytes int64         `json:"memory_bytes"`
+}
+
+// childMessage is a message of a child: one of its fields is set.
+type childMessage struct {
+	Progress *Progress      `json:"progress,omitempty"`
+	Report   *CompileReport `json:"report,omitempty"`
+	Error    string         `json:"error,omitempty"` // beside Report: there is no new index
+}
+
+// ChildError says that a child ended without a report: it was killed, ran out of memory or time, or its parser failed.
+type ChildError struct {
+	During string // the feed that was being read; "" if none was
+	Err    error
+}
+
+// Error says what the child was doing.
+func (e *ChildError) Error() string {
+	if e.During == "" {
+		return fmt.Sprintf("compiling child: %v", e.Err)
+	}
+	return fmt.Sprintf("compiling child, while reading feed %q: %v", e.During, e.Err)
+}
+
+// Unwrap returns why it ended.
+func (e *ChildError) Unwrap() error { return e.Err }
+
+// child runs compilations in processes.
+type child struct {
+	config   ChildConfig
+	progress func(Progress)
+	log      *slog.Logger
+}
+
+// compile does a job in a process. The process never outlives ctx, nor this one.
+func (c *child) compile(ctx context.Context, job CompileConfig) (CompileReport, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.config.Timeout, fmt.Errorf("compilation took more than %v", c.config.Timeout))
+	defer cancel()
+	input, err := json.Marshal(childJob{Job: job, MemoryBytes: c.config.MemoryBytes})
+	if err != nil {
+		return CompileReport{}, err
+	}
+	cmd := c.command(ctx, input)
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return CompileReport{}, err
+	}
+	// The kernel ends the child when the thread that started it ends, so that thread must stay.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := cmd.Start(); err != nil {
+		return CompileReport{}, &ChildError{Err: err}
+	}
+	reply := c.listen(stdout)
+	io.Copy(io.Discard, stdout) // after a bad message: let it write to its end
+	return reply.result(cmd.Wait(), context.Cause(ctx))
+}
+
+func (c *child) command(ctx context.Context, input []byte) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, c.config.Command[0], c.config.Command[1:]...)
+	cmd.Stdin = bytes.NewReader(input)
+	cmd.Stderr = &lineLogger{log: c.log}
+	cmd.Env = append(os.Environ(),
+		"GOMEMLIMIT="+strconv.FormatInt(c.config.MemoryBytes, 10),
+		"GOMAXPROCS="+strconv.Itoa(c.config.Cores))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) } // it leads a group of its own
+	cmd.WaitDelay = childEndGrace
+	return cmd
+}
+
+// childReply is what a child has said.
+type childReply struct {
+	reading string
+	message childMessage
+	err     error
+}
+
+// listen reads a child's messages to the end.
+func (c *child) listen(stdout io.Reader) childReply {
+	var reply childReply
+	messages := json.NewDecoder(io.LimitReader(stdout, childReplyMax))
+	for {
+		var m childMessage
+		if err := messages.Decode(&m); err != nil {
+			if !errors.Is(err, io.EOF) {
+				reply.err = fmt.Errorf("its messages: %w", err)
+			}
+			return reply
+		}
+		if m.Progress == nil {
+			reply.message = m
+			continue
+		}
+		reply.reading = m.Progress.Feed
+		if c.progress != nil {
+			c.progress(*m.Progress)
+		}
+	}
+}
+
+// result judges a child by its exit and its words. A report counts only from a child that ended well or said what failed.
+func (r *childReply) result(exit, cause error) (CompileReport, error) {
+	switch {
+	case cause != nil && (exit != nil || r.message.Report == nil):
+		return CompileReport{}, &ChildError{During: r.reading, Err: cause}
+	case r.message.Report != nil && r.message.Error != "":
+		return *r.message.Report, errors.New(r.message.Error)
+	case exit != nil:
+		return CompileReport{}, &ChildError{During: r.reading, Err: exit}
+	case r.err != nil:
+		return CompileReport{}, &ChildError{During: r.reading, Err: r.err}
+	case r.message.Report == nil:
+		return CompileReport{}, &ChildError{During: r.reading, Err: errors.New("it ended without a report")}
+	}
+	return *r.message.Report, nil
+}
+
+// RunChild is the child's side: it reads one job from in, gives the process the lowest priority and a limit on memory, does the
+// job and writes messages to out, a line of JSON each. It is the whole of the hidden command "compile --child".
+func RunChild(ctx context.Context, in io.Reader, out io.Writer) error {
+	var job childJob
+	if err := json.NewDecoder(in).Decode(&job); err != nil {
+		return fmt.Errorf("reading the job: %w", err)
+	}
+	if err := humble(job.MemoryBytes); err != nil {
+		return err
+	}
+	messages := json.NewEncoder(out)
+	job.Job.Progress = func(p Progress) { messages.Encode(childMessage{Progress: &p}) }
+	report, err := Compile(ctx, job.Job)
+	last := childMessage{Report: &report}
+	if err != nil {
+		last.Error = err.Error()
+	}
+	return errors.Join(messages.Encode(last), err)
+}
+
+// humble makes the process give way to every other: lowest priority for all of its threads, the first to be ended when memory runs out, and
+// a hard limit on its own memory.
+func humble(memory int64) error {
+	if memory > 0 {
+		hard := uint64(2*memory) + 256<<20
+		if err := unix.Setrlimit(unix.RLIMIT_DATA, &unix.Rlimit{Cur: hard, Max: hard}); err != nil {
+			return fmt.Errorf("limiting memory: %w", err)
+		}
+	}
+	os.WriteFile("/proc/self/oom_score_adj", []byte("1000"), 0) // without /proc the kernel chooses for itself
+	tasks, err := filepath.Glob("/proc/self/task/*")
+	if err != nil || len(tasks) == 0 {
+		return unix.Setpriority(unix.PRIO_PROCESS, 0, childNice)
+	}
+	for _, task := range tasks { // the priority is a thread's; later threads inherit it
+		if tid, err := strconv.Atoi(filepath.Base(task)); err == nil {
+			unix.Setpriority(unix.PRIO_PROCESS, tid, childNice) // a thread that has ended needs none
+		}
+	}
+	return nil
+}
+
+// lineLogger logs what a child writes to stderr, a line at a time and not without end.
+type lineLogger struct {
+	log   *slog.Logger
+	buf   []byte
+	lines int
+}
+
+// Write takes any part of the output.
+func (l *lineLogger) Write(p []byte) (int, error) {
+	l.buf = append(l.buf, p...)
+	for {
+		advance, line, _ := bufio.ScanLines(l.buf, false)
+		if advance == 0 {
+			break
+		}
+		l.line(string(line))
+		l.buf = l.buf[advance:]
+	}
+	if len(l.buf) > childStderrMax {
+		l.buf = l.buf[:0]
+	}
+	return len(p), nil
+}
+
+func (l *lineLogger) line(text string) {
+	if l.lines++; l.lines <= childStderrLines {
+		l.log.Warn("compiling child says", "text", strings.ToValidUTF8(text, "?"))
+	}
+}

@@ -1,0 +1,457 @@
+package blocklist
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"cenote/policy"
+)
+
+// Config is what a Publisher needs.
+type Config struct {
+	// Dir is the state directory; it is made if need be and used by one Publisher at a time. Example: "/var/lib/cenote/blocklist".
+	Dir string
+	// Feeds are the feeds to watch, in the order in which they are reported. Names are unique. Default: none.
+	Feeds []Feed
+	// Zones are the policy zones, in order. They may name feeds that are not there. Default: none.
+	Zones []policy.Zone
+	// AnswerEarly is handed on to policy.Config. Default: false. Example: true.
+	AnswerEarly bool
+	// ShrinkMax is the share of its entries that a feed may lose in one change, if the feed does not say. Default: 0.5. Example: 0.8.
+	ShrinkMax float64
+	// Poll is how often every source is looked at. Default: 1s; at most 2s keep the promise to follow a change within 3s. Example: 2s.
+	Poll time.Duration
+	// Debounce is how long a source must stay as it is before it is read. Default: 200ms. Example: 300ms.
+	Debounce time.Duration
+	// PollOnly does without notices from the kernel. Default: false. Example: true where all feeds lie on a network file system.
+	PollOnly bool
+	// Child says how compilations are run. Default: this program, "compile --child".
+	Child ChildConfig
+	// Publish takes every new generation, from New (the stored one), Run, Reload and Reconfigure, one call at a time. The receiver closes each when it is superseded
+	// and no event of it is left. It must not call the Publisher. Required.
+	Publish func(*Generation)
+	// Progress is told how far a compilation is, from one goroutine at a time. Default: nil.
+	Progress func(Progress)
+	// Log takes what happens to feeds. Default: slog.Default().
+	Log *slog.Logger
+}
+
+// Defaults of Config.
+const (
+	pollDefault      = time.Second
+	debounceDefault  = 200 * time.Millisecond
+	shrinkMaxDefault = 0.5
+	feedNameMax      = 80
+)
+
+// Publisher keeps a policy in step with its feeds. Its methods may be called from many goroutines; compilations never overlap.
+type Publisher struct {
+	config  Config
+	log     *slog.Logger
+	store   *store
+	child   *child
+	counts  counts
+	turn    chan struct{} // holds a token while a compilation or a change of the configuration is under way
+	wake    chan struct{} // a feed may be due
+	rewatch chan struct{} // the set of feeds has changed
+
+	mu      sync.Mutex // guards what follows
+	feeds   []*feedState
+	zones   []policy.Zone
+	current *Generation // nil until the first is published
+	state   storedState
+	next    uint64 // the next number
+	trouble compileTrouble
+}
+
+// compileTrouble is what stands between the copies of the feeds and the served policy.
+type compileTrouble struct {
+	merge   bool // copies have changed, or were found at the start, that no index holds
+	err     error
+	retries int
+	retry   time.Time
+}
+
+// ErrUnknownFeed says that a request names a feed that is not configured.
+var ErrUnknownFeed = errors.New("no such feed")
+
+// New opens the state directory and publishes, before it returns, the policy that was compiled last, whether or not any feed can be read. If that
+// one is damaged it publishes the one before. Feeds are looked at by Run and Reload. Whoever does not call Run calls Close.
+func New(c Config) (*Publisher, error) {
+	c, err := c.checked()
+	if err != nil {
+		return nil, err
+	}
+	p := &Publisher{
+		config: c, log: c.Log, zones: c.Zones, child: &child{config: c.Child, progress: c.Progress, log: c.Log},
+		turn: make(chan struct{}, 1), wake: make(chan struct{}, 1), rewatch: make(chan struct{}, 1),
+	}
+	for _, f := range c.Feeds {
+		p.feeds = append(p.feeds, newFeedState(f))
+	}
+	if p.store, err = openStore(c.Dir); err != nil {
+		return nil, err
+	}
+	if err := p.open(); err != nil {
+		p.store.close()
+		return nil, err
+	}
+	return p, nil
+}
+
+func (c Config) checked() (Config, error) {
+	if c.Dir == "" || c.Publish == nil {
+		return c, errors.New("blocklist: Dir and Publish are required")
+	}
+	if err := checkFeeds(c.Feeds); err != nil {
+		return c, err
+	}
+	if c.Poll == 0 {
+		c.Poll = pollDefault
+	}
+	if c.Debounce == 0 {
+		c.Debounce = debounceDefault
+	}
+	if c.ShrinkMax == 0 {
+		c.ShrinkMax = shrinkMaxDefault
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	var err error
+	c.Child, err = c.Child.withDefaults()
+	return c, err
+}
+
+func checkFeeds(feeds []Feed) error {
+	names := map[string]bool{}
+	for _, f := range feeds {
+		switch {
+		case f.Name == "" || len(f.Name) > feedNameMax:
+			return fmt.Errorf("the name of feed %q is empty or longer than %d octets", f.Name, feedNameMax)
+		case names[f.Name]:
+			return fmt.Errorf("two feeds have the name %q", f.Name)
+		case f.Path == "":
+			return fmt.Errorf("feed %q has no path", f.Name)
+		}
+		names[f.Name] = true
+	}
+	return nil
+}
+
+// Run follows the feeds until ctx ends, then ends what it started and closes the Publisher.
+func (p *Publisher) Run(ctx context.Context) error {
+	var all sync.WaitGroup
+	all.Go(func() { p.watch(ctx) })
+	p.follow(ctx)
+	all.Wait()
+	return p.Close()
+}
+
+// Close gives up the state directory and the copies of the feeds. Published generations stay usable until they are closed.
+func (p *Publisher) Close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	closeCopies(p.feeds)
+	return p.store.close()
+}
+
+// watch runs the watcher, anew after every change of the feeds.
+func (p *Publisher) watch(ctx context.Context) {
+	for ctx.Err() == nil {
+		round, cancel := context.WithCancel(ctx)
+		var running sync.WaitGroup
+		w := newWatcher(watchConfig{p.config.Poll, p.config.Debounce, p.config.PollOnly, p.log}, p.noticed)
+		feeds, known := p.watched()
+		running.Go(func() { w.run(round, feeds, known) })
+		select {
+		case <-ctx.Done():
+		case <-p.rewatch:
+		}
+		cancel()
+		running.Wait()
+	}
+}
+
+func (p *Publisher) watched() ([]FeedConfig, map[string]Stamp) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var feeds []FeedConfig
+	known := map[string]Stamp{}
+	for _, f := range p.feeds {
+		feeds = append(feeds, f.feed.FeedConfig)
+		known[f.feed.Name] = f.known()
+	}
+	return feeds, known
+}
+
+// noticed takes what the watcher saw of a feed. A source that cannot be looked at keeps its last good copy.
+func (p *Publisher) noticed(feed string, stamp Stamp, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f := p.feed(feed)
+	if f == nil {
+		return
+	}
+	p.see(f, outlook{stamp, err})
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// see is called with mu held.
+func (p *Publisher) see(f *feedState, seen outlook) {
+	f.seen = seen
+	if seen.err != nil {
+		f.settled = Stamp{} // when it is back it is read, even if it is what it was
+		p.reject(f, newFeedFailure(fmt.Errorf("looking at feed %q: %w", f.feed.Name, seen.err)), nil)
+	}
+}
+
+// feed is called with mu held.
+func (p *Publisher) feed(name string) *feedState {
+	i := slices.IndexFunc(p.feeds, func(f *feedState) bool { return f.feed.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return p.feeds[i]
+}
+
+// follow brings the policy up to date whenever a feed is due, until ctx ends.
+func (p *Publisher) follow(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.wake:
+		case <-timer.C:
+		}
+		if p.takeTurn(ctx) != nil {
+			return
+		}
+		if p.anyDue(time.Now()) {
+			p.cycle(ctx, ReloadOptions{})
+		}
+		p.endTurn()
+		timer.Reset(p.untilRetry(time.Now()))
+	}
+}
+
+func (p *Publisher) takeTurn(ctx context.Context) error {
+	select {
+	case p.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (p *Publisher) endTurn() { <-p.turn }
+
+func (p *Publisher) anyDue(now time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.trouble.merge && !now.Before(p.trouble.retry) {
+		return true
+	}
+	return slices.ContainsFunc(p.feeds, func(f *feedState) bool { return f.due(now) }) && !now.Before(p.trouble.retry)
+}
+
+// untilRetry is how long nothing has to be tried again.
+func (p *Publisher) untilRetry(now time.Time) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	next := now.Add(time.Hour)
+	earlier := func(t time.Time) {
+		if t.After(now) && t.Before(next) {
+			next = t
+		}
+	}
+	earlier(p.trouble.retry)
+	for _, f := range p.feeds {
+		earlier(f.failure.retry)
+	}
+	return next.Sub(now) + time.Millisecond
+}
+
+// Current is the generation that was published last; nil if there is none yet.
+func (p *Publisher) Current() *Generation {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.current
+}
+
+// ReloadOptions say what to read.
+type ReloadOptions struct {
+	// Force reads feeds although they have not changed, and takes what the guards would keep back. Default: false.
+	Force bool
+	// Feeds are the names of the feeds to look at. Default: all.
+	Feeds []string
+}
+
+// ReloadReport is what came of a Reload or Reconfigure.
+type ReloadReport struct {
+	Generation uint64       `json:"generation"` // that is served now; 0 for none
+	Published  bool         `json:"published"`  // it is a new one
+	Feeds      []FeedResult `json:"feeds"`      // of the feeds that were looked at
+	Seconds    float64      `json:"seconds"`
+}
+
+// Reload looks at the feeds now, waits until they rest, reads those that have changed or failed before, and publishes. A feed that fails is in
+// the report; an error means that nothing could be done.
+func (p *Publisher) Reload(ctx context.Context, o ReloadOptions) (ReloadReport, error) {
+	began := time.Now()
+	if err := p.takeTurn(ctx); err != nil {
+		return ReloadReport{}, err
+	}
+	defer p.endTurn()
+	if err := p.checkNames(o.Feeds); err != nil {
+		p.counts.reloadFailed.Add(1)
+		return ReloadReport{}, err
+	}
+	p.lookAtAll(ctx, o.Feeds)
+	report, err := p.cycle(ctx, o)
+	report.Seconds = time.Since(began).Seconds()
+	p.counts.reloaded(err)
+	return report, err
+}
+
+func (p *Publisher) checkNames(names []string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var known []string
+	for _, f := range p.feeds {
+		known = append(known, f.feed.Name)
+	}
+	for _, name := range names {
+		if !slices.Contains(known, name) {
+			return fmt.Errorf("%w: %q; there are %q", ErrUnknownFeed, name, known)
+		}
+	}
+	return nil
+}
+
+// restMax is how long Reload waits for a source to come to rest.
+const restMax = 15 * time.Second
+
+// lookAtAll waits for the named feeds (all if there are no names) to rest and notes how they are.
+func (p *Publisher) lookAtAll(ctx context.Context, names []string) {
+	ctx, cancel := context.WithTimeout(ctx, restMax)
+	defer cancel()
+	p.mu.Lock()
+	feeds := slices.Clone(p.feeds)
+	p.mu.Unlock()
+	var all sync.WaitGroup
+	for _, f := range feeds {
+		if len(names) == 0 || slices.Contains(names, f.feed.Name) {
+			all.Go(func() {
+				seen := atRest(ctx, &f.feed.FeedConfig, p.config.Debounce)
+				p.mu.Lock()
+				defer p.mu.Unlock()
+				p.see(f, seen)
+			})
+		}
+	}
+	all.Wait()
+}
+
+// Reconfigure changes feeds and policy zones, all or nothing: if the new ones cannot be served, the old ones stay. A change of zones alone compiles
+// nothing. New and changed feeds are read before it returns; one that fails does not stop the others.
+func (p *Publisher) Reconfigure(ctx context.Context, feeds []Feed, zones []policy.Zone) (ReloadReport, error) {
+	began := time.Now()
+	if err := checkFeeds(feeds); err != nil {
+		return ReloadReport{}, err
+	}
+	if err := p.takeTurn(ctx); err != nil {
+		return ReloadReport{}, err
+	}
+	defer p.endTurn()
+	if err := p.checkZones(zones); err != nil {
+		return ReloadReport{}, err
+	}
+	swap := p.swapConfig(feeds, zones)
+	if len(swap.fresh) > 0 {
+		p.lookAtAll(ctx, swap.fresh)
+	}
+	report, err := p.cycle(ctx, ReloadOptions{})
+	p.finishSwap(swap, err == nil)
+	select {
+	case p.rewatch <- struct{}{}:
+	default:
+	}
+	report.Seconds = time.Since(began).Seconds()
+	p.counts.reloaded(err)
+	return report, err
+}
+
+// SetFeeds is Reconfigure with the zones as they are.
+func (p *Publisher) SetFeeds(ctx context.Context, feeds []Feed) (ReloadReport, error) {
+	p.mu.Lock()
+	zones := p.zones
+	p.mu.Unlock()
+	return p.Reconfigure(ctx, feeds, zones)
+}
+
+// SetZones is Reconfigure with the feeds as they are.
+func (p *Publisher) SetZones(ctx context.Context, zones []policy.Zone) (ReloadReport, error) {
+	p.mu.Lock()
+	var feeds []Feed
+	for _, f := range p.feeds {
+		feeds = append(feeds, f.feed)
+	}
+	p.mu.Unlock()
+	return p.Reconfigure(ctx, feeds, zones)
+}
+
+// configSwap is a change of configuration that can still be taken back.
+type configSwap struct {
+	oldFeeds []*feedState
+	oldZones []policy.Zone
+	fresh    []string // the feeds that are new or read differently
+}
+
+// swapConfig puts feeds and zones in place. What is known of feeds that stay is carried over.
+func (p *Publisher) swapConfig(feeds []Feed, zones []policy.Zone) configSwap {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	swap := configSwap{oldFeeds: p.feeds, oldZones: p.zones}
+	var states []*feedState
+	for _, f := range feeds {
+		state := newFeedState(f)
+		if had := p.feed(f.Name); had == nil || !state.inherit(had) {
+			swap.fresh = append(swap.fresh, f.Name)
+		}
+		states = append(states, state)
+	}
+	p.feeds, p.zones = states, zones
+	return swap
+}
+
+// finishSwap keeps the new configuration or brings the old one back.
+func (p *Publisher) finishSwap(swap configSwap, keep bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	unused := swap.oldFeeds
+	if !keep {
+		unused = p.feeds
+		p.feeds, p.zones = swap.oldFeeds, swap.oldZones
+	}
+	closeCopies(unused)
+}
+
+func closeCopies(feeds []*feedState) {
+	for _, f := range feeds {
+		if f.rows != nil {
+			f.rows.Close()
+			f.rows = nil
+		}
+	}
+}

@@ -1,0 +1,365 @@
+package blocklist
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"sort"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"cenote/dnsname"
+	"cenote/policy"
+)
+
+// Row is one row of a feed as its kept copy holds it: what the hot index leaves out.
+type Row struct {
+	Name       dnsname.Name
+	Kind       policy.Kind
+	Action     policy.Action
+	Exception  bool
+	Family     string
+	Threat     string
+	Confidence uint8
+	Expiry     time.Time // the zero time for never
+	File       string
+	Line       int
+	Reference  string
+	Comment    string
+	Added      time.Time         // when this feed was first read with the row in it
+	Data       *policy.LocalData // nil unless Action is ActionLocalData
+}
+
+// ErrNoRow says that a feed does not list a name.
+var ErrNoRow = errors.New("the feed has no such row")
+
+// Rows is an open rows file. It may be used from many goroutines; look-ups read the file and are meant for explanations and
+// records, not for the path of a query. Whoever opens it closes it; a replaced or removed file stays readable until then.
+type Rows struct {
+	f      *os.File
+	header rowsHeader
+	index  []byte
+	tables rowTables
+	report FeedReport
+	users  atomic.Int32
+}
+
+// OpenRows opens a rows file and checks everything but the rows themselves, which are checked when they are read.
+func OpenRows(path string) (*Rows, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	r := &Rows{f: f}
+	r.users.Store(1)
+	if err := r.load(); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("rows file %s: %w", path, err)
+	}
+	return r, nil
+}
+
+func (r *Rows) load() error {
+	info, err := r.f.Stat()
+	if err != nil {
+		return err
+	}
+	head := make([]byte, rowsHeaderSize)
+	if _, err := io.ReadFull(io.NewSectionReader(r.f, 0, rowsHeaderSize), head); err != nil {
+		return fmt.Errorf("%w: %v", ErrRowsDamaged, err)
+	}
+	if r.header, err = decodeRowsHeader(head, info.Size()); err != nil {
+		return err
+	}
+	if r.index, err = readSection(r.f, r.header.Index); err != nil {
+		return err
+	}
+	if len(r.index)%rowsIndexEntry != 0 {
+		return fmt.Errorf("%w: index of %d octets", ErrRowsDamaged, len(r.index))
+	}
+	if err := readJSONSection(r.f, r.header.Tables, &r.tables); err != nil {
+		return err
+	}
+	return readJSONSection(r.f, r.header.Report, &r.report)
+}
+
+// retain adds a user; each user calls Close once.
+func (r *Rows) retain() *Rows {
+	r.users.Add(1)
+	return r
+}
+
+// Close ends the use of r. The file is closed when its last user is gone.
+func (r *Rows) Close() error {
+	if r.users.Add(-1) == 0 {
+		return r.f.Close()
+	}
+	return nil
+}
+
+// Report is what was found when the feed was read.
+func (r *Rows) Report() *FeedReport { return &r.report }
+
+// Generation is the number of the copy.
+func (r *Rows) Generation() uint64 { return r.header.Generation }
+
+// Size is the length of the file in octets.
+func (r *Rows) Size() int64 {
+	return int64(r.header.Report.Offset + r.header.Report.Size)
+}
+
+// Find returns all rows of a name, which is canonical and in wire form, in the order of the feed; none is no error.
+func (r *Rows) Find(name []byte) ([]Row, error) {
+	hash := nameHash(name)
+	for i := r.blockFor(hash); i < r.blocks() && r.blockHash(i) <= hash; i++ {
+		block, err := r.readBlock(i)
+		if err != nil {
+			return nil, err
+		}
+		c := rowsCursor{file: r, block: rowBytes{b: block}}
+		for len(c.block.b) > 0 {
+			if err := c.parse(); err != nil {
+				return nil, err
+			}
+			if bytes.Equal(c.name, name) {
+				return r.resolve(c.name, c.rows)
+			}
+		}
+	}
+	return nil, nil
+}
+
+// blockFor returns the first block that may hold a name with this hash.
+func (r *Rows) blockFor(hash uint64) int {
+	i := sort.Search(r.blocks(), func(i int) bool { return r.blockHash(i) >= hash })
+	return max(i-1, 0)
+}
+
+func (r *Rows) blocks() int { return len(r.index) / rowsIndexEntry }
+
+func (r *Rows) blockHash(i int) uint64 {
+	return binary.LittleEndian.Uint64(r.index[i*rowsIndexEntry:])
+}
+
+func (r *Rows) blockSpan(i int) (from, to uint64) {
+	place := func(i int) uint64 { return binary.LittleEndian.Uint64(r.index[i*rowsIndexEntry+8:]) }
+	to = r.header.Blocks.Offset + r.header.Blocks.Size
+	if i+1 < r.blocks() {
+		to = place(i + 1)
+	}
+	return place(i), to
+}
+
+// blockMax is above the size of any block: one group of names more than rowsBlockSize.
+const blockMax = rowsBlockSize + 2*256 + membersMax*128
+
+func (r *Rows) readBlock(i int) ([]byte, error) {
+	from, to := r.blockSpan(i)
+	if to < from+4 || to-from > blockMax {
+		return nil, fmt.Errorf("%w: block %d of %d octets", ErrRowsDamaged, i, to-from)
+	}
+	b := make([]byte, to-from)
+	if _, err := r.f.ReadAt(b, int64(from)); err != nil {
+		return nil, err
+	}
+	return checkBlock(b, i)
+}
+
+func checkBlock(b []byte, i int) ([]byte, error) {
+	if binary.LittleEndian.Uint32(b) != castagnoli(b[4:]) {
+		return nil, fmt.Errorf("%w: checksum of block %d", ErrRowsDamaged, i)
+	}
+	return b[4:], nil
+}
+
+func (r *Rows) resolve(name []byte, raw []rawRow) ([]Row, error) {
+	rows := make([]Row, len(raw))
+	for i := range raw {
+		row, err := r.row(name, &raw[i])
+		if err != nil {
+			return nil, err
+		}
+		rows[i] = row
+	}
+	return rows, nil
+}
+
+// row gives a stored row its texts. The cursor has checked the numbers.
+func (r *Rows) row(name []byte, raw *rawRow) (Row, error) {
+	row := Row{
+		Name: dnsname.Name(name), Kind: raw.Kind, Action: raw.Action, Exception: raw.Exception,
+		Family: r.tables.Families[raw.Family], Threat: r.tables.Threats[raw.Threat], Confidence: raw.Confidence,
+		Expiry: unixTime(raw.Expiry), File: r.tables.Files[raw.File], Line: int(raw.Line), Added: unixTime(r.tables.Times[raw.Added]),
+	}
+	var err error
+	if row.Reference, err = r.text(raw.Reference); err != nil {
+		return row, err
+	}
+	if row.Comment, err = r.text(raw.Comment); err != nil {
+		return row, err
+	}
+	row.Data, err = r.localData(raw.Data)
+	return row, err
+}
+
+// heapTextMax is above every text of the heap. The largest is the local data of one owner name.
+const heapTextMax = 16 << 20
+
+// text reads the entry of the heap that begins at at-1; 0 is the empty text.
+func (r *Rows) text(at uint64) (string, error) {
+	if at == 0 {
+		return "", nil
+	}
+	if at > r.header.Heap.Size {
+		return "", fmt.Errorf("%w: text outside the heap", ErrRowsDamaged)
+	}
+	rest := io.NewSectionReader(r.f, int64(r.header.Heap.Offset+at-1), int64(r.header.Heap.Size-at+1))
+	in := bufio.NewReaderSize(rest, 1<<10)
+	size, err := binary.ReadUvarint(in)
+	if err != nil || size > heapTextMax {
+		return "", fmt.Errorf("%w: length of a text", ErrRowsDamaged)
+	}
+	b := make([]byte, size+4)
+	if _, err := io.ReadFull(in, b); err != nil {
+		return "", fmt.Errorf("%w: text: %v", ErrRowsDamaged, err)
+	}
+	if binary.LittleEndian.Uint32(b[size:]) != castagnoli(b[:size]) {
+		return "", fmt.Errorf("%w: checksum of a text", ErrRowsDamaged)
+	}
+	return string(b[:size]), nil
+}
+
+func (r *Rows) localData(at uint64) (*policy.LocalData, error) {
+	text, err := r.text(at)
+	if err != nil || text == "" {
+		return nil, err
+	}
+	data := new(policy.LocalData)
+	if err := json.Unmarshal([]byte(text), data); err != nil {
+		return nil, fmt.Errorf("%w: local data: %v", ErrRowsDamaged, err)
+	}
+	return data, nil
+}
+
+// All calls visit for every row in the order of the file, empty non-terminals included, until it returns false.
+func (r *Rows) All(visit func(Row) bool) error {
+	c := r.cursor()
+	for {
+		switch err := c.next(); {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		}
+		rows, err := r.resolve(c.name, c.rows)
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			if !visit(row) {
+				return nil
+			}
+		}
+	}
+}
+
+// Verify reads the whole file.
+func (r *Rows) Verify() error {
+	c := r.cursor()
+	names := uint64(0)
+	for {
+		switch err := c.next(); {
+		case err == io.EOF && names != r.header.Names:
+			return fmt.Errorf("%w: %d names instead of %d", ErrRowsDamaged, names, r.header.Names)
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		}
+		names++
+	}
+}
+
+// rowsCursor walks a rows file name by name, in order. name and rows live until the next step.
+type rowsCursor struct {
+	file  *Rows
+	in    *bufio.Reader
+	at    int // number of the next block
+	buf   []byte
+	block rowBytes
+	hash  uint64
+	name  []byte
+	rows  []rawRow
+}
+
+func (r *Rows) cursor() *rowsCursor {
+	blocks := io.NewSectionReader(r.f, int64(r.header.Blocks.Offset), int64(r.header.Blocks.Size))
+	return &rowsCursor{file: r, in: bufio.NewReaderSize(blocks, 256<<10)}
+}
+
+// next moves to the next name; io.EOF is the end.
+func (c *rowsCursor) next() error {
+	if len(c.block.b) == 0 {
+		if c.at == c.file.blocks() {
+			return io.EOF
+		}
+		if err := c.nextBlock(); err != nil {
+			return err
+		}
+	}
+	if err := c.parse(); err != nil {
+		return err
+	}
+	c.hash = nameHash(c.name)
+	return nil
+}
+
+func (c *rowsCursor) nextBlock() error {
+	from, to := c.file.blockSpan(c.at)
+	if to < from+5 || to-from > blockMax {
+		return fmt.Errorf("%w: block %d of %d octets", ErrRowsDamaged, c.at, to-from)
+	}
+	size := int(to - from)
+	c.buf = slices.Grow(c.buf[:0], size)[:size]
+	if _, err := io.ReadFull(c.in, c.buf); err != nil {
+		return fmt.Errorf("%w: block %d: %v", ErrRowsDamaged, c.at, err)
+	}
+	b, err := checkBlock(c.buf, c.at)
+	c.block.b = b
+	c.at++
+	return err
+}
+
+// parse reads the group at the beginning of block.
+func (c *rowsCursor) parse() error {
+	d := &c.block
+	c.name = d.take(int(d.octet()))
+	n := d.uvarint()
+	if d.bad || n == 0 || n > membersMax {
+		return fmt.Errorf("%w: a name with %d rows", ErrRowsDamaged, n)
+	}
+	if size, _, err := dnsname.Check(c.name); err != nil || size != len(c.name) {
+		return fmt.Errorf("%w: a name that is none", ErrRowsDamaged)
+	}
+	c.rows = c.rows[:0]
+	for range n {
+		row := d.row()
+		if d.bad || !c.file.tables.hold(&row) {
+			return fmt.Errorf("%w: a row of %s", ErrRowsDamaged, strings.ToValidUTF8(dnsname.Name(c.name).String(), "?"))
+		}
+		c.rows = append(c.rows, row)
+	}
+	return nil
+}
+
+// hold reports whether the numbers of a row have texts.
+func (t *rowTables) hold(r *rawRow) bool {
+	return int(r.Family) < len(t.Families) && int(r.Threat) < len(t.Threats) && int(r.File) < len(t.Files) && int(r.Added) < len(t.Times)
+}

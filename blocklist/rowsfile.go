@@ -1,0 +1,313 @@
+package blocklist
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+	"path/filepath"
+
+	"cenote/policy"
+
+	"github.com/zeebo/xxh3"
+)
+
+// A rows file is the kept, parsed copy of one feed. All numbers are little endian:
+//
+//	header   magic, counts, sum of the content, place of each section, CRC
+//	blocks   each a CRC and about rowsBlockSize octets of names with their rows, in ascending order of (nameHash, name)
+//	heap     references, comments and local data, each with its length and CRC; rows point into it
+//	index    the nameHash of the first name and the place of each block
+//	tables   JSON: the texts that rows hold by number
+//	report   JSON: FeedReport
+//
+// A name is its length, its wire form, the number of its rows (varint) and the rows; see rawRow for a row.
+const (
+	rowsMagic      = "cenrows\x01"
+	rowsHeaderSize = 192
+	rowsBlockSize  = 8 << 10
+	rowsIndexEntry = 16
+	rowsJSONMax    = 256 << 20 // octets of tables or report that Open takes
+)
+
+// ErrRowsDamaged says that a rows file is not as it was written.
+var ErrRowsDamaged = errors.New("rows file is damaged")
+
+// nameHash orders the names of a rows file. It has no seed, so that the files of all feeds have the same order and can be merged.
+func nameHash(name []byte) uint64 { return xxh3.Hash(name) }
+
+// section is the place of one part of a rows file.
+type section struct {
+	Offset, Size uint64
+	CRC          uint32
+}
+
+// rowsHeader is the header as it is stored, without magic and CRC.
+type rowsHeader struct {
+	Generation uint64 // of the feed's source, counted by the store
+	Names      uint64
+	Rows       uint64 // without empty non-terminals
+	Content    uint64 // xxh3 over blocks, heap and tables: equal feeds have equal sums
+	Blocks     section
+	Heap       section
+	Index      section
+	Tables     section
+	Report     section
+}
+
+// rowTables are the texts that rows hold by number. The first family and the first threat are "".
+type rowTables struct {
+	Families []string `json:"families"`
+	Threats  []string `json:"threats"`
+	Files    []string `json:"files"`
+	Times    []int64  `json:"times"` // when rows were first seen, seconds since the epoch
+}
+
+func castagnoli(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
+
+func (h *rowsHeader) encode() []byte {
+	var buf bytes.Buffer
+	buf.WriteString(rowsMagic)
+	binary.Write(&buf, binary.LittleEndian, h) // a bytes.Buffer takes everything
+	out := make([]byte, rowsHeaderSize)
+	copy(out, buf.Bytes())
+	binary.LittleEndian.PutUint32(out[rowsHeaderSize-4:], castagnoli(out[:rowsHeaderSize-4]))
+	return out
+}
+
+func decodeRowsHeader(b []byte, fileSize int64) (rowsHeader, error) {
+	var h rowsHeader
+	if len(b) != rowsHeaderSize || string(b[:len(rowsMagic)]) != rowsMagic {
+		return h, fmt.Errorf("%w: no rows file of this version", ErrRowsDamaged)
+	}
+	if binary.LittleEndian.Uint32(b[rowsHeaderSize-4:]) != castagnoli(b[:rowsHeaderSize-4]) {
+		return h, fmt.Errorf("%w: header checksum", ErrRowsDamaged)
+	}
+	if err := binary.Read(bytes.NewReader(b[len(rowsMagic):]), binary.LittleEndian, &h); err != nil {
+		return h, fmt.Errorf("%w: header: %v", ErrRowsDamaged, err)
+	}
+	for _, s := range []section{h.Blocks, h.Heap, h.Index, h.Tables, h.Report} {
+		if s.Offset > uint64(fileSize) || s.Size > uint64(fileSize)-s.Offset {
+			return h, fmt.Errorf("%w: cut off", ErrRowsDamaged)
+		}
+	}
+	return h, nil
+}
+
+// readSection reads a whole section and checks it.
+func readSection(f io.ReaderAt, s section) ([]byte, error) {
+	if s.Size > rowsJSONMax {
+		return nil, fmt.Errorf("%w: section of %d octets", ErrRowsDamaged, s.Size)
+	}
+	b := make([]byte, s.Size)
+	if _, err := f.ReadAt(b, int64(s.Offset)); err != nil {
+		return nil, err
+	}
+	if castagnoli(b) != s.CRC {
+		return nil, fmt.Errorf("%w: section checksum", ErrRowsDamaged)
+	}
+	return b, nil
+}
+
+func readJSONSection(f io.ReaderAt, s section, into any) error {
+	b, err := readSection(f, s)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(b, into); err != nil {
+		return fmt.Errorf("%w: %v", ErrRowsDamaged, err)
+	}
+	return nil
+}
+
+// rawRow is a row as it is stored: texts by number or by place in the heap. Stored are a flags octet, the varints Family, Threat, File
+// and Line, then what the flags announce, and last the varint Added.
+type rawRow struct {
+	Kind       policy.Kind
+	Exception  bool
+	Action     policy.Action
+	Confidence uint8
+	Expiry     int64 // seconds since the epoch; 0 for never
+	Family     uint32
+	Threat     uint32
+	File       uint32
+	Line       uint32
+	Reference  uint64 // 1 + offset in the heap; 0 for none
+	Comment    uint64
+	Data       uint64
+	Added      uint32 // index of rowTables.Times
+}
+
+// The flags of a stored row; the two low bits are its kind.
+const (
+	rowKind       = 0x03
+	rowException  = 0x04
+	rowAction     = 0x08
+	rowConfidence = 0x10
+	rowExpiry     = 0x20
+	rowNotes      = 0x40
+	rowData       = 0x80
+)
+
+func (r *rawRow) flags() byte {
+	f := byte(r.Kind) & rowKind
+	for _, b := range [...]struct {
+		set bool
+		bit byte
+	}{
+		{r.Exception, rowException},
+		{r.Action != policy.ActionDefault, rowAction},
+		{r.Confidence != policy.ConfidenceUnknown, rowConfidence},
+		{r.Expiry != 0, rowExpiry},
+		{r.Reference != 0 || r.Comment != 0, rowNotes},
+		{r.Data != 0, rowData},
+	} {
+		if b.set {
+			f |= b.bit
+		}
+	}
+	return f
+}
+
+func (r *rawRow) append(b []byte) []byte {
+	flags := r.flags()
+	b = append(b, flags)
+	for _, v := range [...]uint32{r.Family, r.Threat, r.File, r.Line} {
+		b = binary.AppendUvarint(b, uint64(v))
+	}
+	if flags&rowAction != 0 {
+		b = append(b, byte(r.Action))
+	}
+	if flags&rowConfidence != 0 {
+		b = append(b, r.Confidence)
+	}
+	if flags&rowExpiry != 0 {
+		b = binary.AppendVarint(b, r.Expiry)
+	}
+	if flags&rowNotes != 0 {
+		b = binary.AppendUvarint(b, r.Reference)
+		b = binary.AppendUvarint(b, r.Comment)
+	}
+	if flags&rowData != 0 {
+		b = binary.AppendUvarint(b, r.Data)
+	}
+	return binary.AppendUvarint(b, uint64(r.Added))
+}
+
+// rowBytes reads fields from the octets of a block; the first fault sticks.
+type rowBytes struct {
+	b   []byte
+	bad bool
+}
+
+func (d *rowBytes) octet() byte {
+	if len(d.b) == 0 {
+		d.bad = true
+		return 0
+	}
+	c := d.b[0]
+	d.b = d.b[1:]
+	return c
+}
+
+func (d *rowBytes) uvarint() uint64 {
+	v, n := binary.Uvarint(d.b)
+	if n <= 0 {
+		d.bad = true
+		return 0
+	}
+	d.b = d.b[n:]
+	return v
+}
+
+func (d *rowBytes) varint() int64 {
+	v, n := binary.Varint(d.b)
+	if n <= 0 {
+		d.bad = true
+		return 0
+	}
+	d.b = d.b[n:]
+	return v
+}
+
+func (d *rowBytes) take(n int) []byte {
+	if n > len(d.b) {
+		d.bad = true
+		return nil
+	}
+	out := d.b[:n:n]
+	d.b = d.b[n:]
+	return out
+}
+
+func (d *rowBytes) row() rawRow {
+	flags := d.octet()
+	r := rawRow{Kind: policy.Kind(flags & rowKind), Exception: flags&rowException != 0, Confidence: policy.ConfidenceUnknown}
+	for _, p := range [...]*uint32{&r.Family, &r.Threat, &r.File, &r.Line} {
+		*p = uint32(d.uvarint())
+	}
+	if flags&rowAction != 0 {
+		r.Action = policy.Action(d.octet())
+	}
+	if flags&rowConfidence != 0 {
+		r.Confidence = d.octet()
+	}
+	if flags&rowExpiry != 0 {
+		r.Expiry = d.varint()
+	}
+	if flags&rowNotes != 0 {
+		r.Reference = d.uvarint()
+		r.Comment = d.uvarint()
+	}
+	if flags&rowData != 0 {
+		r.Data = d.uvarint()
+	}
+	r.Added = uint32(d.uvarint())
+	return r
+}
+
+// writeAtomic writes a file under a temporary name beside path, syncs it and moves it into place, so that path holds the old or the new
+// content and never a part of it.
+func writeAtomic(path string, content []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), tempPattern)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // fails once it has been moved
+	if _, err := f.Write(content); err != nil {
+		f.Close()
+		return err
+	}
+	return commitFile(f, path)
+}
+
+// tempPattern names files in the making; what is left of them after a crash is removed by the store.
+const tempPattern = ".tmp-*"
+
+// commitFile syncs f, closes it, gives it its name and syncs the directory.
+func commitFile(f *os.File, path string) error {
+	if err := f.Sync(); err != nil {
+		f.Close()
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}

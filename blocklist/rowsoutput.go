@@ -1,0 +1,178 @@
+package blocklist
+
+import (
+	"bufio"
+	"encoding/binary"
+	"encoding/json"
+	"io"
+	"os"
+	"strings"
+
+	"cenote/policy"
+
+	"github.com/zeebo/xxh3"
+)
+
+// rowsOutput writes the sections of a rows file to f, from its beginning.
+type rowsOutput struct {
+	f       *os.File
+	w       *bufio.Writer
+	at      uint64
+	content *xxh3.Hasher
+	header  rowsHeader
+	block   []byte
+	first   uint64 // nameHash of the first name of block
+	index   []byte
+}
+
+func newRowsOutput(f *os.File, generation uint64) *rowsOutput {
+	o := &rowsOutput{f: f, w: bufio.NewWriterSize(f, 1<<20), content: xxh3.New()}
+	o.header.Generation = generation
+	o.write(make([]byte, rowsHeaderSize)) // the header comes last, when everything is known
+	o.header.Blocks.Offset = o.at
+	return o
+}
+
+// write keeps the place; an error sticks in w and comes out of Flush.
+func (o *rowsOutput) write(b []byte) {
+	o.w.Write(b)
+	o.at += uint64(len(b))
+}
+
+// group adds a name with its rows.
+func (o *rowsOutput) group(name []byte, rows []rawRow) error {
+	if len(o.block) == 0 {
+		o.first = nameHash(name)
+	}
+	o.block = append(append(o.block, byte(len(name))), name...)
+	o.block = binary.AppendUvarint(o.block, uint64(len(rows)))
+	for i := range rows {
+		o.block = rows[i].append(o.block)
+		if rows[i].Kind != policy.KindENT {
+			o.header.Rows++
+		}
+	}
+	o.header.Names++
+	if len(o.block) >= rowsBlockSize {
+		return o.endBlock()
+	}
+	return nil
+}
+
+func (o *rowsOutput) endBlock() error {
+	if len(o.block) == 0 {
+		return nil
+	}
+	o.index = binary.LittleEndian.AppendUint64(o.index, o.first)
+	o.index = binary.LittleEndian.AppendUint64(o.index, o.at)
+	o.content.Write(o.block)
+	o.write(binary.LittleEndian.AppendUint32(nil, castagnoli(o.block)))
+	_, err := o.w.Write(o.block)
+	o.at += uint64(len(o.block))
+	o.block = o.block[:0]
+	return err
+}
+
+// close writes everything after the blocks, and the header.
+func (o *rowsOutput) close(heap *heapWriter, tables rowTables, report *FeedReport) error {
+	if err := o.endBlock(); err != nil {
+		return err
+	}
+	o.header.Blocks.Size = o.at - o.header.Blocks.Offset
+	if err := o.copyHeap(heap); err != nil {
+		return err
+	}
+	o.header.Index = o.section(o.index)
+	b, err := json.Marshal(tables)
+	if err != nil {
+		return err
+	}
+	o.content.Write(b)
+	o.header.Tables = o.section(b)
+	if b, err = json.Marshal(report); err != nil {
+		return err
+	}
+	o.header.Report = o.section(b)
+	if err := o.w.Flush(); err != nil {
+		return err
+	}
+	o.header.Content = o.content.Sum64()
+	_, err = o.f.WriteAt(o.header.encode(), 0)
+	return err
+}
+
+func (o *rowsOutput) section(b []byte) section {
+	s := section{Offset: o.at, Size: uint64(len(b)), CRC: castagnoli(b)}
+	o.write(b)
+	return s
+}
+
+func (o *rowsOutput) copyHeap(heap *heapWriter) error {
+	r, err := heap.reader()
+	if err != nil {
+		return err
+	}
+	o.header.Heap = section{Offset: o.at, Size: heap.size}
+	n, err := io.Copy(io.MultiWriter(o.w, o.content), r)
+	o.at += uint64(n)
+	return err
+}
+
+// heapWriter collects references, comments and local data in a temporary file. An entry is its length (varint), its octets and their CRC;
+// entries are found by place, so equal texts may share one.
+type heapWriter struct {
+	f         *os.File
+	w         *bufio.Writer
+	size      uint64
+	seen      map[string]uint64
+	seenBytes int
+}
+
+// heapSeenMax bounds the memory of the texts that may still be shared; above it sharing begins anew.
+const heapSeenMax = 32 << 20
+
+func newHeapWriter(dir string) (*heapWriter, error) {
+	f, err := os.CreateTemp(dir, tempPattern)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return &heapWriter{f: f, w: bufio.NewWriterSize(f, 256<<10), seen: map[string]uint64{}}, nil
+}
+
+// text returns 1 + the place of s, or 0 for the empty text.
+func (h *heapWriter) text(s string) (uint64, error) {
+	if s == "" {
+		return 0, nil
+	}
+	if at, ok := h.seen[s]; ok {
+		return at, nil
+	}
+	if h.seenBytes += len(s) + 64; h.seenBytes > heapSeenMax {
+		clear(h.seen)
+		h.seenBytes = len(s)
+	}
+	at := h.size + 1
+	h.seen[strings.Clone(s)] = at
+	b := binary.AppendUvarint(nil, uint64(len(s)))
+	b = append(b, s...)
+	b = binary.LittleEndian.AppendUint32(b, castagnoli([]byte(s)))
+	h.size += uint64(len(b))
+	_, err := h.w.Write(b)
+	return at, err
+}
+
+func (h *heapWriter) reader() (io.Reader, error) {
+	if err := h.w.Flush(); err != nil {
+		return nil, err
+	}
+	if _, err := h.f.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	return h.f, nil
+}
+
+func (h *heapWriter) close() { h.f.Close() }

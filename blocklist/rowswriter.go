@@ -1,0 +1,485 @@
+package blocklist
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"strings"
+	"time"
+
+	"cenote/dnsname"
+	"cenote/policy"
+)
+
+// Bounds of one feed's rows.
+const (
+	membersMax        = 64      // rows of one name that are kept: different families, kinds, exceptions
+	labelsMax         = 65_535  // different families, and different threats
+	familiesListedMax = 20_000  // in FeedReport.FamilyEntries
+	filesMax          = 1 << 20 // different file names; above it rows keep their line but name the last file known
+)
+
+// rowsWriter makes the rows file of one feed: it is the Sink of ReadFeed, then finish sorts, removes duplicates and writes.
+type rowsWriter struct {
+	temp     *os.File
+	sorter   *rowSorter
+	ents     *rowSorter
+	heap     *heapWriter
+	families labelTable
+	threats  labelTable
+	files    labelTable
+	buf      []byte
+	taken    int
+	dropped  int
+	progress func(rows int)
+}
+
+// newRowsWriter writes into dir, in files with temporary names until finish.
+func newRowsWriter(dir string, sortBytes int, progress func(rows int)) (*rowsWriter, error) {
+	temp, err := os.CreateTemp(dir, tempPattern)
+	if err != nil {
+		return nil, err
+	}
+	heap, err := newHeapWriter(dir)
+	if err != nil {
+		temp.Close()
+		os.Remove(temp.Name())
+		return nil, err
+	}
+	if progress == nil {
+		progress = func(int) {}
+	}
+	w := &rowsWriter{
+		temp: temp, heap: heap, progress: progress,
+		sorter: newRowSorter(dir, sortBytes), ents: newRowSorter(dir, sortBytes/4),
+		families: newLabelTable(labelsMax, ""), threats: newLabelTable(labelsMax, ""), files: newLabelTable(filesMax),
+	}
+	return w, nil
+}
+
+// close removes what is temporary. After finish it changes nothing that was written.
+func (w *rowsWriter) close() {
+	w.sorter.close()
+	w.ents.close()
+	w.heap.close()
+	w.temp.Close()
+	os.Remove(w.temp.Name())
+}
+
+// progressEvery is how many rows lie between two calls of progress.
+const progressEvery = 50_000
+
+// Indicator takes a row. It implements Sink.
+func (w *rowsWriter) Indicator(i *Indicator) error {
+	row, err := w.rawRow(i)
+	if err != nil {
+		return err
+	}
+	w.buf = append(w.buf[:0], i.Name...)
+	n := len(w.buf)
+	w.buf = row.append(w.buf)
+	if w.taken++; w.taken%progressEvery == 0 {
+		w.progress(w.taken)
+	}
+	return w.sorter.add(w.buf[:n:n], w.buf[n:])
+}
+
+// Fault does nothing: the Report counts faults and shows the first. It implements Sink.
+func (w *rowsWriter) Fault(Fault) {}
+
+func (w *rowsWriter) rawRow(i *Indicator) (rawRow, error) {
+	family, familyOK := w.families.number(i.Family)
+	threat, threatOK := w.threats.number(i.Threat)
+	if !familyOK || !threatOK {
+		w.dropped++
+	}
+	file, ok := w.files.number(i.File)
+	if !ok {
+		file = filesMax - 1
+	}
+	row := rawRow{
+		Kind: i.Kind, Exception: i.Exception, Action: i.Action, Confidence: i.Confidence,
+		Family: family, Threat: threat, File: file, Line: uint32(min(i.Line, math.MaxUint32)),
+	}
+	if !i.Expiry.IsZero() {
+		row.Expiry = max(i.Expiry.Unix(), 1) // 0 is never
+	}
+	var err error
+	if row.Reference, err = w.heap.text(i.Reference); err != nil {
+		return row, err
+	}
+	if row.Comment, err = w.heap.text(i.Comment); err != nil {
+		return row, err
+	}
+	if i.Data != nil {
+		row.Data, err = w.localData(i.Data)
+	}
+	return row, err
+}
+
+func (w *rowsWriter) localData(d *policy.LocalData) (uint64, error) {
+	b, err := json.Marshal(d)
+	if err != nil {
+		return 0, err
+	}
+	return w.heap.text(string(b))
+}
+
+// finish writes the rows file and moves it to path. previous, which may be nil, is the feed's last good copy: rows that it holds keep
+// the time at which they were first seen.
+func (w *rowsWriter) finish(path string, generation uint64, report Report, source SourceState, previous *Rows) (FeedReport, error) {
+	full := FeedReport{Report: report, Source: source, LabelsDropped: w.dropped}
+	rows, err := w.sorted(report.ClosestEncloser)
+	if err != nil {
+		return full, err
+	}
+	out := newRowsOutput(w.temp, generation)
+	m := &rowsMaker{out: out, previous: newAddedCursor(previous), now: source.Read.Unix(), times: map[int64]uint32{}, writer: w, report: &full}
+	if err := m.run(rows); err != nil {
+		return full, err
+	}
+	if err := m.close(); err != nil {
+		return full, err
+	}
+	return full, commitFile(w.temp, path)
+}
+
+// sorted returns all rows in order, with the empty non-terminals of an RPZ source among them.
+func (w *rowsWriter) sorted(closestEncloser bool) (rowSource, error) {
+	rows, err := w.sorter.finish()
+	if err != nil || !closestEncloser {
+		return rows, err
+	}
+	if err := w.addEmptyNonTerminals(rows); err != nil {
+		return nil, err
+	}
+	if rows, err = w.sorter.finish(); err != nil {
+		return nil, err
+	}
+	ents, err := w.ents.finish()
+	if err != nil {
+		return nil, err
+	}
+	return newSourceMerge(rows, ents)
+}
+
+// entSeenMax bounds the names remembered so that an ancestor is not sorted once for every name below it.
+const entSeenMax = 1 << 18
+
+// addEmptyNonTerminals adds a row of kind ENT for every ancestor of every name, up to the zone's apex. Those that have rules of their own
+// are dropped where rows are grouped. They name the place of the row that made them exist.
+func (w *rowsWriter) addEmptyNonTerminals(rows rowSource) error {
+	seen := map[dnsname.Name]bool{}
+	for {
+		r, err := rows.next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		d := rowBytes{b: r.row}
+		from := d.row()
+		ent := rawRow{Kind: policy.KindENT, Confidence: policy.ConfidenceUnknown, File: from.File, Line: from.Line}
+		for name := dnsname.Name(r.name).Parent(); !name.IsRoot() && !seen[name]; name = name.Parent() {
+			if len(seen) >= entSeenMax {
+				clear(seen)
+			}
+			seen[name] = true
+			if err := w.ents.add([]byte(name), ent.append(nil)); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// labelTable numbers texts in order of arrival.
+type labelTable struct {
+	numbers map[string]uint32
+	texts   []string
+	max     int
+	last    string
+	lastN   uint32
+}
+
+func newLabelTable(limit int, first ...string) labelTable {
+	t := labelTable{numbers: map[string]uint32{}, max: limit}
+	for _, s := range first {
+		t.number(s)
+	}
+	return t
+}
+
+// number returns the number of s, or 0 and false where the table is full.
+func (t *labelTable) number(s string) (uint32, bool) {
+	if s == t.last && len(t.texts) > 0 {
+		return t.lastN, true
+	}
+	n, ok := t.numbers[s]
+	if !ok {
+		if len(t.texts) >= t.max {
+			return 0, false
+		}
+		n = uint32(len(t.texts))
+		s = strings.Clone(s) // the caller's may be part of a large buffer
+		t.numbers[s], t.texts = n, append(t.texts, s)
+	}
+	t.last, t.lastN = s, n
+	return n, true
+}
+
+// rowsMaker groups sorted rows by name and hands them to the output.
+type rowsMaker struct {
+	out      *rowsOutput
+	writer   *rowsWriter
+	report   *FeedReport
+	previous *addedCursor
+	now      int64
+	times    map[int64]uint32
+	table    []int64
+	name     []byte
+	rows     []rawRow
+	counts   []int // live entries by family number
+	ent      *rawRow
+	firstDup rawRow
+	firstOdd rawRow
+}
+
+func (m *rowsMaker) run(rows rowSource) error {
+	m.counts = make([]int, len(m.writer.families.texts))
+	for {
+		r, err := rows.next()
+		if errors.Is(err, io.EOF) {
+			return m.flush()
+		}
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(r.name, m.name) {
+			if err := m.flush(); err != nil {
+				return err
+			}
+			m.name = append(m.name[:0], r.name...)
+		}
+		d := rowBytes{b: r.row}
+		m.take(d.row())
+	}
+}
+
+// take adds one row to the group of m.name.
+func (m *rowsMaker) take(r rawRow) {
+	if r.Kind == policy.KindENT {
+		if m.ent == nil {
+			m.ent = &r
+		}
+		return
+	}
+	for i := range m.rows {
+		if have := &m.rows[i]; have.Kind == r.Kind && have.Family == r.Family && have.Exception == r.Exception {
+			have.Expiry = laterExpiry(have.Expiry, r.Expiry)
+			m.count(&m.report.Duplicates, &m.firstDup, r)
+			return
+		}
+	}
+	if len(m.rows) == membersMax {
+		m.count(&m.report.Crowded, &m.firstOdd, r)
+		return
+	}
+	m.rows = append(m.rows, r)
+}
+
+func laterExpiry(a, b int64) int64 {
+	if a == 0 || b == 0 {
+		return 0
+	}
+	return max(a, b)
+}
+
+// count adds r to c; the first of c is the one that came first in the feed, not in the order of hashes.
+func (m *rowsMaker) count(c *FaultCount, first *rawRow, r rawRow) {
+	c.Count++
+	if c.Count > 1 && (r.File > first.File || r.File == first.File && r.Line >= first.Line) {
+		return
+	}
+	*first = r
+	c.First = Fault{File: m.writer.files.texts[r.File], Line: int(r.Line), Text: string(dnsname.AppendText(nil, m.name))}
+}
+
+// flush writes the group of m.name, if there is one.
+func (m *rowsMaker) flush() error {
+	rows := m.rows
+	switch {
+	case len(rows) > 0:
+		m.report.Names++
+	case m.ent != nil:
+		rows = append(rows, *m.ent)
+		m.report.EmptyNonTerminals++
+	default:
+		return nil
+	}
+	added, err := m.previous.group(m.name)
+	if err != nil {
+		return err
+	}
+	for i := range rows {
+		rows[i].Added = m.timeNumber(added, &rows[i])
+		if rows[i].Kind != policy.KindENT {
+			m.counts[rows[i].Family]++
+		}
+	}
+	m.rows, m.ent = m.rows[:0], nil
+	return m.out.group(m.name, rows)
+}
+
+// timeNumber numbers the time at which the row was first seen.
+func (m *rowsMaker) timeNumber(added []addedRow, r *rawRow) uint32 {
+	at := m.now
+	family := m.writer.families.texts[r.Family]
+	for _, a := range added {
+		if a.kind == r.Kind && a.exception == r.Exception && a.family == family {
+			at = a.at
+			break
+		}
+	}
+	n, ok := m.times[at]
+	if !ok {
+		n = uint32(len(m.table))
+		m.times[at], m.table = n, append(m.table, at)
+	}
+	return n
+}
+
+// close writes what follows the blocks.
+func (m *rowsMaker) close() error {
+	r := m.report
+	r.Live -= r.Duplicates.Count + r.Crowded.Count
+	r.FamilyEntries = map[string]int{}
+	for n, count := range m.counts {
+		switch {
+		case count == 0:
+		case n < familiesListedMax:
+			r.FamilyEntries[m.writer.families.texts[n]] = count
+		default:
+			r.FamilyEntriesUnlisted += count
+		}
+	}
+	if err := r.reconcile(); err != nil {
+		return err
+	}
+	w := m.writer
+	tables := rowTables{Families: w.families.texts, Threats: w.threats.texts, Files: w.files.texts, Times: m.table}
+	return m.out.close(w.heap, tables, r)
+}
+
+// addedRow says when a row of the previous copy was first seen.
+type addedRow struct {
+	kind      policy.Kind
+	exception bool
+	family    string
+	at        int64
+}
+
+// addedCursor walks the previous copy of a feed beside the new one.
+type addedCursor struct {
+	cursor *rowsCursor
+	tables *rowTables
+	ok     bool
+	out    []addedRow
+}
+
+func newAddedCursor(previous *Rows) *addedCursor {
+	if previous == nil {
+		return &addedCursor{}
+	}
+	c := &addedCursor{cursor: previous.cursor(), tables: &previous.tables}
+	c.ok = c.cursor.next() == nil
+	return c
+}
+
+// group returns the rows of name in the previous copy. Names must come in the order of the file. A previous copy that cannot be read
+// only costs the dates.
+func (c *addedCursor) group(name []byte) ([]addedRow, error) {
+	c.out = c.out[:0]
+	hash := nameHash(name)
+	for c.ok && c.before(hash, name) {
+		c.ok = c.cursor.next() == nil
+	}
+	if !c.ok || !bytes.Equal(c.cursor.name, name) {
+		return nil, nil
+	}
+	for _, r := range c.cursor.rows {
+		c.out = append(c.out, addedRow{r.Kind, r.Exception, c.tables.Families[r.Family], c.tables.Times[r.Added]})
+	}
+	return c.out, nil
+}
+
+func (c *addedCursor) before(hash uint64, name []byte) bool {
+	return c.cursor.hash < hash || c.cursor.hash == hash && bytes.Compare(c.cursor.name, name) < 0
+}
+
+// unixTime is the zero time for 0.
+func unixTime(seconds int64) time.Time {
+	if seconds == 0 {
+		return time.Time{}
+	}
+	return time.Unix(seconds, 0).UTC()
+}
+
+// newSourceMerge merges two sorted sources; of equal names those of a come first.
+func newSourceMerge(a, b rowSource) (rowSource, error) {
+	m := &sourceMerge{sources: [2]rowSource{a, b}}
+	for i := range m.sources {
+		if err := m.advance(i); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// sourceMerge merges two sources.
+type sourceMerge struct {
+	sources [2]rowSource
+	rows    [2]sortedRow
+	ended   [2]bool
+	pending int // 1 + the source whose row was handed out and must move on
+}
+
+func (m *sourceMerge) advance(i int) error {
+	var err error
+	m.rows[i], err = m.sources[i].next()
+	if errors.Is(err, io.EOF) {
+		m.ended[i], err = true, nil
+	}
+	return err
+}
+
+func (m *sourceMerge) next() (sortedRow, error) {
+	if m.pending > 0 {
+		if err := m.advance(m.pending - 1); err != nil {
+			return sortedRow{}, fmt.Errorf("merging sorted rows: %w", err)
+		}
+	}
+	i := 0
+	switch {
+	case m.ended[0] && m.ended[1]:
+		return sortedRow{}, io.EOF
+	case m.ended[0]:
+		i = 1
+	case !m.ended[1]:
+		i = m.lower()
+	}
+	m.pending = i + 1
+	return m.rows[i], nil
+}
+
+func (m *sourceMerge) lower() int {
+	a, b := &m.rows[0], &m.rows[1]
+	if b.hash < a.hash || b.hash == a.hash && bytes.Compare(b.name, a.name) < 0 {
+		return 1
+	}
+	return 0
+}

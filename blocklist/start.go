@@ -1,0 +1,96 @@
+package blocklist
+
+import (
+	"errors"
+	"io/fs"
+
+	"cenote/nameindex"
+)
+
+// damageGap is how far the numbers jump when the record of those in use is lost.
+const damageGap = 1000
+
+// open finds the policy to begin with and publishes it.
+func (p *Publisher) open() error {
+	state, err := p.store.load()
+	lost := err != nil && !errors.Is(err, fs.ErrNotExist)
+	if lost {
+		p.counts.fallbacks.Add(1)
+		p.log.Error("the record of the current policy cannot be used", "error", err)
+	}
+	found := p.store.candidates(state)
+	p.state, p.next = state, p.store.freeNumber(state)
+	if lost {
+		p.next += damageGap
+	}
+	p.adoptCopies()
+	for i, candidate := range found {
+		err := p.begin(candidate, i == 0 && !lost)
+		if err == nil {
+			return nil
+		}
+		p.counts.fallbacks.Add(1)
+		p.log.Error("stored policy cannot be served", "generation", candidate.Number, "error", err)
+	}
+	p.trouble.merge = len(found) > 0 // the copies of the feeds may be good
+	return nil
+}
+
+// begin publishes a stored policy: under its number if that still stands for the same index and zones, else under a new one.
+func (p *Publisher) begin(stored storedPolicy, newest bool) error {
+	index, err := nameindex.Open(p.store.index(stored.Index), nameindex.OpenOptions{})
+	if err != nil {
+		return err
+	}
+	zones := zonesFingerprint(p.zones, p.config.AnswerEarly)
+	same := newest && stored.Zones == zones
+	if !same {
+		stored.Number, stored.Zones = p.next, zones
+		p.next++
+	}
+	g, err := p.generation(index, stored.Number, p.zones)
+	if err != nil {
+		return err
+	}
+	stored.Feeds = p.copies()
+	state := storedState{Current: stored}
+	if newest {
+		state.Previous = p.state.Previous
+	} else {
+		p.trouble.merge = true // the copies are newer than this index
+	}
+	if !same {
+		p.record(state)
+	}
+	p.current, p.state = g, state
+	p.log.Info("stored policy opened", "generation", g.Number, "names", index.Len(), "built", g.Policy.Manifest().Built, "newest", newest)
+	p.config.Publish(g)
+	return nil
+}
+
+// record stores the state but removes nothing: what could not be opened now may be wanted by whoever finds out why.
+func (p *Publisher) record(state storedState) {
+	if err := p.store.commit(state); err != nil {
+		p.counts.commitFailures.Add(1)
+		p.log.Error("the record of the current policy is not stored", "error", err)
+	}
+}
+
+// adoptCopies opens the last good copies of the configured feeds.
+func (p *Publisher) adoptCopies() {
+	for _, f := range p.feeds {
+		numbers := p.store.newestRows(f.feed.Name)
+		if recorded := p.state.Current.Feeds[f.feed.Name]; recorded != 0 {
+			numbers = append([]uint64{recorded}, numbers...)
+		}
+		for _, number := range numbers {
+			rows, err := OpenRows(p.store.rows(f.feed.Name, number))
+			if err == nil {
+				f.adopt(rows)
+				break
+			}
+			p.counts.fallbacks.Add(1)
+			p.log.Error("kept copy of a feed cannot be used", "feed", f.feed.Name, "copy", number, "error", err)
+		}
+	}
+}

@@ -1,0 +1,231 @@
+package blocklist
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/zeebo/xxh3"
+)
+
+// store is the directory in which policies and kept copies of feeds live:
+//
+//	lock                      held while a publisher uses the directory
+//	current                   which policy is served, and the one before; one line of JSON and one with its sum
+//	policy/<number>.index     compiled names, see nameindex
+//	feeds/<feed>/<number>.rows   kept copies, see Rows; the number is that of the compilation that read them
+//
+// Files are written whole under another name and then renamed. Compilation only adds files; what is served changes
+// when current is replaced, and only then are files removed. So a crash at any point leaves the old policy or the new one.
+type store struct {
+	layout
+	lock *os.File
+}
+
+// layout knows the names in a state directory.
+type layout struct{ dir string }
+
+func (l layout) current() string { return filepath.Join(l.dir, "current") }
+
+func (l layout) policyDir() string { return filepath.Join(l.dir, "policy") }
+
+func (l layout) feedsDir() string { return filepath.Join(l.dir, "feeds") }
+
+func (l layout) index(number uint64) string {
+	return filepath.Join(l.policyDir(), strconv.FormatUint(number, 10)+indexSuffix)
+}
+
+func (l layout) feedDir(feed string) string { return filepath.Join(l.feedsDir(), escapeFeed(feed)) }
+
+func (l layout) rows(feed string, number uint64) string {
+	return filepath.Join(l.feedDir(feed), strconv.FormatUint(number, 10)+rowsSuffix)
+}
+
+const (
+	indexSuffix = ".index"
+	rowsSuffix  = ".rows"
+)
+
+// escapeFeed makes a name of a file of any name of a feed; different feeds get different names. Capital letters are escaped as well, for file
+// systems that do not tell them from small ones.
+func escapeFeed(feed string) string {
+	var b strings.Builder
+	for i := 0; i < len(feed); i++ {
+		c := feed[i]
+		if c-'a' < 26 || c-'0' < 10 || c == '-' || c == '_' || c == '.' && i > 0 {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
+}
+
+// ErrInUse says that another process publishes from the same state directory.
+var ErrInUse = errors.New("the state directory is in use by another cenote")
+
+// openStore makes the directory, takes its lock and removes what a crash left unfinished.
+func openStore(dir string) (*store, error) {
+	s := &store{layout: layout{dir}}
+	for _, d := range []string{s.policyDir(), s.feedsDir()} {
+		if err := os.MkdirAll(d, 0o750); err != nil {
+			return nil, fmt.Errorf("state directory: %w", err)
+		}
+	}
+	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o640)
+	if err != nil {
+		return nil, fmt.Errorf("state directory: %w", err)
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("%w: %s", ErrInUse, dir)
+	}
+	s.lock = lock
+	return s, nil
+}
+
+func (s *store) close() error { return s.lock.Close() }
+
+// storedPolicy names the files of one published policy.
+type storedPolicy struct {
+	Number uint64            `json:"number"` // of the generation; a change of zones alone counts it on without a new index
+	Index  uint64            `json:"index"`
+	Zones  string            `json:"zones"` // fingerprint of the policy zones
+	Feeds  map[string]uint64 `json:"feeds"` // the kept copy of each feed, also of those that no zone holds
+}
+
+// storedState is the content of the file current.
+type storedState struct {
+	Current  storedPolicy  `json:"current"`
+	Previous *storedPolicy `json:"previous,omitempty"`
+}
+
+// errCurrentDamaged says that the file current cannot be believed.
+var errCurrentDamaged = errors.New("file is damaged")
+
+// load reads current. It returns fs.ErrNotExist where nothing was ever published.
+func (s *store) load() (storedState, error) {
+	var state storedState
+	b, err := os.ReadFile(s.current())
+	if err != nil {
+		return state, err
+	}
+	line, sum, _ := strings.Cut(string(b), "\n")
+	if sum != sumLine(line) {
+		return state, fmt.Errorf("%s: %w", s.current(), errCurrentDamaged)
+	}
+	if err := json.Unmarshal([]byte(line), &state); err != nil {
+		return state, fmt.Errorf("%s: %w: %v", s.current(), errCurrentDamaged, err)
+	}
+	return state, nil
+}
+
+func sumLine(line string) string { return fmt.Sprintf("xxh3 %016x\n", xxh3.HashString(line)) }
+
+// commit makes state the published one.
+func (s *store) commit(state storedState) error {
+	line, err := json.Marshal(state)
+	if err != nil {
+		return err
+	}
+	if err := writeAtomic(s.current(), []byte(string(line)+"\n"+sumLine(string(line)))); err != nil {
+		return fmt.Errorf("publishing policy %d: %w", state.Current.Number, err)
+	}
+	return nil
+}
+
+// candidates are the policies that may be served after a start, best first: the current one, the one before, then whatever index
+// files there are.
+func (s *store) candidates(state storedState) []storedPolicy {
+	var out []storedPolicy
+	if state.Current.Number != 0 {
+		out = append(out, state.Current)
+	}
+	if state.Previous != nil {
+		out = append(out, *state.Previous)
+	}
+	for _, number := range numbersIn(s.policyDir(), indexSuffix) {
+		if !slices.ContainsFunc(out, func(p storedPolicy) bool { return p.Index == number }) {
+			out = append(out, storedPolicy{Number: number, Index: number})
+		}
+	}
+	return out
+}
+
+// newestRows returns the numbers of the kept copies of a feed, newest first.
+func (s *store) newestRows(feed string) []uint64 { return numbersIn(s.feedDir(feed), rowsSuffix) }
+
+// numbersIn lists the numbered files of a directory, highest first.
+func numbersIn(dir, suffix string) []uint64 {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil
+	}
+	var out []uint64
+	for _, e := range entries {
+		text, ok := strings.CutSuffix(e.Name(), suffix)
+		if n, err := strconv.ParseUint(text, 10, 64); ok && err == nil {
+			out = append(out, n)
+		}
+	}
+	slices.Sort(out)
+	slices.Reverse(out)
+	return out
+}
+
+// prune removes what neither policy of state needs, and what a compilation left unfinished. It must not run beside one.
+func (s *store) prune(state storedState) error {
+	keep := map[string]bool{s.current(): true, filepath.Join(s.dir, "lock"): true}
+	policies := []storedPolicy{state.Current}
+	if state.Previous != nil {
+		policies = append(policies, *state.Previous)
+	}
+	for _, p := range policies {
+		keep[s.index(p.Index)] = true
+		for feed, number := range p.Feeds {
+			keep[s.rows(feed, number)] = true
+		}
+	}
+	return s.removeOthers(keep)
+}
+
+// removeOthers removes the files outside keep.
+func (s *store) removeOthers(keep map[string]bool) error {
+	unfinished, _ := filepath.Glob(filepath.Join(s.dir, tempPattern)) // the pattern is right
+	var failed []error
+	for _, path := range unfinished {
+		failed = append(failed, os.Remove(path))
+	}
+	for _, root := range []string{s.policyDir(), s.feedsDir()} {
+		err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() || keep[path] {
+				return err
+			}
+			return os.Remove(path)
+		})
+		failed = append(failed, err)
+	}
+	return errors.Join(failed...)
+}
+
+// freeNumber returns a number above every one that is or may have been in use.
+func (s *store) freeNumber(state storedState) uint64 {
+	highest := state.Current.Number
+	for _, n := range numbersIn(s.policyDir(), indexSuffix) {
+		highest = max(highest, n)
+	}
+	entries, _ := os.ReadDir(s.feedsDir())
+	for _, e := range entries {
+		for _, n := range numbersIn(filepath.Join(s.feedsDir(), e.Name()), rowsSuffix) {
+			highest = max(highest, n)
+		}
+	}
+	return highest + 1
+}
