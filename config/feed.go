@@ -87,10 +87,15 @@ type FeedLimits struct {
 // Compile says how feeds are watched and turned into the served policy. The work is done by a child process of the lowest
 // priority, so that no query waits for it.
 type Compile struct {
-	// Poll is how often the paths of the feeds are looked at. Notices of the kernel come sooner where there are any.
-	Poll time.Duration `yaml:"poll" default:"2s" min:"100ms" max:"1h"`
+	// Poll is how often the paths of the feeds are looked at. Notices of the kernel come sooner where there are any. At most 2s keep the
+	// promise to follow a change within 3s.
+	Poll time.Duration `yaml:"poll" default:"1s" min:"100ms" max:"1h"`
 	// Debounce is how long a path must stay as it is before it is read, so that no half-written list is.
 	Debounce time.Duration `yaml:"debounce" default:"200ms" min:"10ms" max:"1m"`
+	// PollOnly does without the kernel's notices, for feeds on a network file system.
+	PollOnly bool `yaml:"poll_only" default:"false"`
+	// Cores is how many cores the child uses at once; 0 is half of them.
+	Cores int `yaml:"cores" default:"0" min:"0" max:"1024"`
 	// Memory is how much memory the child aims to stay under.
 	Memory Size `yaml:"memory" default:"2GiB" min:"64MiB" max:"1TiB"`
 	// SuffixList is a Public Suffix List to use in place of the one that is built in, for the rows that name a suffix.

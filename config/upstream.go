@@ -30,13 +30,18 @@ type Resolver struct {
 // Cache keeps answers of upstreams in memory.
 type Cache struct {
 	// Size is how much memory the answers may take.
-	Size Size `yaml:"size" default:"256MiB" min:"1MiB" max:"1TiB"`
+	Size Size `yaml:"size" reload:"restart" default:"256MiB" min:"1MiB" max:"1TiB"`
 	// TTLMin keeps answers at least so long.
 	TTLMin time.Duration `yaml:"ttl_min" default:"0s" min:"0s" max:"1h"`
 	// TTLMax keeps answers at most so long.
 	TTLMax time.Duration `yaml:"ttl_max" default:"1d" min:"1s" max:"1w"`
 	// NegativeTTLMax keeps answers that a name or type does not exist at most so long (RFC 2308).
 	NegativeTTLMax time.Duration `yaml:"negative_ttl_max" default:"1h" min:"1s" max:"1d"`
+	// FailureTTL is how long it is remembered that no upstream had an answer (RFC 9520), so that a dead name is not asked for again and
+	// again.
+	FailureTTL time.Duration `yaml:"failure_ttl" default:"2s" min:"1s" max:"5s"`
+	// AnswerMax is the longest answer that is kept.
+	AnswerMax Size `yaml:"answer_max" reload:"restart" default:"16KiB" min:"512B" max:"16KiB"`
 	// Stale says what happens to answers past their time.
 	Stale Stale `yaml:"stale"`
 	// Prefetch refreshes an answer that is asked for in the last part of its life. 0% turns it off.
@@ -49,4 +54,6 @@ type Stale struct {
 	Max time.Duration `yaml:"max" default:"1d" min:"0s" max:"1w"`
 	// TTL is what a stale answer says of its life.
 	TTL time.Duration `yaml:"ttl" default:"30s" min:"1s" max:"1h"`
+	// Hold is for how long a stale answer is given at once after asking upstreams for it has failed.
+	Hold time.Duration `yaml:"hold" default:"30s" min:"1s" max:"1h"`
 }
