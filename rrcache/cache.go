@@ -114,7 +114,7 @@ func (s State) String() string {
 // Answer says what Get wrote to dst.
 type Answer struct {
 	Len      int    // of the message; if dst was too short, State is Miss and Len is what it takes
-	State    State  //
+	State    State  // whether there is a message, and of what quality
 	TTL      uint32 // the smallest TTL in the message, in s
 	Stamp    uint64 // the policy generation at which it was found clean, 0 for none; generations are below 2^59
 	Prefetch bool   // the caller is the one to fetch it anew, soon
@@ -154,7 +154,7 @@ func shardCount(bytes int64) int {
 // Shares of a shard's memory. Most records are longer than slotSpan/0.75, so that the arena is full before the slots are.
 const (
 	slotSize   = 16
-	slotSpan   = 96 // octets of arena for one slot
+	slotSpan   = 80 // octets of arena for one slot
 	ghostSpan  = 2 * slotSpan
 	ghostSize  = 4
 	smallShare = 10 // the small ring is a tenth of the arena

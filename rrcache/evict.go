@@ -3,6 +3,8 @@ package rrcache
 const (
 	// secondChancesMax bounds how many records one Put moves on instead of dropping them, and so how long it holds the lock.
 	secondChancesMax = 32
+	// reclaimMax bounds the records of no use that one record from the small ring may push out of the main one.
+	reclaimMax = 8
 	// promoteFrequency is how often a record must have been hit in the small ring to be moved to the main one. One hit is not enough:
 	// a client that repeats its query looks the same.
 	promoteFrequency = 2
@@ -19,11 +21,11 @@ type turn struct {
 
 // add stores rec, which is whole but for its version, under its tag. state is what the slot begins with.
 func (t *turn) add(rec record, inMain bool, state uint64) {
-	for t.live >= t.liveMax {
-		if t.small.empty() {
-			t.evictMain()
-		} else {
+	for t.live >= t.liveMax { // where answers are very short, the slots are full before the rings are
+		if t.small.used() > t.small.size/2 {
 			t.evictSmall()
+		} else {
+			t.evictMain()
 		}
 	}
 	off := t.room(inMain, rec.size())
@@ -45,7 +47,8 @@ func (t *turn) room(inMain bool, n uint32) uint32 {
 	return t.small.take(t.arena, n)
 }
 
-// evictSmall takes the oldest record out of the small ring: into the main one if it was asked for again, else away, with its tag noted.
+// evictSmall takes the oldest record out of the small ring: into the main one if it was asked for again or nothing has to go for it
+// there, else away, with its tag noted.
 func (t *turn) evictSmall() {
 	off := t.small.at(t.small.tail)
 	r := t.record(off)
@@ -55,18 +58,36 @@ func (t *turn) evictSmall() {
 	}
 	i := t.slotAt(r.tag(), off)
 	state := t.slots[i].state.Load()
-	worth := state&stateFrequency >= promoteFrequency && t.chances > 0 && t.useful(r)
+	popular := state&stateFrequency >= promoteFrequency && t.chances > 0
+	worth := t.useful(r) && (popular || t.mainIsFree(r.size()))
 	t.remove(i)
 	if !worth {
 		*t.ghost(r.tag()) = r.tag()
 		t.counts.evictions.Add(1)
 		return
 	}
-	t.chances--
+	t.chances = max(t.chances-1, 0)
 	// The record still lies in the small ring, which nothing is put into meanwhile.
 	to := t.room(true, r.size())
 	copy(t.arena[to:], r)
 	t.revive(to, state)
+}
+
+// mainIsFree reports whether there is room for one more record of n octets in the main ring, or is once a few of no use have gone.
+func (t *turn) mainIsFree(n uint32) bool {
+	if t.live >= t.liveMax {
+		return false
+	}
+	for range reclaimMax {
+		if t.main.fits(n) {
+			return true
+		}
+		if r := t.record(t.main.at(t.main.tail)); !r.dead() && t.useful(r) {
+			return false
+		}
+		t.dropMain()
+	}
+	return false
 }
 
 // evictMain takes the oldest record out of the main ring, or moves it to the young end if it was asked for since it was last seen here.

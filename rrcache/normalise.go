@@ -204,7 +204,7 @@ func normaliseHead(m []byte, k *Key, counts [3]int) {
 
 // finishPositive clamps the TTLs. The answer lives as long as the first of its records.
 func (b *builder) finishPositive(c *Config) Refusal {
-	return b.clamp(seconds(c.TTLMin), seconds(c.TTLMax), 0)
+	return b.clamp(seconds(c.TTLMin), seconds(c.TTLMax), seconds(c.TTLMax))
 }
 
 // finishNegative clamps the TTLs, those behind the answer section to what the SOA allows (RFC 2308 section 5).
@@ -212,22 +212,19 @@ func (b *builder) finishNegative(c *Config) Refusal {
 	if b.soa == 0 {
 		return RefusedNoSOA
 	}
-	floor := seconds(c.TTLMin)
-	limit := min(max(b.soaTTL, floor), seconds(c.NegativeTTLMax), seconds(c.TTLMax))
-	return b.clamp(floor, seconds(c.TTLMax), limit)
+	floor, ceiling := seconds(c.TTLMin), seconds(c.TTLMax)
+	return b.clamp(floor, ceiling, min(max(b.soaTTL, floor), seconds(c.NegativeTTLMax), ceiling))
 }
 
-// clamp sets every TTL between floor and ceiling, and if negative is not 0 or there is an SOA, those of the authority section to at most
-// negative.
-func (b *builder) clamp(floor, ceiling, negative uint32) Refusal {
+// clamp sets every TTL between floor and ceiling, those behind the answer section to at most proof as well.
+func (b *builder) clamp(floor, ceiling, proof uint32) Refusal {
 	m, smallest := b.record.message(), ceiling
-	for i := range b.offsets {
-		field := m[b.offsets[i]:]
-		ttl := min(max(clean(binary.BigEndian.Uint32(field)), floor), ceiling)
-		if isNegative := b.soa != 0 && !b.answers; isNegative && i >= b.counts[0] {
-			ttl = min(ttl, negative)
+	for i, off := range b.offsets {
+		ttl := min(max(clean(binary.BigEndian.Uint32(m[off:])), floor), ceiling)
+		if i >= b.counts[wire.SectionAnswer] {
+			ttl = min(ttl, proof)
 		}
-		binary.BigEndian.PutUint32(field, ttl)
+		binary.BigEndian.PutUint32(m[off:], ttl)
 		smallest = min(smallest, ttl)
 	}
 	return b.setTTL(smallest)

@@ -8,7 +8,8 @@ type queue struct {
 	head, tail uint64
 }
 
-func (q *queue) empty() bool { return q.head == q.tail }
+// used returns how many octets lie between tail and head, dead ones included.
+func (q *queue) used() uint64 { return q.head - q.tail }
 
 // at returns the place in the arena of a position between tail and head.
 func (q *queue) at(pos uint64) uint32 { return q.base + uint32(pos%q.size) }
@@ -23,7 +24,7 @@ func (q *queue) gap(n uint32) uint64 {
 
 // fits reports whether n octets in one piece are free behind head.
 func (q *queue) fits(n uint32) bool {
-	return q.size-(q.head-q.tail) >= q.gap(n)+uint64(n)
+	return q.size-q.used() >= q.gap(n)+uint64(n)
 }
 
 // take returns the place of n octets for which fits was true, with a filler before them if they begin a new round.
