@@ -21,18 +21,8 @@ import (
 // Parse reads a configuration and checks it. It touches no file: relative paths are taken from the directory of name. A file
 // with anything wrong gives Faults, which are all of them.
 func Parse(name string, b []byte) (*Config, Warnings, error) {
-	c, r := read(name, b)
-	if r.sound() {
-		found := len(r.faults)
-		c.inherit()
-		c.resolvePaths(filepath.Dir(name))
-		c.check(r)
-		r.checked(found)
-	}
-	if len(r.faults) > 0 {
-		return nil, r.warnings, r.faults
-	}
-	return c, r.warnings, nil
+	c, r := parse(name, b)
+	return r.result(c)
 }
 
 // Load reads the configuration file at path, checks it, and settles what depends on the host: the state directory and, where they
@@ -46,14 +36,35 @@ func Load(path string) (*Config, Warnings, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading the configuration: %w", err)
 	}
-	c, warnings, err := Parse(absolute, b)
-	if err != nil {
-		return nil, warnings, err
+	c, r := parse(absolute, b)
+	if len(r.faults) == 0 {
+		if err := c.settle(); err != nil {
+			return nil, r.warnings, fmt.Errorf("%s: %w", path, err)
+		}
+		c.checkFiles(r)
 	}
-	if err := c.settle(); err != nil {
-		return nil, warnings, fmt.Errorf("%s: %w", path, err)
+	return r.result(c)
+}
+
+// parse reads and checks a configuration. What is wrong is in the reader.
+func parse(name string, b []byte) (*Config, *reader) {
+	c, r := read(name, b)
+	if r.sound() {
+		found := len(r.faults)
+		c.inherit()
+		c.resolvePaths(filepath.Dir(name))
+		c.check(r)
+		r.checked(found)
 	}
-	return c, append(warnings, c.checkFiles(absolute)...), nil
+	return c, r
+}
+
+// result is the configuration, or the faults that keep it from being used.
+func (r *reader) result(c *Config) (*Config, Warnings, error) {
+	if len(r.faults) > 0 {
+		return nil, r.warnings, r.faults
+	}
+	return c, r.warnings, nil
 }
 
 // readFile reads no more than a configuration may have, whatever the path leads to.

@@ -137,14 +137,10 @@ func (c *Config) hostUpstreams(path string) []Upstream {
 }
 
 // checkFiles looks at the files that the configuration names. What is missing may still come, so these are warnings.
-func (c *Config) checkFiles(name string) Warnings {
-	var out Warnings
-	warn := func(key, text, hint string) {
-		out = append(out, Warning{Place{File: name, Key: key}, text, hint})
-	}
+func (c *Config) checkFiles(r *reader) {
 	for i, f := range c.Feeds {
 		if _, err := os.Stat(string(f.Path)); err != nil {
-			warn(fmt.Sprintf("feeds[%d].path", i), fmt.Sprintf("the feed %s cannot be read now: %v", quoted(f.Name), err), "it is loaded as soon as it is there")
+			r.warn(r.at(fmt.Sprintf("feeds[%d].path", i)), fmt.Sprintf("the feed %s cannot be read now: %v", quoted(f.Name), err), "it is loaded as soon as it is there")
 		}
 	}
 	for _, secret := range []struct {
@@ -153,8 +149,7 @@ func (c *Config) checkFiles(name string) Warnings {
 	}{{"cookies.secret_file", c.Cookies.SecretFile}, {"api.token_file", c.API.TokenFile}} {
 		info, err := os.Stat(string(secret.path))
 		if secret.path != "" && err == nil && info.Mode().Perm()&0o004 != 0 {
-			warn(secret.key, fmt.Sprintf("%s can be read by everybody on this host", secret.path), "chmod o-r "+string(secret.path))
+			r.warn(r.at(secret.key), fmt.Sprintf("%s can be read by everybody on this host", secret.path), "chmod o-r "+string(secret.path))
 		}
 	}
-	return out
 }
