@@ -432,7 +432,7 @@ func (ref *reference) valueSchema(t reflect.Type, k config.Key) map[string]any {
 	case k.Pattern != "":
 		s["pattern"] = k.Pattern
 	}
-	if word.JSON == "integer" {
+	if word.JSON == "integer" && k.Min != "" {
 		s["minimum"], s["maximum"] = json.Number(k.Min), json.Number(k.Max)
 	}
 	return s

@@ -55,6 +55,8 @@ func unitScalar(t reflect.Type) (scalar, bool) {
 		return scalar{"share", "a share, such as 50%", "string", `^[0-9.]+ *%$`, plain(ParsePercent)}, true
 	case Rate:
 		return scalar{"rate", "a number by the second, minute or hour, such as 200/s, 30/m or 10/h", "string", `^[0-9.]+ */[smh]$`, plain(ParseRate)}, true
+	case Mode:
+		return scalar{name: "permission", form: "a permission in octal, such as 0660", json: "integer", parse: plain(ParseMode)}, true
 	}
 	return networkScalar(t)
 }

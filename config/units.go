@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"strconv"
 	"strings"
@@ -20,6 +21,9 @@ type Percent float64
 
 // Rate is a number of events a second.
 type Rate float64
+
+// Mode is a file permission.
+type Mode fs.FileMode
 
 type unit[T any] struct {
 	suffix string
@@ -95,6 +99,18 @@ func (r Rate) String() string {
 	}
 	return strconv.FormatFloat(float64(r), 'f', -1, 64) + "/s"
 }
+
+// ParseMode reads a permission in octal, such as 0660.
+func ParseMode(s string) (Mode, error) {
+	n, err := strconv.ParseUint(strings.TrimPrefix(s, "0o"), 8, 32)
+	if err != nil || n > 0o777 {
+		return 0, fmt.Errorf("%q is not a permission in octal", s)
+	}
+	return Mode(n), nil
+}
+
+// String is the permission in octal.
+func (m Mode) String() string { return fmt.Sprintf("0%o", uint32(m)) }
 
 var errDuration = errors.New("not a time span with its unit")
 

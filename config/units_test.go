@@ -93,3 +93,17 @@ func TestEDECodes(t *testing.T) {
 		t.Error("none has a code")
 	}
 }
+
+func TestMode(t *testing.T) {
+	for text, want := range map[string]config.Mode{"0660": 0o660, "660": 0o660, "0o600": 0o600} {
+		got, err := config.ParseMode(text)
+		if err != nil || got != want {
+			t.Errorf("ParseMode(%q): got %v, %v, want %v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "9", "1777", "rw", "-1"} {
+		if got, err := config.ParseMode(text); err == nil {
+			t.Errorf("ParseMode(%q): got %v, want an error", text, got)
+		}
+	}
+}
