@@ -12,30 +12,24 @@ func parseHosts(f *file, line []byte) {
 		return
 	}
 	address, names := field(row)
-	if !nowhere(address) {
-		f.refuse(whyNotHosts(address), line)
+	if len(names) == 0 || !isAddress(address) {
+		f.refuse(ReasonSyntax, line)
 		return
 	}
-	if len(names) == 0 {
-		f.refuse(ReasonSyntax, line)
-	}
+	lists := nowhere(address)
 	for len(names) > 0 {
 		var name []byte
 		name, names = field(names)
-		if isOwnHostName(name) {
+		switch {
+		case isOwnHostName(name):
 			f.skip()
-			continue
+		case !lists:
+			f.refuse(ReasonNotADNSRule, line)
+		default:
+			f.begin().Comment = f.text(comment)
+			f.list(name, f.match())
 		}
-		f.begin().Comment = f.text(comment)
-		f.list(name, f.match())
 	}
-}
-
-func whyNotHosts(address []byte) Reason {
-	if isAddress(address) {
-		return ReasonNotADNSRule
-	}
-	return ReasonSyntax
 }
 
 // nowhere reports whether an address is one that a list writes so that nobody is reached: unspecified or loopback.

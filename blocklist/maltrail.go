@@ -70,19 +70,28 @@ func (t *trails) trail(line []byte) {
 	}
 	t.begin().Comment = t.text(comment)
 	kinds := t.counts()
-	name, labels, why := t.names.host(row)
-	if why == ReasonNone && labels > 1 {
+	name, labels, ok := t.names.ascii(row)
+	if ok && labels > 1 {
 		kinds.Domain++
 		t.serve(name, labels, t.match(), row)
 		return
 	}
-	if kind := kindOfTrail(row, kinds); kind != ReasonNone {
-		why = kind
+	if why := kindOfTrail(row, kinds); why != ReasonNone {
+		t.refuse(why, line)
+		return
 	}
-	if why == ReasonNone {
-		why = t.guard.check(name, labels)
+	t.oddName(row, line, kinds)
+}
+
+// oddName takes a row that is a name only after mapping, or none at all. Neither counts as a domain: whoever counts the file's lines sees none.
+func (t *trails) oddName(row, line []byte, kinds *TrailKinds) {
+	kinds.Other++
+	name, labels, why := t.names.host(row)
+	if why != ReasonNone {
+		t.refuse(why, line)
+		return
 	}
-	t.refuse(why, line)
+	t.serve(name, labels, t.match(), line)
 }
 
 func (t *trails) counts() *TrailKinds {
@@ -99,7 +108,7 @@ func (t *trails) counts() *TrailKinds {
 	return t.kinds
 }
 
-// kindOfTrail counts a trail that is not a name. ReasonNone leaves it to the parser of names why it is none.
+// kindOfTrail counts a trail that cannot be a name. ReasonNone leaves it to the parser of names.
 func kindOfTrail(row []byte, kinds *TrailKinds) Reason {
 	afterAddress, isV4 := cutIPv4(row)
 	switch {
@@ -118,7 +127,6 @@ func kindOfTrail(row []byte, kinds *TrailKinds) Reason {
 		kinds.URL++
 		return ReasonURL
 	default:
-		kinds.Other++
 		return ReasonNone
 	}
 	return ReasonIPAddress

@@ -24,24 +24,27 @@ func newNameParser() *nameParser {
 // host reads a name as list formats write it: letters, digits, hyphens and underscores, one optional final dot, and anything that
 // IDNA maps to that. ReasonNone means that name is good.
 func (p *nameParser) host(text []byte) (name []byte, labels int, why Reason) {
-	name, labels, why = p.ascii(text)
-	if why == ReasonBadEncoding {
+	name, labels, ok := p.ascii(text)
+	if ok {
+		return name, labels, ReasonNone
+	}
+	if why = whyNot(text); why == ReasonBadEncoding {
 		return p.unicode(text)
 	}
-	return name, labels, why
+	return nil, 0, why
 }
 
-// ascii is the road nearly every row takes. ReasonBadEncoding asks for the other one.
-func (p *nameParser) ascii(text []byte) (name []byte, labels int, why Reason) {
+// ascii is the road nearly every row takes.
+func (p *nameParser) ascii(text []byte) (name []byte, labels int, ok bool) {
 	if len(text) == 1 && text[0] == '.' {
 		p.wire[0] = 0
-		return p.wire[:1], 0, ReasonNone
+		return p.wire[:1], 0, true
 	}
 	if n := len(text); n > 0 && text[n-1] == '.' {
 		text = text[:n-1]
 	}
 	if len(text) == 0 || len(text) > dnsname.WireMax-2 {
-		return nil, 0, p.whyNot(text)
+		return nil, 0, false
 	}
 	label := 0 // where the length of the present label stands
 	for i, c := range text {
@@ -49,28 +52,22 @@ func (p *nameParser) ascii(text []byte) (name []byte, labels int, why Reason) {
 		case c-'a' < 26, c-'0' < 10, c == '-', c == '_':
 		case c-'A' < 26:
 			c |= 0x20
-		case c == '.':
-			if i == label || i-label > dnsname.LabelMax {
-				return nil, 0, p.whyNot(text)
-			}
+		case c != '.' || i == label || i-label > dnsname.LabelMax:
+			return nil, 0, false
+		default:
 			p.wire[label] = byte(i - label)
 			label = i + 1
 			labels++
 			continue
-		default:
-			return nil, 0, p.whyNot(text)
 		}
 		p.wire[i+1] = c
 	}
 	last := len(text) - label
-	if last == 0 || last > dnsname.LabelMax {
-		return nil, 0, p.whyNot(text)
+	if last == 0 || last > dnsname.LabelMax || allDigits(text[label:]) { // no top-level domain is a number, RFC 3696 section 2
+		return nil, 0, false
 	}
 	p.wire[label], p.wire[len(text)+1] = byte(last), 0
-	if labels++; allDigits(text[label:]) {
-		return nil, 0, p.whyNot(text)
-	}
-	return p.wire[:len(text)+2], labels, ReasonNone
+	return p.wire[:len(text)+2], labels + 1, true
 }
 
 // unicodeMax is more octets than a name of 255 octets can have in UTF-8; it bounds the work of mapping.
@@ -87,11 +84,15 @@ func (p *nameParser) unicode(text []byte) (name []byte, labels int, why Reason) 
 	if err != nil {
 		return nil, 0, ReasonBadEncoding
 	}
-	return p.ascii([]byte(mapped))
+	name, labels, ok := p.ascii([]byte(mapped))
+	if !ok {
+		return nil, 0, whyNot([]byte(mapped))
+	}
+	return name, labels, ReasonNone
 }
 
 // whyNot tells what a text is that is no host name; it costs more than reading one, and is asked for dirty rows only.
-func (p *nameParser) whyNot(text []byte) Reason {
+func whyNot(text []byte) Reason {
 	switch shape := shapeOf(text); {
 	case shape.high:
 		return ReasonBadEncoding
@@ -151,6 +152,9 @@ func isAddress(text []byte) bool {
 		return false
 	}
 	s := string(text)
+	if s == "0.0.0.0" || s == "127.0.0.1" { // nearly every row of a hosts file
+		return true
+	}
 	if _, err := netip.ParseAddr(s); err == nil {
 		return true
 	}

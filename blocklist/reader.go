@@ -35,7 +35,15 @@ type reader struct {
 const textsMax = 4096
 
 func newReader(c FeedConfig, s Sink) (*reader, error) {
-	r := &reader{config: c, limits: c.Limits.orDefault(), sink: s, names: newNameParser(), lines: newLineReader(), texts: map[string]string{}}
+	guard, err := newSuffixes(c.SuffixList)
+	if err != nil {
+		return nil, err
+	}
+	return newGuardedReader(c, s, guard)
+}
+
+func newGuardedReader(c FeedConfig, s Sink, guard *suffixes) (*reader, error) {
+	r := &reader{config: c, limits: c.Limits.orDefault(), sink: s, guard: guard, names: newNameParser(), lines: newLineReader(), texts: map[string]string{}}
 	r.report.Faults = map[Reason]*FaultCount{}
 	if c.Confidence > 100 {
 		return nil, fmt.Errorf("confidence %d is over 100", c.Confidence)
@@ -50,9 +58,7 @@ func newReader(c FeedConfig, s Sink) (*reader, error) {
 		}
 		r.setFormat(f)
 	}
-	guard, err := newSuffixes(c.SuffixList)
-	r.guard = guard
-	return r, err
+	return r, nil
 }
 
 func (l Limits) orDefault() Limits {
@@ -79,14 +85,18 @@ func (r *reader) setFormat(f *format) {
 }
 
 func (r *reader) read(ctx context.Context) error {
-	r.done = ctx.Err
-	r.budget = budget{source: r.limits.SourceBytes, content: r.limits.ContentBytes}
+	r.prepare(ctx)
 	err := r.readSource(r.config.Path)
 	r.report.Bytes = r.limits.ContentBytes - r.budget.content
 	if err != nil {
 		return err
 	}
 	return r.checkWhole()
+}
+
+func (r *reader) prepare(ctx context.Context) {
+	r.done = ctx.Err
+	r.budget = budget{source: r.limits.SourceBytes, content: r.limits.ContentBytes}
 }
 
 // checkWhole guards against a feed that says nothing.
@@ -156,10 +166,10 @@ func (r *reader) readFile(f *file, body io.Reader) error {
 
 // readError gives an error of the source the file's name; those that have one keep it.
 func (r *reader) readError(f *file, err error) error {
-	var named *SourceError
-	var onDisk *fs.PathError
+	_, named := errors.AsType[*SourceError](err)
+	_, onDisk := errors.AsType[*fs.PathError](err)
 	switch {
-	case err == r.failed, errors.As(err, &named), errors.As(err, &onDisk), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	case err == r.failed, named, onDisk, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return &SourceError{File: f.name, Err: ErrTruncated, Next: "fetch it again"}

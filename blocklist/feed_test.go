@@ -1,0 +1,382 @@
+package blocklist_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"cenote/blocklist"
+	"cenote/dnsname"
+	"cenote/policy"
+)
+
+// rowSink keeps what a feed holds, each row as one line of text.
+type rowSink struct {
+	rows   []string
+	faults []blocklist.Fault
+	err    error // what Indicator answers
+}
+
+func (s *rowSink) Indicator(i *blocklist.Indicator) error {
+	s.rows = append(s.rows, rowText(i))
+	return s.err
+}
+
+func (s *rowSink) Fault(f blocklist.Fault) { s.faults = append(s.faults, f) }
+
+func (s *rowSink) faultTexts() []string {
+	var list []string
+	for _, f := range s.faults {
+		list = append(list, fmt.Sprintf("%d %s", f.Line, f.Reason))
+	}
+	return list
+}
+
+// rowText writes a row as "line kind name", and after it whatever is not empty.
+func rowText(i *blocklist.Indicator) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d %s %s", i.Line, i.Kind, i.Name)
+	add := func(key, value string) {
+		if value != "" {
+			fmt.Fprintf(&b, " %s=%s", key, value)
+		}
+	}
+	if i.Action != policy.ActionDefault {
+		add("action", i.Action.String())
+	}
+	if i.Exception {
+		add("exception", "yes")
+	}
+	add("family", i.Family)
+	add("threat", i.Threat)
+	if i.Confidence != policy.ConfidenceUnknown {
+		add("confidence", fmt.Sprint(i.Confidence))
+	}
+	if !i.Expiry.IsZero() {
+		add("expiry", i.Expiry.UTC().Format("2006-01-02T15:04"))
+	}
+	add("reference", i.Reference)
+	add("comment", i.Comment)
+	if i.Data != nil {
+		for _, set := range i.Data.RRsets {
+			add(fmt.Sprintf("type%d/%d", set.Type, set.TTL), fmt.Sprintf("%x", set.RData))
+		}
+	}
+	return b.String()
+}
+
+func wantLines(t *testing.T, what string, got []string, want string) {
+	t.Helper()
+	lines := strings.Split(strings.TrimSpace(want), "\n")
+	for i := range lines {
+		lines[i] = strings.TrimSpace(lines[i])
+	}
+	if want == "" {
+		lines = nil
+	}
+	if !slices.Equal(got, lines) {
+		t.Errorf("%s\n got:\n  %s\nwant:\n  %s", what, strings.Join(got, "\n  "), strings.Join(lines, "\n  "))
+	}
+}
+
+// checkEquation holds what Report promises.
+func checkEquation(t testing.TB, r blocklist.Report) {
+	t.Helper()
+	faults := 0
+	for _, c := range r.Faults {
+		faults += c.Count
+	}
+	held := 0
+	if c := r.Faults[blocklist.ReasonHeld]; c != nil {
+		held = c.Count
+	}
+	if r.Parsed != r.Live+r.Refused+r.Held || r.Refused+r.Held != faults || r.Held != held {
+		t.Errorf("parsed %d, live %d, refused %d, held %d, faults %d of which held %d: the sums differ", r.Parsed, r.Live, r.Refused, r.Held, faults, held)
+	}
+}
+
+func readFeed(t testing.TB, c blocklist.FeedConfig) (*rowSink, blocklist.Report, error) {
+	t.Helper()
+	s := &rowSink{}
+	c.Name = "sample"
+	report, err := blocklist.ReadFeed(t.Context(), c, s)
+	checkEquation(t, report)
+	return s, report, err
+}
+
+func TestSamples(t *testing.T) {
+	for _, tc := range sampleCases() {
+		t.Run(tc.name, func(t *testing.T) {
+			tc.config.Path = filepath.Join("testdata", "feeds", tc.path)
+			s, report, err := readFeed(t, tc.config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if report.Format != tc.format {
+				t.Errorf("format = %s, want %s", report.Format, tc.format)
+			}
+			wantLines(t, "rows", s.rows, tc.rows)
+			wantLines(t, "faults", s.faultTexts(), tc.faults)
+			if report.Skipped != tc.skipped {
+				t.Errorf("skipped = %d, want %d", report.Skipped, tc.skipped)
+			}
+			if report.ClosestEncloser != (tc.format == "rpz") {
+				t.Errorf("closest encloser = %v", report.ClosestEncloser)
+			}
+		})
+	}
+}
+
+type sampleCase struct {
+	name, path, format string
+	config             blocklist.FeedConfig
+	rows, faults       string
+	skipped            int
+}
+
+func sampleCases() []sampleCase {
+	return []sampleCase{
+		{name: "hosts", path: "sample.hosts", format: "hosts", skipped: 6, rows: `
+			7 exact one.example
+			8 exact two.example comment=seen in March
+			8 exact three.example comment=seen in March
+			9 exact six.example
+			10 exact upper.example
+			11 exact under_score.example`,
+			faults: `
+			12 not-a-dns-rule
+			13 syntax
+			14 not-a-domain
+			15 syntax`},
+		{name: "domains", path: "sample.domains", format: "domains", rows: `
+			2 exact one.example
+			3 exact two.example
+			4 exact three.example comment=final dot
+			5 exact xn--bcher-kva.example
+			6 subtree all.example
+			7 below below.example
+			11 exact xn--noname-4ia.example`,
+			faults: `
+			8 ip-address
+			9 url
+			10 regex
+			13 tld
+			14 bad-encoding`},
+		{name: "domains with all below", path: "sample.domains", format: "domains", config: blocklist.FeedConfig{Match: blocklist.MatchSubtree, Family: "sample", Threat: "phishing", Confidence: 80},
+			rows: `
+			2 subtree one.example family=sample threat=phishing confidence=80
+			3 subtree two.example family=sample threat=phishing confidence=80
+			4 subtree three.example family=sample threat=phishing confidence=80 comment=final dot
+			5 subtree xn--bcher-kva.example family=sample threat=phishing confidence=80
+			6 subtree all.example family=sample threat=phishing confidence=80
+			7 subtree below.example family=sample threat=phishing confidence=80
+			11 subtree xn--noname-4ia.example family=sample threat=phishing confidence=80`,
+			faults: `
+			8 ip-address
+			9 url
+			10 regex
+			13 tld
+			14 bad-encoding`},
+		{name: "wildcard", path: "sample.wildcard", format: "wildcard", rows: `
+			2 subtree one.example
+			3 subtree two.example comment=note
+			4 exact three.example`,
+			faults: `5 regex`},
+		{name: "wildcard read strictly", path: "sample.wildcard", format: "wildcard", config: blocklist.FeedConfig{Match: blocklist.MatchBelow}, rows: `
+			2 below one.example
+			3 below two.example comment=note
+			4 below three.example`,
+			faults: `5 regex`},
+		{name: "adblock", path: "sample.adblock", format: "adblock", rows: `
+			3 subtree one.example
+			4 subtree two.example
+			5 below below.example
+			6 exact exact.example
+			7 exact bare.example
+			8 subtree good.one.example exception=yes
+			9 subtree fine.example exception=yes
+			10 subtree hosts.example`,
+			faults: `
+			11 not-a-dns-rule
+			12 not-a-dns-rule
+			13 url
+			14 regex
+			15 regex
+			16 not-a-dns-rule
+			17 not-a-dns-rule`},
+		{name: "dnsmasq", path: "sample.dnsmasq", format: "dnsmasq", rows: `
+			2 subtree one.example
+			3 subtree two.example
+			3 subtree three.example
+			4 subtree four.example
+			5 subtree five.example
+			6 subtree six.example
+			7 subtree good.one.example exception=yes
+			8 below below.example`,
+			faults: `
+			9 not-a-dns-rule
+			10 not-a-dns-rule
+			11 not-a-dns-rule
+			12 include-directive
+			13 not-a-dns-rule
+			14 root`},
+		{name: "unbound", path: "sample.unbound", format: "unbound", skipped: 2, rows: `
+			3 subtree one.example
+			4 subtree two.example comment=note
+			5 subtree three.example
+			6 subtree garden.example
+			8 exact null.example
+			10 subtree good.one.example exception=yes`,
+			faults: `
+			9 not-a-dns-rule
+			11 syntax
+			12 include-directive
+			13 not-a-dns-rule
+			14 syntax`},
+		{name: "csv", path: "sample.csv", format: "csv", rows: `
+			6 exact one.example family=Sample threat=payload_delivery confidence=75 comment=a,b "c"
+			7 exact victim.example action=disabled family=Sample threat=payload_delivery confidence=50 reference=https://report.example/3`,
+			faults: `
+			5 ip-address
+			8 url
+			9 other-type
+			10 syntax`},
+		{name: "maltrail directory", path: "maltrail", format: "maltrail", rows: `
+			5 subtree one.example family=sample_loader reference=https://report.example/4
+			6 subtree loader.example family=sample_loader reference=https://report.example/4
+			7 subtree one.example family=sample_stealer reference=https://report.example/1 https://report.example/2
+			8 subtree two.example family=sample_stealer reference=https://report.example/1 https://report.example/2 comment=was: zwei.example
+			14 subtree three.example family=sample_stealer reference=https://report.example/3
+			24 subtree generic.example family=sample_stealer`,
+			faults: `
+			9 ip-address
+			10 ip-address
+			15 ip-address
+			16 ip-address
+			17 ip-address
+			18 url
+			19 url
+			20 path
+			25 regex
+			26 ip-address`},
+		{name: "rpz", path: "sample.rpz", format: "rpz", skipped: 2, rows: `
+			6 exact gone.example action=nxdomain comment=Malware download (2026-05-25)
+			7 below gone.example action=nxdomain
+			8 exact nodata.example action=nodata
+			9 exact good.example action=passthru
+			10 exact old-good.example action=passthru
+			11 exact drop.example action=drop
+			12 exact tcp.example action=tcp-only
+			29 exact twice.example action=nxdomain
+			13 exact garden.example action=local-data type5/300=[0667617264656e03697370076578616d706c6500]
+			14 below wild.example action=local-data type5/300=[012a0667617264656e03697370076578616d706c6500]
+			15 exact local.example action=local-data type1/60=[c0000250 c0000251] type15/300=[000a046d61696c03697370076578616d706c6500] type16/300=[17626c6f636b65643b2073656520287468652070616765290374776f] type28/300=[20010db8000000000000000000000080]`,
+			faults: `
+			20 trigger-not-served
+			21 trigger-not-served
+			22 trigger-not-served
+			23 trigger-not-served
+			24 trigger-not-served
+			25 bad-address
+			26 bad-address
+			27 bad-action
+			28 bad-action
+			30 conflict
+			31 out-of-zone
+			32 syntax
+			33 syntax
+			34 tld
+			35 root
+			36 include-directive
+			37 generate-directive`},
+	}
+}
+
+func TestSampleKinds(t *testing.T) {
+	_, report, err := readFeed(t, blocklist.FeedConfig{Path: "testdata/feeds/maltrail"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := blocklist.TrailKinds{Domain: 4, IP: 1, IPPort: 1, HTTPIP: 2, CIDR: 1, URL: 2, Path: 1, Other: 2}
+	if got := *report.Families["sample_stealer"]; got != want {
+		t.Errorf("kinds = %+v, want %+v", got, want)
+	}
+	if report.Files != 2 {
+		t.Errorf("files = %d, want 2", report.Files)
+	}
+}
+
+func TestRowsAreCanonical(t *testing.T) {
+	paths, err := filepath.Glob("testdata/feeds/*")
+	if err != nil || len(paths) < 9 {
+		t.Fatalf("samples: %v, %v", paths, err)
+	}
+	for _, path := range paths {
+		if _, err := blocklist.ReadFeed(t.Context(), blocklist.FeedConfig{Name: "sample", Path: path}, canonicalSink{t}); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// canonicalSink fails the test for a row that breaks the promises of Indicator.
+type canonicalSink struct{ t testing.TB }
+
+func (s canonicalSink) Indicator(i *blocklist.Indicator) error {
+	size, _, err := dnsname.Check([]byte(i.Name))
+	if err != nil || size != len(i.Name) || i.Name != i.Name.Canonical() || i.Name.IsRoot() {
+		s.t.Errorf("%s:%d: name %q is not canonical: %d octets of %d, %v", i.File, i.Line, string(i.Name), size, len(i.Name), err)
+	}
+	if i.File == "" || i.Line <= 0 {
+		s.t.Errorf("%s has no place: %q:%d", i.Name, i.File, i.Line)
+	}
+	if (i.Action == policy.ActionLocalData) != (i.Data != nil && len(i.Data.RRsets) > 0) {
+		s.t.Errorf("%s:%d: action %s with data %v", i.File, i.Line, i.Action, i.Data)
+	}
+	return nil
+}
+
+func (s canonicalSink) Fault(f blocklist.Fault) {
+	if f.File == "" || f.Line <= 0 || f.Reason == blocklist.ReasonNone {
+		s.t.Errorf("fault without a place or a reason: %+v", f)
+	}
+	for _, r := range f.Text {
+		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+			s.t.Errorf("fault text holds the control character %q", r)
+		}
+	}
+}
+
+func TestSinkEndsTheReading(t *testing.T) {
+	s := &rowSink{err: errors.New("the disk is full")}
+	_, err := blocklist.ReadFeed(t.Context(), blocklist.FeedConfig{Name: "sample", Path: "testdata/feeds/sample.hosts"}, s)
+	if !errors.Is(err, s.err) || len(s.rows) != 1 {
+		t.Errorf("error = %v after %d rows, want the sink's after one", err, len(s.rows))
+	}
+}
+
+func TestFormatMayBeGiven(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "list.txt")
+	writeFile(t, path, "one.example\n")
+	s, report, err := readFeed(t, blocklist.FeedConfig{Path: path, Format: "maltrail"})
+	if err != nil || report.Format != "maltrail" {
+		t.Fatalf("format = %s, %v", report.Format, err)
+	}
+	wantLines(t, "rows", s.rows, "1 subtree one.example family=list")
+	if _, _, err := readFeed(t, blocklist.FeedConfig{Path: path, Format: "host"}); err == nil || !strings.Contains(err.Error(), "hosts") {
+		t.Errorf("error = %v, want one that names the formats", err)
+	}
+}
+
+func writeFile(t testing.TB, path, body string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(body), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
