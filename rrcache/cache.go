@@ -3,13 +3,14 @@ package rrcache
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // Config says how much a Cache keeps and for how long. Zero values stand for the defaults.
 type Config struct {
 	// Bytes is all the memory the cache takes: records, slots and ghosts. It is taken when the cache is made and never grows. A plain
-	// answer needs about 120 octets, a signed one about 500. At least 1 MiB, at most 512 GiB. Default 64 MiB; an operator with 100,000
+	// answer needs about 120 octets, a signed one about 500. At least 1 MiB, at most 1 TiB. Default 64 MiB; an operator with 100,000
 	// clients gives it 1 << 30.
 	Bytes int64
 	// MessageMax is the longest message kept, in octets. Default and upper limit 16384. Example: 4096.
@@ -37,7 +38,7 @@ type Config struct {
 // Bounds and defaults of Config.
 const (
 	BytesMin     = 1 << 20
-	BytesMax     = 512 << 30
+	BytesMax     = 1 << 40
 	bytesDefault = 64 << 20
 	messageMax   = 16 << 10
 	ttlCeiling   = 1 << 31 * time.Second // RFC 2181 section 8
@@ -123,7 +124,7 @@ type Answer struct {
 
 // Cache keeps answers. New makes one.
 type Cache struct {
-	config   Config
+	config   atomic.Pointer[Config] // with its defaults, never changed once stored
 	hash     hasher
 	shards   []shard
 	builders sync.Pool // of *builder
@@ -135,12 +136,24 @@ func New(config Config) (*Cache, error) {
 	if err := config.check(); err != nil {
 		return nil, err
 	}
-	c := &Cache{config: config, hash: newHasher(), shards: make([]shard, shardCount(config.Bytes))}
+	c := &Cache{hash: newHasher(), shards: make([]shard, shardCount(config.Bytes))}
+	c.config.Store(&config)
 	c.builders.New = func() any { return new(builder) }
 	for i := range c.shards {
 		c.shards[i].allocate(config.Bytes / int64(len(c.shards)))
 	}
 	return c, nil
+}
+
+// Update takes over every setting but Bytes, for which the cache would have to be made anew. What is in the cache keeps the TTL it has.
+func (c *Cache) Update(config Config) error {
+	config.Bytes = c.config.Load().Bytes
+	config.setDefaults()
+	if err := config.check(); err != nil {
+		return err
+	}
+	c.config.Store(&config)
+	return nil
 }
 
 func shardCount(bytes int64) int {
@@ -212,8 +225,8 @@ func (c *Cache) read(s *shard, tag uint32, k *Key, now int64, dst []byte, asked 
 	if i < 0 {
 		return Answer{}
 	}
-	age := r.age(now)
-	if age >= r.usable(int64(c.config.StaleMax)) {
+	config, age := c.config.Load(), r.age(now)
+	if age >= r.usable(int64(config.StaleMax)) {
 		return Answer{}
 	}
 	if len(dst) < r.length() {
@@ -226,20 +239,20 @@ func (c *Cache) read(s *shard, tag uint32, k *Key, now int64, dst []byte, asked 
 	k.version = r.version()
 	a := Answer{Len: r.length(), State: Fresh, Stamp: sl.state.Load() >> stateBits}
 	if age >= r.lifetime() {
-		a.State, a.TTL, a.Held = Stale, seconds(c.config.StaleTTL), r.held(now)
+		a.State, a.TTL, a.Held = Stale, seconds(config.StaleTTL), r.held(now)
 		r.copyStale(dst, a.TTL)
 		return a
 	}
 	gone := uint32(age / int64(time.Second))
 	a.TTL = r.ttl() - gone
 	r.copyTo(dst, gone)
-	a.Prefetch = asked && c.isLate(age, r.lifetime()) && sl.claim()
+	a.Prefetch = asked && config.isLate(age, r.lifetime()) && sl.claim()
 	return a
 }
 
 // isLate reports whether age lies in the last share of a lifetime.
-func (c *Cache) isLate(age, lifetime int64) bool {
-	return float64(lifetime-age) <= c.config.PrefetchShare*float64(lifetime)
+func (c *Config) isLate(age, lifetime int64) bool {
+	return float64(lifetime-age) <= c.PrefetchShare*float64(lifetime)
 }
 
 func seconds(d time.Duration) uint32 { return uint32(d / time.Second) }
@@ -251,14 +264,15 @@ func (c *Cache) Put(k *Key, msg []byte, now int64) bool {
 	b := c.builders.Get().(*builder)
 	defer c.builders.Put(b)
 	s, tag := c.locate(k)
-	if why := b.build(&c.config, k, tag, msg, now); why != refusedNot {
+	config := c.config.Load()
+	if why := b.build(config, k, tag, msg, now); why != refusedNot {
 		s.refusedFor[why].Add(1)
 		return false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t := turn{shard: s, now: now, staleMax: int64(c.config.StaleMax), spare: b.spare, chances: secondChancesMax}
-	kept := t.put(k, b.record, int64(c.config.StaleHold))
+	t := turn{shard: s, now: now, staleMax: int64(config.StaleMax), spare: b.spare, chances: secondChancesMax}
+	kept := t.put(k, b.record, int64(config.StaleHold))
 	b.spare = t.spare
 	return kept
 }
@@ -311,5 +325,15 @@ func (c *Cache) Stamp(k *Key, generation uint64) {
 	defer s.mu.RUnlock()
 	if i, r := s.find(tag, k); i >= 0 && r.version() == k.version {
 		s.slots[i].stamp(generation)
+	}
+}
+
+// Remove forgets the answer to k, fresh or not.
+func (c *Cache) Remove(k *Key) {
+	s, tag := c.locate(k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i, _ := s.find(tag, k); i >= 0 {
+		s.remove(i)
 	}
 }

@@ -408,3 +408,54 @@ func TestGetAllocatesNothing(t *testing.T) {
 		}
 	}
 }
+
+func TestRemoveAndReset(t *testing.T) {
+	c, k := newCache(t, rrcache.Config{}), keyOf("www.example", dns.TypeA)
+	msg := pack(t, response(t, "www.example", dns.TypeA, 0, "www.example. 100 IN A 192.0.2.1"))
+	c.Remove(k)
+	c.Put(k, msg, at(0))
+	get(t, c, k, at(0))
+	k.Reset()
+	c.Stamp(k, 42)
+	if a, _ := get(t, c, k, at(0)); a.Stamp != 0 {
+		t.Errorf("stamp %d by a key that was reset, want 0", a.Stamp)
+	}
+	c.Remove(k)
+	if a, _ := get(t, c, k, at(0)); a.State != rrcache.Miss || c.Stats().Entries != 0 {
+		t.Errorf("after Remove: %v, %d entries", a.State, c.Stats().Entries)
+	}
+}
+
+func TestPeekLeavesNoTrace(t *testing.T) {
+	c, k := newCache(t, rrcache.Config{}), keyOf("www.example", dns.TypeA)
+	c.Put(k, pack(t, response(t, "www.example", dns.TypeA, 0, "www.example. 100 IN A 192.0.2.1")), at(0))
+	dst := make([]byte, 512)
+	for range 5 {
+		if a := c.Peek(k, at(95), dst); a.State != rrcache.Fresh || a.Prefetch {
+			t.Errorf("Peek = %+v, want fresh and no prefetch", a)
+		}
+	}
+	if a, _ := get(t, c, k, at(95)); a.Prefetch {
+		t.Error("the first hit after five peeks is to prefetch")
+	}
+	if s := c.Stats(); s.Hits != 1 || s.Misses != 0 {
+		t.Errorf("%d hits and %d misses counted, want 1 and 0", s.Hits, s.Misses)
+	}
+}
+
+func TestUpdateHoldsForWhatIsThere(t *testing.T) {
+	c, k := newCache(t, rrcache.Config{}), keyOf("www.example", dns.TypeA)
+	c.Put(k, pack(t, response(t, "www.example", dns.TypeA, 0, "www.example. 100 IN A 192.0.2.1")), at(0))
+	if err := c.Update(rrcache.Config{StaleMax: -1, TTLMin: 3 * time.Hour, TTLMax: time.Hour}); err == nil {
+		t.Error("Update took TTLs that contradict each other")
+	}
+	if a, _ := get(t, c, k, at(100)); a.State != rrcache.Stale {
+		t.Errorf("after a refused update: %v, want stale", a.State)
+	}
+	if err := c.Update(rrcache.Config{StaleMax: -1}); err != nil {
+		t.Fatal(err)
+	}
+	if a, _ := get(t, c, k, at(100)); a.State != rrcache.Miss {
+		t.Errorf("with stale answers turned off: %v, want miss", a.State)
+	}
+}

@@ -22,6 +22,10 @@ type Key struct {
 	version uint32
 }
 
+// Reset makes k forget which record it found, so that Stamp does nothing until the next Get or Peek. It is for answers that come from
+// somewhere else than the cache.
+func (k *Key) Reset() { k.version = 0 }
+
 // Bits of the octet of a record that holds the flags of its key.
 const (
 	keyDO = 1 << iota
