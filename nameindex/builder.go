@@ -1,6 +1,16 @@
 package nameindex
 
-import "errors"
+import (
+	"bytes"
+	"cmp"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"cenote/dnsname"
+)
 
 // Reasons for which a Builder refuses names or a file. Its errors wrap one of them.
 var (
@@ -8,7 +18,11 @@ var (
 	ErrDuplicate = errors.New("name was added twice")
 	ErrSet       = errors.New("set does not exist")
 	ErrFull      = errors.New("index is full")
+	ErrCrowded   = errors.New("names share buckets under every seed")
 )
+
+// seedsMax is how many seeds a Builder tries. Honest names need one.
+const seedsMax = 8
 
 // BuildOptions are what a Builder can be told beforehand.
 type BuildOptions struct {
@@ -16,30 +30,158 @@ type BuildOptions struct {
 	Names int
 }
 
-// Stats is what WriteFile wrote.
-type Stats struct {
-	Names   int
-	Sets    int
-	Buckets int
-	Longest int // names in the fullest bucket
-	Reseeds int // how often a bucket was too full and all names were spread anew
-	Sizes   Sizes
+// Builder collects names and writes them to a file. It needs about as much memory as the names themselves and 20 octets more for each.
+type Builder struct {
+	sets     map[string]uint32
+	payloads []string
+	used     []uint32 // by set: names that refer to it
+	shards   []shard
+	names    uint64
+	labels   labelRange
+	seed     [seedLen]byte
+	keys     keys
+	hashBits uint8
+	random   func([]byte) // fills a seed
 }
 
-// Builder collects names and writes them to a file.
-type Builder struct {
-	sets map[string]uint32
+// labelRange is the least and the greatest number of labels of all names.
+type labelRange struct{ min, max uint8 }
+
+// shardBits divides the names by the upper bits of their hashes, and so into runs of buckets: what is sorted and written
+// together fits into the processor's cache.
+const shardBits = 8
+
+// shard holds the names of one run of buckets.
+type shard struct {
+	records []record
+	text    []byte // length octet and wire form without the root octet, a name after the other
+}
+
+// record is one name that was added.
+type record struct {
+	hash uint64
+	off  uint32 // into the shard's text
+	set  uint32 // as AddSet numbered it
+}
+
+func (s *shard) name(r *record) []byte {
+	n := int(s.text[r.off])
+	return s.text[r.off+1:][:n]
 }
 
 // NewBuilder returns an empty Builder.
-func NewBuilder(o BuildOptions) *Builder { return &Builder{sets: map[string]uint32{}} }
+func NewBuilder(o BuildOptions) *Builder {
+	b := &Builder{
+		sets: map[string]uint32{}, labels: labelRange{min: 1}, hashBits: 64,
+		random: func(seed []byte) { rand.Read(seed) }, // which never fails
+	}
+	b.shards = newShards(o.Names)
+	b.reseed()
+	return b
+}
+
+func newShards(names int) []shard {
+	shards := make([]shard, 1<<shardBits)
+	each := names >> shardBits
+	each += each / 16 // shares differ by chance
+	for i := range shards {
+		shards[i].records = make([]record, 0, each)
+	}
+	return shards
+}
+
+func (b *Builder) reseed() {
+	b.random(b.seed[:])
+	b.keys = newKeys(b.seed, b.hashBits)
+}
 
 // AddSet returns the id that Add takes for payload; equal payloads have one id. Ids in the file differ: see Index.Sets.
-func (b *Builder) AddSet(payload []byte) uint32 { return 0 }
+func (b *Builder) AddSet(payload []byte) uint32 {
+	id, ok := b.sets[string(payload)]
+	if !ok {
+		id = uint32(len(b.payloads))
+		text := string(payload)
+		b.sets[text] = id
+		b.payloads, b.used = append(b.payloads, text), append(b.used, 0)
+	}
+	return id
+}
 
-// Add lists name, which is canonical and in wire form with its root octet, with the given set. Adding a name twice is an error of WriteFile.
-func (b *Builder) Add(name []byte, set uint32) error { return nil }
+// Add lists name, which is canonical and in wire form with its root octet, with the given set. A name that is added twice is an
+// error of WriteFile.
+func (b *Builder) Add(name []byte, set uint32) error {
+	if n, _, err := dnsname.Check(name); err != nil || n != len(name) || hasUpper(name) {
+		return fmt.Errorf("%w: %q", ErrName, name)
+	}
+	if int(set) >= len(b.payloads) {
+		return fmt.Errorf("%w: %d", ErrSet, set)
+	}
+	b.used[set]++
+	b.names++
+	return b.place(name, set)
+}
 
-// WriteFile writes the index to path: to a temporary file in the same directory first, which is synced and then renamed. Whatever
-// happens, path holds either what it held before or the whole new index.
-func (b *Builder) WriteFile(path string, manifest []byte) (Stats, error) { return Stats{}, nil }
+func hasUpper(name []byte) bool {
+	for _, c := range name {
+		if c-'A' < 26 {
+			return true
+		}
+	}
+	return false
+}
+
+// place puts name into the shard of its hash.
+func (b *Builder) place(name []byte, set uint32) error {
+	var starts [dnsname.LabelsMax + 1]uint8
+	labels := dnsname.Offsets(name, &starts)
+	if b.names == 1 {
+		b.labels = labelRange{min: uint8(labels), max: uint8(labels)}
+	}
+	b.labels.min, b.labels.max = min(b.labels.min, uint8(labels)), max(b.labels.max, uint8(labels))
+	h := b.keys.name(name, starts[:labels]) & b.keys.mask
+	s := &b.shards[h>>(64-shardBits)]
+	if len(s.text)+len(name) > math.MaxUint32 {
+		return fmt.Errorf("%w: more than 4 GiB of names", ErrFull)
+	}
+	s.records = append(s.records, record{hash: h, off: uint32(len(s.text)), set: set})
+	s.text = append(s.text, uint8(len(name)-1))
+	s.text = append(s.text, name[:len(name)-1]...)
+	return nil
+}
+
+// spread places all names anew, under a new seed, one shard after the other.
+func (b *Builder) spread() error {
+	before := b.shards
+	b.shards = newShards(int(b.names))
+	b.reseed()
+	name := make([]byte, 0, dnsname.WireMax)
+	for i := range before {
+		s := &before[i]
+		for j := range s.records {
+			r := &s.records[j]
+			name = append(append(name[:0], s.name(r)...), 0)
+			if err := b.place(name, r.set); err != nil {
+				return err
+			}
+		}
+		*s = shard{}
+	}
+	return nil
+}
+
+// sort brings the names of s into the order of the file and finds names that came twice.
+func (s *shard) sort() error {
+	slices.SortFunc(s.records, func(p, q record) int {
+		if c := cmp.Compare(p.hash, q.hash); c != 0 {
+			return c
+		}
+		return bytes.Compare(s.name(&p), s.name(&q))
+	})
+	for i := 1; i < len(s.records); i++ {
+		p, q := &s.records[i-1], &s.records[i]
+		if p.hash == q.hash && bytes.Equal(s.name(p), s.name(q)) {
+			return fmt.Errorf("%w: %s", ErrDuplicate, dnsname.Name(s.name(q))+dnsname.Root)
+		}
+	}
+	return nil
+}

@@ -1,6 +1,7 @@
 package nameindex
 
 import (
+	"encoding/binary"
 	"iter"
 
 	"cenote/dnsname"
@@ -15,36 +16,129 @@ type Match struct {
 // Sizes says how large the parts of a file are, in octets.
 type Sizes struct {
 	Names    int64 // names with the directory that finds them
-	Sets     int64 // payloads of the sets
+	Sets     int64 // payloads of the sets, with their offsets
 	Manifest int64
 	Total    int64 // the whole file, with header, checksums and footer
 }
 
 // Index is an open file. It is immutable.
 type Index struct {
-	file []byte
+	file       []byte // all of it; the rest are parts
+	directory  []byte
+	names      []byte
+	sets       []byte
+	setOffsets []byte
+	header     header
+	keys       keys
+}
+
+// newIndex cuts file, whose header is h, into its parts.
+func newIndex(file []byte, h *header) *Index {
+	part := func(i int) []byte { return file[h.sections[i].off:h.sections[i].end()] }
+	return &Index{
+		file: file, directory: part(sectionDirectory), names: part(sectionNames), sets: part(sectionSets),
+		setOffsets: part(sectionSetOffsets), header: *h, keys: newKeys(h.seed, h.hashBits),
+	}
 }
 
 // Walk finds every listed name that name equals or lies below and writes them to out, the one with the fewest labels first. It returns
 // how many there are, at most len(out). name is canonical and in wire form. Walk allocates nothing.
-func (x *Index) Walk(name []byte, out []Match) int { return 0 }
+func (x *Index) Walk(name []byte, out []Match) int {
+	if len(out) == 0 || len(name) == 0 {
+		return 0
+	}
+	var starts [dnsname.LabelsMax + 1]uint8
+	labels := dnsname.Offsets(name, &starts)
+	deepest := min(labels, int(x.header.labelsMax))
+	h, start, end, n := x.keys.root, len(name)-1, len(name)-1, 0
+	for i := 0; ; i++ {
+		if i >= int(x.header.labelsMin) {
+			if set, ok := x.find(h, name[start:end]); ok {
+				out[n] = Match{Set: set, Labels: uint8(i)}
+				if n++; n == len(out) {
+					return n
+				}
+			}
+		}
+		if i >= deepest {
+			return n
+		}
+		from := int(starts[labels-1-i])
+		h = x.keys.child(h, name[from:start])
+		start = from
+	}
+}
+
+// find looks up one name, given its hash and its wire form without the root octet.
+func (x *Index) find(h uint64, name []byte) (set uint32, ok bool) {
+	bucket, fp := x.keys.place(h, x.header.buckets)
+	slot := x.directory[dirEntryLen*bucket:][:dirEntryLen]
+	likely := equalOctets(binary.LittleEndian.Uint64(slot[4:]), fp) | equalOctets(uint64(binary.LittleEndian.Uint32(slot[12:])), fp)<<8&0xf00
+	if likely == 0 && slot[dirEntryLen-1] == 0 {
+		return 0, false // the common end: no such fingerprint, and none beyond the directory
+	}
+	return x.search(binary.LittleEndian.Uint32(slot), likely, fp, name)
+}
+
+// search compares name with those entries of the bucket at off whose fingerprint is fp: the bits of likely for the first dirFPs.
+func (x *Index) search(off uint32, likely uint64, fp uint8, name []byte) (set uint32, ok bool) {
+	b := bucketAt(x.names, off)
+	for i, fpFar := range b.far {
+		if fpFar == fp {
+			likely |= 1 << (dirFPs + i)
+		}
+	}
+	for ; likely != 0; likely >>= 1 {
+		set, entry := b.next()
+		if likely&1 != 0 && string(entry) == string(name) {
+			return set, true
+		}
+	}
+	return 0, false
+}
 
 // Len returns the number of listed names.
-func (x *Index) Len() int { return 0 }
+func (x *Index) Len() int { return int(x.header.names) }
 
 // Sets returns the number of sets; their ids are 0 to Sets()-1, the set of the most names first.
-func (x *Index) Sets() int { return 0 }
+func (x *Index) Sets() int { return int(x.header.sets) }
 
 // Set returns the payload of a set as a part of the file, which must not be changed.
-func (x *Index) Set(id uint32) []byte { return nil }
+func (x *Index) Set(id uint32) []byte {
+	from, to := binary.LittleEndian.Uint32(x.setOffsets[4*int(id):]), binary.LittleEndian.Uint32(x.setOffsets[4*int(id)+4:])
+	return x.sets[from:to:to]
+}
 
 // Manifest returns what was stored beside the names, as a part of the file, which must not be changed.
-func (x *Index) Manifest() []byte { return nil }
+func (x *Index) Manifest() []byte {
+	s := x.header.sections[sectionManifest]
+	return x.file[s.off:s.end():s.end()]
+}
 
 // Sizes returns how large the parts of the file are.
-func (x *Index) Sizes() Sizes { return Sizes{} }
+func (x *Index) Sizes() Sizes { return x.header.sizes(int64(len(x.file))) }
+
+func (h *header) sizes(total int64) Sizes {
+	s := &h.sections
+	return Sizes{
+		Names:    int64(s[sectionDirectory].len + s[sectionNames].len),
+		Sets:     int64(s[sectionSetOffsets].len + s[sectionSets].len),
+		Manifest: int64(s[sectionManifest].len),
+		Total:    total,
+	}
+}
 
 // All yields every listed name with its set, in the order of the file.
 func (x *Index) All() iter.Seq2[dnsname.Name, uint32] {
-	return func(func(dnsname.Name, uint32) bool) {}
+	return func(yield func(dnsname.Name, uint32) bool) {
+		for i := range x.header.buckets {
+			b := bucketAt(x.names, binary.LittleEndian.Uint32(x.directory[dirEntryLen*i:]))
+			for range b.count {
+				set, name := b.next()
+				if !yield(dnsname.Name(name)+dnsname.Root, set) {
+					return
+				}
+			}
+		}
+	}
 }

@@ -1,6 +1,17 @@
 package nameindex
 
-import "errors"
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+
+	"cenote/dnsname"
+)
 
 // Reasons for which Open refuses a file. Its errors wrap one of them.
 var (
@@ -9,11 +20,193 @@ var (
 	ErrSize    = errors.New("index file is larger than allowed")
 )
 
+// sizeMaxDefault holds more names than the offsets of the format can reach.
+const sizeMaxDefault = 8 << 30
+
 // OpenOptions bound what Open accepts.
 type OpenOptions struct {
 	// SizeMax is the largest file that is read, in octets. Default: 8 GiB. Example: 1 << 30.
 	SizeMax int64
 }
 
-// Open reads the file at path into memory and checks all of it.
-func Open(path string, o OpenOptions) (*Index, error) { return &Index{}, nil }
+// Open reads the file at path into memory and checks all of it: lengths, checksums, and that every entry lies where it must, so that
+// no look-up can read out of bounds. Nothing of the file is used afterwards; it may be replaced or removed.
+func Open(path string, o OpenOptions) (*Index, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("opening index: %w", err)
+	}
+	defer f.Close()
+	x, err := read(f, o)
+	if err != nil {
+		return nil, fmt.Errorf("opening index %s: %w", path, err)
+	}
+	return x, nil
+}
+
+func read(f *os.File, o OpenOptions) (*Index, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	limit := o.SizeMax
+	if limit == 0 {
+		limit = sizeMaxDefault
+	}
+	switch size := info.Size(); {
+	case size > limit:
+		return nil, fmt.Errorf("%w: %d octets, at most %d", ErrSize, size, limit)
+	case size < headerLen+footerLen:
+		return nil, fmt.Errorf("%w: only %d octets", ErrDamaged, size)
+	default:
+		return load(f, size)
+	}
+}
+
+// load reads size octets from r. The header is checked first, so that a foreign file costs no memory.
+func load(r io.Reader, size int64) (*Index, error) {
+	head := make([]byte, headerLen)
+	if _, err := io.ReadFull(r, head); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	h, err := decodeHeader(head, size)
+	if err != nil {
+		return nil, err
+	}
+	file := make([]byte, size)
+	copy(file, head)
+	if _, err := io.ReadFull(r, file[headerLen:]); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return parse(file, h)
+}
+
+// parse checks file, whose header is h, and returns its Index.
+func parse(file []byte, h *header) (*Index, error) {
+	if err := checkSums(file, h); err != nil {
+		return nil, err
+	}
+	x := newIndex(file, h)
+	if err := x.checkSets(); err != nil {
+		return nil, err
+	}
+	if err := x.checkNames(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// checkSums compares every block with its checksum and the whole with the footer.
+func checkSums(file []byte, h *header) error {
+	sums := h.sections[sectionChecksums]
+	table := castagnoli()
+	for i := range blocks(sums.off) {
+		block := file[i*blockLen : min((i+1)*blockLen, sums.off)]
+		got, want := crc32.Checksum(block, table), binary.LittleEndian.Uint32(file[sums.off+4*i:])
+		if got != want {
+			return fmt.Errorf("%w: block %d has checksum %08x, want %08x", ErrDamaged, i, got, want)
+		}
+	}
+	body, footer := file[:sums.end()], file[sums.end():]
+	whole := sha256.Sum256(body)
+	switch {
+	case binary.LittleEndian.Uint64(footer) != footerMagic:
+		return fmt.Errorf("%w: no footer", ErrDamaged)
+	case binary.LittleEndian.Uint64(footer[8:]) != uint64(len(file)):
+		return fmt.Errorf("%w: %d octets, want %d", ErrDamaged, len(file), binary.LittleEndian.Uint64(footer[8:]))
+	case !bytes.Equal(footer[16:], whole[:]):
+		return fmt.Errorf("%w: sha256 does not agree", ErrDamaged)
+	}
+	return nil
+}
+
+func (x *Index) checkSets() error {
+	before := uint32(0)
+	for i := range x.Sets() + 1 {
+		off := binary.LittleEndian.Uint32(x.setOffsets[4*i:])
+		if off < before || uint64(off) > uint64(len(x.sets)) || i == 0 && off != 0 {
+			return fmt.Errorf("%w: set %d lies outside its section", ErrDamaged, i)
+		}
+		before = off
+	}
+	if int(before) != len(x.sets) {
+		return fmt.Errorf("%w: %d octets of sets belong to no set", ErrDamaged, len(x.sets)-int(before))
+	}
+	return nil
+}
+
+// checkNames reads every bucket as a look-up would, but trusts nothing.
+func (x *Index) checkNames() error {
+	rest, names := x.names, uint64(0)
+	for i := range x.header.buckets {
+		slot := x.directory[dirEntryLen*i:][:dirEntryLen]
+		off := uint64(binary.LittleEndian.Uint32(slot))
+		if at := uint64(len(x.names) - len(rest)); off != at {
+			return fmt.Errorf("%w: bucket %d begins at %d, want %d", ErrDamaged, i, off, at)
+		}
+		count, after, err := x.checkBucket(rest)
+		if err == nil && !marks(slot[4:], count) {
+			err = fmt.Errorf("%w: fingerprints for another number of entries than %d", ErrDamaged, count)
+		}
+		if err != nil {
+			return fmt.Errorf("bucket %d: %w", i, err)
+		}
+		rest, names = after, names+uint64(count)
+	}
+	if len(rest) > 0 || names != x.header.names {
+		return fmt.Errorf("%w: %d names and %d octets left over, want %d names", ErrDamaged, names, len(rest), x.header.names)
+	}
+	return nil
+}
+
+// marks reports whether the fingerprints are those of a bucket of count entries: a look-up reads an entry for each that is not 0.
+func marks(fingerprints []byte, count int) bool {
+	for i, fp := range fingerprints {
+		if (fp != 0) != (i < count) {
+			return false
+		}
+	}
+	return true
+}
+
+func (x *Index) checkBucket(b []byte) (count int, rest []byte, err error) {
+	if len(b) == 0 {
+		return 0, nil, fmt.Errorf("%w: names end too early", ErrDamaged)
+	}
+	count = int(b[0])
+	far := max(0, count-dirFPs)
+	if count > bucketMax || len(b) < 1+far {
+		return 0, nil, fmt.Errorf("%w: %d entries", ErrDamaged, count)
+	}
+	b = b[1+far:]
+	for range count {
+		if b, err = x.checkEntry(b); err != nil {
+			return 0, nil, err
+		}
+	}
+	return count, b, nil
+}
+
+func (x *Index) checkEntry(b []byte) (rest []byte, err error) {
+	set, n := binary.Uvarint(b)
+	if n <= 0 || set >= uint64(x.header.sets) {
+		return nil, fmt.Errorf("%w: entry of set %d, there are %d", ErrDamaged, set, x.header.sets)
+	}
+	length, m := binary.Uvarint(b[n:])
+	if m <= 0 || length > uint64(len(b)-n-m) || length >= dnsname.WireMax {
+		return nil, fmt.Errorf("%w: name of %d octets", ErrDamaged, length)
+	}
+	name, rest := b[n+m:][:length], b[n+m:][length:]
+	labels := 0
+	for len(name) > 0 {
+		if c := int(name[0]); c == 0 || c > dnsname.LabelMax || c >= len(name) {
+			return nil, fmt.Errorf("%w: name with a label of %d octets", ErrDamaged, c)
+		}
+		name = name[1+int(name[0]):]
+		labels++
+	}
+	if labels < int(x.header.labelsMin) || labels > int(x.header.labelsMax) {
+		return nil, fmt.Errorf("%w: name of %d labels", ErrDamaged, labels)
+	}
+	return rest, nil
+}

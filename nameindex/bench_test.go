@@ -1,0 +1,106 @@
+package nameindex_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"cenote/dnsname"
+	"cenote/nameindex"
+)
+
+var benchSizes = []int{100_000, 1_000_000}
+
+func fillMany(tb testing.TB, names []listed) *nameindex.Builder {
+	b := nameindex.NewBuilder(nameindex.BuildOptions{Names: len(names)})
+	for _, n := range names {
+		if err := b.Add([]byte(n.name), b.AddSet([]byte(n.family))); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	return b
+}
+
+func BenchmarkWalk(b *testing.B) {
+	for _, size := range benchSizes {
+		names := manyNames(b, size)
+		x := reopen(b, fillMany(b, names), "")
+		r := rand.New(rand.NewPCG(9, 9))
+		for what, query := range map[string]func() dnsname.Name{
+			"hit":   func() dnsname.Name { return names[r.IntN(size)].name },
+			"clean": func() dnsname.Name { return dnsname.MustParse(fmt.Sprintf("www.c%x.example", r.Uint32())) },
+			"deep": func() dnsname.Name {
+				return dnsname.MustParse(strings.Repeat("a.", 20) + fmt.Sprintf("c%x.example", r.Uint32()))
+			},
+		} {
+			queries := make([][]byte, 1<<16)
+			for i := range queries {
+				queries[i] = []byte(query())
+			}
+			b.Run(fmt.Sprintf("names=%d/%s", size, what), func(b *testing.B) {
+				var out [8]nameindex.Match
+				b.ReportAllocs()
+				for i := 0; b.Loop(); i++ {
+					x.Walk(queries[i&(len(queries)-1)], out[:])
+				}
+			})
+		}
+	}
+}
+
+func BenchmarkBuild(b *testing.B) {
+	for _, size := range benchSizes {
+		names := manyNames(b, size)
+		b.Run(fmt.Sprintf("names=%d", size), func(b *testing.B) {
+			path := filepath.Join(b.TempDir(), "names")
+			b.ReportAllocs()
+			for b.Loop() {
+				stats, err := fillMany(b, names).WriteFile(path, nil)
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.ReportMetric(float64(stats.Sizes.Names)/float64(stats.Names), "octets/name")
+			}
+		})
+	}
+}
+
+func BenchmarkOpen(b *testing.B) {
+	for _, size := range benchSizes {
+		path := filepath.Join(b.TempDir(), "names")
+		if _, err := fillMany(b, manyNames(b, size)).WriteFile(path, nil); err != nil {
+			b.Fatal(err)
+		}
+		b.Run(fmt.Sprintf("names=%d", size), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := nameindex.Open(path, nameindex.OpenOptions{}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// The promise is at most 26 octets a name, with the directory, on the names that are really out there.
+func TestRealNamesFit(t *testing.T) {
+	shared(t)
+	if testing.Short() {
+		t.Skip("reads the whole archive")
+	}
+	names, err := realNames()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stats, err := fillMany(t, names).WriteFile(filepath.Join(t.TempDir(), "names"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	each := float64(stats.Sizes.Names) / float64(stats.Names)
+	t.Logf("%d names, %d sets, %.2f octets a name, fullest bucket %d", stats.Names, stats.Sets, each, stats.Longest)
+	if each > 26 {
+		t.Errorf("a name takes %.2f octets, want at most 26", each)
+	}
+}
