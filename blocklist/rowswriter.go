@@ -274,7 +274,8 @@ func (m *rowsMaker) run(rows rowSource) error {
 func (m *rowsMaker) take(r rawRow) {
 	if r.Kind == policy.KindENT {
 		if m.ent == nil {
-			m.ent = &r
+			first := r // so that only this one is moved to the heap
+			m.ent = &first
 		}
 		return
 	}

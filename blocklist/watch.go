@@ -21,6 +21,7 @@ type watcher struct {
 	mu      sync.Mutex
 	wake    map[string]chan struct{} // by feed; guarded by mu
 	notices *notices
+	opened  func(*notices) // told of the notices once they are there; nil outside tests
 }
 
 // watchConfig is the part of Config that the watcher needs.
@@ -64,6 +65,9 @@ func (w *watcher) openNotices() *notices {
 	if err != nil {
 		w.config.log.Warn("no notices from the kernel, feeds are polled", "error", err, "poll", w.config.poll)
 		return nil
+	}
+	if w.opened != nil {
+		w.opened(n)
 	}
 	return n
 }

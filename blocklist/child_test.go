@@ -1,0 +1,282 @@
+package blocklist_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"cenote/blocklist"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestMain lets the test binary be the compiling child, as the server's binary is, and some bad children besides.
+func TestMain(m *testing.M) {
+	if len(os.Args) >= 3 && os.Args[1] == "compile" && os.Args[2] == "--child" {
+		os.Exit(beChild(os.Args[3:]))
+	}
+	if len(os.Args) >= 2 && os.Args[1] == "publish" {
+		os.Exit(bePublisher(os.Args[2:]))
+	}
+	os.Exit(m.Run())
+}
+
+// beChild is the child process. Its first argument is the way in which it fails; without one it is good.
+func beChild(args []string) int {
+	ctx := context.Background()
+	var in io.Reader = os.Stdin
+	if len(args) > 0 {
+		how, what, _ := strings.Cut(args[0], "=")
+		switch how {
+		case "dies-reading": // as if a parser had failed
+			job, reads := jobReads(what)
+			if in = bytes.NewReader(job); reads {
+				fmt.Printf(`{"progress":{"stage":"read","feed":%q}}`+"\n", what)
+				fmt.Fprintln(os.Stderr, "panic: a parser failed")
+				return 2
+			}
+		case "dies-after":
+			d, _ := time.ParseDuration(what)
+			time.AfterFunc(d, func() { syscall.Kill(os.Getpid(), syscall.SIGKILL) })
+		case "hangs":
+			fmt.Println(`{"progress":{"stage":"merge"}}`)
+			time.Sleep(time.Hour)
+		case "babbles":
+			fmt.Println("hello")
+			return 0
+		case "is-silent":
+			return 0
+		case "eats-memory":
+			blocklist.RunChild(ctx, in, io.Discard)
+			return eatMemory()
+		case "shows-limits":
+			defer showLimits(what)
+		}
+	}
+	if err := blocklist.RunChild(ctx, in, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// jobReads returns the job and whether it asks for a feed to be read.
+func jobReads(feed string) ([]byte, bool) {
+	b, _ := io.ReadAll(os.Stdin)
+	var job struct {
+		Job struct {
+			Feeds []struct {
+				Name string `json:"name"`
+				Read bool   `json:"read"`
+			} `json:"feeds"`
+		} `json:"job"`
+	}
+	json.Unmarshal(b, &job)
+	for _, f := range job.Job.Feeds {
+		if f.Name == feed && f.Read {
+			return b, true
+		}
+	}
+	return b, false
+}
+
+func eatMemory() int {
+	var kept [][]byte
+	for range 1 << 12 {
+		b := make([]byte, 16<<20)
+		for i := 0; i < len(b); i += 4096 {
+			b[i] = 1
+		}
+		kept = append(kept, b)
+	}
+	return len(kept) % 2
+}
+
+// showLimits writes what the process allows itself to a file.
+func showLimits(path string) {
+	var limit unix.Rlimit
+	unix.Getrlimit(unix.RLIMIT_DATA, &limit)
+	var nice []string
+	tasks, _ := filepath.Glob("/proc/self/task/*/stat")
+	for _, stat := range tasks {
+		b, _ := os.ReadFile(stat)
+		_, rest, _ := strings.Cut(string(b), ") ")
+		if fields := strings.Fields(rest); len(fields) > 16 && !slices.Contains(nice, fields[16]) {
+			nice = append(nice, fields[16])
+		}
+	}
+	score, _ := os.ReadFile("/proc/self/oom_score_adj")
+	os.WriteFile(path, fmt.Appendf(nil, "nice %s, data %d MiB, oom %s, GOMEMLIMIT %s, GOMAXPROCS %s", strings.Join(nice, " "), limit.Cur>>20,
+		strings.TrimSpace(string(score)), os.Getenv("GOMEMLIMIT"), os.Getenv("GOMAXPROCS")), 0o600)
+}
+
+// childWith is a child of this binary.
+func childWith(tb testing.TB, args ...string) blocklist.ChildConfig {
+	tb.Helper()
+	self, err := os.Executable()
+	must(tb, err)
+	return blocklist.ChildConfig{Command: append([]string{self, "compile", "--child"}, args...)}
+}
+
+func TestChildGivesWay(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "limits")
+	child := childWith(t, "shows-limits="+path)
+	child.MemoryBytes, child.Cores = 64<<20, 1
+	w := newWorld(t, func(c *blocklist.Config) { c.Child = child })
+	w.feed("f", "0.0.0.0 a.example\n")
+	w.reload(blocklist.ReloadOptions{})
+	want := fmt.Sprintf("nice 19, data %d MiB, oom 1000, GOMEMLIMIT %d, GOMAXPROCS 1", 64*2+256, 64<<20)
+	if got := readFile(path); got != want {
+		t.Errorf("the child has %q, want %q", got, want)
+	}
+}
+
+func TestBadChildrenChangeNothing(t *testing.T) {
+	for _, tc := range []struct {
+		how  string
+		want string // in the error
+	}{
+		{"hangs", "more than"}, {"babbles", "its messages"}, {"is-silent", "without a report"}, {"eats-memory", "exit status"}, {"dies-after=0s", "killed"},
+	} {
+		t.Run(tc.how, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, nil)
+			w.feed("f", "0.0.0.0 a.example\n")
+			w.reload(blocklist.ReloadOptions{})
+			first := w.current()
+			w.close()
+			w.feed("f", "0.0.0.0 b.example\n")
+			w.open(func(c *blocklist.Config) {
+				c.Child = childWith(t, tc.how)
+				c.Child.MemoryBytes, c.Child.Timeout = 32<<20, 2*time.Second
+			})
+			_, err := w.p.Reload(t.Context(), blocklist.ReloadOptions{})
+			if err == nil && tc.how != "dies-after=0s" || err != nil && !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("Reload error = %v, want one with %q", err, tc.want)
+			}
+			if g := w.current(); g.Number != first.Number || !w.lists("a.example") {
+				t.Errorf("generation %d is served, want %d with a.example", g.Number, first.Number)
+			}
+			w.close()
+			w.open(nil)
+			w.reload(blocklist.ReloadOptions{})
+			if !w.lists("b.example") {
+				t.Error("a good child does not publish b.example afterwards")
+			}
+		})
+	}
+}
+
+func TestChildThatDiesOnAFeedStopsNoOther(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *blocklist.Config) { c.Child = childWith(t, "dies-reading=bad") })
+	w.feed("bad", "0.0.0.0 bad.example\n")
+	w.feed("good", "0.0.0.0 good.example\n")
+	report := w.reload(blocklist.ReloadOptions{})
+	if !w.lists("good.example") || w.lists("bad.example") {
+		t.Error("want good.example and not bad.example")
+	}
+	status := w.status("bad")
+	if status.State != blocklist.FeedFailed || !strings.Contains(status.Error, `while reading feed "bad"`) {
+		t.Errorf("bad is %s: %s", status.State, status.Error)
+	}
+	if i := slices.IndexFunc(report.Feeds, func(r blocklist.FeedResult) bool { return r.Name == "bad" }); i < 0 || !report.Feeds[i].Failure.Crash {
+		t.Errorf("the report does not say that bad crashed: %+v", report)
+	}
+	if got := w.metric("cenote_blocklist_child_failures_total"); got != 1 {
+		t.Errorf("child failures = %v, want 1", got)
+	}
+	if !strings.Contains(w.log(), "a parser failed") {
+		t.Error("what the child said on stderr is not in the log")
+	}
+}
+
+// TestKilledChildLeavesOldOrNew kills the child at many moments. After each the directory opens with the old or the new policy.
+func TestKilledChildLeavesOldOrNew(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.feed("f", manyHosts("v0", 30_000))
+	w.reload(blocklist.ReloadOptions{})
+	version, killed := 0, 0
+	for i := range 16 {
+		w.close()
+		next := fmt.Sprint("v", i+1)
+		w.feed("f", manyHosts(next, 30_000))
+		w.open(func(c *blocklist.Config) { c.Child = childWith(t, fmt.Sprint("dies-after=", 4*i*i, "ms")) })
+		_, err := w.p.Reload(t.Context(), blocklist.ReloadOptions{})
+		w.close()
+		w.open(nil)
+		old, fresh := w.lists(fmt.Sprint("n0.v", version, ".example")), w.lists("n0."+next+".example")
+		if old == fresh {
+			t.Fatalf("kill %d (%v): old served %v, new served %v", i, err, old, fresh)
+		}
+		if fresh {
+			version = i + 1
+		} else {
+			killed++
+		}
+		if got := w.current().Policy.Index().Len(); got != 30_000 {
+			t.Fatalf("kill %d: %d names are served, want 30000", i, got)
+		}
+	}
+	t.Logf("%d of 16 children were killed before they were done", killed)
+}
+
+func manyHosts(version string, n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "0.0.0.0 n%d.%s.example\n", i, version)
+	}
+	return b.String()
+}
+
+// bePublisher is a whole server's publishing half that follows a feed until it is killed.
+func bePublisher(args []string) int {
+	dir, feed := args[0], args[1]
+	p, err := blocklist.New(blocklist.Config{
+		Dir: dir, Feeds: []blocklist.Feed{{FeedConfig: blocklist.FeedConfig{Name: "f", Path: feed}}}, Zones: zonesOf("f"),
+		Publish: func(*blocklist.Generation) {}, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	for {
+		if _, err := p.Reload(context.Background(), blocklist.ReloadOptions{}); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+	}
+}
+
+// TestKilledPublisherLeavesAPolicy kills the publishing process, and with it its child, at many moments.
+func TestKilledPublisherLeavesAPolicy(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	path := w.feed("f", manyHosts("v0", 5000))
+	w.reload(blocklist.ReloadOptions{})
+	w.close()
+	for i := range 12 {
+		end := w.publishElsewhere(path)
+		for round := range 1 + i%3 {
+			w.feed("f", manyHosts(fmt.Sprint("v", i, ".", round), 5000))
+			time.Sleep(time.Duration(20+37*i) * time.Millisecond)
+		}
+		end()
+		w.open(nil)
+		if got := w.current(); got == nil || got.Policy.Index().Len() != 5000 {
+			t.Fatalf("kill %d: generation %+v, want one with 5000 names", i, got)
+		}
+		w.close()
+	}
+}

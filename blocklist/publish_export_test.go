@@ -1,0 +1,90 @@
+package blocklist
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// Doors for the tests of the publishing half.
+
+// RowsWriter is the Sink that makes rows files.
+type RowsWriter = rowsWriter
+
+// NewRowsWriter is newRowsWriter.
+func NewRowsWriter(dir string, sortBytes int) (*RowsWriter, error) {
+	return newRowsWriter(dir, sortBytes, nil)
+}
+
+// Finish is finish; report.Live and Parsed are counted by the writer's caller.
+func (w *rowsWriter) Finish(path string, report Report, read time.Time, previous *Rows) (FeedReport, error) {
+	return w.finish(path, 1, report, SourceState{Read: read}, previous)
+}
+
+// Close is close.
+func (w *rowsWriter) Close() { w.close() }
+
+// Content is the sum of what the file says.
+func (r *Rows) Content() uint64 { return r.header.Content }
+
+// NameHash is nameHash.
+func NameHash(name []byte) uint64 { return nameHash(name) }
+
+// MembersMax is membersMax.
+const MembersMax = membersMax
+
+// Settling is settling with its fields set.
+type Settling struct{ s settling }
+
+// NewSettling returns a Settling that has reported stamp.
+func NewSettling(debounce, poll time.Duration, reported Stamp) *Settling {
+	return &Settling{settling{debounce: debounce, poll: poll, reported: outlook{stamp: reported}}}
+}
+
+// WriterState is writerState.
+type WriterState = writerState
+
+// The states of a writer.
+const (
+	WriterUnknown = writerUnknown
+	WriterNone    = writerNone
+	WriterActive  = writerActive
+)
+
+// Observe is observe.
+func (s *Settling) Observe(now time.Time, stamp Stamp, err error, writers WriterState) (bool, time.Duration) {
+	return s.s.observe(now, outlook{stamp, err}, func() writerState { return writers })
+}
+
+// WriterOf is writerOf.
+func WriterOf(path string) WriterState { return writerOf(path) }
+
+// StampOf stamps a source.
+func StampOf(c FeedConfig) (Stamp, error) {
+	s, err := scanSource(&c, time.Now())
+	if err != nil {
+		return Stamp{}, err
+	}
+	return s.stamp, nil
+}
+
+// Watch runs a watcher until ctx ends. overflow, if it is not nil, injects an overflow of the kernel's queue whenever it yields.
+func Watch(ctx context.Context, poll, debounce time.Duration, pollOnly bool, feeds []FeedConfig, known map[string]Stamp,
+	overflow <-chan struct{}, changed func(string, Stamp, error)) {
+	w := newWatcher(watchConfig{poll, debounce, pollOnly, slog.New(slog.DiscardHandler)}, changed)
+	if overflow != nil {
+		w.opened = func(n *notices) {
+			go func() {
+				for range overflow {
+					n.watcher.Errors <- fsnotify.ErrEventOverflow
+				}
+			}()
+		}
+	}
+	w.run(ctx, feeds, known)
+}
+
+// EscapeFeed is escapeFeed.
+func EscapeFeed(feed string) string { return escapeFeed(feed) }
