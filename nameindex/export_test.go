@@ -21,6 +21,17 @@ func NewCrippledBuilder(hashBits uint8, random func([]byte)) *Builder {
 	return b
 }
 
+// Image returns the file that WriteFile writes.
+func Image(b *Builder, manifest []byte) ([]byte, error) {
+	p, err := b.plan(manifest)
+	if err != nil {
+		return nil, err
+	}
+	var file bytes.Buffer
+	err = b.write(&file, p, manifest)
+	return file.Bytes(), err
+}
+
 // OpenImage is Open for a file in memory.
 func OpenImage(file []byte) (*Index, error) {
 	if len(file) < headerLen+footerLen {

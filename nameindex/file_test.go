@@ -28,15 +28,11 @@ func generation(n int) *nameindex.Builder {
 // image returns the octets of a small index.
 func image(t testing.TB) []byte {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "names")
 	b := nameindex.NewBuilder(nameindex.BuildOptions{})
 	for i := range 40 {
 		b.Add([]byte(dnsname.MustParse(fmt.Sprintf("n%d.example", i))), b.AddSet([]byte{byte(i % 3)}))
 	}
-	if _, err := b.WriteFile(path, []byte("manifest")); err != nil {
-		t.Fatal(err)
-	}
-	file, err := os.ReadFile(path)
+	file, err := nameindex.Image(b, []byte("manifest"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -58,7 +58,7 @@ func (o oracle) fill(t testing.TB, b *nameindex.Builder) {
 	}
 }
 
-// build writes o to a file and opens it.
+// build writes o to a file in memory and opens it.
 func build(t testing.TB, o oracle, b *nameindex.Builder) *nameindex.Index {
 	t.Helper()
 	o.fill(t, b)
@@ -67,11 +67,11 @@ func build(t testing.TB, o oracle, b *nameindex.Builder) *nameindex.Index {
 
 func reopen(t testing.TB, b *nameindex.Builder, manifest string) *nameindex.Index {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "names")
-	if _, err := b.WriteFile(path, []byte(manifest)); err != nil {
+	file, err := nameindex.Image(b, []byte(manifest))
+	if err != nil {
 		t.Fatalf("WriteFile: %v", err)
 	}
-	x, err := nameindex.Open(path, nameindex.OpenOptions{})
+	x, err := nameindex.OpenImage(file)
 	if err != nil {
 		t.Fatalf("Open: %v", err)
 	}
