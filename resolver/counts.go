@@ -1,0 +1,44 @@
+package resolver
+
+import (
+	"sync/atomic"
+
+	"cenote/wire"
+)
+
+// counts of a Resolver.
+type counts struct {
+	asked          atomic.Uint64 // calls of Resolve
+	joined         atomic.Uint64 // of them, those that waited for a question another had asked
+	stale          atomic.Uint64 // stale answers given
+	failed         atomic.Uint64 // calls that got no answer
+	shed           atomic.Uint64 // calls turned away at a bound
+	prefetches     atomic.Uint64 // questions queued to be asked ahead
+	prefetchesShed atomic.Uint64 // and those for which the queue was full
+	sockets        atomic.Int64  // UDP sockets that are open
+	socketsShed    atomic.Uint64 // queries for which too many were open
+}
+
+// upstreamCounts of one upstream.
+type upstreamCounts struct {
+	queries     atomic.Uint64 // sent, by UDP and TCP
+	tcp         atomic.Uint64 // of them, by TCP
+	replies     atomic.Uint64
+	timeouts    atomic.Uint64 // attempts without a reply in the time given to them
+	unreachable atomic.Uint64 // attempts for which the network reported an error
+	servfails   atomic.Uint64 // replies SERVFAIL
+	refusals    atomic.Uint64 // replies with another error
+	rejected    atomic.Uint64 // replies that answered nothing or were malformed
+	truncated   atomic.Uint64 // replies by UDP that had to be asked for again by TCP
+	nearMisses  atomic.Uint64 // packets to our port that were not the reply: forgeries, or replies to nobody
+	probes      atomic.Uint64
+	shed        atomic.Uint64 // attempts that a bound turned away
+}
+
+func (c *upstreamCounts) refused(rcode int) {
+	if rcode == wire.RcodeServFail {
+		c.servfails.Add(1)
+		return
+	}
+	c.refusals.Add(1)
+}

@@ -1,0 +1,149 @@
+package resolver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"cenote/wire"
+)
+
+// legsMax bounds how often one attempt changes its manner: without EDNS, by TCP, with the letter case as it is.
+const legsMax = 5
+
+// exchange is one attempt at one upstream: a query and its reply, or several where the upstream must be asked in another manner.
+type exchange struct {
+	r      *Resolver
+	s      *state
+	up     *upstream
+	q      *question
+	manner manner
+	// apart is set once a reply came with another letter case. TCP then tells whether the upstream does that or somebody forges.
+	apart bool
+}
+
+func (r *Resolver) exchangeWith(s *state, up *upstream, q *question) *exchange {
+	return &exchange{r: r, s: s, up: up, q: q, manner: up.manner(r.now(), s.config.PlainCase)}
+}
+
+// attempt asks one upstream and judges what it says. wait is how long the search will wait for it before it asks another one.
+func (r *Resolver) attempt(ctx context.Context, s *state, up *upstream, q *question, wait time.Duration) outcome {
+	begun := time.Now()
+	x := r.exchangeWith(s, up, q)
+	packet, err := x.run(ctx)
+	if err != nil {
+		r.blame(up, err, time.Since(begun), wait)
+		return outcome{up: up, ede: EDENone, err: err}
+	}
+	msg, ede, err := scrub(q, packet, up.Trusted)
+	switch {
+	case errors.Is(err, errRcode):
+		up.counts.refused(wire.Rcode(packet))
+		if wire.Rcode(packet) != wire.RcodeServFail {
+			r.suspect(up)
+		}
+	case err != nil:
+		up.counts.rejected.Add(1)
+	}
+	return outcome{up: up, msg: msg, ede: ede, err: err}
+}
+
+// blame counts an attempt without a reply. One that was cut short because another upstream was quicker is nobody's fault.
+func (r *Resolver) blame(up *upstream, err error, waited, wait time.Duration) {
+	switch {
+	case errors.Is(err, errSockets):
+		return
+	case errors.Is(err, errNetwork):
+		up.counts.unreachable.Add(1)
+	case waited >= wait:
+		up.counts.timeouts.Add(1)
+	default:
+		return
+	}
+	r.silent(up, waited)
+}
+
+// run asks until there is a reply to judge.
+func (x *exchange) run(ctx context.Context) ([]byte, error) {
+	err := errMalformed
+	for range legsMax {
+		var packet []byte
+		if packet, err = x.leg(ctx); err == nil {
+			return packet, nil
+		}
+		if !x.adapt(ctx, err) {
+			return nil, err
+		}
+	}
+	return nil, err
+}
+
+// adapt changes the manner after a leg failed, and reports whether another one makes sense.
+func (x *exchange) adapt(ctx context.Context, err error) bool {
+	until := x.r.now().Add(x.s.config.Timeouts.Relearn)
+	switch {
+	case ctx.Err() != nil:
+		return false
+	case errors.Is(err, errTruncated), errors.Is(err, errNearMisses):
+		x.manner.tcp = !x.manner.tcp
+		return x.manner.tcp
+	case errors.Is(err, errCase):
+		x.apart, x.manner.tcp = true, true
+	case errors.Is(err, errNoEDNS):
+		x.manner.edns = false
+		x.up.withoutEDNS(until)
+	case x.apart && x.manner.tcp: // no TCP there: all that is left is to believe what came
+		x.apart, x.manner.tcp, x.manner.mixed = false, false, false
+		x.up.foldsCase(until)
+	default:
+		return false
+	}
+	return true
+}
+
+// leg sends one query and returns the reply to it.
+func (x *exchange) leg(ctx context.Context) ([]byte, error) {
+	var room [600]byte
+	query := x.q.appendQuery(room[:0], x.manner)
+	x.up.counts.queries.Add(1)
+	begun := time.Now()
+	var packet []byte
+	var like likeness
+	var err error
+	if x.manner.tcp {
+		packet, like, err = x.overTCP(ctx, query)
+	} else {
+		packet, like, err = x.overUDP(ctx, query)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return x.judge(packet, like, time.Since(begun))
+}
+
+// errNoEDNS is a reply that says the server did not understand the OPT record (RFC 6891 section 7).
+var errNoEDNS = fmt.Errorf("%w: it does not understand EDNS", errRcode)
+
+// judge sorts a packet that belongs to the query.
+func (x *exchange) judge(packet []byte, like likeness, took time.Duration) ([]byte, error) {
+	hasOPT := like != bare && findOPT(packet).present
+	switch rcode := wire.Rcode(packet); {
+	case like == caseApart && !x.manner.tcp:
+		return nil, errCase
+	case x.manner.edns && !hasOPT && (rcode == wire.RcodeFormErr || rcode == wire.RcodeNotImp):
+		return nil, errNoEDNS
+	case like == bare:
+		return nil, errMalformed
+	}
+	x.r.answered(x.up, took, hasOPT)
+	if x.manner.tcp && x.apart && like == caseApart {
+		x.up.foldsCase(x.r.now().Add(x.s.config.Timeouts.Relearn))
+	}
+	if wire.Flags(packet)&wire.FlagTC != 0 && !x.manner.tcp {
+		x.up.counts.truncated.Add(1)
+		return nil, errTruncated
+	}
+	copy(packet[wire.HeaderLen:], x.q.name) // what is compressed against the question then has its canonical letter case too
+	return packet, nil
+}

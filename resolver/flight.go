@@ -1,0 +1,196 @@
+package resolver
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"cenote/rrcache"
+	"cenote/wire"
+)
+
+// flight is one question on its way, shared by all who ask it meanwhile.
+type flight struct {
+	q       question
+	done    chan struct{} // closed when the rest is set
+	waiters int           // guarded by the resolver's mu
+
+	msg []byte // the answer, never changed again; nil if err is set
+	ede uint16 // what the upstream said beside its answer
+	err error
+}
+
+// join returns the flight of a question, which it starts if there is none.
+func (r *Resolver) join(q question) (*flight, error) {
+	if !q.askable() {
+		return nil, &Error{edeNotSupported, ErrType}
+	}
+	s := r.state.Load()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return nil, &Error{edeNotReady, ErrClosed}
+	}
+	f := r.flights[q]
+	switch {
+	case f != nil && f.waiters >= s.config.Bounds.Waiters, f == nil && len(r.flights) >= s.config.Bounds.Outstanding:
+		r.counts.shed.Add(1)
+		return nil, &Error{edeNotReady, ErrBusy}
+	case f != nil:
+		r.counts.joined.Add(1)
+	default:
+		f = &flight{q: q, done: make(chan struct{})}
+		r.flights[q] = f
+		r.running.Go(func() { r.fly(s, f) })
+	}
+	f.waiters++
+	return f, nil
+}
+
+func (r *Resolver) leave(f *flight) {
+	r.mu.Lock()
+	f.waiters--
+	r.mu.Unlock()
+}
+
+// fly finds the answer and puts it into the cache before anybody who asks next can start another flight.
+func (r *Resolver) fly(s *state, f *flight) {
+	got := r.ask(s, &f.q)
+	f.msg, f.ede, f.err = got.msg, got.ede, nil
+	k, now := f.q.key(), r.now().UnixNano()
+	switch {
+	case got.err == nil:
+		r.cache.Put(k, f.msg, now)
+	default:
+		f.err = &Error{got.code(), got.err}
+		r.remember(k, f.err, now)
+	}
+	r.mu.Lock()
+	delete(r.flights, f.q)
+	r.mu.Unlock()
+	close(f.done)
+}
+
+// remember keeps a failure for a moment (RFC 9520), unless it is our own. Where signatures do not hold, a stale answer goes.
+func (r *Resolver) remember(k *rrcache.Key, err error, now int64) {
+	if errors.Is(err, ErrNoUpstreams) || errors.Is(err, ErrBusy) || errors.Is(err, ErrClosed) {
+		return
+	}
+	if isVerdict(edeOf(err)) && r.cache.Peek(k, now, make([]byte, wire.MessageMax)).State == rrcache.Stale {
+		r.cache.Remove(k)
+	}
+	q := questionOf(k)
+	msg := q.appendQuery(nil, manner{})
+	wire.SetFlags(msg, wire.FlagQR|wire.FlagRA|wire.RcodeServFail)
+	r.cache.Put(k, msg, now)
+}
+
+// outcome is how one attempt ended, or a whole flight.
+type outcome struct {
+	up  *upstream
+	msg []byte // the answer, scrubbed; nil if err is set
+	ede uint16 // what the upstream said, EDENone for nothing
+	err error
+}
+
+// code is the extended error for a client: the upstream's own if it gave one.
+func (o *outcome) code() uint16 {
+	switch {
+	case o.ede != EDENone:
+		return o.ede
+	case errors.Is(o.err, ErrBusy), errors.Is(o.err, ErrClosed):
+		return edeNotReady
+	case errors.Is(o.err, ErrNoUpstreams), errors.Is(o.err, errNetwork):
+		return edeNetworkError
+	}
+	return edeNoReachable
+}
+
+// final reports whether no other upstream is to be asked.
+func (o *outcome) final() bool { return o.err == nil || isVerdict(o.ede) }
+
+// search is the state of asking: which upstreams were tried, and what came of it.
+type search struct {
+	r       *Resolver
+	s       *state
+	q       *question
+	tried   map[*upstream]int
+	failed  map[*upstream]bool // it answered, and cannot help
+	started int
+	pending int
+	results chan outcome // has room for all
+	last    outcome      // the failure to report
+}
+
+// ask puts a question to one upstream after the other until one has an answer. A slow one is not given up: the next is asked beside it.
+func (r *Resolver) ask(s *state, q *question) outcome {
+	ctx, cancel := context.WithTimeout(r.life, s.config.Timeouts.Total)
+	defer cancel()
+	tries := s.config.Bounds.Tries
+	a := &search{r: r, s: s, q: q, tried: map[*upstream]int{}, failed: map[*upstream]bool{}, results: make(chan outcome, tries)}
+	a.last = outcome{ede: EDENone, err: ErrTimeout}
+	patience := time.NewTimer(0)
+	defer patience.Stop()
+	for {
+		select {
+		case got := <-a.results:
+			if a.take(got); got.final() {
+				return got
+			}
+			patience.Reset(0)
+		case <-patience.C:
+			if wait := a.try(ctx); wait > 0 {
+				patience.Reset(wait)
+			} else if a.pending == 0 {
+				return a.last
+			}
+		case <-ctx.Done():
+			return a.timedOut()
+		}
+	}
+}
+
+// take notes how an attempt ended.
+func (a *search) take(got outcome) {
+	a.pending--
+	if got.err != nil {
+		a.failed[got.up] = true
+		if a.last.ede == EDENone || got.ede != EDENone {
+			a.last = got
+		}
+	}
+}
+
+// try starts one more attempt and returns how long to wait for it, 0 if there is none left.
+func (a *search) try(ctx context.Context) time.Duration {
+	if a.started == a.s.config.Bounds.Tries {
+		return 0
+	}
+	up, err := a.choose()
+	if up == nil {
+		if a.started == 0 {
+			a.last = outcome{ede: EDENone, err: err}
+		}
+		return 0
+	}
+	a.started++
+	a.pending++
+	again := a.tried[up]
+	a.tried[up]++
+	wait := up.patience(a.s.config.Timeouts.Attempt, again)
+	a.r.running.Go(func() {
+		defer up.underWay.Add(-1)
+		a.results <- a.r.attempt(ctx, a.s, up, a.q, wait)
+	})
+	return wait
+}
+
+func (a *search) timedOut() outcome {
+	if a.r.life.Err() != nil {
+		return outcome{ede: EDENone, err: ErrClosed}
+	}
+	if a.last.err == nil || a.last.ede == EDENone {
+		return outcome{ede: EDENone, err: ErrTimeout}
+	}
+	return a.last
+}

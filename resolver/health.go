@@ -1,0 +1,148 @@
+package resolver
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"cenote/wire"
+)
+
+// health says whether an upstream is to be preferred or left alone.
+//
+// Questions that get no answer raise a suspicion, and only a probe that fails too makes an upstream down. Otherwise anybody who asks for
+// names whose own servers are dead could turn us away from a good upstream.
+type health struct {
+	failures  int       // in a row
+	success   time.Time // when it last answered
+	suspected bool      // a probe is due or under way
+	down      bool
+	pause     time.Duration // before the next probe, while down
+	nextProbe time.Time
+}
+
+const (
+	failuresSuspect = 3           // in a row
+	silenceSuspect  = time.Second // and none answered for so long
+	suspectsMax     = 64
+	probeTick       = 250 * time.Millisecond
+)
+
+// answered notes a reply after a round trip.
+func (r *Resolver) answered(u *upstream, took time.Duration, edns bool) {
+	u.counts.replies.Add(1)
+	u.mu.Lock()
+	u.rtt.observe(took)
+	was := u.health.down
+	u.health = health{success: r.now(), suspected: u.health.suspected}
+	if edns {
+		u.faults, u.noEDNS = 0, lesson{}
+	}
+	u.mu.Unlock()
+	if was {
+		r.log.Info("upstream is back", "upstream", u.Addr)
+	}
+}
+
+// silent notes that there was no reply for a while, or that none could be had.
+func (r *Resolver) silent(u *upstream, waited time.Duration) {
+	u.mu.Lock()
+	if waited > u.rtt.mean {
+		u.rtt.observe(waited)
+	}
+	u.mu.Unlock()
+	r.suspect(u)
+}
+
+// suspect counts a failure and asks for a probe when they add up.
+func (r *Resolver) suspect(u *upstream) {
+	u.mu.Lock()
+	h := &u.health
+	h.failures++
+	due := !h.suspected && !h.down && h.failures >= failuresSuspect && r.now().Sub(h.success) > silenceSuspect
+	h.suspected = h.suspected || due
+	u.mu.Unlock()
+	if !due {
+		return
+	}
+	select {
+	case r.suspects <- u:
+	default: // many others are waiting; the next failure asks again
+		u.mu.Lock()
+		h.suspected = false
+		u.mu.Unlock()
+	}
+}
+
+// probe asks upstreams that are suspected, and from time to time those that are down, until ctx ends.
+func (r *Resolver) probe(ctx context.Context) {
+	var probes sync.WaitGroup
+	defer probes.Wait()
+	tick := time.NewTicker(probeTick)
+	defer tick.Stop()
+	for {
+		select {
+		case u := <-r.suspects:
+			probes.Go(func() { r.probeOne(ctx, u) })
+		case <-tick.C:
+			for _, u := range r.state.Load().upstreams {
+				if u.probeDue(r.now()) {
+					probes.Go(func() { r.probeOne(ctx, u) })
+				}
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// probeDue reports whether an upstream that is down is to be probed now, and takes note that it is.
+func (u *upstream) probeDue(now time.Time) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	due := u.health.down && !u.health.suspected && !now.Before(u.health.nextProbe)
+	u.health.suspected = u.health.suspected || due
+	return due
+}
+
+// probeOne asks an upstream for the name servers of the root, which every resolver knows.
+func (r *Resolver) probeOne(ctx context.Context, u *upstream) {
+	s := r.state.Load()
+	u.counts.probes.Add(1)
+	ctx, cancel := context.WithTimeout(ctx, 2*s.config.Timeouts.Attempt)
+	defer cancel()
+	root := question{name: "\x00", qtype: wire.TypeNS, class: wire.ClassIN, group: u.Group}
+	x := r.exchangeWith(s, u, &root)
+	_, err := x.run(ctx)
+	u.mu.Lock()
+	h := &u.health
+	h.suspected = false
+	if err == nil {
+		u.mu.Unlock() // answered has set the rest
+		return
+	}
+	was := h.down
+	h.down = true
+	h.pause = min(max(2*h.pause, s.config.Timeouts.ProbeMin), s.config.Timeouts.ProbeMax)
+	h.nextProbe = r.now().Add(h.pause)
+	u.mu.Unlock()
+	if !was {
+		r.log.Warn("upstream is down", "upstream", u.Addr, "error", err)
+	}
+}
+
+// foldsCase notes that an upstream does not keep the letter case of names.
+func (u *upstream) foldsCase(until time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.folds.until = until
+}
+
+// withoutEDNS notes a reply of one that does not understand EDNS. It is believed once it has happened several times in a row.
+func (u *upstream) withoutEDNS(until time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.faults++; u.faults >= ednsFaultsMax {
+		u.noEDNS.until = until
+	}
+}

@@ -1,0 +1,251 @@
+package resolver
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"cenote/rrcache"
+	"cenote/wire"
+)
+
+// Resolver asks upstreams. New makes one.
+type Resolver struct {
+	cache    *rrcache.Cache
+	now      func() time.Time
+	log      *slog.Logger
+	state    atomic.Pointer[state]
+	life     context.Context // of all flights; ends when Run does
+	end      context.CancelFunc
+	running  sync.WaitGroup // flights and their attempts; Add only under mu while not closed
+	ahead    chan question  // waits to be fetched ahead
+	suspects chan *upstream // wait to be probed
+	counts   counts
+
+	mu      sync.Mutex // guards the rest
+	flights map[question]*flight
+	closed  bool
+}
+
+// state is what an Update changes. It is never changed once stored; a flight keeps to the one it began with.
+type state struct {
+	config    Config
+	upstreams []*upstream
+}
+
+// Result is an answer. Msg is as rrcache.Cache.Get gives it, in dst or, if that was too small, in a new slice.
+type Result struct {
+	Msg   []byte
+	Stale bool
+	EDE   uint16 // an extended error to pass on, EDENone for none
+}
+
+// New returns a resolver that can be asked at once. Run must be called, too.
+func New(config Config) (*Resolver, error) {
+	config.setDefaults()
+	if err := config.check(); err != nil {
+		return nil, err
+	}
+	r := &Resolver{
+		cache: config.Cache, now: config.Now, log: config.Log,
+		ahead:    make(chan question, config.Bounds.PrefetchQueue),
+		suspects: make(chan *upstream, suspectsMax),
+		flights:  map[question]*flight{},
+	}
+	r.life, r.end = context.WithCancel(context.Background())
+	r.state.Store(newState(config, nil))
+	return r, nil
+}
+
+// newState makes the upstreams of a config, and keeps those that were there before with all that is known about them.
+func newState(config Config, before *state) *state {
+	s := &state{config: config}
+	for _, u := range config.Upstreams {
+		s.upstreams = append(s.upstreams, before.find(u))
+	}
+	return s
+}
+
+func (s *state) find(u Upstream) *upstream {
+	if s != nil {
+		for _, known := range s.upstreams {
+			if known.Upstream == u {
+				return known
+			}
+		}
+	}
+	return &upstream{Upstream: u}
+}
+
+// Update takes over a new config. Questions under way go on as they began. On an error nothing changes.
+func (r *Resolver) Update(config Config) error {
+	config.Cache, config.Now, config.Log = r.cache, r.now, r.log
+	config.setDefaults()
+	if err := config.check(); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before, after := r.state.Load(), newState(config, r.state.Load())
+	r.state.Store(after)
+	for _, u := range before.upstreams {
+		if !slices.Contains(after.upstreams, u) {
+			u.connections.retire()
+		}
+	}
+	return nil
+}
+
+// Resolve answers k: from the cache if that has it meanwhile, else from an upstream. An error has a method EDE and means that there is
+// not even a stale answer. After ctx ends a stale answer is given, or the context's error. dst and k are the caller's again when Resolve
+// returns.
+func (r *Resolver) Resolve(ctx context.Context, k *rrcache.Key, dst []byte) (Result, error) {
+	r.counts.asked.Add(1)
+	dst, a := r.peek(k, dst)
+	if a.State == rrcache.Fresh || a.Held {
+		return r.known(dst[:a.Len], a), nil
+	}
+	f, err := r.join(questionOf(k))
+	if err == nil {
+		err = r.wait(ctx, f, a.State == rrcache.Stale)
+		r.leave(f)
+	}
+	if err == nil {
+		return r.landed(f, k, dst), nil
+	}
+	if a.State == rrcache.Stale && !isVerdict(edeOf(err)) {
+		return r.known(dst[:a.Len], a), nil
+	}
+	r.counts.failed.Add(1)
+	return Result{EDE: edeOf(err)}, err
+}
+
+// peek reads the cache into dst, which it lets grow if needed.
+func (r *Resolver) peek(k *rrcache.Key, dst []byte) ([]byte, rrcache.Answer) {
+	dst = dst[:cap(dst)]
+	a := r.cache.Peek(k, r.now().UnixNano(), dst)
+	if a.State == rrcache.Miss && a.Len > len(dst) {
+		dst = make([]byte, wire.MessageMax)
+		a = r.cache.Peek(k, r.now().UnixNano(), dst)
+	}
+	return dst, a
+}
+
+// known makes a result of what the cache had.
+func (r *Resolver) known(msg []byte, a rrcache.Answer) Result {
+	result := Result{Msg: msg, Stale: a.State == rrcache.Stale, EDE: EDENone}
+	switch {
+	case result.Stale:
+		r.counts.stale.Add(1)
+		if result.EDE = edeStale; wire.Rcode(msg) == wire.RcodeNXDomain {
+			result.EDE = edeStaleNXDomain
+		}
+	case wire.Rcode(msg) == wire.RcodeServFail:
+		result.EDE = edeCachedError
+	}
+	return result
+}
+
+// landed makes a result of a flight that found an answer. It is read from the cache, so that k knows its record; where it cannot be
+// cached, the flight's own copy serves all who waited.
+func (r *Resolver) landed(f *flight, k *rrcache.Key, dst []byte) Result {
+	dst, a := r.peek(k, dst)
+	if a.State == rrcache.Fresh {
+		return Result{Msg: dst[:a.Len], EDE: f.ede}
+	}
+	k.Reset()
+	return Result{Msg: append(dst[:0], f.msg...), EDE: f.ede}
+}
+
+// wait waits for a flight, and not past Timeouts.Stale if there is a stale answer instead.
+func (r *Resolver) wait(ctx context.Context, f *flight, stale bool) error {
+	var patience <-chan time.Time
+	if stale {
+		timer := time.NewTimer(r.state.Load().config.Timeouts.Stale)
+		defer timer.Stop()
+		patience = timer.C
+	}
+	select {
+	case <-f.done:
+		return f.err
+	case <-patience:
+		return &Error{edeNoReachable, ErrTimeout}
+	case <-ctx.Done():
+		return &Error{edeNoReachable, context.Cause(ctx)}
+	}
+}
+
+func edeOf(err error) uint16 {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Code
+	}
+	return EDENone
+}
+
+// Run probes upstreams, fetches ahead and closes idle connections until ctx ends. Then it ends all questions under way and returns when
+// nothing is left of them. A Resolver that has run cannot be asked any more.
+func (r *Resolver) Run(ctx context.Context) error {
+	var own sync.WaitGroup
+	for range r.state.Load().config.Bounds.Prefetches {
+		own.Go(func() { r.fetchAhead(ctx) })
+	}
+	own.Go(func() { r.probe(ctx) })
+	own.Go(func() { r.sweep(ctx) })
+	<-ctx.Done()
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
+	r.end()
+	own.Wait()
+	r.running.Wait()
+	for _, u := range r.state.Load().upstreams {
+		u.connections.retire()
+	}
+	return nil
+}
+
+// Prefetch asks for k anew behind its caller's back. It never waits: if too many wait already, it does nothing but count.
+func (r *Resolver) Prefetch(k *rrcache.Key) {
+	select {
+	case r.ahead <- questionOf(k):
+		r.counts.prefetches.Add(1)
+	default:
+		r.counts.prefetchesShed.Add(1)
+	}
+}
+
+// fetchAhead is one of the workers that empty the queue of Prefetch.
+func (r *Resolver) fetchAhead(ctx context.Context) {
+	for {
+		select {
+		case q := <-r.ahead:
+			if f, err := r.join(q); err == nil {
+				r.wait(ctx, f, false)
+				r.leave(f)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// sweep closes connections that were idle for too long.
+func (r *Resolver) sweep(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			s := r.state.Load()
+			for _, u := range s.upstreams {
+				u.connections.closeIdle(s.config.Timeouts.Idle)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}

@@ -1,0 +1,64 @@
+package resolver
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+)
+
+// udpBuffer is more than any upstream should send: queries ask for at most wire.UDPSafe octets.
+const udpBuffer = 4096
+
+// overUDP sends a query from a socket of its own and reads until the reply comes. Packets that are not the reply are counted and
+// ignored, up to Bounds.NearMisses.
+func (x *exchange) overUDP(ctx context.Context, query []byte) (packet []byte, like likeness, err error) {
+	conn, err := x.r.dialUDP(ctx, x.s, x.up.Addr)
+	if err != nil {
+		return nil, stranger, err
+	}
+	defer x.r.counts.sockets.Add(-1)
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
+	if _, err := conn.Write(query); err != nil {
+		return nil, stranger, x.lost(ctx, err)
+	}
+	buf := make([]byte, udpBuffer)
+	for range x.s.config.Bounds.NearMisses {
+		n, err := conn.Read(buf)
+		if err != nil {
+			return nil, stranger, x.lost(ctx, err)
+		}
+		if like := likenessOf(x.q, query, buf[:n]); like != stranger {
+			return buf[:n], like, nil
+		}
+		x.up.counts.nearMisses.Add(1)
+	}
+	return nil, stranger, errNearMisses
+}
+
+// lost names the reason for which a socket failed.
+func (x *exchange) lost(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ErrTimeout
+	}
+	return fmt.Errorf("%w: %w", errNetwork, err)
+}
+
+// dialUDP opens a socket connected to an upstream, so that the kernel drops what comes from anybody else. It is not bound first: the
+// kernel then picks a random port that is free for this destination.
+func (r *Resolver) dialUDP(ctx context.Context, s *state, to netip.AddrPort) (*net.UDPConn, error) {
+	if r.counts.sockets.Add(1) > int64(s.config.Bounds.Sockets) {
+		r.counts.sockets.Add(-1)
+		r.counts.socketsShed.Add(1)
+		return nil, errSockets
+	}
+	dialer := net.Dialer{Control: ignorePathMTU}
+	conn, err := dialer.DialUDP(ctx, "udp", netip.AddrPort{}, to)
+	if err != nil {
+		r.counts.sockets.Add(-1)
+		return nil, fmt.Errorf("%w: %w", errNetwork, err)
+	}
+	return conn, nil
+}

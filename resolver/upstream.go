@@ -1,0 +1,121 @@
+package resolver
+
+import (
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// upstream is a resolver that is asked, with all that was learnt about it.
+type upstream struct {
+	Upstream
+	underWay    atomic.Int64
+	connections connections
+	counts      upstreamCounts
+
+	mu     sync.Mutex // guards the rest
+	rtt    roundTrip
+	health health
+	folds  lesson // it does not keep the letter case of a name
+	noEDNS lesson // it does not understand EDNS
+	faults int    // replies in a row that say it does not understand EDNS
+}
+
+// roundTrip is a smoothed round-trip time (RFC 6298 section 2), here of a whole exchange.
+type roundTrip struct {
+	mean, deviation time.Duration // 0: not known yet
+}
+
+func (t *roundTrip) observe(sample time.Duration) {
+	if t.mean == 0 {
+		t.mean, t.deviation = sample, sample/2
+		return
+	}
+	t.deviation += ((sample - t.mean).Abs() - t.deviation) / 4
+	t.mean += (sample - t.mean) / 8
+}
+
+// lesson is something believed about an upstream until a moment, when it is tried again.
+type lesson struct{ until time.Time }
+
+func (l *lesson) holds(now time.Time) bool { return now.Before(l.until) }
+
+const (
+	patienceMin   = 200 * time.Millisecond // less would repeat questions that the upstream itself has to ask around for
+	exploreOneIn  = 32                     // how often another upstream than the best is chosen, to learn how quick it is now
+	ednsFaultsMax = 3                      // replies without EDNS in a row that are believed: a forger could send one
+)
+
+// patience returns how long to wait for a reply before the question is sent again.
+func (u *upstream) patience(most time.Duration, again int) time.Duration {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.rtt.mean == 0 {
+		return most
+	}
+	wait := max(patienceMin, u.rtt.mean+4*u.rtt.deviation) << again
+	return min(wait, most)
+}
+
+// manner returns how to ask it now.
+func (u *upstream) manner(now time.Time, plain bool) manner {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return manner{edns: !u.noEDNS.holds(now), mixed: !plain && !u.folds.holds(now)}
+}
+
+// score is what the best upstream has least of.
+type score struct {
+	down  bool
+	tried int
+	mean  time.Duration
+}
+
+func (a score) less(b score) bool {
+	switch {
+	case a.tried != b.tried && a.down == b.down:
+		return a.tried < b.tried
+	case a.down != b.down:
+		return !a.down
+	}
+	return a.mean < b.mean
+}
+
+func (u *upstream) score(tried int) score {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return score{down: u.health.down, tried: tried, mean: u.rtt.mean}
+}
+
+// choose picks the upstream to ask next and takes a place there, which the attempt gives back.
+func (a *search) choose() (*upstream, error) {
+	err := ErrNoUpstreams
+	var best *upstream
+	var least score
+	seen := 0
+	explore := a.started == 0 && rand.IntN(exploreOneIn) == 0
+	for _, u := range a.s.upstreams {
+		if u.Group != a.q.group || a.failed[u] {
+			continue
+		}
+		if u.underWay.Load() >= int64(a.s.config.Bounds.PerUpstream) {
+			err = ErrBusy
+			u.counts.shed.Add(1)
+			continue
+		}
+		s := u.score(a.tried[u])
+		if !s.down {
+			seen++
+		}
+		if best == nil || s.less(least) || explore && !s.down && rand.IntN(seen) == 0 {
+			best, least = u, s
+		}
+	}
+	if best != nil {
+		best.underWay.Add(1)
+	} else if err == ErrBusy {
+		a.r.counts.shed.Add(1)
+	}
+	return best, err
+}
