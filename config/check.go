@@ -76,6 +76,9 @@ func (c *Config) checkLimits(r *reader) {
 	}{
 		{"resolver.timeout", "resolver.total", float64(c.Resolver.Timeout), float64(c.Resolver.Total)},
 		{"cache.ttl_min", "cache.ttl_max", float64(c.Cache.TTLMin), float64(c.Cache.TTLMax)},
+		{"resolver.stale_wait", "resolver.total", float64(c.Resolver.StaleWait), float64(c.Resolver.Total)},
+		{"resolver.probe.first", "resolver.probe.longest", float64(c.Resolver.Probe.First), float64(c.Resolver.Probe.Longest)},
+		{"sightings.batch_pairs", "sightings.pairs_max", float64(c.Sightings.BatchPairs), float64(c.Sightings.PairsMax)},
 		{"tcp.per_client", "tcp.connections", float64(c.TCP.PerClient), float64(c.TCP.Connections)},
 	} {
 		if pair.lowest > pair.highest {
@@ -90,6 +93,9 @@ func (c *Config) checkLimits(r *reader) {
 		{"cache.stale.ttl", c.Cache.Stale.TTL}, {"cache.stale.max", c.Cache.Stale.Max},
 	} {
 		checkTTL(r, ttl.key, ttl.ttl)
+	}
+	if c.Sightings.Retention%(24*time.Hour) != 0 {
+		r.fault(r.at("sightings.retention"), "the retention is not a number of whole days", "such as 90d")
 	}
 	if c.RateLimit.Enabled && float64(c.RateLimit.Burst) < float64(c.RateLimit.Queries) {
 		r.warn(r.at("rate_limit.burst"), "the burst is less than one second of the rate, so that the rate is never reached", "make rate_limit.burst at least as large as rate_limit.queries")
@@ -216,7 +222,7 @@ func (c *Config) checkUpstreams(r *reader) {
 		if l, loops := c.servedBy(u.Address); loops {
 			r.fault(r.at(key), fmt.Sprintf("%v is this server itself (listen: %v), so queries would go round in a circle", u.Address, l), "give another resolver, or listen on another port")
 		}
-		if slices.Contains(c.Upstreams[:i], u) {
+		if slices.ContainsFunc(c.Upstreams[:i], func(o Upstream) bool { return o.Address == u.Address }) {
 			r.fault(r.at(key), u.Address.String()+" is here twice", "keep one")
 		}
 	}

@@ -124,7 +124,7 @@ func TestHostUpstreams(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := fmt.Sprint(c.HostUpstreams(path))
-	if want := "[{192.0.2.7:53} {[::1]:53} {[2001:db8::7]:53}]"; got != want {
+	if want := "[{192.0.2.7:53 false} {[::1]:53 false} {[2001:db8::7]:53 false}]"; got != want {
 		t.Errorf("got %s, want %s (all but ourselves)", got, want)
 	}
 	if got := c.HostUpstreams("/nonexistent"); got != nil {

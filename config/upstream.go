@@ -9,22 +9,62 @@ import (
 type Upstream struct {
 	// Address is the IP address and port of the resolver. Without a port it is 53.
 	Address netip.AddrPort `yaml:"address" port:"53" required:"true" short:"true" example:"192.0.2.53:53"`
+	// Trusted believes the upstream when it says that an answer is validated (AD): it validates, and nobody can forge on the way to it.
+	Trusted bool `yaml:"trusted" default:"false"`
 }
 
 // Resolver says how upstreams are asked.
 type Resolver struct {
 	// HostUpstreams uses the name servers of /etc/resolv.conf where `upstreams` is empty.
 	HostUpstreams bool `yaml:"host_upstreams" default:"false"`
-	// Timeout is how long one try may take before the next upstream is asked.
+	// Timeout is how long one try may take before the question is sent again, to another upstream if there is one. One that is known to
+	// be quick gets less.
 	Timeout time.Duration `yaml:"timeout" default:"800ms" min:"50ms" max:"30s"`
-	// Total is how long a client waits before it gets a stale answer or SERVFAIL.
+	// Total is how long a question may take in all. After it the client gets SERVFAIL.
 	Total time.Duration `yaml:"total" default:"5s" min:"100ms" max:"1m"`
+	// StaleWait is how long a client waits before it gets an answer past its time, if there is one.
+	StaleWait time.Duration `yaml:"stale_wait" default:"1800ms" min:"10ms" max:"1m"`
 	// Tries is how often a question is sent, to all upstreams together.
-	Tries int `yaml:"tries" default:"4" min:"1" max:"20"`
-	// RandomCase sends names in random letter case, which an answer must repeat; it makes forged answers harder.
+	Tries int `yaml:"tries" default:"4" min:"1" max:"16"`
+	// RandomCase sends names in random letter case, which an answer must repeat; it makes forged answers harder. Upstreams that do not
+	// keep the case are found out by themselves.
 	RandomCase bool `yaml:"random_case" default:"true"`
 	// Outstanding is how many different questions are asked at a time. Above it clients get SERVFAIL.
 	Outstanding int `yaml:"outstanding" default:"4096" min:"1" max:"100000"`
+	// Idle is how long a TCP connection to an upstream is kept for the next question.
+	Idle time.Duration `yaml:"idle" default:"10s" min:"100ms" max:"10m"`
+	// Relearn is how long it is believed that an upstream does not keep letter case or does not speak EDNS.
+	Relearn time.Duration `yaml:"relearn" default:"10m" min:"1s" max:"1d"`
+	// Probe says how an upstream that is down is tried again.
+	Probe Probe `yaml:"probe"`
+	// Limits bound what is open and what waits.
+	Limits ResolverLimits `yaml:"limits"`
+}
+
+// Probe says how an upstream that is down is tried again. The pause between two tries doubles.
+type Probe struct {
+	// First is the first pause.
+	First time.Duration `yaml:"first" default:"1s" min:"100ms" max:"1h"`
+	// Longest is the longest pause.
+	Longest time.Duration `yaml:"longest" default:"1m" min:"100ms" max:"1h"`
+}
+
+// ResolverLimits bound what is open and what waits.
+type ResolverLimits struct {
+	// Waiters is how many clients may wait for one question.
+	Waiters int `yaml:"waiters" default:"1024" min:"1" max:"1000000"`
+	// PerUpstream is how many tries may be under way at one upstream.
+	PerUpstream int `yaml:"per_upstream" default:"2048" min:"1" max:"65535"`
+	// Sockets is how many UDP sockets may be open, each for one try.
+	Sockets int `yaml:"sockets" default:"4096" min:"1" max:"65535"`
+	// Connections is how many TCP connections may be open to one upstream.
+	Connections int `yaml:"connections" default:"32" min:"1" max:"10000"`
+	// NearMisses is how many packets that are not the reply are ignored before the question is asked again over TCP.
+	NearMisses int `yaml:"near_misses" default:"8" min:"1" max:"1000"`
+	// Prefetches is how many questions are asked ahead at a time.
+	Prefetches int `yaml:"prefetches" reload:"restart" default:"16" min:"1" max:"10000"`
+	// PrefetchQueue is how many more may wait for that. Above it an answer is fetched when it is asked for.
+	PrefetchQueue int `yaml:"prefetch_queue" reload:"restart" default:"256" min:"1" max:"100000"`
 }
 
 // Cache keeps answers of upstreams in memory.
