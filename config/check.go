@@ -76,7 +76,6 @@ func (c *Config) checkLimits(r *reader) {
 	}{
 		{"resolver.timeout", "resolver.total", float64(c.Resolver.Timeout), float64(c.Resolver.Total)},
 		{"cache.ttl_min", "cache.ttl_max", float64(c.Cache.TTLMin), float64(c.Cache.TTLMax)},
-		{"resolver.stale_wait", "resolver.total", float64(c.Resolver.StaleWait), float64(c.Resolver.Total)},
 		{"resolver.probe.first", "resolver.probe.longest", float64(c.Resolver.Probe.First), float64(c.Resolver.Probe.Longest)},
 		{"sightings.batch_pairs", "sightings.pairs_max", float64(c.Sightings.BatchPairs), float64(c.Sightings.PairsMax)},
 		{"tcp.per_client", "tcp.connections", float64(c.TCP.PerClient), float64(c.TCP.Connections)},
