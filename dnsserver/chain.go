@@ -46,7 +46,7 @@ func appendStep(dst, msg, name []byte) ([]byte, bool) {
 	for _, rtype := range [...]uint16{wire.TypeCNAME, wire.TypeDNAME} {
 		records, err := wire.Records(msg)
 		for err == nil && records.Next() && records.Section == wire.SectionAnswer {
-			if records.Type != rtype || records.Class != wire.ClassIN {
+			if records.Type != rtype {
 				continue
 			}
 			if out, ok := appendTarget(dst, msg, name, &records); ok {

@@ -96,11 +96,11 @@ func (j *cookieJar) derive(period int64) CookieSecret {
 	return CookieSecret(sum[:16])
 }
 
-// judge says what option, as the client at addr sent it, is worth. nil is no option.
+// judge says what option, as the client at addr sent it, is worth.
 func (j *cookieJar) judge(option []byte, addr netip.Addr, now time.Time) cookieState {
 	switch {
-	case option == nil:
-		return cookieNone
+	case len(option) < cookieClientLen:
+		return cookieNone // no option, or a malformed one
 	case len(option) != cookieLen || option[8] != cookieVersion || !fresh(option, now):
 		return cookieNew
 	}

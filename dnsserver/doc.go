@@ -13,7 +13,7 @@
 //   - Policy applies to queries with RD=0 and with DO=1. What it makes is never signed. An RD=0 query that no rule decides is answered
 //     from the cache alone, else REFUSED with extended error 20.
 //   - A rule that matched a step of a CNAME chain rewrites from that step on; the steps before it stay in the reply.
-//   - Policy's NXDOMAIN and NODATA carry a SOA, owned by the query name, whose TTL and MINIMUM are the policy zone's TTL.
+//   - Policy's NXDOMAIN and NODATA carry a SOA, owned by the name that matched, whose TTL and MINIMUM are the policy zone's TTL.
 //   - The target of a rule's CNAME is looked up without policy, and its records follow the CNAME in the reply.
 //   - ANY gets one HINFO record (RFC 8482) unless a rule or a local zone answers it.
 //   - TSIG gets NOTAUTH with BADKEY, since no key is shared with anybody; transfers, TKEY and classes other than IN get REFUSED.

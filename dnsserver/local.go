@@ -188,7 +188,8 @@ func (m *writer) local(q *Query) int {
 	if m.counts[wire.SectionAnswer] > 0 {
 		return wire.RcodeSuccess
 	}
-	m.soa(wire.SectionAuthority, pointerTo(a.apex), localTTL)
+	zone := pointerTo(a.apex)
+	m.soa(wire.SectionAuthority, zone[:], localTTL)
 	if a.kind == localAbsent || !atApex && (a.kind == localEmpty || a.kind == localPointer) {
 		return wire.RcodeNXDomain
 	}
@@ -209,23 +210,23 @@ func (m *writer) apex(a *localAnswer, rtype uint16) {
 	if a.apex != 0 || a.kind == localAbsent || a.kind == localNoData {
 		return
 	}
+	owner := pointerTo(0)
 	if rtype == wire.TypeSOA || rtype == wire.TypeANY {
-		m.soa(wire.SectionAnswer, pointerTo(0), localTTL)
+		m.soa(wire.SectionAnswer, owner[:], localTTL)
 	}
 	if rtype == wire.TypeNS || rtype == wire.TypeANY {
-		owner := pointerTo(0)
 		m.answer(wire.TypeNS, wire.ClassIN, localTTL, append(m.scratch[:0], owner[:]...))
 	}
 }
 
 // soa writes a SOA whose TTL and MINIMUM are ttl, so that it is for no longer that the absence is kept (RFC 2308 section 5).
-func (m *writer) soa(section int, owner [2]byte, ttl uint32) {
-	b := append(m.scratch[:0], owner[:]...)
+func (m *writer) soa(section int, owner []byte, ttl uint32) {
+	b := append(m.scratch[:0], owner...)
 	b = append(b, "\x06nobody\x07invalid\x00"...)
 	for _, v := range [...]uint32{localSerial, localRefresh, localRetry, localExpire, ttl} {
 		b = binary.BigEndian.AppendUint32(b, v)
 	}
-	m.record(section, owner[:], wire.TypeSOA, wire.ClassIN, ttl, b)
+	m.record(section, owner, wire.TypeSOA, wire.ClassIN, ttl, b)
 }
 
 // pointerTo is a compression pointer to the part of the question's name that begins at off.
@@ -243,4 +244,3 @@ func appendText(dst []byte, texts ...string) []byte {
 	}
 	return dst
 }
-

@@ -1,6 +1,7 @@
 package dnsserver
 
 import (
+	"bytes"
 	"net/netip"
 	"time"
 
@@ -70,6 +71,7 @@ type source struct {
 	done  bool   // step 3 is over
 	clean bool   // found clean under the present policy: no check needed
 	slow  bool   // the query waited for the network
+	late  bool   // the answer to the question was past its time
 }
 
 // draft is the reply as the steps agree on it, before it is written.
@@ -155,7 +157,10 @@ func (s *source) room() []byte {
 // fill takes what the network said. q.source is then done; an error leaves it without a message.
 func (s *source) fill(r Resolved, err error) {
 	s.asked, s.slow, s.kind, s.ede = true, true, querylog.SourceResolver, r.EDE
-	if err != nil || len(r.Msg) < wire.HeaderLen {
+	if err == nil && !answers(r.Msg, &s.key) {
+		err = errBug
+	}
+	if err != nil {
 		s.msg, s.rcode, s.ede = nil, wire.RcodeServFail, edeOf(err)
 		return
 	}
@@ -168,9 +173,14 @@ func (s *source) fill(r Resolved, err error) {
 	}
 }
 
+// answers reports whether msg has the question of key, and no other, at its start: offsets in it then hold in the reply too.
+func answers(msg []byte, key *rrcache.Key) bool {
+	return len(msg) >= wire.HeaderLen+len(key.Name)+4 && wire.Count(msg, 0) == 1 && bytes.HasPrefix(msg[wire.HeaderLen:], key.Name)
+}
+
 // stale notes that msg is past its time.
 func (s *source) stale() {
-	s.kind = querylog.SourceStale
+	s.kind, s.late = querylog.SourceStale, true
 	switch {
 	case s.ede != policy.EDENone:
 	case wire.Rcode(s.msg) == wire.RcodeNXDomain:
@@ -182,7 +192,7 @@ func (s *source) stale() {
 
 // retarget makes s ready to look for another name.
 func (s *source) retarget() {
-	*s = source{buf: s.buf, ede: policy.EDENone, slow: s.slow}
+	*s = source{buf: s.buf, ede: policy.EDENone, slow: s.slow, late: s.late}
 }
 
 // wantedKey is what step 3 looks for: the question, or the target of a rule's CNAME, for which nobody wants proofs.

@@ -21,19 +21,19 @@ func (w *worker) record(q *Query, v Verdict) {
 	for i := range q.decision.NObserved {
 		w.sight(q, &q.decision.Observed[i])
 	}
-	w.log(q, v)
+	w.write(q, v)
 	q.step = stepAdmit
 }
 
 // sight records one match. A PASSTHRU that won is in the query log and the counters alone: that a client asked for what its operator
 // allows is no evidence.
 func (w *worker) sight(q *Query, h *policy.Hit) {
-	switch store := w.core.config.Sightings; {
+	switch {
 	case w.sights != nil:
 		q.fillEvent(w.sights.Slot(), h)
 		w.sights.Commit()
-	case store != nil:
-		store.Put(func(e *sighting.Event) { q.fillEvent(e, h) })
+	case w.ledger != nil:
+		w.ledger.Put(func(e *sighting.Event) { q.fillEvent(e, h) })
 	}
 }
 
@@ -51,25 +51,26 @@ func (q *Query) fillEvent(e *sighting.Event, h *policy.Hit) {
 	if q.request.Verified {
 		e.Flags |= sighting.EventVerified
 	}
-	if q.source.kind == querylog.SourceStale {
+	if q.source.late {
 		e.Flags |= sighting.EventStale
 	}
 	e.NameLen = uint8(copy(e.Name[:], q.nameAt(int(h.Stage))))
 }
 
-func (w *worker) log(q *Query, v Verdict) {
-	log, match := w.core.config.Queries, q.decision.Matched() || q.decision.NObserved > 0
+// write hands the query to the log, if that wants it.
+func (w *worker) write(q *Query, v Verdict) {
+	match := q.decision.Matched() || q.decision.NObserved > 0
 	switch {
-	case log == nil:
 	case w.queries != nil:
-		if w.queries.Want(match) {
-			if r := w.queries.Slot(); r != nil {
-				q.fillRecord(r, v, match)
-				w.queries.Commit()
-			}
+		if !w.queries.Want(match) {
+			return
 		}
-	case log.Want(match):
-		log.Put(func(r *querylog.Record) { q.fillRecord(r, v, match) })
+		if r := w.queries.Slot(); r != nil {
+			q.fillRecord(r, v, match)
+			w.queries.Commit()
+		}
+	case w.log != nil && w.log.Want(match):
+		w.log.Put(func(r *querylog.Record) { q.fillRecord(r, v, match) })
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"encoding/base32"
 	"encoding/binary"
 	"errors"
-	"hash/crc32"
 	"strings"
 
 	"cenote/policy"
@@ -26,6 +25,9 @@ const (
 	referenceLen    = len(referencePrefix) + (referenceOctets*8+4)/5
 )
 
+// referenceText is how the octets of a reference are written. It is never changed.
+var referenceText = base32.StdEncoding.WithPadding(base32.NoPadding)
+
 // ErrReference is the fault of a text that is no reference, or was copied wrongly.
 var ErrReference = errors.New("not a reference of this server")
 
@@ -36,7 +38,7 @@ func EncodeReference(r Reference) string { return string(appendReference(nil, r)
 func DecodeReference(text string) (Reference, error) {
 	text = strings.ToUpper(strings.TrimSpace(text))
 	text = strings.TrimPrefix(text, strings.ToUpper(referencePrefix))
-	b, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(text)
+	b, err := referenceText.DecodeString(text)
 	if err != nil || len(b) != referenceOctets || b[17] != referenceCheck(b[:17]) {
 		return Reference{}, ErrReference
 	}
@@ -54,12 +56,17 @@ func appendReference(dst []byte, r Reference) []byte {
 	binary.BigEndian.PutUint16(b[14:], r.Member)
 	b[16] = r.Labels
 	b[17] = referenceCheck(b[:17])
-	dst = append(dst, referencePrefix...)
-	return base32.StdEncoding.WithPadding(base32.NoPadding).AppendEncode(dst, b[:])
+	return referenceText.AppendEncode(append(dst, referencePrefix...), b[:])
 }
 
-// referenceCheck is an octet by which a mistyped reference is told from a real one.
-func referenceCheck(b []byte) byte { return byte(crc32.ChecksumIEEE(b)) }
+// referenceCheck is an octet by which a mistyped reference is told from a real one: FNV-1a, folded.
+func referenceCheck(b []byte) byte {
+	h := uint32(2166136261)
+	for _, c := range b {
+		h = (h ^ uint32(c)) * 16777619
+	}
+	return byte(h ^ h>>8 ^ h>>16 ^ h>>24)
+}
 
 func referenceTo(generation uint64, h *policy.Hit) Reference {
 	return Reference{Generation: generation, Set: h.Set, Zone: h.Zone, Member: h.Member, Labels: h.Labels}

@@ -12,6 +12,7 @@ import (
 // reply is step 5: it writes the message that the draft and the source call for into q.Out.
 func (w *worker) reply(q *Query) Verdict {
 	if q.draft.form == formNone {
+		q.source.kind = querylog.SourcePolicy
 		w.drop(dropPolicy)
 		return Dropped
 	}
@@ -101,9 +102,7 @@ func (m *writer) body(w *worker, q *Query) {
 		m.truth(q)
 	case formPolicy:
 		m.policy(w, q)
-	case formTSIG:
-		m.tsig(q)
-	case formEmpty, formHeader, formNone:
+	case formEmpty, formHeader, formTSIG, formNone:
 	}
 }
 
@@ -165,7 +164,11 @@ func (m *writer) record(section int, owner []byte, rtype, class uint16, ttl uint
 // finish writes the OPT record, if the query has one (RFC 6891 section 6.1.1), and the header.
 func (m *writer) finish(q *Query) {
 	if q.msg.OPT.Present {
+		m.limit += q.optLen()
 		m.opt(q)
+	}
+	if q.draft.form == formTSIG { // the last record of all (RFC 8945 section 5.1)
+		m.tsig(q)
 	}
 	flags := wire.FlagQR | m.flags | q.draft.flags | uint16(q.draft.rcode&15) |
 		q.msg.Flags&(opcodeMask|wire.FlagRD|wire.FlagCD)

@@ -13,7 +13,8 @@ import (
 // here is signed, and the AD bit is never set.
 func (m *writer) policy(w *worker, q *Query) {
 	h, z := &q.decision.Winner, q.zone()
-	owner := m.chain(q, int(h.Stage), z.TTL)
+	steps := min(int(h.Stage), q.chase.stages)
+	owner := m.chain(q, steps, z.TTL)
 	switch h.Action {
 	case policy.ActionNXDOMAIN:
 		q.draft.rcode = wire.RcodeNXDomain
@@ -23,18 +24,18 @@ func (m *writer) policy(w *worker, q *Query) {
 		m.localData(q, owner, z)
 	case policy.ActionNODATA, policy.ActionDefault, policy.ActionPassthru, policy.ActionDrop, policy.ActionTCPOnly, policy.ActionDisabled:
 	}
-	if m.counts[wire.SectionAnswer] == int(h.Stage) && q.draft.rcode != wire.RcodeYXDomain {
-		m.soa(wire.SectionAuthority, pointerTo(0), z.TTL)
+	if m.counts[wire.SectionAnswer] == steps && q.draft.rcode != wire.RcodeYXDomain {
+		m.soa(wire.SectionAuthority, owner, z.TTL)
 	}
 }
 
-// chain writes the steps from the query name to the stage that matched as CNAME records, for no longer than the rule's own answer holds,
+// chain writes the given number of steps from the query name as CNAME records, for no longer than the rule's own answer holds,
 // and returns the owner of what follows.
-func (m *writer) chain(q *Query, stage int, ttlMax uint32) []byte {
+func (m *writer) chain(q *Query, steps int, ttlMax uint32) []byte {
 	first := pointerTo(0)
 	owner := append(m.owner[:0], first[:]...)
 	rest := q.chase.chain
-	for range min(stage, q.chase.stages) {
+	for range steps {
 		var ttl uint32
 		var target []byte
 		ttl, target, rest = cutStep(rest)

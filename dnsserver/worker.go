@@ -51,8 +51,34 @@ func (c *core) apply(s Settings) error {
 type worker struct {
 	core     *core
 	counters *counters
-	sights   *sighting.Producer // nil: sighting.Store.Put
-	queries  *querylog.Producer // nil: querylog.Log.Put
+	sights   eventRing  // nil: ledger
+	ledger   eventQueue // nil: matches are only counted
+	queries  recordRing // nil: log
+	log      recordQueue
+}
+
+// eventRing is a worker's own queue of matches. Slot gives the event to fill, which Commit hands over; neither waits.
+type eventRing interface {
+	Slot() *sighting.Event
+	Commit()
+}
+
+// eventQueue is the queue of matches that all share.
+type eventQueue interface {
+	Put(fill func(*sighting.Event))
+}
+
+// recordRing is a worker's own queue of query log records. Slot gives nil if it is full, which it counts by itself.
+type recordRing interface {
+	Want(match bool) bool
+	Slot() *querylog.Record
+	Commit()
+}
+
+// recordQueue is the queue of query log records that all share.
+type recordQueue interface {
+	Want(match bool) bool
+	Put(fill func(*querylog.Record))
 }
 
 // newWorker makes a worker for one goroutine, with queues of its own for matches and for the query log.
@@ -70,6 +96,12 @@ func (c *core) newWorker() *worker {
 // newShared makes a worker that any number of goroutines may use at once, each with a Query of its own.
 func (c *core) newShared() *worker {
 	w := &worker{core: c, counters: newCounters()}
+	if c.config.Sightings != nil {
+		w.ledger = c.config.Sightings
+	}
+	if c.config.Queries != nil {
+		w.log = c.config.Queries
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.workers = append(c.workers, w)
@@ -79,7 +111,11 @@ func (c *core) newShared() *worker {
 // resolve asks the network for what q waits for. The caller then calls answer again, on this or another worker.
 func (w *worker) resolve(ctx context.Context, q *Query) {
 	defer w.rescueResolve(q)
-	q.source.fill(w.core.config.Resolver.Resolve(ctx, q.wantedKey(), q.source.room()))
+	answer, err := w.core.config.Resolver.Resolve(ctx, q.wantedKey(), q.source.room())
+	if err != nil {
+		w.counters.failed.Add(1)
+	}
+	q.source.fill(answer, err)
 }
 
 // shed answers a query that found no room among those that wait for the network: with what the cache still holds past its time,

@@ -1,0 +1,176 @@
+package dnsserver
+
+import (
+	"strconv"
+	"sync/atomic"
+
+	"cenote/policy"
+	"cenote/querylog"
+	"cenote/wire"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// collector turns the counters of all workers and sockets into metrics when somebody asks. Label values are fixed words and the numbers of
+// response codes, so the series are bounded.
+type collector struct {
+	server  *Server
+	path    pathDescs
+	sockets socketDescs
+}
+
+// pathDescs describe what happens on the path of a query.
+type pathDescs struct {
+	queries, replies, drops, faults, matches, sources, cookies *prometheus.Desc
+	truncated, slipped, refused, shed, failed, bugs, waits     *prometheus.Desc
+}
+
+// socketDescs describe what happens at its two ends.
+type socketDescs struct {
+	udp, kernelDrops, connections, accepted, ended, turnedAway, waiting *prometheus.Desc
+}
+
+// Collector returns the metrics of the server, for a registry.
+func (s *Server) Collector() prometheus.Collector {
+	return &collector{server: s, path: describePath(), sockets: describeSockets()}
+}
+
+func describe(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("cenote_dnsserver_"+name, help, labels, nil)
+}
+
+func describePath() pathDescs {
+	return pathDescs{
+		queries:   describe("queries_total", "Messages that came, by transport.", "transport"),
+		replies:   describe("replies_total", "Replies, by response code. Look when SERVFAIL (2) rises: upstreams fail; when REFUSED (5) rises: the access list keeps somebody out.", "rcode"),
+		drops:     describe("dropped_total", "Messages without a reply, by reason. Look when rate rises: a client sends too much, or its address is forged.", "reason"),
+		faults:    describe("faults_total", "Messages that could not be answered as asked, by what is wrong with them.", "fault"),
+		matches:   describe("matches_total", "Matches of policy rules, by action and by whether the rule decided the reply or was only observed.", "action", "enforced"),
+		sources:   describe("answers_total", "Replies, by where the answer came from.", "source"),
+		cookies:   describe("cookies_total", "Queries, by what their DNS cookie proves (RFC 7873): none sent, new or not ours, valid.", "cookie"),
+		truncated: describe("truncated_total", "Replies cut to a header with TC. Look when it rises: answers do not fit udp_size, or clients are over the rate."),
+		slipped:   describe("slipped_total", "Queries over the rate that were told to come over TCP or with a cookie."),
+		refused:   describe("outsiders_refused_total", "Queries from outside the access list that were told so."),
+		shed:      describe("shed_total", "Queries that found no room to wait for the network. Look whenever it rises: upstreams are slow, or somebody asks for names that nobody answers."),
+		failed:    describe("unresolved_total", "Queries to which the resolver had no answer, not even a stale one."),
+		bugs:      describe("bugs_total", "Faults of the server itself that were caught; their queries got SERVFAIL. Look at once, and report the log line."),
+		waits:     describe("network_wait_seconds", "How long queries took that had to wait for the network, in seconds. All others take microseconds."),
+	}
+}
+
+func describeSockets() socketDescs {
+	return socketDescs{
+		udp:         describe("udp_datagrams_total", "Datagrams of all UDP sockets, by what became of them. Look when full or failed rises: replies did not leave.", "event"),
+		kernelDrops: describe("udp_kernel_dropped_total", "Queries that the kernel dropped because a receive buffer was full. Look whenever it rises: raise receive_buffer, or add cores."),
+		connections: describe("tcp_connections", "TCP connections that are open."),
+		accepted:    describe("tcp_accepted_total", "TCP connections that were accepted."),
+		ended:       describe("tcp_ended_total", "TCP connections that the server ended or could not accept, by reason. Look when files rises: the limit on open files is too low.", "reason"),
+		turnedAway:  describe("waiting_refused_total", "Queries that were not let wait for the network, by reason: the room was full, or one client network held its share of it.", "reason"),
+		waiting:     describe("waiting", "Queries that wait for the network now."),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, ch) }
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	workers := c.server.core.allWorkers()
+	c.path.collectArrays(ch, workers)
+	c.path.collectSingles(ch, workers)
+	c.path.collectWaits(ch, workers)
+	c.sockets.collect(ch, c.server)
+}
+
+func (c *core) allWorkers() []*worker {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.workers[:len(c.workers):len(c.workers)]
+}
+
+// sum adds one counter up over all workers.
+func sum(workers []*worker, pick func(*counters) *atomic.Uint64) (n uint64) {
+	for _, w := range workers {
+		n += pick(w.counters).Load()
+	}
+	return n
+}
+
+func count(ch chan<- prometheus.Metric, d *prometheus.Desc, n uint64, labels ...string) {
+	ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), labels...)
+}
+
+func (d *pathDescs) collectArrays(ch chan<- prometheus.Metric, workers []*worker) {
+	each := func(desc *prometheus.Desc, n int, label func(i int) string, pick func(c *counters, i int) *atomic.Uint64) {
+		for i := range n {
+			count(ch, desc, sum(workers, func(c *counters) *atomic.Uint64 { return pick(c, i) }), label(i))
+		}
+	}
+	each(d.queries, transportsMax, func(i int) string { return policy.Transport(i).String() }, func(c *counters, i int) *atomic.Uint64 { return &c.queries[i] })
+	each(d.replies, rcodesMax, rcodeLabel, func(c *counters, i int) *atomic.Uint64 { return &c.replies[i] })
+	each(d.drops, int(dropsMax), func(i int) string { return dropReason(i).String() }, func(c *counters, i int) *atomic.Uint64 { return &c.drops[i] })
+	each(d.faults, faultsMax, func(i int) string { return wire.Fault(i).String() }, func(c *counters, i int) *atomic.Uint64 { return &c.faults[i] })
+	each(d.sources, sourcesMax, func(i int) string { return querylog.Source(i).String() }, func(c *counters, i int) *atomic.Uint64 { return &c.sources[i] })
+	each(d.cookies, cookiesMax, func(i int) string { return cookieState(i).String() }, func(c *counters, i int) *atomic.Uint64 { return &c.cookies[i] })
+	for i := policy.ActionSinkhole; int(i) < actionsMax; i++ {
+		count(ch, d.matches, sum(workers, func(c *counters) *atomic.Uint64 { return &c.decided[i] }), i.String(), "true")
+		count(ch, d.matches, sum(workers, func(c *counters) *atomic.Uint64 { return &c.observed[i] }), i.String(), "false")
+	}
+}
+
+func rcodeLabel(i int) string {
+	if i == rcodesMax-1 {
+		return "other"
+	}
+	return strconv.Itoa(i)
+}
+
+func (d *pathDescs) collectSingles(ch chan<- prometheus.Metric, workers []*worker) {
+	count(ch, d.truncated, sum(workers, func(c *counters) *atomic.Uint64 { return &c.truncated }))
+	count(ch, d.slipped, sum(workers, func(c *counters) *atomic.Uint64 { return &c.slipped }))
+	count(ch, d.refused, sum(workers, func(c *counters) *atomic.Uint64 { return &c.refused }))
+	count(ch, d.shed, sum(workers, func(c *counters) *atomic.Uint64 { return &c.shed }))
+	count(ch, d.failed, sum(workers, func(c *counters) *atomic.Uint64 { return &c.failed }))
+	count(ch, d.bugs, sum(workers, func(c *counters) *atomic.Uint64 { return &c.bugs }))
+}
+
+func (d *pathDescs) collectWaits(ch chan<- prometheus.Metric, workers []*worker) {
+	var seconds float64
+	for _, w := range workers {
+		seconds += float64(w.counters.waited.Load()) / 1e9
+	}
+	buckets, total := make(map[float64]uint64, len(waitBounds)), uint64(0)
+	for i := range waitsMax {
+		total += sum(workers, func(c *counters) *atomic.Uint64 { return &c.waits[i] })
+		if i < len(waitBounds) {
+			buckets[waitBounds[i].Seconds()] = total
+		}
+	}
+	ch <- prometheus.MustNewConstHistogram(d.waits, total, seconds, buckets)
+}
+
+func (d *socketDescs) collect(ch chan<- prometheus.Metric, s *Server) {
+	gauge := func(desc *prometheus.Desc, n int64) {
+		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(n))
+	}
+	u := s.countUDP()
+	count(ch, d.udp, u.udpReceived, "received")
+	count(ch, d.udp, u.udpSent, "sent")
+	count(ch, d.udp, u.udpCut, "cut")
+	count(ch, d.udp, u.udpFailed, "failed")
+	count(ch, d.udp, u.udpFull, "full")
+	count(ch, d.udp, u.udpReadFailed, "read-failed")
+	count(ch, d.kernelDrops, u.udpKernelDrops)
+	t := s.tcp
+	gauge(d.connections, t.open.Load())
+	count(ch, d.accepted, t.accepted.Load())
+	count(ch, d.ended, t.acceptFailed.Load(), "files")
+	count(ch, d.ended, t.refusedFull.Load(), "full")
+	count(ch, d.ended, t.refusedGreedy.Load(), "greedy-client")
+	count(ch, d.ended, t.timedOut.Load(), "timeout")
+	count(ch, d.ended, t.garbled.Load(), "garbled")
+	count(ch, d.ended, t.slowReaders.Load(), "slow-reader")
+	gauge(d.waiting, s.network.waiting.Load())
+	count(ch, d.turnedAway, s.network.full.Load(), "full")
+	count(ch, d.turnedAway, s.network.greedy.Load(), "greedy-client")
+}
