@@ -16,11 +16,12 @@ type Indicator struct {
 	Confidence int    `json:"confidence"`          // 0 to 100; -1 if the feed does not say
 }
 
-// Catalog tells what an event's rule stands for. Its method is called by the Store's goroutines, one at a time, and may
+// Catalog tells what an event's rule stands for. Its method is called by several of the Store's goroutines, and may
 // read files: no query waits for it.
 type Catalog interface {
 	// Indicator resolves e.Zone, e.Set, e.Member and the last e.Labels labels of e.Name in the policy of that
-	// generation. An error means that the generation is gone or the entry cannot be read; the match is then
+	// generation. Nothing else of e need be set. Of one member of a set, only File, Line, Reference and Rule may
+	// differ from name to name. An error means that the generation is gone or the entry cannot be read; the match is then
 	// recorded under what the event itself tells.
 	Indicator(generation uint64, e *Event) (Indicator, error)
 }

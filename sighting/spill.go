@@ -22,11 +22,12 @@ const (
 // spill holds what a full ring turned away until the collector fetches it. add is called by one producer (or several,
 // for the shared queue), take by the collector. Neither waits for the other: when the lock is taken, add counts only.
 type spill struct {
-	mu     sync.Mutex
-	active *spillTable // guarded by mu
-	spare  *spillTable // the collector's, between takes
-	blind  atomic.Uint64
-	turned atomic.Uint64 // events in all, ever
+	mu      sync.Mutex
+	active  *spillTable // guarded by mu
+	spare   *spillTable // the collector's, between takes
+	blind   atomic.Uint64
+	turned  atomic.Uint64 // events in all, ever
+	counted uint64        // of them, by the collector
 }
 
 // spillTable counts by client prefix, zone and rule. beyond are the events that found no place.
@@ -99,7 +100,7 @@ func (t *spillTable) add(e *Event) {
 func sameSpill(a, b *Event) bool {
 	n := spillOctets(a)
 	return a.Set == b.Set && a.Zone == b.Zone && a.Member == b.Member && a.Generation == b.Generation &&
-		n == spillOctets(b) && [16]byte(a.Client[:]) == mixed(a.Client, b.Client, n)
+		n == spillOctets(b) && a.Client == mixed(a.Client, b.Client, n)
 }
 
 // mixed returns the first n octets of b followed by the rest of a, so that one comparison tells whether a and b share n octets.

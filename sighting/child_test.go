@@ -1,0 +1,3 @@
+package sighting_test
+
+func childMain() bool { return false }

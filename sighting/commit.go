@@ -1,0 +1,240 @@
+package sighting
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"slices"
+	"sync"
+
+	"go.etcd.io/bbolt"
+)
+
+// memory is a table that is, or was, filled by the collector, with what belongs to it. Once frozen it does not change.
+type memory struct {
+	table    *table
+	dict     *dictionary
+	losses   *losses
+	firsts   []firstSeen
+	needs    int          // records of dict that must be resolved before this can be written
+	from, to uint64       // sequences of the batches in it: after from, up to to
+	readers  sync.RWMutex // held for reading while a query looks at the frozen table
+	octets   int64        // of journal that those batches took
+	since    uint32       // the hour in which it was begun
+}
+
+func (m *memory) pairs() int { return len(m.table.entries) }
+
+func (m *memory) empty() bool { return m.pairs() == 0 && len(m.losses.m) == 0 }
+
+// firstSeen is the first sighting of a client and a family.
+type firstSeen struct {
+	client [16]byte
+	hour   uint32
+	at     uint32 // microseconds in the hour
+	rule   uint32
+}
+
+// commit writes a frozen memory into day files. It is reused from one to the next, and belongs to the writer.
+type commit struct {
+	m     *memory
+	book  []rule     // of the Store, as it was when the last event of m was taken
+	dict  dictionary // likewise; its slices are copies of the headers
+	order []sortKey
+	local numbering // of terms in the run being written
+	rules numbering // of rules
+	row   row
+	merge row
+}
+
+// sortKey orders entries without touching them.
+type sortKey struct {
+	hour   uint32
+	term   uint32 // index of the canonical record
+	hi, lo uint64 // client
+	entry  uint32
+}
+
+func compareKeys(a, b sortKey) int {
+	if c := cmp.Compare(a.hour, b.hour); c != 0 {
+		return c
+	}
+	if c := cmp.Compare(a.hi, b.hi); c != 0 {
+		return c
+	}
+	if c := cmp.Compare(a.lo, b.lo); c != 0 {
+		return c
+	}
+	return cmp.Compare(a.term, b.term)
+}
+
+// begin sorts the entries of m.
+func (c *commit) begin(m *memory, dict dictionary, book []rule) {
+	c.m, c.dict, c.book = m, dict, book
+	m.dict.canon.extend(&c.dict, len(c.dict.records))
+	c.order = c.order[:0]
+	for i := range m.table.entries {
+		e := &m.table.entries[i]
+		c.order = append(c.order, sortKey{
+			hour: e.hour, term: m.dict.canon.first[e.indicator-c.dict.base], entry: uint32(i),
+			hi: binary.BigEndian.Uint64(e.client[:8]), lo: binary.BigEndian.Uint64(e.client[8:]),
+		})
+	}
+	slices.SortFunc(c.order, compareKeys)
+}
+
+// days lists the days that m has anything of, oldest first.
+func (c *commit) days() []uint32 {
+	var days []uint32
+	for i := range c.order {
+		if d := c.order[i].hour / hoursPerDay; len(days) == 0 || days[len(days)-1] != d {
+			days = append(days, d)
+		}
+	}
+	for _, l := range c.m.losses.m {
+		days = append(days, l.day())
+	}
+	slices.Sort(days)
+	return slices.Compact(days)
+}
+
+// write puts what m has of a day into tx and returns the runs that were made, the first numbered number.
+func (c *commit) write(tx *bbolt.Tx, day, number uint32) ([]runInfo, error) {
+	from, _ := slices.BinarySearchFunc(c.order, day*hoursPerDay, func(k sortKey, h uint32) int { return cmp.Compare(k.hour, h) })
+	to, _ := slices.BinarySearchFunc(c.order, (day+1)*hoursPerDay, func(k sortKey, h uint32) int { return cmp.Compare(k.hour, h) })
+	var runs []runInfo
+	for rest := c.order[from:to]; len(rest) > 0; {
+		n := 1
+		for n < len(rest) && rest[n].hour == rest[0].hour {
+			n++
+		}
+		info, err := c.writeRun(tx, rest[:n], number+uint32(len(runs)))
+		if err != nil {
+			return nil, err
+		}
+		runs, rest = append(runs, info), rest[n:]
+	}
+	return runs, c.writeLists(tx, day, number)
+}
+
+// writeRun writes the entries of one hour; those of one client and canonical term are one row.
+func (c *commit) writeRun(tx *bbolt.Tx, keys []sortKey, number uint32) (runInfo, error) {
+	w := newRunWriter(tx, keys[0].hour, number)
+	c.local.reset(len(c.dict.records))
+	c.rules.reset(len(c.book))
+	for len(keys) > 0 {
+		n := c.gather(keys)
+		keys = keys[n:]
+		if err := w.add(&c.row); err != nil {
+			return runInfo{}, err
+		}
+	}
+	terms := func(i int, dst []byte) []byte {
+		r := &c.dict.records[c.local.used[i]]
+		return appendTerm(dst, c.rules.number(r.rule), r.action, r.trigger, c.dict.nameOf(r), c.dict.placeOf(r))
+	}
+	for _, i := range c.local.used {
+		c.rules.number(c.dict.records[i].rule)
+	}
+	rules := make([]rule, len(c.rules.used))
+	for i, n := range c.rules.used {
+		rules[i] = c.book[n]
+	}
+	return w.info, w.finish(len(c.local.used), terms, rules)
+}
+
+// gather fills c.row from the entries at the front of keys that make one row, and returns their number.
+func (c *commit) gather(keys []sortKey) int {
+	t := c.m.table
+	t.row(&t.entries[keys[0].entry], &c.row)
+	n := 1
+	for ; n < len(keys) && keys[n].term == keys[0].term && keys[n].hi == keys[0].hi && keys[n].lo == keys[0].lo; n++ {
+		t.row(&t.entries[keys[n].entry], &c.merge)
+		c.row.merge(&c.merge)
+	}
+	c.row.indicator = c.local.number(keys[0].term)
+	return n
+}
+
+func (c *commit) writeLists(tx *bbolt.Tx, day, number uint32) error {
+	firsts := newListWriter(tx, bucketFirst, number)
+	for i := range c.m.firsts {
+		f := &c.m.firsts[i]
+		if f.hour/hoursPerDay != day {
+			continue
+		}
+		if err := firsts.add(func(dst []byte) []byte { return appendFirst(dst, f, c.book[f.rule].familyKey()) }); err != nil {
+			return err
+		}
+	}
+	lost := newListWriter(tx, bucketLosses, number)
+	for _, l := range c.m.losses.m {
+		if l.day() != day {
+			continue
+		}
+		if err := lost.add(func(dst []byte) []byte { return appendLoss(appendRule(dst, &c.book[l.rule]), l) }); err != nil {
+			return err
+		}
+	}
+	if err := firsts.flush(); err != nil {
+		return err
+	}
+	return lost.flush()
+}
+
+// numbering gives small numbers, from 0 on, to those of a range that are asked for.
+type numbering struct {
+	of   []uint32 // 1 + number
+	used []uint32
+}
+
+func (n *numbering) reset(size int) {
+	for _, i := range n.used {
+		n.of[i] = 0
+	}
+	n.used = n.used[:0]
+	if len(n.of) < size {
+		n.of = append(n.of, make([]uint32, size-len(n.of))...)
+	}
+}
+
+func (n *numbering) number(i uint32) uint32 {
+	if n.of[i] == 0 {
+		n.used = append(n.used, i)
+		n.of[i] = uint32(len(n.used))
+	}
+	return n.of[i] - 1
+}
+
+func appendFirst(dst []byte, f *firstSeen, family string) []byte {
+	dst = append(dst, f.client[:]...)
+	dst = binary.BigEndian.AppendUint32(dst, f.hour)
+	dst = binary.BigEndian.AppendUint32(dst, f.at)
+	return appendText(dst, family)
+}
+
+// readFirsts reads a block of first sightings.
+func readFirsts(b []byte, visit func(f firstSeen, family []byte) error) error {
+	b, err := opened(b)
+	if err != nil {
+		return err
+	}
+	d := decoder{b: b}
+	for len(d.b) > 0 && !d.bad {
+		var f firstSeen
+		copy(f.client[:], d.octets(16))
+		if t := d.octets(8); t != nil {
+			f.hour, f.at = binary.BigEndian.Uint32(t), binary.BigEndian.Uint32(t[4:])
+		}
+		family := d.octets(int(min(d.uint64(), 1<<16)))
+		if !d.bad {
+			if err := visit(f, bytes.Clone(family)); err != nil {
+				return err
+			}
+		}
+	}
+	if d.bad {
+		return errRow
+	}
+	return nil
+}

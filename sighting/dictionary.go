@@ -1,0 +1,210 @@
+package sighting
+
+import (
+	"encoding/binary"
+	"math/rand/v2"
+
+	"github.com/zeebo/xxh3"
+)
+
+func appendUvarint(dst []byte, v uint64) []byte { return binary.AppendUvarint(dst, v) }
+
+// dictionary numbers the indicators that events name, so that tables hold four octets for one. An indicator here is one
+// (generation, set, member, zone, name, action, trigger): cheap to look up, and resolved only once. The same indicator
+// in another generation has another number; canon brings them together when they are written.
+//
+// Numbers run on over all dictionaries of a Store: base is the number of record 0. A dictionary that has grown large
+// is replaced by an empty one, and is garbage when the tables that were filled beside it have been written.
+//
+// It is guarded by Store.mu, except that records below resolved, their names and places never change, so that a copy
+// of the slices taken under the lock may be read without it.
+type dictionary struct {
+	base     uint32
+	seed     uint64
+	slots    []uint64 // tag above 1 + index into records, as in table
+	records  []record
+	names    []byte
+	places   []byte
+	resolved int // records below have their place
+	rules    map[memberKey]uint32
+	canon    canon // owned by the writer
+}
+
+// record is one indicator. It holds no pointers.
+type record struct {
+	memberKey
+	rule     uint32 // number in the ruleBook
+	name     uint32 // offset in names
+	place    uint32 // offset in places
+	family   uint32 // number of the record that counts by family in this one's stead; 0 if there is none yet
+	defined  uint32 // number of the journal segment that last defined it
+	placeLen uint16
+	nameLen  uint8
+	labels   uint8 // of the name
+	action   uint8
+	trigger  uint8
+	byFamily bool
+}
+
+// memberKey is a member of a set as events name it.
+type memberKey struct {
+	generation uint64
+	set        uint32
+	member     uint16
+	zone       uint16
+}
+
+func newDictionary(base uint32) *dictionary {
+	return &dictionary{base: base, seed: rand.Uint64(), slots: make([]uint64, 1<<10), rules: map[memberKey]uint32{}}
+}
+
+func (d *dictionary) at(number uint32) *record { return &d.records[number-d.base] }
+
+func (d *dictionary) nameOf(r *record) []byte {
+	return d.names[r.name : r.name+uint32(r.nameLen) : r.name+uint32(r.nameLen)]
+}
+
+func (d *dictionary) placeOf(r *record) []byte {
+	return d.places[r.place : r.place+uint32(r.placeLen) : r.place+uint32(r.placeLen)]
+}
+
+// next is the number that the next record will have.
+func (d *dictionary) next() uint32 { return d.base + uint32(len(d.records)) }
+
+// size is what d holds, in octets.
+func (d *dictionary) size() int {
+	return len(d.records)*56 + len(d.slots)*8 + len(d.names) + len(d.places)
+}
+
+// term is an indicator as an event names it; name is the listed name in wire form, empty for a count by family.
+type term struct {
+	memberKey
+	labels, action, trigger uint8
+	name                    []byte
+}
+
+func termOf(e *Event, listed int) term {
+	return term{
+		memberKey: memberKey{generation: e.Generation, set: e.Set, member: e.Member, zone: e.Zone},
+		labels:    e.Labels, action: e.Action, trigger: e.Trigger,
+		name: e.Name[listed:e.NameLen],
+	}
+}
+
+// listedAt is the offset in e.Name of the listed name, its last e.Labels labels.
+func listedAt(e *Event) int {
+	name := e.Name[:e.NameLen]
+	skip := -int(e.Labels)
+	for i := 0; i < len(name) && name[i] != 0; i += 1 + int(name[i]) {
+		skip++
+	}
+	i := 0
+	for ; skip > 0 && i < len(name); skip-- {
+		i += 1 + int(name[i])
+	}
+	return min(i, len(name))
+}
+
+func (d *dictionary) hash(t *term) uint64 {
+	h := t.generation*0x9e3779b97f4a7c15 ^ uint64(t.set)<<32 ^ uint64(t.member)<<16 ^ uint64(t.zone)
+	h ^= uint64(t.action)<<56 ^ uint64(t.trigger)<<48
+	return xxh3.HashSeed(t.name, (h^d.seed)*0xd6e8feb86659fd93)
+}
+
+// intern returns the number of a term; fresh says that the record was made by this call and has no rule yet.
+func (d *dictionary) intern(t *term) (number uint32, fresh bool) {
+	tag := d.hash(t) >> 32
+	mask := uint64(len(d.slots) - 1)
+	for i := tag & mask; ; i = (i + 1) & mask {
+		slot := d.slots[i]
+		if slot == 0 {
+			return d.insert(tag, i, t), true
+		}
+		if slot>>32 != tag {
+			continue
+		}
+		n := uint32(slot) - 1
+		if r := &d.records[n]; r.memberKey == t.memberKey && r.action == t.action && r.trigger == t.trigger && string(d.nameOf(r)) == string(t.name) {
+			return d.base + n, false
+		}
+	}
+}
+
+func (d *dictionary) insert(tag, slot uint64, t *term) uint32 {
+	n := uint32(len(d.records))
+	d.records = append(d.records, record{
+		memberKey: t.memberKey, name: uint32(len(d.names)), nameLen: uint8(len(t.name)),
+		labels: t.labels, action: t.action, trigger: t.trigger, byFamily: len(t.name) == 0,
+	})
+	d.names = append(d.names, t.name...)
+	d.slots[slot] = tag<<32 | uint64(n+1)
+	if 2*len(d.records) > len(d.slots) {
+		d.slots = regrow(d.slots, 4*len(d.slots))
+	}
+	return d.base + n
+}
+
+func (d *dictionary) term(r *record) term {
+	return term{memberKey: r.memberKey, labels: r.labels, action: r.action, trigger: r.trigger, name: d.nameOf(r)}
+}
+
+// setPlace gives the record that is next to be resolved its place.
+func (d *dictionary) setPlace(p []byte) {
+	r := &d.records[d.resolved]
+	r.place, r.placeLen = uint32(len(d.places)), uint16(len(p))
+	d.places = append(d.places, p...)
+	d.resolved++
+}
+
+// canon finds for each record the first one that stands for the same indicator at the same place with the same action:
+// what generations tell apart and the ledger does not. It is used by the writer alone, on a copy of the dictionary.
+type canon struct {
+	first []uint32 // by index of record
+	slots []uint32 // 1 + index of record
+	used  int
+}
+
+// extend brings c up to the first n records of d.
+func (c *canon) extend(d *dictionary, n int) {
+	for i := len(c.first); i < n; i++ {
+		if 2*c.used >= len(c.slots) {
+			c.grow(d)
+		}
+		at := c.probe(d, uint32(i))
+		if c.slots[at] == 0 {
+			c.slots[at] = uint32(i + 1)
+			c.used++
+		}
+		c.first = append(c.first, c.slots[at]-1)
+	}
+}
+
+// probe returns the slot that holds an equal of record i, or a free one.
+func (c *canon) probe(d *dictionary, i uint32) uint64 {
+	r := &d.records[i]
+	mask := uint64(len(c.slots) - 1)
+	at := contentHash(d, r) & mask
+	for c.slots[at] != 0 && !sameContent(d, r, &d.records[c.slots[at]-1]) {
+		at = (at + 1) & mask
+	}
+	return at
+}
+
+func (c *canon) grow(d *dictionary) {
+	c.slots = make([]uint32, max(1<<10, 4*len(c.slots)))
+	for i, first := range c.first {
+		if uint32(i) == first {
+			c.slots[c.probe(d, first)] = first + 1
+		}
+	}
+}
+
+func contentHash(d *dictionary, r *record) uint64 {
+	h := xxh3.HashSeed(d.placeOf(r), d.seed^uint64(r.rule)<<16^uint64(r.action)<<8^uint64(r.trigger))
+	return xxh3.HashSeed(d.nameOf(r), h)
+}
+
+func sameContent(d *dictionary, a, b *record) bool {
+	return a.rule == b.rule && a.action == b.action && a.trigger == b.trigger &&
+		string(d.nameOf(a)) == string(d.nameOf(b)) && string(d.placeOf(a)) == string(d.placeOf(b))
+}

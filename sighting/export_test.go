@@ -1,0 +1,118 @@
+package sighting
+
+import (
+	"io"
+	"os"
+)
+
+// FailJournal makes every write to the journal call f first, and fail if f does.
+func (s *Store) FailJournal(f func() error) {
+	s.scribe.writeAt = func(file *os.File, b []byte, off int64) (int, error) {
+		if err := f(); err != nil {
+			n, _ := file.WriteAt(b[:len(b)/2], off) // as a full disk does: a part of it arrives
+			return n, err
+		}
+		return file.WriteAt(b, off)
+	}
+}
+
+// FailCommit makes every commit to a day file call f first, and fail if f does.
+func (s *Store) FailCommit(f func() error) { s.faults.commit = f }
+
+// DrainOnce does what the collector does in a pass, for benchmarks of a Store whose Run does not work.
+func (s *Store) DrainOnce() int { return s.collector.drain(s.now()) }
+
+// DiscardJournal takes the batches of a Store whose Run does not work.
+func (s *Store) DiscardJournal() {
+	for {
+		select {
+		case b := <-s.scribe.in:
+			s.scribe.pending.Add(-int64(b.size()))
+			select {
+			case s.scribe.free <- b:
+			default:
+			}
+		default:
+			return
+		}
+	}
+}
+
+// Pairs is how many pairs are in memory.
+func (s *Store) Pairs() int {
+	s.ledger.mu.Lock()
+	defer s.ledger.mu.Unlock()
+	return s.ledger.pairs()
+}
+
+// DropMemory forgets what is in memory, for benchmarks of a Store whose Run does not work.
+func (s *Store) DropMemory() {
+	s.ledger.mu.Lock()
+	defer s.ledger.mu.Unlock()
+	s.ledger.freeze(0, s.seed)
+	for len(s.ledger.frozen) > 0 {
+		s.ledger.thaw(s.ledger.frozen[0])
+	}
+}
+
+// LostCount is how many events were counted as lost.
+func (s *Store) LostCount() (n uint64) {
+	for i := range s.counters.lost {
+		n += s.counters.lost[i].Load()
+	}
+	return n
+}
+
+// Damaged is how many files were put aside.
+func (s *Store) Damaged() uint64 { return s.counters.damaged.Load() }
+
+// Retain drops what is older than the retention, as the writer does from time to time.
+func (s *Store) Retain() { s.writer.retain() }
+
+// ReadJournal reads a journal and every value in it.
+func ReadJournal(r io.Reader) (rows int, good int64, err error) {
+	good, err = readJournal(r, func(_ *segmentHeader, b *batch) error {
+		err := b.eachRow(func(*row) error { rows++; return nil })
+		for _, e := range []error{
+			b.eachRule(func(uint32, rule) {}), b.eachTerm(func(*termDefinition) {}),
+			b.eachPlace(func(uint32, []byte) {}), b.eachLoss(func(*loss) {}),
+		} {
+			if err == nil {
+				err = e
+			}
+		}
+		return err
+	})
+	return rows, good, err
+}
+
+// RoundTripRow decodes a row and encodes it again. ok is false if b is not a row.
+func RoundTripRow(b []byte) (again []byte, ok bool) {
+	var r row
+	rest, err := readRow(b, &r)
+	if err != nil {
+		return nil, false
+	}
+	again = appendRow(nil, &r)
+	var second row
+	if _, err := readRow(again, &second); err != nil {
+		panic("a row that was read cannot be written and read again")
+	}
+	if second.tally != r.tally || second.client != r.client || second.kept != r.kept || second.last != r.last {
+		panic("a row is another after writing it")
+	}
+	_ = rest
+	return again, true
+}
+
+// DecodeValues decodes b as every kind of value that a day file holds.
+func DecodeValues(b []byte) {
+	b = sealed(b)
+	readTerms(b)
+	readRules(b)
+	readRunInfo(make([]byte, 8), b)
+	readLosses(b, func(Loss) {})
+	readFirsts(b, func(firstSeen, []byte) error { return nil })
+	parseCursor(string(b))
+	readPlace(b)
+}

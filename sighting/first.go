@@ -1,0 +1,312 @@
+package sighting
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"cenote/dnsname"
+	"cenote/policy"
+)
+
+// FirstConfig says where first sightings are written.
+type FirstConfig struct {
+	// Path is the file that takes first sightings as JSON lines; empty for none. Example: /var/log/cenote/first.jsonl.
+	Path string
+	// Bytes is how large it may grow before it is renamed to Path + ".1", over an older one. Default 64 MiB.
+	Bytes int64
+}
+
+// First is the first sighting of a client and a family within the retention, or of a client and a feed where the feed
+// names no family. Its JSON form is a line of the file of first sightings; names of fields are never changed. After a crash a
+// line may come again, with "replayed" set: a reader knows it by client, family and time.
+type First struct {
+	Time      time.Time  `json:"time"`
+	Client    netip.Addr `json:"client"`
+	Port      uint16     `json:"port"`
+	Transport string     `json:"transport"` // udp, tcp, tls, https, quic
+	Verified  bool       `json:"verified"`  // the client's address could not be forged
+	QName     string     `json:"qname"`     // the name that matched, of the query or of a CNAME step
+	QType     uint16     `json:"qtype"`
+	Indicator string     `json:"indicator"` // the listed name
+	Zone      string     `json:"zone"`
+	Feed      string     `json:"feed"`
+	Family    string     `json:"family"`
+	Threat    string     `json:"threat"`
+	Action    string     `json:"action"`
+	Enforced  bool       `json:"enforced"`
+	Replayed  bool       `json:"replayed,omitempty"`
+}
+
+// announcer writes first sightings to their file and hands them to subscribers. It is behind a bounded queue: what comes
+// when that is full is counted and not announced, though the sighting itself is recorded.
+type announcer struct {
+	s       *Store
+	wake    chan struct{}
+	out     *lineFile
+	dropped atomic.Uint64
+
+	draining    sync.Mutex // held by whoever drains; before mu
+	mu          sync.Mutex
+	queue       []announcement // guarded by mu
+	subscribers map[chan First]struct{}
+}
+
+// announcement is a First before it is put into words.
+type announcement struct {
+	dict     *dictionary
+	number   uint32
+	client   [16]byte
+	hour     uint32
+	sample   sample // without its prefix
+	prefix   [dnsname.WireMax]byte
+	length   int // of prefix
+	replayed bool
+}
+
+const (
+	announceMax   = 8 << 10
+	announceChunk = 256
+)
+
+func newAnnouncer(s *Store) *announcer {
+	a := &announcer{s: s, wake: make(chan struct{}, 1), subscribers: map[chan First]struct{}{}}
+	if s.config.First.Path != "" {
+		a.out = &lineFile{path: s.config.First.Path, max: s.config.First.Bytes}
+	}
+	return a
+}
+
+// push queues a first sighting. It is called by the collector.
+func (a *announcer) push(d *dictionary, number uint32, client [16]byte, hour uint32, s *sample, replayed bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.queue) >= announceMax {
+		a.dropped.Add(1)
+		return
+	}
+	a.queue = append(a.queue, announcement{dict: d, number: number, client: client, hour: hour, sample: *s, replayed: replayed})
+	o := &a.queue[len(a.queue)-1]
+	o.length, o.sample.prefix = copy(o.prefix[:], s.prefix), nil
+	poke(a.wake)
+}
+
+// Subscribe returns a channel of first sightings from now on. A subscriber that does not keep up misses some, which is
+// counted. cancel ends the subscription and closes the channel, as the end of Run does.
+func (s *Store) Subscribe(buffer int) (firsts <-chan First, cancel func()) {
+	a := s.announcer
+	c := make(chan First, max(buffer, 1))
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.subscribers == nil {
+		close(c)
+		return c, func() {}
+	}
+	a.subscribers[c] = struct{}{}
+	return c, func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if _, ok := a.subscribers[c]; ok {
+			delete(a.subscribers, c)
+			close(c)
+		}
+	}
+}
+
+// run announces until stop is closed, and then what is left.
+func (a *announcer) run(stop <-chan struct{}) {
+	for {
+		select {
+		case <-a.wake:
+			a.drain()
+		case <-stop:
+			a.drain()
+			a.close()
+			return
+		}
+	}
+}
+
+func (a *announcer) close() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for c := range a.subscribers {
+		close(c)
+	}
+	a.subscribers = nil
+	if a.out != nil {
+		a.out.close()
+	}
+}
+
+func (a *announcer) drain() {
+	a.draining.Lock()
+	defer a.draining.Unlock()
+	for {
+		a.mu.Lock()
+		n := min(len(a.queue), announceChunk)
+		batch := append([]announcement(nil), a.queue[:n]...)
+		a.queue = append(a.queue[:0], a.queue[n:]...)
+		a.mu.Unlock()
+		if n == 0 {
+			return
+		}
+		for i := range batch {
+			a.announce(a.s.word(&batch[i]))
+		}
+		a.flush()
+	}
+}
+
+func (a *announcer) announce(f First) {
+	a.s.counters.firsts.Add(1)
+	if a.out != nil {
+		line, err := json.Marshal(&f)
+		if err == nil {
+			a.out.add(line)
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for c := range a.subscribers {
+		select {
+		case c <- f:
+		default:
+			a.dropped.Add(1)
+		}
+	}
+}
+
+func (a *announcer) flush() {
+	if a.out == nil {
+		return
+	}
+	if lost, err := a.out.flush(); err != nil {
+		a.dropped.Add(uint64(lost))
+		a.s.log.Error("first sightings cannot be written", "file", a.out.path, "lines", lost, "error", err)
+	}
+}
+
+// word puts an announcement into words.
+func (s *Store) word(o *announcement) First {
+	l := &s.ledger
+	l.mu.Lock()
+	r := o.dict.at(o.number)
+	about, name := l.book.list[r.rule], o.dict.nameOf(r)
+	action := r.action
+	l.mu.Unlock()
+	return First{
+		Time: joinTime(o.hour, o.sample.at), Client: clientAddr(&o.client), Port: o.sample.port,
+		Transport: policy.Transport(o.sample.transport).String(), Verified: o.sample.flags&EventVerified != 0,
+		QName: joinedName(o.prefix[:o.length], string(name)), QType: o.sample.qtype, Indicator: nameText(name),
+		Zone: about.zone, Feed: about.feed, Family: about.family, Threat: about.threat,
+		Action: policy.Action(action).String(), Enforced: o.sample.flags&EventEnforced != 0, Replayed: o.replayed,
+	}
+}
+
+// joinedName is the presentation form of the name that prefix and the listed name make; of a count by family the listed
+// name is not known, and the prefix is the whole name.
+func joinedName(prefix []byte, name string) string {
+	wire := append(append(make([]byte, 0, dnsname.WireMax+1), prefix...), name...)
+	if len(wire) == 0 || wire[len(wire)-1] != 0 {
+		wire = append(wire, 0)
+	}
+	return string(dnsname.AppendText(nil, wire))
+}
+
+// lineFile appends lines to a file that is renamed aside when it is large.
+type lineFile struct {
+	path string
+	max  int64
+	mu   sync.Mutex // guards the rest
+	f    *os.File
+	size int64
+	buf  []byte
+	n    int // lines in buf
+}
+
+func (o *lineFile) add(line []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.buf = append(append(o.buf, line...), '\n')
+	o.n++
+}
+
+// flush writes what was added. If it cannot, it returns how many lines are lost.
+func (o *lineFile) flush() (lost int, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	defer func() { o.buf, o.n = o.buf[:0], 0 }()
+	if err := o.ready(); err != nil {
+		return o.n, err
+	}
+	n, err := o.f.Write(o.buf)
+	if err != nil {
+		if n > 0 { // half a line would spoil the next one
+			err = errors.Join(err, o.f.Truncate(o.size))
+		}
+		return o.n, err
+	}
+	o.size += int64(n)
+	return 0, nil
+}
+
+// ready opens the file, after renaming it if it is full or after somebody else did.
+func (o *lineFile) ready() error {
+	if o.f != nil && (o.size >= o.max || o.moved()) {
+		o.f.Close()
+		o.f = nil
+		if o.size >= o.max {
+			os.Rename(o.path, o.path+".1")
+		}
+	}
+	if o.f != nil {
+		return nil
+	}
+	f, err := os.OpenFile(o.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	o.f = f
+	o.size, err = f.Seek(0, io.SeekEnd)
+	return err
+}
+
+func (o *lineFile) moved() bool {
+	have, err1 := o.f.Stat()
+	there, err2 := os.Stat(o.path)
+	return err1 != nil || err2 != nil || !os.SameFile(have, there)
+}
+
+func (o *lineFile) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.f != nil {
+		o.f.Close()
+	}
+	o.f = nil
+}
+
+// rewrite passes each line of the file, and of the one that was renamed aside, through keep, and returns how many it dropped.
+func (o *lineFile) rewrite(keep func(line []byte) bool) (dropped int, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.f != nil {
+		o.f.Close()
+		o.f = nil
+	}
+	for _, path := range []string{o.path, o.path + ".1"} {
+		n, err := rewriteLines(path, keep)
+		if err != nil {
+			return dropped, fmt.Errorf("rewriting %s: %w", path, err)
+		}
+		dropped += n
+	}
+	return dropped, nil
+}

@@ -1,0 +1,313 @@
+package sighting
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"go.etcd.io/bbolt"
+)
+
+// writer is the one goroutine that changes day files: it commits what the collector froze, drops days that are too old, puts
+// damaged files aside, and does what Erase asks for.
+type writer struct {
+	s       *Store
+	wake    chan struct{}
+	jobs    chan func(context.Context)
+	commit  commit
+	failing bool
+	turned  time.Time // when retention was last looked at
+}
+
+const (
+	resolvePoll    = 20 * time.Millisecond // between looks at whether a table's places are known
+	commitRetry    = time.Second
+	retentionEvery = time.Minute
+	quarantine     = "quarantine"
+)
+
+func newWriter(s *Store) *writer {
+	return &writer{s: s, wake: make(chan struct{}, 1), jobs: make(chan func(context.Context))}
+}
+
+// run works until stop is closed, then writes what is left; what cannot be written by then is in the journal.
+func (w *writer) run(ctx context.Context, stop <-chan struct{}) {
+	tick := time.NewTicker(retentionEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-w.wake:
+			w.flush(ctx)
+		case job := <-w.jobs:
+			w.flush(ctx)
+			job(ctx)
+		case <-tick.C:
+			w.retain()
+		case <-stop:
+			w.flush(ctx)
+			return
+		}
+	}
+}
+
+// flush commits all frozen memories, in their order. When ctx has ended, a commit that fails is not tried again.
+func (w *writer) flush(ctx context.Context) {
+	for {
+		m := w.head()
+		if m == nil {
+			return
+		}
+		if !w.resolved(m) {
+			time.Sleep(resolvePoll)
+			continue
+		}
+		err := w.write(m)
+		if err == nil {
+			w.settled(m)
+			continue
+		}
+		w.fail(err)
+		if ctx.Err() != nil {
+			return
+		}
+		pause(ctx, commitRetry)
+	}
+}
+
+func (w *writer) head() *memory {
+	l := &w.s.ledger
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.frozen) == 0 {
+		return nil
+	}
+	return l.frozen[0]
+}
+
+func (w *writer) resolved(m *memory) bool {
+	l := &w.s.ledger
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return m.dict.resolved >= m.needs
+}
+
+func (w *writer) fail(err error) {
+	w.s.counters.commitFailures.Add(1)
+	if !w.failing {
+		w.s.log.Error("sightings cannot be written to their day file; they wait in memory and in the journal", "error", err)
+	}
+	w.failing = true
+	w.s.scribe.dropOldest()
+}
+
+// settled takes a memory off the list of what is waiting.
+func (w *writer) settled(m *memory) {
+	if w.failing {
+		w.s.log.Info("sightings are written to their day file again")
+	}
+	w.failing = false
+	l := &w.s.ledger
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	w.s.durable.Store(m.to)
+	if len(l.frozen) > 0 && l.frozen[0] == m {
+		l.thaw(m)
+	}
+}
+
+// write commits a memory, day by day. A day that has it already is passed over, so that it may be called again.
+func (w *writer) write(m *memory) error {
+	l := &w.s.ledger
+	l.mu.Lock()
+	dict, book := m.dict.snapshot(), l.book.list
+	l.mu.Unlock()
+	w.commit.begin(m, dict, book)
+	days := w.commit.days()
+	for i, day := range days {
+		durable := w.s.durable.Load()
+		if i == len(days)-1 {
+			durable = m.to
+		}
+		if err := w.writeDay(day, durable); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeDay commits what the current memory has of a day. A file that turns out to be damaged is put aside, once, and begun anew.
+func (w *writer) writeDay(day uint32, durable uint64) error {
+	if day+uint32(w.s.config.RetentionDays) < w.s.today() {
+		return nil // late by more than the retention: it would be dropped at once
+	}
+	err := w.commitDay(&w.commit, day, durable)
+	if errors.Is(err, ErrDamaged) {
+		w.putAside(day, err, w.commit.m.from)
+		err = w.commitDay(&w.commit, day, durable)
+	}
+	return err
+}
+
+func (w *writer) commitDay(c *commit, day uint32, durable uint64) error {
+	f, err := w.file(day, c.m.from)
+	if err != nil {
+		return err
+	}
+	applied := c.m.to
+	if f.applied >= applied {
+		return nil
+	}
+	begun := time.Now()
+	number := f.next
+	var runs []runInfo
+	err = f.update(func(tx *bbolt.Tx) error {
+		if err := w.s.faults.commitFault(); err != nil {
+			return err
+		}
+		var err error
+		if runs, err = c.write(tx, day, number); err != nil {
+			return err
+		}
+		f.next = number + uint32(len(runs)) + 1
+		return f.putProgress(tx, applied, durable)
+	})
+	if err != nil {
+		f.next = number
+		return fmt.Errorf("writing %s: %w", f.path, err)
+	}
+	w.s.counters.commits.Observe(time.Since(begun).Seconds())
+	w.publish(f, runs, applied, durable)
+	return nil
+}
+
+// publish shows readers the runs of a commit, and hides them in the memory that they came from.
+func (w *writer) publish(f *dayFile, runs []runInfo, applied, durable uint64) {
+	l := &w.s.ledger
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := append(slices.Clone(f.runs), runs...)
+	slices.SortFunc(all, compareRuns)
+	f.runs, f.published, f.applied, f.durable = all, f.next, applied, durable
+}
+
+func compareRuns(a, b runInfo) int {
+	if a.hour != b.hour {
+		return int(int64(a.hour) - int64(b.hour))
+	}
+	return int(int64(a.number) - int64(b.number))
+}
+
+// file returns the file of a day, which it makes if there is none. One that a reader found damaged is put aside first; what it
+// held of batches up to upTo is restored as far as journals go.
+func (w *writer) file(day uint32, upTo uint64) (*dayFile, error) {
+	l := &w.s.ledger
+	l.mu.Lock()
+	f := l.days[day]
+	bad := f != nil && f.bad
+	l.mu.Unlock()
+	if bad {
+		w.putAside(day, ErrDamaged, upTo)
+		l.mu.Lock()
+		f = l.days[day]
+		l.mu.Unlock()
+	}
+	if f != nil {
+		return f, nil
+	}
+	f, err := createDay(w.s.dayPath(day), day)
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.days[day] = f
+	return f, nil
+}
+
+// putAside takes a damaged file out of use and renames it, then restores from the journals that are still kept what it held
+// of batches up to upTo. bbolt is not asked to close it: on a damaged file that can fail or wait for ever.
+func (w *writer) putAside(day uint32, cause error, upTo uint64) {
+	l := &w.s.ledger
+	l.mu.Lock()
+	f := l.days[day]
+	delete(l.days, day)
+	l.mu.Unlock()
+	if f == nil {
+		return
+	}
+	w.s.log.Error("damaged day file of sightings put aside", "file", f.path, "error", cause)
+	w.s.setAside(f.path)
+	fresh, err := createDay(w.s.dayPath(day), day)
+	if err != nil {
+		w.s.log.Error("day file of sightings cannot be made anew", "error", err)
+		return
+	}
+	l.mu.Lock()
+	l.days[day] = fresh
+	l.mu.Unlock()
+	if err := w.restoreDay(day, upTo); err != nil {
+		w.s.log.Error("damaged day of sightings cannot be restored from journals", "error", err)
+	}
+}
+
+// setAside renames a damaged file into the quarantine.
+func (s *Store) setAside(path string) {
+	s.counters.damaged.Add(1)
+	name := fmt.Sprintf("%s.%d", filepath.Base(path), s.now().UnixNano())
+	if err := os.Rename(path, filepath.Join(s.config.Dir, quarantine, name)); err != nil {
+		s.log.Error("damaged file cannot be put aside", "file", path, "error", err)
+	}
+}
+
+// retain drops day files and journals that are older than they are kept.
+func (w *writer) retain() {
+	now := w.s.now()
+	w.s.scribe.prune(now)
+	oldest := int64(w.s.today()) - int64(w.s.config.RetentionDays)
+	l := &w.s.ledger
+	l.mu.Lock()
+	var old []*dayFile
+	for day, f := range l.days {
+		if int64(day) < oldest {
+			old = append(old, f)
+			delete(l.days, day)
+		}
+	}
+	l.mu.Unlock()
+	for _, f := range old {
+		f.close()
+		if err := os.Remove(f.path); err != nil {
+			w.s.log.Error("old day file of sightings cannot be removed", "error", err)
+			continue
+		}
+		w.s.log.Info("old day of sightings dropped", "day", dayName(f.day))
+	}
+}
+
+// do runs job on the writer's goroutine and waits for it.
+func (w *writer) do(ctx context.Context, job func() error) error {
+	done := make(chan error, 1)
+	select {
+	case w.jobs <- func(context.Context) { done <- job() }:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-w.s.ended:
+		return ErrClosed
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *Store) dayPath(day uint32) string {
+	return filepath.Join(s.config.Dir, dayDirectory, dayName(day)+daySuffix)
+}
+
+func (s *Store) today() uint32 { return hourOf(s.now()) / hoursPerDay }
