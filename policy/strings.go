@@ -1,5 +1,7 @@
 package policy
 
+import "fmt"
+
 // String names the trigger as metrics, logs and explain show it.
 func (t Trigger) String() string {
 	switch t {
@@ -74,4 +76,62 @@ func (t Transport) String() string {
 		return "quic"
 	}
 	return "unknown"
+}
+
+// MarshalText lets triggers be values in JSON.
+func (t Trigger) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+
+// MarshalText lets actions be values in JSON.
+func (a Action) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+
+// MarshalText lets kinds be values in JSON.
+func (k Kind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// MarshalText lets statuses be values in JSON.
+func (s Status) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// MarshalText lets clauses be values in JSON.
+func (c Clause) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (t *Trigger) UnmarshalText(text []byte) (err error) {
+	*t, err = parse(TriggerNone, TriggerNSIP, text)
+	return err
+}
+
+// UnmarshalText reads what MarshalText wrote.
+func (a *Action) UnmarshalText(text []byte) (err error) {
+	*a, err = parse(ActionDefault, ActionDisabled, text)
+	return err
+}
+
+// UnmarshalText reads what MarshalText wrote.
+func (k *Kind) UnmarshalText(text []byte) (err error) {
+	*k, err = parse(KindExact, KindENT, text)
+	return err
+}
+
+// UnmarshalText reads what MarshalText wrote.
+func (s *Status) UnmarshalText(text []byte) (err error) {
+	*s, err = parse(StatusWins, statusEnd-1, text)
+	return err
+}
+
+// UnmarshalText reads what MarshalText wrote.
+func (c *Clause) UnmarshalText(text []byte) (err error) {
+	*c, err = parse(ClauseNone, clauseEnd-1, text)
+	return err
+}
+
+// parse returns the value from first to last whose String is text.
+func parse[E interface {
+	~uint8
+	fmt.Stringer
+}](first, last E, text []byte) (E, error) {
+	for v := first; v <= last; v++ {
+		if v.String() == string(text) {
+			return v, nil
+		}
+	}
+	return first, fmt.Errorf("unknown value %q", text)
 }

@@ -99,8 +99,8 @@ type RRset struct {
 type Zone struct {
 	Name     string
 	Feeds    []string
-	Action   Action       // for members without one of their own
-	Override Action       // ActionDefault: GIVEN. Replaces what a feed gives (RPZ: action override)
+	Action   Action       // for members without one of their own; ActionDefault is ActionSinkhole
+	Override Action       // ActionDefault: GIVEN. Replaces the action of every member, given or not (RPZ: action override)
 	LogOnly  bool         // record, do not answer: a shadow zone
 	Observe  bool         // record matches here even if an earlier zone's PASSTHRU won
 	IPv4     []netip.Addr // sinkhole addresses for A
@@ -166,3 +166,6 @@ type Decision struct {
 
 // Matched reports whether a rule decides the query.
 func (d *Decision) Matched() bool { return d.Winner.Trigger != TriggerNone }
+
+// Recorded returns the matches that are to be recorded beside the winner, in order of precedence.
+func (d *Decision) Recorded() []Hit { return d.Observed[:d.NObserved] }

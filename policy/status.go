@@ -1,0 +1,111 @@
+package policy
+
+// Status is what became of a Candidate.
+type Status uint8
+
+// The statuses. Only StatusWins decides the answer.
+const (
+	StatusWins      Status = iota // it decides the answer
+	StatusBeaten                  // it could decide, but another rule comes first: see Candidate.Clause
+	StatusLogOnly                 // its zone only records
+	StatusDisabled                // its action is disabled; it is only recorded
+	StatusException               // it is an exception: it takes the name out of its own feed
+	StatusExcepted                // an exception of its feed takes the name out
+	StatusStopped                 // a longer listed name of its RPZ feed stops it: the closest-encloser rule
+	StatusShort                   // its kind does not reach the name
+	StatusEmpty                   // it is no rule: it says that names lie below, and stops wildcards above in its RPZ feed
+	StatusExpired                 // its time is over
+	StatusUnheld                  // no zone holds its feed
+	statusEnd
+)
+
+func (s standing) status() Status {
+	switch s {
+	case standsException:
+		return StatusException
+	case standsExpired:
+		return StatusExpired
+	case standsEmpty:
+		return StatusEmpty
+	case standsShort:
+		return StatusShort
+	case standsStopped:
+		return StatusStopped
+	case standsExcepted:
+		return StatusExcepted
+	case standsFree:
+	}
+	return StatusBeaten // until it is known which of the free ones won
+}
+
+// Clause is one clause of the rules of precedence; see the documentation of the package.
+type Clause uint8
+
+// The clauses, the strongest first. A chain's position is not among them: an Explanation is about one name.
+const (
+	ClauseNone      Clause = iota // nothing was decided
+	ClauseAlone                   // no other rule could have decided
+	ClauseZoneOrder               // its zone comes first
+	ClauseExact                   // the name itself is listed, the other only reaches down to it
+	ClauseLabels                  // its listed name has more labels
+	ClauseFeedOrder               // the zone names its feed first
+	ClauseSetOrder                // one feed lists the name more than once; see EncodeSet
+	clauseEnd
+)
+
+// described is the short name of a value of an enum, and a sentence about it for people.
+type described struct{ name, sentence string }
+
+func statuses() [statusEnd]described {
+	return [...]described{
+		StatusWins:      {"wins", "this rule decides the answer"},
+		StatusBeaten:    {"beaten", "another rule comes first"},
+		StatusLogOnly:   {"log-only", "the zone records matches and changes no answer"},
+		StatusDisabled:  {"disabled", "the rule is disabled: it is recorded, and the next one decides"},
+		StatusException: {"exception", "takes the name out of its own feed"},
+		StatusExcepted:  {"excepted", "an exception of the same feed takes the name out"},
+		StatusStopped:   {"stopped", "a longer name in the same RPZ feed stops the wildcard (closest-encloser rule)"},
+		StatusShort:     {"out-of-reach", "the rule is not about this name: an exact rule ends at its name, a wildcard begins below it"},
+		StatusEmpty:     {"empty-non-terminal", "no rule: the name exists in its RPZ feed because others lie below it"},
+		StatusExpired:   {"expired", "the feed's time for it is over"},
+		StatusUnheld:    {"unheld", "no policy zone holds the feed"},
+	}
+}
+
+func clauses() [clauseEnd]described {
+	return [...]described{
+		ClauseNone:      {"none", "no rule decides"},
+		ClauseAlone:     {"alone", "no other rule could decide"},
+		ClauseZoneOrder: {"zone-order", "the policy zone that comes first decides"},
+		ClauseExact:     {"exact-over-wildcard", "a rule for the name itself comes before one for the names below another"},
+		ClauseLabels:    {"more-labels", "the listed name with more labels comes first"},
+		ClauseFeedOrder: {"feed-order", "the zone names this feed before the other"},
+		ClauseSetOrder:  {"set-order", "one feed lists the name more than once, in this order"},
+	}
+}
+
+// String names the status as explain and the API do.
+func (s Status) String() string { return s.described().name }
+
+// Sentence says what the status means, in words for people.
+func (s Status) Sentence() string { return s.described().sentence }
+
+func (s Status) described() described {
+	if s >= statusEnd {
+		return described{"unknown", "unknown"}
+	}
+	return statuses()[s]
+}
+
+// String names the clause as explain and the API do.
+func (c Clause) String() string { return c.described().name }
+
+// Sentence says what the clause means, in words for people.
+func (c Clause) Sentence() string { return c.described().sentence }
+
+func (c Clause) described() described {
+	if c >= clauseEnd {
+		return described{"unknown", "unknown"}
+	}
+	return clauses()[c]
+}
