@@ -3,6 +3,7 @@ package resolver
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"cenote/rrcache"
@@ -62,7 +63,7 @@ func (r *Resolver) fly(s *state, f *flight) {
 	case got.err == nil:
 		r.cache.Put(k, f.msg, now)
 	default:
-		f.err = &Error{got.code(), got.err}
+		f.err = &Error{got.code(), got.reason()}
 		r.remember(k, f.err, now)
 	}
 	r.mu.Lock()
@@ -104,6 +105,16 @@ func (o *outcome) code() uint16 {
 		return edeNetworkError
 	}
 	return edeNoReachable
+}
+
+// reason is the error for a caller: one of the exported ones, with what happened.
+func (o *outcome) reason() error {
+	for _, known := range []error{ErrNoUpstreams, ErrBusy, ErrTimeout, ErrClosed} {
+		if errors.Is(o.err, known) {
+			return o.err
+		}
+	}
+	return fmt.Errorf("%w: %w", ErrFailed, o.err)
 }
 
 // final reports whether no other upstream is to be asked.

@@ -13,7 +13,6 @@ import (
 // Questions that get no answer raise a suspicion, and only a probe that fails too makes an upstream down. Otherwise anybody who asks for
 // names whose own servers are dead could turn us away from a good upstream.
 type health struct {
-	failures  int       // in a row
 	success   time.Time // when it last answered
 	suspected bool      // a probe is due or under way
 	down      bool
@@ -22,10 +21,9 @@ type health struct {
 }
 
 const (
-	failuresSuspect = 3           // in a row
-	silenceSuspect  = time.Second // and none answered for so long
-	suspectsMax     = 64
-	probeTick       = 250 * time.Millisecond
+	silenceSuspect = time.Second // without any reply, when an attempt fails
+	suspectsMax    = 64
+	probeTick      = 250 * time.Millisecond
 )
 
 // answered notes a reply after a round trip.
@@ -54,12 +52,11 @@ func (r *Resolver) silent(u *upstream, waited time.Duration) {
 	r.suspect(u)
 }
 
-// suspect counts a failure and asks for a probe when they add up.
+// suspect asks for a probe after a failure, unless the upstream answered somebody a moment ago.
 func (r *Resolver) suspect(u *upstream) {
 	u.mu.Lock()
 	h := &u.health
-	h.failures++
-	due := !h.suspected && !h.down && h.failures >= failuresSuspect && r.now().Sub(h.success) > silenceSuspect
+	due := !h.suspected && !h.down && r.now().Sub(h.success) > silenceSuspect
 	h.suspected = h.suspected || due
 	u.mu.Unlock()
 	if !due {

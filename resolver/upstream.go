@@ -108,7 +108,11 @@ func (a *search) choose() (*upstream, error) {
 		if !s.down {
 			seen++
 		}
-		if best == nil || s.less(least) || explore && !s.down && rand.IntN(seen) == 0 {
+		better := s.less(least)
+		if explore && !s.down {
+			better = rand.IntN(seen) == 0
+		}
+		if best == nil || better {
 			best, least = u, s
 		}
 	}

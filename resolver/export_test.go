@@ -1,0 +1,33 @@
+package resolver
+
+import (
+	"cenote/rrcache"
+)
+
+// Scrub is scrub for the question of a key.
+func Scrub(k *rrcache.Key, packet []byte, trusted bool) (msg []byte, ede uint16, err error) {
+	q := questionOf(k)
+	return scrub(&q, packet, trusted)
+}
+
+// Faults of a reply.
+var (
+	ErrMalformed = errMalformed
+	ErrUnrelated = errUnrelated
+	ErrChain     = errChain
+	ErrTooMany   = errTooMany
+	ErrReferral  = errReferral
+	ErrRcode     = errRcode
+)
+
+// Query returns a query to the question of a key.
+func Query(k *rrcache.Key, mixed bool) []byte {
+	q := questionOf(k)
+	return q.appendQuery(nil, manner{edns: true, mixed: mixed})
+}
+
+// Likeness says how far a packet is the reply to a query for the question of a key: "stranger", "case", "bare" or "reply".
+func Likeness(k *rrcache.Key, query, packet []byte) string {
+	q := questionOf(k)
+	return [...]string{"stranger", "case", "bare", "reply"}[likenessOf(&q, query, packet)]
+}

@@ -1,0 +1,651 @@
+package resolver_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"cenote/dnsname"
+	"cenote/dnstest"
+	"cenote/resolver"
+	"cenote/rrcache"
+	"cenote/wire"
+
+	"github.com/miekg/dns"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// internet is what most upstreams in these tests answer from.
+const internet = `
+	.                  3600 SOA a.root.example. host.example. 1 3600 600 86400 60
+	example.           3600 SOA ns.example. host.example. 1 3600 600 86400 60
+	www.example.        300 A     192.0.2.1
+	www.example.        300 AAAA  2001:db8::1
+	alias.example.      300 CNAME www.example.
+	zero.example.         0 A     192.0.2.3
+	brief.example.        1 A     192.0.2.4
+`
+
+// fixture is a resolver that runs, its cache, and a clock that a test can move.
+type fixture struct {
+	*resolver.Resolver
+	t     testing.TB
+	cache *rrcache.Cache
+	ahead atomic.Int64 // of the clock, in ns
+}
+
+func (f *fixture) now() time.Time { return time.Now().Add(time.Duration(f.ahead.Load())) }
+
+// advance moves the clock that the cache is read by.
+func (f *fixture) advance(d time.Duration) { f.ahead.Add(int64(d)) }
+
+// start runs a resolver until the test ends. edit may change its config.
+func start(t testing.TB, edit func(*resolver.Config), upstreams ...netip.AddrPort) *fixture {
+	t.Helper()
+	cache, err := rrcache.New(rrcache.Config{Bytes: 1 << 20, FailureTTL: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fixture{t: t, cache: cache}
+	config := f.config(edit, upstreams...)
+	if f.Resolver, err = resolver.New(config); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- f.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Run = %v", err)
+		}
+		if s := f.Stats(); s.Outstanding != 0 || s.Sockets != 0 {
+			t.Errorf("after Run: %d questions and %d sockets are left", s.Outstanding, s.Sockets)
+		}
+	})
+	return f
+}
+
+func (f *fixture) config(edit func(*resolver.Config), upstreams ...netip.AddrPort) resolver.Config {
+	config := resolver.Config{Cache: f.cache, Now: f.now}
+	for _, addr := range upstreams {
+		config.Upstreams = append(config.Upstreams, resolver.Upstream{Addr: addr})
+	}
+	if edit != nil {
+		edit(&config)
+	}
+	return config
+}
+
+func keyOf(name string, qtype uint16) *rrcache.Key {
+	return &rrcache.Key{Name: []byte(dnsname.MustParse(name).Canonical()), Type: qtype, Class: wire.ClassIN}
+}
+
+// resolve asks and returns what came as text: the rcode and the records, "stale" if so, and the EDE or error.
+func (f *fixture) resolve(k *rrcache.Key) (string, error) {
+	f.t.Helper()
+	result, err := f.Resolve(context.Background(), k, make([]byte, 1232))
+	if err != nil {
+		return "", err
+	}
+	m := new(dns.Msg)
+	if err := m.Unpack(result.Msg); err != nil {
+		f.t.Errorf("what Resolve gave does not parse: %v", err)
+		return "", err
+	}
+	var words []string
+	if result.Stale {
+		words = append(words, "stale")
+	}
+	if words = append(words, dns.RcodeToString[m.Rcode]); result.EDE != resolver.EDENone {
+		words = append(words, fmt.Sprintf("EDE%d", result.EDE))
+	}
+	for _, rr := range append(m.Answer, m.Ns...) {
+		data := strings.TrimPrefix(rr.String(), rr.Header().String())
+		words = append(words, dns.TypeToString[rr.Header().Rrtype]+":"+strings.Fields(data)[0])
+	}
+	return strings.Join(words, " "), nil
+}
+
+// want asks and compares.
+func (f *fixture) want(name string, qtype uint16, want string) {
+	f.t.Helper()
+	if got, err := f.resolve(keyOf(name, qtype)); err != nil || got != want {
+		f.t.Errorf("%s: got %q (%v), want %q", name, got, err, want)
+	}
+}
+
+// wantError asks and compares the error and its extended code.
+func (f *fixture) wantError(name string, want error, ede uint16) {
+	f.t.Helper()
+	got, err := f.resolve(keyOf(name, dns.TypeA))
+	var e *resolver.Error
+	if !errors.Is(err, want) || !errors.As(err, &e) || e.EDE() != ede {
+		f.t.Errorf("%s: got %q, %v, want %v with EDE %d", name, got, err, want, ede)
+	}
+}
+
+// eventually waits until something is so.
+func eventually(t testing.TB, what string, so func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+		if so() {
+			return
+		}
+	}
+	t.Fatalf("after 20s still not: %s", what)
+}
+
+func quick(c *resolver.Config) {
+	c.Timeouts.Attempt, c.Timeouts.Total = 50*time.Millisecond, 10*time.Second
+}
+
+func TestAnswersAreCached(t *testing.T) {
+	up := dnstest.Start(t, internet)
+	f := start(t, nil, up.Addr())
+	for range 2 {
+		f.want("www.example", dns.TypeA, "NOERROR A:192.0.2.1")
+		f.want("alias.example", dns.TypeA, "NOERROR CNAME:www.example. A:192.0.2.1")
+		f.want("www.example", dns.TypeMX, "NOERROR SOA:ns.example.")
+		f.want("absent.example", dns.TypeA, "NXDOMAIN SOA:ns.example.")
+	}
+	for _, name := range []string{"www.example", "alias.example", "absent.example"} {
+		if n := up.Asked(name, dns.TypeA); n != 1 {
+			t.Errorf("%s was asked for %d times, want 1", name, n)
+		}
+	}
+	f.advance(61 * time.Second)
+	f.want("www.example", dns.TypeA, "NOERROR A:192.0.2.1")
+	f.want("absent.example", dns.TypeA, "NXDOMAIN SOA:ns.example.")
+	if n := up.Asked("absent.example", dns.TypeA); n != 2 {
+		t.Errorf("a negative answer was asked for %d times after its SOA's minimum, want 2", n)
+	}
+	if n := up.Asked("www.example", dns.TypeA); n != 1 {
+		t.Errorf("www.example was asked for %d times within its TTL, want 1", n)
+	}
+}
+
+func TestFlagsOfTheQueryFollowTheKey(t *testing.T) {
+	up := dnstest.Start(t, internet)
+	f := start(t, nil, up.Addr())
+	k := keyOf("www.example", dns.TypeA)
+	k.DO, k.CD = true, true
+	f.resolve(k)
+	f.resolve(keyOf("www.example", dns.TypeA))
+	got := up.Queries()
+	if len(got) != 2 || !got[0].DO || !got[0].CD || got[1].DO || got[1].CD || !got[0].RD || got[0].UDPMax != 1232 {
+		t.Errorf("queries were %+v, want two with RD and 1232, the first with DO and CD", got)
+	}
+	if got[0].ID == got[1].ID && got[0].Client == got[1].Client {
+		t.Errorf("two queries had the same id and port: %+v", got)
+	}
+}
+
+func TestAnswerWithoutTTLServesAllWhoWaited(t *testing.T) {
+	up := dnstest.Start(t, internet)
+	f := start(t, nil, up.Addr())
+	k := keyOf("zero.example", dns.TypeA)
+	for range 2 {
+		if got, err := f.resolve(k); err != nil || got != "NOERROR A:192.0.2.3" {
+			t.Errorf("got %q, %v", got, err)
+		}
+	}
+	if n := up.Asked("zero.example", dns.TypeA); n != 2 {
+		t.Errorf("asked for %d times, want 2", n)
+	}
+}
+
+func TestSecondUpstreamIsAsked(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		fault dnstest.Fault
+	}{
+		{"first is silent", dnstest.Fault{Drop: true}},
+		{"first says SERVFAIL", dnstest.Fault{Rcode: dns.RcodeServerFailure}},
+		{"first says REFUSED", dnstest.Fault{Rcode: dns.RcodeRefused}},
+		{"first says FORMERR", dnstest.Fault{Rcode: dns.RcodeFormatError}},
+		{"first answers another question", dnstest.Fault{WrongQuestion: true}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			first, second := dnstest.Start(t, internet), dnstest.Start(t, internet)
+			first.Break("www.example", tc.fault)
+			f := start(t, quick, first.Addr(), second.Addr())
+			f.want("www.example", dns.TypeA, "NOERROR A:192.0.2.1")
+			if n := second.Asked("www.example", dns.TypeA); n != 1 {
+				t.Errorf("the second upstream was asked %d times, want 1", n)
+			}
+		})
+	}
+}
+
+func TestTruncatedReplyIsAskedForByTCP(t *testing.T) {
+	up := dnstest.Start(t, internet)
+	up.Break("*", dnstest.Fault{Truncate: true})
+	f := start(t, nil, up.Addr())
+	f.want("www.example", dns.TypeA, "NOERROR A:192.0.2.1")
+	f.want("www.example", dns.TypeAAAA, "NOERROR AAAA:2001:db8::1")
+	var tcp []netip.AddrPort
+	for _, q := range up.Queries() {
+		if q.TCP {
+			tcp = append(tcp, q.Client)
+		}
+	}
+	if len(tcp) != 2 || tcp[0] != tcp[1] {
+		t.Errorf("TCP queries came from %v, want two from one connection", tcp)
+	}
+}
+
+func TestConnectionThatTheServerClosedIsReplaced(t *testing.T) {
+	up := dnstest.Start(t, internet)
+	up.Break("*", dnstest.Fault{Truncate: true})
+	f := start(t, nil, up.Addr())
+	f.want("www.example", dns.TypeA, "NOERROR A:192.0.2.1")
+	up.Mend()
+	up.Break("alias.example", dnstest.Fault{Truncate: true, Times: 1})
+	up.Break("alias.example", dnstest.Fault{Close: true, Times: 1})
+	f.want("alias.example", dns.TypeA, "NOERROR CNAME:www.example. A:192.0.2.1")
+	if n := f.Status()[0].Counts.TCP; n != 2 {
+		t.Errorf("%d attempts by TCP, want 2", n)
+	}
+}
+
+func TestForgedRepliesAreIgnored(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		fault dnstest.Fault
+	}{
+		{"wrong id", dnstest.Fault{WrongID: true, ThenRight: true}},
+		{"wrong question", dnstest.Fault{WrongQuestion: true, ThenRight: true}},
+		{"three octets", dnstest.Fault{Junk: true, ThenRight: true}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			up := dnstest.Start(t, internet)
+			up.Break("www.example", tc.fault)
+			f := start(t, nil, up.Addr())
+			f.want("www.example", dns.TypeA, "NOERROR A:192.0.2.1")
+			if n := up.Asked("www.example", dns.TypeA); n != 1 {
+				t.Errorf("asked %d times, want 1: a forged packet ended the exchange", n)
+			}
+			if s := f.Status()[0]; s.Counts.NearMisses != 1 || !s.Up {
+				t.Errorf("status %+v, want one near miss and up", s)
+			}
+		})
+	}
+}
+
+func TestUpstreamThatFoldsCaseIsFoundOutAndRemembered(t *testing.T) {
+	up := dnstest.Start(t, internet+"\na-long-name-so-that-random-case-cannot-be-all-lower.example. 300 A 192.0.2.7")
+	up.Break("*", dnstest.Fault{LowerCase: true})
+	f := start(t, nil, up.Addr())
+	f.want("a-long-name-so-that-random-case-cannot-be-all-lower.example", dns.TypeA, "NOERROR A:192.0.2.7")
+	if q := up.Queries(); len(q) != 2 || q[0].TCP || !q[1].TCP || q[0].Name == strings.ToLower(q[0].Name) {
+		t.Errorf("queries were %+v, want one in mixed case by UDP and one by TCP", q)
+	}
+	if f.Status()[0].KeepsCase {
+		t.Error("the upstream is believed to keep the case")
+	}
+	f.want("www.example", dns.TypeA, "NOERROR A:192.0.2.1")
+	if q := up.Queries(); len(q) != 3 || q[2].TCP || q[2].Name != "www.example." {
+		t.Errorf("queries were %+v, want one more, in lower case by UDP", q)
+	}
+	up.Mend()
+	f.advance(11 * time.Minute)
+	f.want("a-long-name-so-that-random-case-cannot-be-all-lower.example", dns.TypeA, "NOERROR A:192.0.2.7")
+	if q := up.Queries(); len(q) != 4 || q[3].Name == strings.ToLower(q[3].Name) || !f.Status()[0].KeepsCase {
+		t.Errorf("after ten minutes the last of %+v should be in mixed case", q)
+	}
+}
+
+func TestUpstreamWithoutEDNS(t *testing.T) {
+	up := dnstest.Start(t, internet)
+	up.Break("*", dnstest.Fault{NoEDNS: true})
+	f := start(t, nil, up.Addr())
+	for i := range 5 {
+		f.want(fmt.Sprintf("n%d.example", i), dns.TypeA, "NXDOMAIN SOA:ns.example.")
+	}
+	with := 0
+	for _, q := range up.Queries() {
+		if q.EDNS {
+			with++
+		}
+	}
+	if with != 3 || f.Status()[0].EDNS {
+		t.Errorf("%d queries with EDNS, want 3 before it is believed", with)
+	}
+}
+
+func TestManyWaitForOneQuery(t *testing.T) {
+	up := dnstest.Start(t, internet)
+	hold := make(chan struct{})
+	up.Break("www.example", dnstest.Fault{Hold: hold})
+	f := start(t, func(c *resolver.Config) { c.Timeouts.Attempt = 5 * time.Second }, up.Addr())
+	var all sync.WaitGroup
+	for range 100 {
+		all.Go(func() { f.want("www.example", dns.TypeA, "NOERROR A:192.0.2.1") })
+	}
+	eventually(t, "99 wait for the first", func() bool { return f.Stats().Joined == 99 })
+	close(hold)
+	all.Wait()
+	if n := up.Asked("www.example", dns.TypeA); n != 1 {
+		t.Errorf("asked %d times for 100 callers, want 1", n)
+	}
+}
+
+func TestBoundsTurnCallersAway(t *testing.T) {
+	up := dnstest.Start(t, internet)
+	hold := make(chan struct{})
+	up.Break("*", dnstest.Fault{Hold: hold})
+	f := start(t, func(c *resolver.Config) {
+		c.Bounds.Outstanding, c.Bounds.Waiters, c.Timeouts.Attempt = 1, 2, 5*time.Second
+	}, up.Addr())
+	var all sync.WaitGroup
+	for range 2 {
+		all.Go(func() { f.want("www.example", dns.TypeA, "NOERROR A:192.0.2.1") })
+	}
+	eventually(t, "two wait", func() bool { return f.Stats().Joined == 1 })
+	f.wantError("www.example", resolver.ErrBusy, 14)
+	f.wantError("alias.example", resolver.ErrBusy, 14)
+	if s := f.Stats(); s.Shed != 2 {
+		t.Errorf("%d turned away, want 2", s.Shed)
+	}
+	close(hold)
+	all.Wait()
+}
+
+func TestCallerLeavesTheFetchGoesOn(t *testing.T) {
+	up := dnstest.Start(t, internet)
+	hold := make(chan struct{})
+	up.Break("www.example", dnstest.Fault{Hold: hold})
+	f := start(t, func(c *resolver.Config) { c.Timeouts.Attempt = 5 * time.Second }, up.Addr())
+	ctx, cancel := context.WithCancel(context.Background())
+	left := make(chan error)
+	go func() {
+		_, err := f.Resolve(ctx, keyOf("www.example", dns.TypeA), nil)
+		left <- err
+	}()
+	eventually(t, "the question is under way", func() bool { return up.Asked("www.example", dns.TypeA) == 1 })
+	cancel()
+	if err := <-left; !errors.Is(err, context.Canceled) {
+		t.Errorf("Resolve = %v, want the caller's error", err)
+	}
+	close(hold)
+	eventually(t, "the answer is in the cache", func() bool {
+		return f.cache.Peek(keyOf("www.example", dns.TypeA), f.now().UnixNano(), make([]byte, 512)).State == rrcache.Fresh
+	})
+}
+
+func TestTotalTimeIsBounded(t *testing.T) {
+	up := dnstest.Start(t, internet)
+	up.Break("*", dnstest.Fault{Drop: true})
+	f := start(t, func(c *resolver.Config) {
+		c.Timeouts.Attempt, c.Timeouts.Total, c.Bounds.Tries = 20*time.Millisecond, 200*time.Millisecond, 3
+	}, up.Addr())
+	f.wantError("www.example", resolver.ErrTimeout, 22)
+	if n := up.Asked("www.example", dns.TypeA); n != 3 {
+		t.Errorf("asked %d times, want 3", n)
+	}
+	f.want("www.example", dns.TypeA, "SERVFAIL EDE13")
+	if n := up.Asked("www.example", dns.TypeA); n != 3 {
+		t.Errorf("asked %d times, want still 3: the failure is to be remembered", n)
+	}
+	f.advance(1100 * time.Millisecond)
+	up.Mend()
+	f.want("www.example", dns.TypeA, "NOERROR A:192.0.2.1")
+}
+
+func TestNoUpstream(t *testing.T) {
+	f := start(t, nil)
+	f.wantError("www.example", resolver.ErrNoUpstreams, 23)
+	up := dnstest.Start(t, internet)
+	if err := f.Update(f.config(nil, up.Addr())); err != nil {
+		t.Fatal(err)
+	}
+	f.want("www.example", dns.TypeA, "NOERROR A:192.0.2.1")
+	f.want("www.example", dns.TypeAAAA, "NOERROR AAAA:2001:db8::1")
+}
+
+func TestNobodyListens(t *testing.T) {
+	up := dnstest.Start(t, internet)
+	up.Close()
+	f := start(t, quick, up.Addr())
+	f.wantError("www.example", resolver.ErrFailed, 23)
+}
+
+func TestGroupsHaveTheirOwnUpstreams(t *testing.T) {
+	here, there := dnstest.Start(t, internet), dnstest.Start(t, "www.example. 300 A 192.0.2.99")
+	f := start(t, func(c *resolver.Config) { c.Upstreams[1].Group = 3 }, here.Addr(), there.Addr())
+	f.want("www.example", dns.TypeA, "NOERROR A:192.0.2.1")
+	k := keyOf("www.example", dns.TypeA)
+	k.Group = 3
+	if got, err := f.resolve(k); got != "NOERROR A:192.0.2.99" {
+		t.Errorf("group 3: got %q, %v", got, err)
+	}
+	k.Group = 4
+	if _, err := f.resolve(k); !errors.Is(err, resolver.ErrNoUpstreams) {
+		t.Errorf("group 4: got %v, want %v", err, resolver.ErrNoUpstreams)
+	}
+}
+
+func TestTransfersAreNotForwarded(t *testing.T) {
+	up := dnstest.Start(t, internet)
+	f := start(t, nil, up.Addr())
+	for _, qtype := range []uint16{dns.TypeAXFR, dns.TypeIXFR, dns.TypeOPT, dns.TypeTSIG, dns.TypeTKEY} {
+		if _, err := f.resolve(keyOf("example", qtype)); !errors.Is(err, resolver.ErrType) {
+			t.Errorf("type %d: %v, want %v", qtype, err, resolver.ErrType)
+		}
+	}
+	if n := len(up.Queries()); n != 0 {
+		t.Errorf("%d queries were sent, want none", n)
+	}
+}
+
+func TestStaleAnswerWhileUpstreamsAreDead(t *testing.T) {
+	up := dnstest.Start(t, internet)
+	f := start(t, func(c *resolver.Config) {
+		c.Timeouts.Attempt, c.Timeouts.Total, c.Bounds.Tries = 20*time.Millisecond, 100*time.Millisecond, 2
+	}, up.Addr())
+	f.want("www.example", dns.TypeA, "NOERROR A:192.0.2.1")
+	f.want("absent.example", dns.TypeA, "NXDOMAIN SOA:ns.example.")
+	f.advance(301 * time.Second)
+	up.Break("*", dnstest.Fault{Drop: true})
+	f.want("www.example", dns.TypeA, "stale NOERROR EDE3 A:192.0.2.1")
+	f.want("absent.example", dns.TypeA, "stale NXDOMAIN EDE19 SOA:ns.example.")
+	before := up.Asked("www.example", dns.TypeA)
+	f.want("www.example", dns.TypeA, "stale NOERROR EDE3 A:192.0.2.1")
+	if n := up.Asked("www.example", dns.TypeA); n != before {
+		t.Errorf("asked %d more times, want none: the answer is held", n-before)
+	}
+	up.Mend()
+	f.advance(31 * time.Second)
+	f.want("www.example", dns.TypeA, "NOERROR A:192.0.2.1")
+}
+
+func TestStaleAnswerWhenPatienceEnds(t *testing.T) {
+	up := dnstest.Start(t, internet)
+	f := start(t, func(c *resolver.Config) { c.Timeouts.Stale, c.Timeouts.Attempt = 30*time.Millisecond, 5*time.Second }, up.Addr())
+	f.want("www.example", dns.TypeA, "NOERROR A:192.0.2.1")
+	f.advance(301 * time.Second)
+	hold := make(chan struct{})
+	up.Break("www.example", dnstest.Fault{Hold: hold})
+	f.want("www.example", dns.TypeA, "stale NOERROR EDE3 A:192.0.2.1")
+	close(hold)
+	eventually(t, "the fetch that went on renews the answer", func() bool {
+		return f.cache.Peek(keyOf("www.example", dns.TypeA), f.now().UnixNano(), make([]byte, 512)).State == rrcache.Fresh
+	})
+	if s := f.Stats(); s.Stale != 1 {
+		t.Errorf("%d stale answers counted, want 1", s.Stale)
+	}
+}
+
+func TestStaleAnswerWhenTheCallerLeaves(t *testing.T) {
+	up := dnstest.Start(t, internet)
+	f := start(t, nil, up.Addr())
+	f.want("www.example", dns.TypeA, "NOERROR A:192.0.2.1")
+	f.advance(301 * time.Second)
+	up.Break("www.example", dnstest.Fault{Drop: true, Times: 1})
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if result, err := f.Resolve(ctx, keyOf("www.example", dns.TypeA), nil); err != nil || !result.Stale {
+		t.Errorf("got %+v, %v, want the stale answer", result, err)
+	}
+}
+
+func TestPrefetch(t *testing.T) {
+	up := dnstest.Start(t, internet)
+	f := start(t, nil, up.Addr())
+	f.want("www.example", dns.TypeA, "NOERROR A:192.0.2.1")
+	f.advance(299 * time.Second)
+	f.Prefetch(keyOf("www.example", dns.TypeA))
+	eventually(t, "the answer is renewed", func() bool {
+		return f.cache.Peek(keyOf("www.example", dns.TypeA), f.now().UnixNano(), make([]byte, 512)).TTL > 200
+	})
+	if s := f.Stats(); s.Prefetches != 1 || s.PrefetchesShed != 0 {
+		t.Errorf("stats %+v, want one prefetch", s)
+	}
+}
+
+func TestPrefetchNeverWaits(t *testing.T) {
+	up := dnstest.Start(t, internet)
+	up.Break("*", dnstest.Fault{Drop: true})
+	f := start(t, func(c *resolver.Config) { c.Bounds.Prefetches, c.Bounds.PrefetchQueue = 1, 2 }, up.Addr())
+	for i := range 10 {
+		f.Prefetch(keyOf(fmt.Sprintf("n%d.example", i), dns.TypeA))
+	}
+	if s := f.Stats(); s.Prefetches+s.PrefetchesShed != 10 || s.PrefetchesShed < 7 {
+		t.Errorf("stats %+v, want at least 7 of 10 turned away", s)
+	}
+}
+
+func TestUpstreamGoesDownAndComesBack(t *testing.T) {
+	sick, well := dnstest.Start(t, internet), dnstest.Start(t, internet)
+	sick.Break("*", dnstest.Fault{Drop: true})
+	f := start(t, func(c *resolver.Config) {
+		quick(c)
+		c.Timeouts.ProbeMin, c.Timeouts.ProbeMax = 50*time.Millisecond, 50*time.Millisecond
+	}, sick.Addr(), well.Addr())
+	n := 0
+	ask := func() {
+		n++
+		f.want(fmt.Sprintf("n%d.example", n), dns.TypeA, "NXDOMAIN SOA:ns.example.")
+	}
+	eventually(t, "the sick one is down", func() bool { ask(); f.advance(time.Second); return !f.Status()[0].Up })
+	if !f.Status()[1].Up {
+		t.Error("the well one is down too")
+	}
+	before := len(sick.Queries())
+	for range 20 {
+		ask()
+	}
+	for _, q := range sick.Queries()[before:] {
+		if q.Name != "." {
+			t.Errorf("%s was asked of an upstream that is down", q.Name)
+		}
+	}
+	sick.Mend()
+	eventually(t, "it is back", func() bool { return f.Status()[0].Up })
+}
+
+func TestDeadNamesDoNotTakeAnUpstreamDown(t *testing.T) {
+	up := dnstest.Start(t, internet+"\n*.dead.example. 300 A 192.0.2.9")
+	f := start(t, func(c *resolver.Config) {
+		c.Timeouts.Attempt, c.Timeouts.Total, c.Bounds.Tries = 10*time.Millisecond, 30*time.Millisecond, 1
+	}, up.Addr())
+	for i := range 20 {
+		name := fmt.Sprintf("n%d.dead.example", i)
+		up.Break(name, dnstest.Fault{Drop: true})
+		f.wantError(name, resolver.ErrTimeout, 22)
+		f.advance(time.Second)
+	}
+	eventually(t, "the suspicion led to a probe", func() bool { return f.Status()[0].Counts.Probes > 0 })
+	if s := f.Status()[0]; !s.Up {
+		t.Errorf("status %+v, want up: it answers probes", s)
+	}
+}
+
+func TestUpdateLeavesQuestionsUnderWayAlone(t *testing.T) {
+	old, next := dnstest.Start(t, internet), dnstest.Start(t, internet)
+	hold := make(chan struct{})
+	old.Break("www.example", dnstest.Fault{Hold: hold})
+	f := start(t, func(c *resolver.Config) { c.Timeouts.Attempt = 5 * time.Second }, old.Addr())
+	var asking sync.WaitGroup
+	asking.Go(func() { f.want("www.example", dns.TypeA, "NOERROR A:192.0.2.1") })
+	eventually(t, "the old one is asked", func() bool { return old.Asked("www.example", dns.TypeA) == 1 })
+	if err := f.Update(f.config(nil, next.Addr())); err != nil {
+		t.Fatal(err)
+	}
+	f.want("alias.example", dns.TypeA, "NOERROR CNAME:www.example. A:192.0.2.1")
+	if next.Asked("alias.example", dns.TypeA) != 1 {
+		t.Error("after the update the new upstream was not asked")
+	}
+	close(hold)
+	asking.Wait()
+	if next.Asked("www.example", dns.TypeA) != 0 {
+		t.Error("the question under way was asked again")
+	}
+	bad := f.config(nil, next.Addr())
+	bad.Bounds.Tries = 99
+	if err := f.Update(bad); err == nil {
+		t.Error("Update took 99 tries")
+	}
+	f.want("www.example", dns.TypeAAAA, "NOERROR AAAA:2001:db8::1")
+}
+
+func TestStoppedResolver(t *testing.T) {
+	up := dnstest.Start(t, internet)
+	up.Break("*", dnstest.Fault{Drop: true})
+	cache, err := rrcache.New(rrcache.Config{Bytes: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := resolver.New(resolver.Config{Cache: cache, Upstreams: []resolver.Upstream{{Addr: up.Addr()}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	asked := make(chan error)
+	go func() {
+		_, err := r.Resolve(context.Background(), keyOf("www.example", dns.TypeA), nil)
+		asked <- err
+	}()
+	eventually(t, "the question is under way", func() bool { return up.Asked("www.example", dns.TypeA) > 0 })
+	cancel()
+	if err := r.Run(ctx); err != nil {
+		t.Errorf("Run = %v", err)
+	}
+	if err := <-asked; !errors.Is(err, resolver.ErrClosed) {
+		t.Errorf("the question under way ended with %v, want %v", err, resolver.ErrClosed)
+	}
+	if _, err := r.Resolve(context.Background(), keyOf("www.example", dns.TypeA), nil); !errors.Is(err, resolver.ErrClosed) {
+		t.Errorf("Resolve after Run = %v, want %v", err, resolver.ErrClosed)
+	}
+}
+
+func TestConfigIsChecked(t *testing.T) {
+	cache, err := rrcache.New(rrcache.Config{Bytes: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	up := resolver.Upstream{Addr: netip.MustParseAddrPort("192.0.2.53:53")}
+	for name, config := range map[string]resolver.Config{
+		"no cache":        {},
+		"no port":         {Cache: cache, Upstreams: []resolver.Upstream{{Addr: netip.MustParseAddrPort("192.0.2.53:0")}}},
+		"no address":      {Cache: cache, Upstreams: []resolver.Upstream{{}}},
+		"wildcard":        {Cache: cache, Upstreams: []resolver.Upstream{{Addr: netip.MustParseAddrPort("0.0.0.0:53")}}},
+		"twice":           {Cache: cache, Upstreams: []resolver.Upstream{up, up}},
+		"too many tries":  {Cache: cache, Bounds: resolver.Bounds{Tries: 17}},
+		"negative bound":  {Cache: cache, Bounds: resolver.Bounds{Sockets: -1}},
+		"attempt > total": {Cache: cache, Timeouts: resolver.Timeouts{Attempt: time.Minute}},
+	} {
+		if _, err := resolver.New(config); err == nil {
+			t.Errorf("%s: New took %+v", name, config)
+		}
+	}
+}
