@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -258,4 +259,40 @@ func undescribedSpecs(d *ast.GenDecl) []string {
 		}
 	}
 	return out
+}
+
+// TestEveryKeyIsUsed holds that no key of the configuration is dead: the binary, or config itself for those it settles, reads each field.
+func TestEveryKeyIsUsed(t *testing.T) {
+	used := map[string]bool{}
+	for _, s := range sources(t) {
+		if s.test || s.dir != "cmd/cenote" && s.path != "config/settle.go" && s.path != "config/secret.go" {
+			continue
+		}
+		ast.Inspect(s.tree, func(n ast.Node) bool {
+			if sel, ok := n.(*ast.SelectorExpr); ok {
+				used[sel.Sel.Name] = true
+			}
+			return true
+		})
+	}
+	eachField(reflect.TypeFor[config.Config](), "", func(path, field string) {
+		if !used[field] {
+			t.Errorf("nobody reads the key %s (field %s)", path, field)
+		}
+	})
+}
+
+func eachField(typ reflect.Type, path string, visit func(path, field string)) {
+	for i := range typ.NumField() {
+		f := typ.Field(i)
+		p := strings.TrimPrefix(path+"."+f.Tag.Get("yaml"), ".")
+		visit(p, f.Name)
+		inner := f.Type
+		if inner.Kind() == reflect.Slice {
+			inner = inner.Elem()
+		}
+		if inner.Kind() == reflect.Struct && strings.HasSuffix(inner.PkgPath(), "/config") {
+			eachField(inner, p, visit)
+		}
+	}
 }

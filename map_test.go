@@ -25,7 +25,7 @@ func arrows() map[string][]string {
 		"sighting":  {"ring", "dnsname", "policy"},
 		"querylog":  {"ring", "dnsname", "policy", "wire"},
 		"dnsserver": {"policy", "rrcache", "wire", "dnsname", "ring", "sighting", "querylog"},
-		"api":       {"dnsname"},
+		"api":       {"blocklist", "sighting", "policy", "dnsname"},
 		"config":    {"dnsname"},
 		"dnstest":   {"dnsname"},
 		"cmd/cenote": {"dnsname", "ring", "wire", "nameindex", "policy", "rrcache", "resolver", "blocklist", "sighting", "querylog",

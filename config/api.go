@@ -12,13 +12,13 @@ type API struct {
 	HTTP netip.AddrPort `yaml:"http" port:"5380" reload:"restart" example:"127.0.0.1:5380"`
 	// TokenFile holds, on one line, the bearer token that HTTP clients must send. It is required where `http` is not on loopback;
 	// /healthz and /readyz need none.
-	TokenFile Path `yaml:"token_file" example:"/etc/cenote/api.token"`
+	TokenFile Path `yaml:"token_file" reload:"restart" example:"/etc/cenote/api.token"`
 }
 
 // Log is the server's own log, on standard error.
 type Log struct {
 	// Level is the least important line that is written.
-	Level LogLevel `yaml:"level" default:"info"`
+	Level LogLevel `yaml:"level" reload:"restart" default:"info"`
 	// Format is `text` for people and `json` for programs.
-	Format LogFormat `yaml:"format" default:"text" example:"json"`
+	Format LogFormat `yaml:"format" reload:"restart" default:"text" example:"json"`
 }

@@ -146,6 +146,9 @@ func (c *Config) checkZones(r *reader) {
 	if len(c.Policy.Zones) == 0 {
 		r.warn(r.at("policy.zones"), "there is no policy zone, so no name is acted on", "see docs/config.md")
 	}
+	if len(c.Policy.Zones) > zonesMax {
+		r.fault(r.at("policy.zones"), fmt.Sprintf("there are %d policy zones; %d is the most", len(c.Policy.Zones), zonesMax), "one zone can hold many feeds")
+	}
 	names := map[string]bool{}
 	for i := range c.Policy.Zones {
 		z, key := &c.Policy.Zones[i], fmt.Sprintf("policy.zones[%d]", i)
@@ -205,6 +208,9 @@ func checkSinkhole(r *reader, key string, s Sinkhole) {
 		}
 	}
 }
+
+// zonesMax is how many zones a policy may have.
+const zonesMax = 256
 
 // sinkholeMax is how many addresses of a family one answer may give.
 const sinkholeMax = 8

@@ -196,6 +196,16 @@ policy:
 	comparePart(t, faults, []string{`5:12: two feeds are named "a" | the other is on line 4`, `10:14: two zones are named "z"`})
 }
 
+func TestManyZones(t *testing.T) {
+	var text strings.Builder
+	text.WriteString(base)
+	for i := range 256 {
+		fmt.Fprintf(&text, "    - {name: z%d, feeds: [malware]}\n", i)
+	}
+	faults, _ := faultsOf(t, text.String())
+	comparePart(t, faults, []string{"there are 257 policy zones; 256 is the most"})
+}
+
 func TestMergedKeys(t *testing.T) {
 	c, _, err := config.Parse("c.yaml", []byte(base+`    - &shadow {name: second, feeds: [malware], log_only: true, ttl: 1m}
     - {<<: *shadow, name: third, ttl: 2m}

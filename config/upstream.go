@@ -81,7 +81,7 @@ type Cache struct {
 	// again.
 	FailureTTL time.Duration `yaml:"failure_ttl" default:"2s" min:"1s" max:"5s"`
 	// AnswerMax is the longest answer that is kept.
-	AnswerMax Size `yaml:"answer_max" reload:"restart" default:"16KiB" min:"512B" max:"16KiB"`
+	AnswerMax Size `yaml:"answer_max" default:"16KiB" min:"512B" max:"16KiB"`
 	// Stale says what happens to answers past their time.
 	Stale Stale `yaml:"stale"`
 	// Prefetch refreshes an answer that is asked for in the last part of its life. 0% turns it off.
