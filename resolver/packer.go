@@ -8,7 +8,7 @@ import (
 
 const (
 	marksMax    = 64  // places that names are compressed against
-	compressMax = 200 // names that are; those after them are written whole, so that a message costs little whatever is in it
+	compressMax = 120 // names that are; those after them are written whole, so that a message costs little whatever is in it
 	pointerMax  = 0x3fff
 )
 
