@@ -1,0 +1,264 @@
+package api_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"cenote/api"
+	"cenote/blocklist"
+	"cenote/sighting"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// rooms is a server's rooms, as far as the API asks them.
+type rooms struct {
+	ready   error
+	explain func(api.Question) (api.Explanation, error)
+	reload  func(api.ReloadRequest) (api.ReloadAnswer, error)
+	filter  sighting.Filter
+	erased  netip.Addr
+}
+
+func (r *rooms) Ready() error { return r.ready }
+
+func (r *rooms) Explain(q api.Question) (api.Explanation, error) { return r.explain(q) }
+
+func (r *rooms) FeedStatus() api.FeedsAnswer {
+	return api.FeedsAnswer{Feeds: []blocklist.FeedStatus{{Name: "maltrail", State: blocklist.FeedGood}}}
+}
+
+func (r *rooms) Reload(_ context.Context, q api.ReloadRequest) (api.ReloadAnswer, error) {
+	return r.reload(q)
+}
+
+func (r *rooms) Sightings(_ context.Context, f sighting.Filter) (api.SightingsAnswer, error) {
+	r.filter = f
+	return api.SightingsAnswer{Next: "more"}, nil
+}
+
+func (r *rooms) Export(context.Context, netip.Addr) (sighting.Export, error) {
+	return sighting.Export{}, nil
+}
+
+func (r *rooms) Erase(_ context.Context, a netip.Addr) (sighting.Erasure, error) {
+	r.erased = a
+	return sighting.Erasure{}, nil
+}
+
+// start runs a server on a socket and a loopback port; it returns both.
+func start(t *testing.T, r *rooms, token string) (socket, base string) {
+	t.Helper()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector())
+	socket = filepath.Join(t.TempDir(), "s", "cenote.sock")
+	s, err := api.New(api.Config{
+		Socket: socket, HTTP: netip.MustParseAddrPort("127.0.0.1:0"), Token: token, Version: "1.2.3",
+		Rooms: api.Rooms{Health: r, Explainer: r, Feeds: r, Ledger: r}, Metrics: registry, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Run ended with %v", err)
+		}
+	})
+	return socket, "http://" + s.HTTPAddr().String()
+}
+
+func get(t *testing.T, address string, edit func(*http.Request)) (int, string) {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodGet, address, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if edit != nil {
+		edit(req)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, string(body)
+}
+
+func TestReadinessFollowsTheServer(t *testing.T) {
+	r := &rooms{ready: errors.New("the feeds are being read")}
+	_, base := start(t, r, "")
+	if status, body := get(t, base+"/readyz", nil); status != http.StatusServiceUnavailable || !strings.Contains(body, "the feeds are being read") {
+		t.Errorf("/readyz = %d %s, want 503 with the reason", status, body)
+	}
+	if status, _ := get(t, base+"/healthz", nil); status != http.StatusOK {
+		t.Errorf("/healthz = %d, want 200: the process lives", status)
+	}
+	r.ready = nil
+	if status, _ := get(t, base+"/readyz", nil); status != http.StatusOK {
+		t.Errorf("/readyz = %d, want 200", status)
+	}
+}
+
+func TestMetricsAreServed(t *testing.T) {
+	_, base := start(t, &rooms{}, "")
+	if status, body := get(t, base+"/metrics", nil); status != http.StatusOK || !strings.Contains(body, "go_goroutines") {
+		t.Errorf("/metrics = %d %.80s", status, body)
+	}
+}
+
+func TestOtherSitesAreRefused(t *testing.T) {
+	_, base := start(t, &rooms{}, "")
+	for name, edit := range map[string]func(*http.Request){
+		"a name that points to loopback": func(r *http.Request) { r.Host = "attacker.example" },
+		"a page of another site":         func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") },
+	} {
+		if status, _ := get(t, base+"/v1/feeds", edit); status != http.StatusForbidden {
+			t.Errorf("%s: status %d, want 403", name, status)
+		}
+	}
+	if status, _ := get(t, base+"/v1/feeds", func(r *http.Request) { r.Host = "localhost" }); status != http.StatusOK {
+		t.Errorf("localhost: status %d, want 200", status)
+	}
+}
+
+func TestTokenGuardsAllButHealth(t *testing.T) {
+	socket, base := start(t, &rooms{}, "a-long-enough-token")
+	if status, _ := get(t, base+"/v1/feeds", nil); status != http.StatusUnauthorized {
+		t.Errorf("without token: status %d, want 401", status)
+	}
+	if status, _ := get(t, base+"/v1/feeds", func(r *http.Request) { r.Header.Set("Authorization", "Bearer a-long-enough-tokem") }); status != http.StatusUnauthorized {
+		t.Errorf("with a wrong token: status %d, want 401", status)
+	}
+	if status, _ := get(t, base+"/v1/feeds", func(r *http.Request) { r.Header.Set("Authorization", "Bearer a-long-enough-token") }); status != http.StatusOK {
+		t.Errorf("with the token: status %d, want 200", status)
+	}
+	if status, _ := get(t, base+"/healthz", nil); status != http.StatusOK {
+		t.Errorf("/healthz without token: status %d, want 200", status)
+	}
+	var answer api.FeedsAnswer
+	if err := api.NewClient(socket, 0).Get(t.Context(), "/v1/feeds", nil, &answer); err != nil || len(answer.Feeds) != 1 {
+		t.Errorf("over the socket: %+v, %v; want one feed without a token", answer, err)
+	}
+}
+
+func TestSocketIsForItsOwner(t *testing.T) {
+	socket, _ := start(t, &rooms{}, "")
+	info, err := os.Stat(socket)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the socket's mode is %v (%v), want 0600", info.Mode().Perm(), err)
+	}
+}
+
+func TestSocketInUseIsAnError(t *testing.T) {
+	socket, _ := start(t, &rooms{}, "")
+	if _, err := api.New(api.Config{Socket: socket, Log: slog.New(slog.DiscardHandler)}); err == nil || !strings.Contains(err.Error(), "another server") {
+		t.Errorf("New on a socket in use: %v, want an error that says so", err)
+	}
+}
+
+func TestSocketOfAKilledServerIsReplaced(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "cenote.sock")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: socket})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false)
+	_ = l.Close()
+	s, err := api.New(api.Config{Socket: socket, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatalf("New: %v", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := s.Run(ctx); err != nil {
+		t.Errorf("Run: %v", err)
+	}
+}
+
+func TestFileInTheWayOfTheSocketStays(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "cenote.sock")
+	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := api.New(api.Config{Socket: path, Log: slog.New(slog.DiscardHandler)}); err == nil {
+		t.Error("New replaced a file that is no socket")
+	}
+	if b, _ := os.ReadFile(path); string(b) != "precious" {
+		t.Errorf("the file now holds %q", b)
+	}
+}
+
+func TestExplainTakesNameOrReference(t *testing.T) {
+	r := &rooms{explain: func(q api.Question) (api.Explanation, error) {
+		var out api.Explanation
+		out.Name = q.Name.String() + q.Reference + q.Client.String()
+		return out, nil
+	}}
+	socket, base := start(t, r, "")
+	var answer api.Explanation
+	params := url.Values{"name": {"WWW.Example."}, "client": {"192.0.2.7"}}
+	if err := api.NewClient(socket, 0).Get(t.Context(), "/v1/explain", params, &answer); err != nil || answer.Name != "www.example192.0.2.7" {
+		t.Errorf("explain = %q, %v", answer.Name, err)
+	}
+	for _, bad := range []string{"", "?name=a..b", "?name=a&reference=b", "?name=a&client=nobody"} {
+		if status, body := get(t, base+"/v1/explain"+bad, nil); status != http.StatusBadRequest {
+			t.Errorf("explain%s = %d %s, want 400", bad, status, body)
+		}
+	}
+}
+
+func TestReloadFailureKeepsItsReport(t *testing.T) {
+	r := &rooms{reload: func(q api.ReloadRequest) (api.ReloadAnswer, error) {
+		return api.ReloadAnswer{Warnings: q.Feeds}, errors.New("cenote.yaml:3: unknown key")
+	}}
+	socket, _ := start(t, r, "")
+	var answer api.ReloadAnswer
+	err := api.NewClient(socket, 0).Post(t.Context(), "/v1/reload", api.ReloadRequest{Feeds: []string{"a"}}, &answer)
+	problem, ok := errors.AsType[*api.Problem](err)
+	if !ok || problem.Status != http.StatusUnprocessableEntity || !strings.Contains(problem.Message, "cenote.yaml:3") {
+		t.Fatalf("reload: %v, want the fault of the configuration", err)
+	}
+	detail, _ := json.Marshal(problem.Detail)
+	if !strings.Contains(string(detail), `"a"`) {
+		t.Errorf("the report is lost: %s", detail)
+	}
+}
+
+func TestNoServerIsSaid(t *testing.T) {
+	err := api.NewClient(filepath.Join(t.TempDir(), "none.sock"), 0).Get(t.Context(), "/readyz", nil, new(api.Health))
+	if !errors.Is(err, api.ErrNoServer) || !strings.Contains(err.Error(), "cenote serve") {
+		t.Errorf("Get without a server: %v, want ErrNoServer with the next move", err)
+	}
+}
+
+func TestEraseNamesOneClient(t *testing.T) {
+	r := &rooms{}
+	socket, _ := start(t, r, "")
+	var done sighting.Erasure
+	if err := api.NewClient(socket, 0).Delete(t.Context(), "/v1/clients/192.0.2.9", &done); err != nil || r.erased != netip.MustParseAddr("192.0.2.9") {
+		t.Errorf("erased %v, %v; want 192.0.2.9", r.erased, err)
+	}
+	if err := api.NewClient(socket, 0).Delete(t.Context(), "/v1/clients/everybody", &done); err == nil {
+		t.Error("a client that is no address was accepted")
+	}
+}

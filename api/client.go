@@ -1,0 +1,91 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// responseMax bounds what the client reads of one response, in octets.
+const responseMax = 256 << 20
+
+// Client asks a running server over its Unix socket.
+type Client struct {
+	socket string
+	http   *http.Client
+}
+
+// ErrNoServer says that nothing listens on the socket.
+var ErrNoServer = errors.New("no server is running there")
+
+// NewClient returns a Client for the server that listens on socket. timeout bounds one whole request; zero stands for 30 s.
+func NewClient(socket string, timeout time.Duration) *Client {
+	if timeout == 0 {
+		timeout = 30 * time.Second
+	}
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}
+	return &Client{socket: socket, http: &http.Client{Timeout: timeout, Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
+}
+
+// Get asks path with the parameters and decodes the answer into out.
+func (c *Client) Get(ctx context.Context, path string, params url.Values, out any) error {
+	if len(params) > 0 {
+		path += "?" + params.Encode()
+	}
+	return c.do(ctx, http.MethodGet, path, nil, out)
+}
+
+// Post sends in as JSON to path and decodes the answer into out.
+func (c *Client) Post(ctx context.Context, path string, in, out any) error {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return err
+	}
+	return c.do(ctx, http.MethodPost, path, body, out)
+}
+
+// Delete removes what path names and decodes the answer into out.
+func (c *Client) Delete(ctx context.Context, path string, out any) error {
+	return c.do(ctx, http.MethodDelete, path, nil, out)
+}
+
+func (c *Client) do(ctx context.Context, method, path string, body []byte, out any) error {
+	req, err := http.NewRequestWithContext(ctx, method, "http://localhost"+path, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	res, err := c.http.Do(req)
+	if err != nil {
+		if opErr, ok := errors.AsType[*net.OpError](err); ok && opErr.Op == "dial" {
+			return fmt.Errorf("asking the server on %s: %w (start it with `cenote serve`, or name its socket with --socket): %w", c.socket, ErrNoServer, opErr.Err)
+		}
+		return fmt.Errorf("asking the server on %s: %w", c.socket, err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	return decode(res, out)
+}
+
+func decode(res *http.Response, out any) error {
+	from := json.NewDecoder(io.LimitReader(res.Body, responseMax))
+	if res.StatusCode >= http.StatusBadRequest {
+		var problem Problem
+		if err := from.Decode(&problem); err != nil || problem.Message == "" {
+			return fmt.Errorf("the server answered %s", res.Status)
+		}
+		return &problem
+	}
+	if err := from.Decode(out); err != nil {
+		return fmt.Errorf("reading the server's answer: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,201 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"cenote/blocklist"
+	"cenote/sighting"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Rooms are the parts of the server that the API asks.
+type Rooms struct {
+	Health    Prober
+	Explainer Explainer
+	Feeds     Feeds
+	Ledger    Ledger
+}
+
+// Prober knows whether the server should get queries.
+type Prober interface {
+	// Ready returns why the server should not get queries yet, or nil.
+	Ready() error
+}
+
+// Explainer says what happens to a question, by the code that serves it.
+type Explainer interface {
+	Explain(Question) (Explanation, error)
+}
+
+// Feeds tells about the feeds and loads them again.
+type Feeds interface {
+	// FeedStatus is how the feeds and the policy made of them stand.
+	FeedStatus() FeedsAnswer
+	// Reload loads the configuration and the feeds, all or nothing. The answer says what became of each feed, also beside an error.
+	Reload(context.Context, ReloadRequest) (ReloadAnswer, error)
+}
+
+// Ledger tells about sightings.
+type Ledger interface {
+	// Sightings returns one page.
+	Sightings(context.Context, sighting.Filter) (SightingsAnswer, error)
+	// Export returns all that is known of one client; Erase forgets it, wherever it is kept.
+	Export(context.Context, netip.Addr) (sighting.Export, error)
+	Erase(context.Context, netip.Addr) (sighting.Erasure, error)
+}
+
+// Health is the answer of /healthz and /readyz.
+type Health struct {
+	Status string `json:"status"` // "ok" or "not ready"
+	Reason string `json:"reason,omitempty"`
+}
+
+// FeedsAnswer is the answer of GET /v1/feeds.
+type FeedsAnswer struct {
+	Policy blocklist.CompileStatus `json:"policy"`
+	Feeds  []blocklist.FeedStatus  `json:"feeds"`
+}
+
+// ReloadRequest is the body of POST /v1/reload.
+type ReloadRequest struct {
+	// Force takes what the guards of feeds would keep back. Feeds names the feeds; none stands for all.
+	Force bool     `json:"force,omitempty"`
+	Feeds []string `json:"feeds,omitempty"`
+}
+
+// ReloadAnswer is the answer of POST /v1/reload.
+type ReloadAnswer struct {
+	blocklist.ReloadReport
+	NeedsRestart []string `json:"needs_restart,omitempty"` // keys whose change waits for a restart
+	Warnings     []string `json:"warnings,omitempty"`      // of the configuration
+}
+
+// SightingsAnswer is the answer of GET /v1/sightings.
+type SightingsAnswer struct {
+	Sightings []sighting.Sighting `json:"sightings"`
+	Next      string              `json:"next,omitempty"`   // the cursor of the next page; empty on the last
+	Losses    []sighting.Loss     `json:"losses,omitempty"` // what was counted but not recorded one by one, in the same time
+}
+
+// routes is the whole API.
+func (s *Server) routes() *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", s.healthz)
+	mux.HandleFunc("GET /readyz", s.readyz)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.config.Metrics, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: metricsTimeout}))
+	mux.HandleFunc("GET /v1/version", s.version)
+	mux.HandleFunc("GET /v1/explain", s.explain)
+	mux.HandleFunc("GET /v1/feeds", s.feeds)
+	mux.HandleFunc("POST /v1/reload", s.reload)
+	mux.HandleFunc("GET /v1/sightings", s.sightings)
+	mux.HandleFunc("GET /v1/clients/{address}", s.export)
+	mux.HandleFunc("DELETE /v1/clients/{address}", s.erase)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		fail(w, http.StatusNotFound, "there is no "+r.URL.Path+" here")
+	})
+	return mux
+}
+
+const metricsTimeout = 10 * time.Second
+
+func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
+	reply(w, http.StatusOK, Health{Status: "ok"})
+}
+
+func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
+	if err := s.config.Rooms.Health.Ready(); err != nil {
+		fail(w, http.StatusServiceUnavailable, "not ready: "+err.Error())
+		return
+	}
+	reply(w, http.StatusOK, Health{Status: "ok"})
+}
+
+func (s *Server) version(w http.ResponseWriter, _ *http.Request) {
+	reply(w, http.StatusOK, map[string]string{"version": s.config.Version})
+}
+
+func (s *Server) feeds(w http.ResponseWriter, _ *http.Request) {
+	reply(w, http.StatusOK, s.config.Rooms.Feeds.FeedStatus())
+}
+
+func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
+	var request ReloadRequest
+	from := json.NewDecoder(r.Body)
+	from.DisallowUnknownFields()
+	if err := from.Decode(&request); err != nil {
+		failWith(w, http.StatusBadRequest, errors.New("the body is not a reload request: "+err.Error()), nil)
+		return
+	}
+	answer, err := s.config.Rooms.Feeds.Reload(r.Context(), request)
+	if err != nil {
+		failWith(w, http.StatusUnprocessableEntity, err, answer)
+		return
+	}
+	reply(w, http.StatusOK, answer)
+}
+
+func (s *Server) explain(w http.ResponseWriter, r *http.Request) {
+	q, err := parseQuestion(r)
+	if err != nil {
+		failWith(w, http.StatusBadRequest, err, nil)
+		return
+	}
+	answer, err := s.config.Rooms.Explainer.Explain(q)
+	if err != nil {
+		failWith(w, http.StatusUnprocessableEntity, err, nil)
+		return
+	}
+	reply(w, http.StatusOK, answer)
+}
+
+func (s *Server) sightings(w http.ResponseWriter, r *http.Request) {
+	filter, err := parseFilter(r)
+	if err != nil {
+		failWith(w, http.StatusBadRequest, err, nil)
+		return
+	}
+	answer, err := s.config.Rooms.Ledger.Sightings(r.Context(), filter)
+	if err != nil {
+		failWith(w, http.StatusInternalServerError, err, nil)
+		return
+	}
+	reply(w, http.StatusOK, answer)
+}
+
+func (s *Server) export(w http.ResponseWriter, r *http.Request) {
+	client(w, r, s.config.Rooms.Ledger.Export)
+}
+
+func (s *Server) erase(w http.ResponseWriter, r *http.Request) {
+	client(w, r, s.config.Rooms.Ledger.Erase)
+}
+
+// client runs what is about one client, whose address is in the path.
+func client[T any](w http.ResponseWriter, r *http.Request, run func(context.Context, netip.Addr) (T, error)) {
+	addr, err := netip.ParseAddr(r.PathValue("address"))
+	if err != nil {
+		failWith(w, http.StatusBadRequest, err, nil)
+		return
+	}
+	answer, err := run(r.Context(), addr)
+	if err != nil {
+		failWith(w, http.StatusInternalServerError, err, nil)
+		return
+	}
+	reply(w, http.StatusOK, answer)
+}
+
+func parseFlag(text string) (bool, error) {
+	if text == "" {
+		return false, nil
+	}
+	return strconv.ParseBool(strings.ToLower(text))
+}

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"cenote/api"
+	"cenote/sighting"
+)
+
+// This file answers the API from the rooms.
+
+// rooms is what the API may ask.
+func (s *server) rooms() api.Rooms {
+	return api.Rooms{Health: s, Explainer: s.catalog, Feeds: s, Ledger: ledger{s.ledger}}
+}
+
+// Ready says why the server should not get queries yet; see api.Prober. A policy from the last run is good enough to begin with.
+func (s *server) Ready() error { return s.ready() }
+
+// FeedStatus tells how the feeds stand; see api.Feeds.
+func (s *server) FeedStatus() api.FeedsAnswer {
+	return api.FeedsAnswer{Policy: s.publisher.CompileStatus(), Feeds: s.publisher.Status()}
+}
+
+// ledger is the store of sightings as the API asks it.
+type ledger struct{ *sighting.Store }
+
+// byAPI is whom the audit of exports and erasures names: whoever holds the socket or the token.
+const byAPI = "api"
+
+// Sightings returns one page, the first of them with the losses of its time.
+func (l ledger) Sightings(ctx context.Context, f sighting.Filter) (api.SightingsAnswer, error) {
+	page, err := l.Query(ctx, f)
+	out := api.SightingsAnswer{Sightings: page.Sightings, Next: page.Next}
+	if err == nil && f.Cursor == "" {
+		out.Losses, err = l.losses(ctx, &f)
+	}
+	return out, err
+}
+
+// losses are those in which matches of the filter may have been counted.
+func (l ledger) losses(ctx context.Context, f *sighting.Filter) ([]sighting.Loss, error) {
+	all, err := l.Losses(ctx, f.Since)
+	var out []sighting.Loss
+	for _, loss := range all {
+		if lossFits(&loss, f) {
+			out = append(out, loss)
+		}
+	}
+	return out, err
+}
+
+func lossFits(loss *sighting.Loss, f *sighting.Filter) bool {
+	if !f.Until.IsZero() && loss.From.After(f.Until.Add(time.Hour)) {
+		return false
+	}
+	if f.Client.IsValid() && loss.Client.IsValid() && !loss.Client.Overlaps(f.Client) {
+		return false
+	}
+	fits := func(want, have string) bool { return want == "" || have == "" || want == have }
+	return fits(f.Feed, loss.Feed) && fits(f.Family, loss.Family) && fits(f.Zone, loss.Zone)
+}
+
+// Export returns all that is known of a client.
+func (l ledger) Export(ctx context.Context, client netip.Addr) (sighting.Export, error) {
+	return l.Store.Export(ctx, client, byAPI)
+}
+
+// Erase forgets a client.
+func (l ledger) Erase(ctx context.Context, client netip.Addr) (sighting.Erasure, error) {
+	return l.Store.Erase(ctx, client, byAPI)
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"cenote/blocklist"
+
+	"golang.org/x/term"
+)
+
+type compileCommand struct {
+	configFlag
+	Output string `short:"o" type:"path" placeholder:"FILE" default:"policy.index" help:"The file to write."`
+	JSON   bool   `help:"Print the report as JSON."`
+	Child  bool   `hidden:"" help:"Take a job from a running server on standard input."`
+}
+
+// Run reads all feeds and writes the compiled policy. As a child of the server it does the server's job instead.
+func (c *compileCommand) Run(ctx context.Context, std streams) error {
+	if c.Child {
+		return blocklist.RunChild(ctx, std.in, std.out)
+	}
+	conf, _, err := c.read()
+	if err != nil {
+		return err
+	}
+	if c.Config == "" {
+		if err := writeStarter(string(conf.Feeds[0].Path)); err != nil {
+			return err
+		}
+	}
+	job := blocklist.CompileConfig{Generation: 1, Force: true, Merge: true, Progress: newProgress(std.err).show}
+	served := map[string]bool{}
+	for _, z := range conf.Policy.Zones {
+		for _, f := range z.Feeds {
+			served[f] = true
+		}
+	}
+	for _, f := range feeds(conf) {
+		job.Feeds = append(job.Feeds, blocklist.CompileFeed{FeedConfig: f.FeedConfig, ShrinkMax: 1, Read: true, Serve: served[f.Name]})
+	}
+	report, err := compileTo(ctx, job, c.Output)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return printJSON(std.out, report)
+	}
+	return printCompile(std.out, &report, c.Output)
+}
+
+// compileTo does the job in a directory beside the output and moves the index there.
+func compileTo(ctx context.Context, job blocklist.CompileConfig, output string) (blocklist.CompileReport, error) {
+	dir, err := os.MkdirTemp(filepath.Dir(output), ".compile-")
+	if err != nil {
+		return blocklist.CompileReport{}, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	job.Dir = dir
+	report, err := blocklist.Compile(ctx, job)
+	if err != nil {
+		return report, err
+	}
+	if !report.Compiled {
+		return report, errors.New("nothing to compile: no policy zone holds a feed that could be read")
+	}
+	return report, os.Rename(filepath.Join(dir, "policy", "1.index"), output)
+}
+
+func printCompile(to io.Writer, r *blocklist.CompileReport, output string) error {
+	failed := false
+	for i := range r.Feeds {
+		f := &r.Feeds[i]
+		if f.Failure != nil {
+			failed = true
+			_, _ = fmt.Fprintf(to, "%s: %s\n", f.Name, printable(f.Failure.Text))
+			continue
+		}
+		_, _ = fmt.Fprintf(to, "%s: %d entries of %d rows, %d refused, %d held, %d twice, in %.1f s\n", f.Name, f.Report.Live, f.Report.Parsed,
+			f.Report.Refused, f.Report.Held, f.Report.Duplicates.Count, f.Seconds)
+	}
+	_, _ = fmt.Fprintf(to, "%s: %d names, %d sets, %d octets, in %.1f s\n", output, r.Names, r.Sets, r.Bytes, r.Seconds)
+	if failed {
+		return errReported
+	}
+	return nil
+}
+
+// progress draws how far a compilation is, on a terminal only.
+type progress struct {
+	to    io.Writer
+	tty   bool
+	drawn time.Time
+}
+
+// progressEvery is how often the line is drawn, so that drawing costs nothing.
+const progressEvery = 100 * time.Millisecond
+
+func newProgress(to io.Writer) *progress {
+	f, ok := to.(*os.File)
+	return &progress{to: to, tty: ok && term.IsTerminal(int(f.Fd()))}
+}
+
+func (p *progress) show(now blocklist.Progress) {
+	if !p.tty || time.Since(p.drawn) < progressEvery {
+		return
+	}
+	p.drawn = time.Now()
+	what := string(now.Stage)
+	if now.Feed != "" {
+		what += " " + now.Feed
+	}
+	_, _ = fmt.Fprintf(p.to, "\r\x1b[K%-28s %s", what, bar(now.Done, now.Of))
+}
+
+// bar is a progress bar where the end is known, and a count where it is not.
+func bar(done, of int) string {
+	const width = 30
+	if of <= 0 || done > of {
+		return fmt.Sprintf("%d rows", done)
+	}
+	full := done * width / of
+	return fmt.Sprintf("[%s%s] %d of %d", strings.Repeat("#", full), strings.Repeat(".", width-full), done, of)
+}

@@ -1,0 +1,33 @@
+package main
+
+import "cenote/blocklist"
+
+// hint is what an operator can do about a row that is not served.
+func hint(r blocklist.Reason) string {
+	switch r {
+	case blocklist.ReasonNone:
+	case blocklist.ReasonNotADomain, blocklist.ReasonSyntax, blocklist.ReasonBadEncoding:
+		return "correct the row, or set the feed's format if it was detected wrongly"
+	case blocklist.ReasonTooLong, blocklist.ReasonLineTooLong:
+		return "no such name can be asked for; remove the row"
+	case blocklist.ReasonIPAddress, blocklist.ReasonBadAddress, blocklist.ReasonTriggerNotServed:
+		return "only names are matched; addresses are counted, not served"
+	case blocklist.ReasonURL, blocklist.ReasonPath:
+		return "a DNS answer is about the whole host; list the host if all of it is malicious"
+	case blocklist.ReasonRegex:
+		return "patterns are not matched; list the names"
+	case blocklist.ReasonNotADNSRule, blocklist.ReasonOtherType:
+		return "the row is not about a name; nothing to do"
+	case blocklist.ReasonInclude, blocklist.ReasonGenerate:
+		return "directives are never followed; put the rows into the file, or make the other file a feed"
+	case blocklist.ReasonOutOfZone:
+		return "an owner must lie below the zone's apex; set the feed's zone if $ORIGIN is missing"
+	case blocklist.ReasonConflict, blocklist.ReasonBadAction:
+		return "see the actions of the RPZ draft, section 3"
+	case blocklist.ReasonRoot, blocklist.ReasonTLD, blocklist.ReasonPublicSuffix:
+		return "the row would stop everybody under that suffix; set allow_public_suffix on the feed if that is meant"
+	case blocklist.ReasonHeld:
+		return "the row would stop every customer of that service; set allow_private_suffix on the feed if that is meant"
+	}
+	return ""
+}

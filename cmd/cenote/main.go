@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"cenote/api"
+	"cenote/config"
+
+	"github.com/alecthomas/kong"
+	kongcompletion "github.com/jotaen/kong-completion"
+)
+
+// commandLine is the grammar of the command line.
+type commandLine struct {
+	Serve      serveCommand              `cmd:"" help:"Run the server."`
+	Check      checkCommand              `cmd:"" help:"Check the configuration and every feed; list every fault with file, line and hint."`
+	Explain    explainCommand            `cmd:"" help:"Say what happens to a name: which policy zones hold it, which rule wins and why."`
+	Sightings  sightingsCommand          `cmd:"" help:"Show which clients asked for listed names."`
+	Feeds      feedsCommand              `cmd:"" help:"Show the feeds: entries, faults, age, generation."`
+	Reload     reloadCommand             `cmd:"" help:"Load the configuration and the feeds again, all or nothing."`
+	Compile    compileCommand            `cmd:"" help:"Compile the feeds into one policy file."`
+	Health     healthCommand             `cmd:"" help:"Ask the running server whether it is ready; exit 1 if not."`
+	Version    versionCommand            `cmd:"" help:"Print the version."`
+	Completion kongcompletion.Completion `cmd:"" help:"Print what turns on tab completion in bash, zsh or fish."`
+}
+
+// configFlag is shared by the commands that read the configuration.
+type configFlag struct {
+	Config string `short:"c" type:"path" placeholder:"FILE" env:"CENOTE_CONFIG" help:"Configuration file. Without one the embedded default is used (loopback, port 5354)."`
+}
+
+// socketFlag is shared by the commands that ask a running server.
+type socketFlag struct {
+	configFlag
+	Socket string `short:"s" type:"path" placeholder:"FILE" env:"CENOTE_SOCKET" help:"Control socket of the server. Default: that of the configuration."`
+}
+
+// errReported ends a command with exit status 1 after it has said all there is to say.
+var errReported = errors.New("reported")
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+// streams are where a command reads and writes, so that tests can run it in process.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// run is the whole program: it returns the exit status. 0 is success, 1 a fault that was reported, 2 a wrong command line.
+func run(args []string, in io.Reader, out, errOut io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return runContext(ctx, args, streams{in, out, errOut})
+}
+
+func runContext(ctx context.Context, args []string, std streams) int {
+	var grammar commandLine
+	exited := -1
+	parser, err := kong.New(&grammar,
+		kong.Name("cenote"),
+		kong.Description("A protective DNS server: it sinkholes what malware asks for and keeps the ledger of who asked."),
+		kong.Writers(std.out, std.err),
+		kong.Exit(func(code int) { exited = code }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.UsageOnError(),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(std),
+	)
+	if err != nil {
+		_, _ = fmt.Fprintln(std.err, "cenote: building the command line:", err)
+		return 1
+	}
+	kongcompletion.Register(parser)
+	command, err := parser.Parse(args)
+	if exited >= 0 {
+		return exited
+	}
+	if err != nil {
+		_, _ = fmt.Fprintln(std.err, "cenote:", err)
+		_, _ = fmt.Fprintln(std.err, "Run `cenote --help` for the commands.")
+		return 2
+	}
+	return report(command.Run(), std.err)
+}
+
+// report writes what ended a command, once, and returns the exit status.
+func report(err error, to io.Writer) int {
+	var faults config.Faults
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errReported):
+	case errors.As(err, &faults):
+		_, _ = fmt.Fprintln(to, faults.Error())
+	default:
+		_, _ = fmt.Fprintln(to, "cenote:", err)
+	}
+	return 1
+}
+
+// read reads the configuration of the flag, or the embedded default.
+func (f *configFlag) read() (*config.Config, config.Warnings, error) {
+	if f.Config == "" {
+		c, err := config.Default()
+		return c, nil, err
+	}
+	return config.Load(f.Config)
+}
+
+// client returns a client for the server's control socket.
+func (f *socketFlag) client(timeout time.Duration) (*api.Client, error) {
+	if f.Socket != "" {
+		return api.NewClient(f.Socket, timeout), nil
+	}
+	c, _, err := f.read()
+	if err != nil {
+		return nil, err
+	}
+	return api.NewClient(string(c.API.Socket), timeout), nil
+}

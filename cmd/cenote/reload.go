@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"cenote/api"
+	"cenote/blocklist"
+	"cenote/config"
+)
+
+type reloadCommand struct {
+	socketFlag
+	Force bool     `short:"f" help:"Take feeds as they are, although they are empty or have lost most of their entries."`
+	Feeds []string `arg:"" optional:"" name:"feed" help:"The feeds to load; all if none is named."`
+	JSON  bool     `help:"Print JSON."`
+}
+
+// reloadTimeout bounds a reload that somebody waits for; a compilation may take minutes.
+const reloadTimeout = 15 * time.Minute
+
+// Run asks the server to load its configuration and feeds again. A feed that could not be taken makes it exit 1.
+func (c *reloadCommand) Run(ctx context.Context, std streams) error {
+	client, err := c.client(reloadTimeout)
+	if err != nil {
+		return err
+	}
+	var answer api.ReloadAnswer
+	if err := client.Post(ctx, "/v1/reload", api.ReloadRequest{Force: c.Force, Feeds: c.Feeds}, &answer); err != nil {
+		return err
+	}
+	if c.JSON {
+		err = printJSON(std.out, answer)
+	} else {
+		err = printReload(std, &answer)
+	}
+	for _, f := range answer.Feeds {
+		if f.Outcome == blocklist.OutcomeFailed && err == nil {
+			err = errReported
+		}
+	}
+	return err
+}
+
+func printReload(std streams, a *api.ReloadAnswer) error {
+	for _, w := range a.Warnings {
+		_, _ = fmt.Fprintln(std.err, w)
+	}
+	for _, key := range a.NeedsRestart {
+		_, _ = fmt.Fprintf(std.err, "%s takes effect at the next restart\n", key)
+	}
+	t := newTable(std.out, "FEED", "OUTCOME", "ENTRIES", "COPY")
+	for i := range a.Feeds {
+		f := &a.Feeds[i]
+		entries := ""
+		if f.Report != nil {
+			entries = fmt.Sprint(f.Report.Live)
+		}
+		t.row(f.Name, string(f.Outcome), entries, fmt.Sprint(f.Copy))
+	}
+	if err := t.flush(); err != nil {
+		return err
+	}
+	for i := range a.Feeds {
+		if failure := a.Feeds[i].Failure; failure != nil {
+			_, _ = fmt.Fprintf(std.err, "%s: %s\n", a.Feeds[i].Name, printable(failure.Text))
+		}
+	}
+	_, err := fmt.Fprintf(std.out, "policy generation %d, after %.1f s\n", a.Generation, a.Seconds)
+	return err
+}
+
+// reloadOn reloads at every signal until ctx ends.
+func (s *server) reloadOn(ctx context.Context, signals <-chan os.Signal) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-signals:
+			if _, err := s.Reload(ctx, api.ReloadRequest{}); err != nil {
+				s.log.Error("reload refused; everything stays as it was", "err", err)
+			}
+		}
+	}
+}
+
+// Reload loads the configuration and the feeds, all or nothing: a fault in the configuration, or feeds and zones that cannot be served, leave
+// everything as it was. A single bad feed keeps its last good copy and is told of in the answer; see api.Feeds.
+func (s *server) Reload(ctx context.Context, r api.ReloadRequest) (api.ReloadAnswer, error) {
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
+	var answer api.ReloadAnswer
+	if s.path != "" {
+		next, warnings, err := config.Load(s.path)
+		for _, w := range warnings {
+			answer.Warnings = append(answer.Warnings, w.String())
+		}
+		if err != nil {
+			return answer, err
+		}
+		if answer.NeedsRestart, err = s.apply(ctx, next); err != nil {
+			return answer, err
+		}
+	}
+	report, err := s.publisher.Reload(ctx, blocklist.ReloadOptions{Force: r.Force, Feeds: r.Feeds})
+	answer.ReloadReport = report
+	answer.Feeds = append(answer.Feeds, s.stillKept(report.Feeds, r.Feeds)...)
+	s.log.Info("reloaded", "generation", report.Generation, "published", report.Published, "seconds", report.Seconds)
+	return answer, err
+}
+
+// stillKept are the feeds that were not read again because they are as bad as they were: whoever asks for a reload wants to know of them.
+func (s *server) stillKept(read []blocklist.FeedResult, asked []string) []blocklist.FeedResult {
+	var out []blocklist.FeedResult
+	for _, f := range s.publisher.Status() {
+		told := slices.ContainsFunc(read, func(r blocklist.FeedResult) bool { return r.Name == f.Name && r.Failure != nil })
+		if f.Error != "" && !told && (len(asked) == 0 || slices.Contains(asked, f.Name)) {
+			out = append(out, blocklist.FeedResult{
+				Name: f.Name, Outcome: blocklist.OutcomeFailed, Copy: f.Copy, Report: f.Report, Failure: &blocklist.FeedFailure{Text: f.Error},
+			})
+		}
+	}
+	return out
+}
+
+// apply puts a configuration in force as far as that needs no new socket and no new memory. If a later part refuses it, the earlier ones get the old
+// one back.
+func (s *server) apply(ctx context.Context, next *config.Config) (needsRestart []string, err error) {
+	before := s.config.Load()
+	changes := config.Diff(before, next)
+	if len(changes) == 0 {
+		return nil, nil
+	}
+	undo, err := s.applyRooms(next, before)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.publisher.Reconfigure(ctx, feeds(next), policyZones(next)); err != nil {
+		return nil, errors.Join(err, undo())
+	}
+	s.config.Store(next)
+	for _, c := range config.NeedsRestart(changes) {
+		needsRestart = append(needsRestart, c.Key)
+		s.log.Warn("this key takes effect at the next restart", "key", c.Key)
+	}
+	return needsRestart, nil
+}
+
+// applyRooms hands next to the rooms that can change while they run, and returns how to give them before again.
+func (s *server) applyRooms(next, before *config.Config) (undo func() error, err error) {
+	apply := func(c *config.Config) error {
+		settings, err := serverSettings(c)
+		if err != nil {
+			return err
+		}
+		return errors.Join(
+			s.dns.Apply(settings),
+			s.resolver.Update(resolverConfig(c, s.cache, s.log)),
+		)
+	}
+	undo = func() error { return apply(before) }
+	if err := apply(next); err != nil {
+		return nil, errors.Join(err, undo())
+	}
+	return undo, nil
+}

@@ -1,0 +1,218 @@
+package main
+
+import (
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"cenote/blocklist"
+	"cenote/config"
+	"cenote/dnsserver"
+	"cenote/policy"
+	"cenote/resolver"
+	"cenote/rrcache"
+	"cenote/sighting"
+)
+
+// This file says the operator's words in the words of the rooms: each function takes the configuration and returns what one room is
+// made from. Nothing is decided here.
+
+// stateDirs are the places in the state directory.
+type stateDirs struct{ state string }
+
+func stateOf(c *config.Config) stateDirs { return stateDirs{string(c.State)} }
+
+func (d stateDirs) policy() string    { return filepath.Join(d.state, "policy") }
+func (d stateDirs) sightings() string { return filepath.Join(d.state, "sightings") }
+
+func feeds(c *config.Config) []blocklist.Feed {
+	out := make([]blocklist.Feed, len(c.Feeds))
+	for i := range c.Feeds {
+		out[i] = blocklist.Feed{FeedConfig: feedConfig(&c.Feeds[i], string(c.Compile.SuffixList)), ShrinkMax: c.Feeds[i].ShrinkMax.Share()}
+		if out[i].ShrinkMax == 0 {
+			out[i].ShrinkMax = -1 // 0 is "not set" there, and "lose none" here
+		}
+	}
+	return out
+}
+
+func feedConfig(f *config.Feed, suffixList string) blocklist.FeedConfig {
+	out := blocklist.FeedConfig{
+		Name: f.Name, Path: string(f.Path), Files: f.Files, Match: matchOf(f.Match),
+		Family: f.Family, Threat: f.Threat, Confidence: uint8(f.Confidence), TTL: f.Expire,
+		Columns: blocklist.Columns{
+			Indicator: f.Columns.Name, Type: f.Columns.Type, Family: f.Columns.Family, Threat: f.Columns.Threat,
+			Confidence: f.Columns.Confidence, Date: f.Columns.Date, Expiry: f.Columns.Expire,
+			Reference: f.Columns.Reference, Comment: f.Columns.Comment,
+		},
+		SuffixList: suffixList, AllowSuffixes: f.AllowPublicSuffix, AllowPrivateSuffixes: f.AllowPrivateSuffix, AllowEmpty: f.AllowEmpty,
+		Limits: blocklist.Limits{
+			SourceBytes: int64(f.Limits.Size), ContentBytes: int64(f.Limits.Unpacked), Files: f.Limits.Files, Rows: f.Limits.Rows,
+		},
+	}
+	if f.Format != config.FormatAuto {
+		out.Format = f.Format.String()
+	}
+	if !f.Zone.IsZero() {
+		out.Zone = f.Zone.String()
+	}
+	return out
+}
+
+func matchOf(m config.Match) blocklist.Match {
+	switch m {
+	case config.MatchExact:
+		return blocklist.MatchExact
+	case config.MatchSubtree:
+		return blocklist.MatchSubtree
+	case config.MatchBelow:
+		return blocklist.MatchBelow
+	case config.MatchDefault:
+	}
+	return blocklist.MatchDefault
+}
+
+func policyZones(c *config.Config) []policy.Zone {
+	out := make([]policy.Zone, len(c.Policy.Zones))
+	for i := range c.Policy.Zones {
+		out[i] = policyZone(&c.Policy.Zones[i], c.Policy.Sinkhole)
+	}
+	return out
+}
+
+func policyZone(z *config.Zone, fallback config.Sinkhole) policy.Zone {
+	out := policy.Zone{
+		Name: z.Name, Feeds: z.Feeds, Action: actionOf(z.Action), Override: overrideOf(z.Override), LogOnly: z.LogOnly, Observe: z.Observe,
+		IPv4: z.Sinkhole.IPv4, IPv6: z.Sinkhole.IPv6, TTL: seconds(z.TTL), TTLMax: seconds(z.TTLMax), EDE: policy.EDENone, EDEText: z.EDEReference,
+	}
+	if len(out.IPv4)+len(out.IPv6) == 0 {
+		out.IPv4, out.IPv6 = fallback.IPv4, fallback.IPv6
+	}
+	if code, ok := z.EDE.Code(); ok {
+		out.EDE = code
+	}
+	return out
+}
+
+func actionOf(a config.Action) policy.Action {
+	switch a {
+	case config.ActionSinkhole:
+		return policy.ActionSinkhole
+	case config.ActionNXDOMAIN:
+		return policy.ActionNXDOMAIN
+	case config.ActionNODATA:
+		return policy.ActionNODATA
+	case config.ActionPassthru:
+		return policy.ActionPassthru
+	case config.ActionDrop:
+		return policy.ActionDrop
+	case config.ActionTCPOnly:
+		return policy.ActionTCPOnly
+	}
+	return policy.ActionDefault
+}
+
+func overrideOf(o config.Override) policy.Action {
+	switch o {
+	case config.OverrideGiven:
+		return policy.ActionDefault
+	case config.OverrideDisabled:
+		return policy.ActionDisabled
+	case config.OverrideSinkhole, config.OverrideNXDOMAIN, config.OverrideNODATA, config.OverridePassthru, config.OverrideDrop, config.OverrideTCPOnly:
+		return actionOf(config.Action(o))
+	}
+	return policy.ActionDefault
+}
+
+func listenAddrs(c *config.Config) []dnsserver.Listen {
+	out := make([]dnsserver.Listen, len(c.Listen))
+	for i, l := range c.Listen {
+		out[i] = dnsserver.Listen{Addr: l.Address, UDP: l.UDP, TCP: l.TCP}
+	}
+	return out
+}
+
+func serverBounds(c *config.Config) dnsserver.Bounds {
+	return dnsserver.Bounds{
+		Workers: c.Limits.Workers, Waiting: c.Limits.Waiting, ReceiveBuffer: int(c.Limits.ReceiveBuffer),
+		Connections: c.TCP.Connections, PerClient: c.TCP.PerClient, Pipeline: c.TCP.Pipeline,
+		Idle: c.TCP.Idle, Read: c.TCP.Read, Write: c.TCP.Write, Shutdown: c.Limits.Shutdown,
+	}
+}
+
+func serverSettings(c *config.Config) (dnsserver.Settings, error) {
+	secrets, err := c.Cookies.Read()
+	return dnsserver.Settings{
+		Access: dnsserver.Access{Allow: c.Access.Allow, Deny: c.Access.Deny, Drop: c.Access.Refuse == config.RefusalDrop},
+		Rates: dnsserver.Rates{
+			Enabled: c.RateLimit.Enabled, PerSecond: float64(c.RateLimit.Queries), Burst: c.RateLimit.Burst, Slip: c.RateLimit.Slip,
+			IPv4Bits: c.RateLimit.IPv4Prefix, IPv6Bits: c.RateLimit.IPv6Prefix, Networks: c.RateLimit.Networks, Exempt: c.RateLimit.Exempt,
+		},
+		Cookies: dnsserver.Cookies{Enabled: c.Cookies.Enabled, Secrets: cookieSecrets(secrets), Rotate: c.Cookies.Rotate},
+		Local: dnsserver.LocalZones{
+			SpecialUse: c.LocalZones.SpecialUse, ResolverARPA: c.LocalZones.ResolverARPA, UseApplicationDNS: c.LocalZones.UseApplicationDNS,
+			PrivateRelay: c.LocalZones.PrivateRelay, Deny: c.LocalZones.Deny, Except: c.LocalZones.Except,
+		},
+		Identity: dnsserver.Identity{Version: c.LocalZones.Version, Hostname: c.LocalZones.Identity},
+		UDPSize:  c.Limits.UDPSize,
+		HideEDE:  !c.Policy.ExtendedErrors,
+	}, err
+}
+
+// seconds is d in whole seconds, rounded up, as TTLs are counted.
+func seconds(d time.Duration) uint32 { return uint32((d + time.Second - 1) / time.Second) }
+
+func cookieSecrets(secrets [][16]byte) []dnsserver.CookieSecret {
+	out := make([]dnsserver.CookieSecret, len(secrets))
+	for i, s := range secrets {
+		out[i] = s
+	}
+	return out
+}
+
+func cacheConfig(c *config.Config) rrcache.Config {
+	return rrcache.Config{
+		Bytes: int64(c.Cache.Size), TTLMin: c.Cache.TTLMin, TTLMax: c.Cache.TTLMax, NegativeTTLMax: c.Cache.NegativeTTLMax,
+		StaleMax: orNever(c.Cache.Stale.Max), StaleTTL: c.Cache.Stale.TTL, PrefetchShare: float64(orNever(c.Cache.Prefetch.Share())),
+	}
+}
+
+// orNever says a 0 of the operator, which turns a thing off, as the rooms want it: there 0 is "not set", and below 0 is off.
+func orNever[T time.Duration | float64](v T) T {
+	if v == 0 {
+		return -1
+	}
+	return v
+}
+
+func resolverConfig(c *config.Config, cache *rrcache.Cache, log *slog.Logger) resolver.Config {
+	r := &c.Resolver
+	out := resolver.Config{
+		Cache: cache, PlainCase: !r.RandomCase, Log: log,
+		Timeouts: resolver.Timeouts{
+			Attempt: r.Timeout, Total: r.Total, Stale: r.StaleWait, ProbeMin: r.Probe.First, ProbeMax: r.Probe.Longest, Idle: r.Idle, Relearn: r.Relearn,
+		},
+		Bounds: resolver.Bounds{
+			Outstanding: r.Outstanding, Tries: r.Tries, Waiters: r.Limits.Waiters, PerUpstream: r.Limits.PerUpstream, Sockets: r.Limits.Sockets,
+			Connections: r.Limits.Connections, NearMisses: r.Limits.NearMisses, Prefetches: r.Limits.Prefetches, PrefetchQueue: r.Limits.PrefetchQueue,
+		},
+	}
+	for _, u := range c.Upstreams {
+		out.Upstreams = append(out.Upstreams, resolver.Upstream{Addr: u.Address, Trusted: u.Trusted})
+	}
+	return out
+}
+
+func ledgerConfig(c *config.Config, names sighting.Catalog, log *slog.Logger) sighting.Config {
+	const day = 24 * time.Hour
+	return sighting.Config{
+		Dir: stateOf(c).sightings(), Catalog: names, RetentionDays: max(int((c.Sightings.Retention+day-1)/day), 2), Ring: c.Sightings.Ring,
+		Limits: sighting.Limits{
+			IndicatorsPerClient: c.Sightings.IndicatorsMax, Pairs: c.Sightings.PairsMax, TablePairs: min(c.Sightings.BatchPairs, c.Sightings.PairsMax),
+			QueueOctets: int64(c.Sightings.QueueMax),
+		},
+		Evidence: sighting.EvidenceConfig{Age: c.Sightings.JournalKeep, Bytes: int64(c.Sightings.JournalMax)},
+		First:    sighting.FirstConfig{Path: string(c.Sightings.Stream), Bytes: int64(c.Sightings.StreamMax)},
+		Log:      log,
+	}
+}

@@ -1,0 +1,287 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"cenote/config"
+	"cenote/dnstest"
+
+	"github.com/miekg/dns"
+	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
+)
+
+// TestMain lets the test binary stand in for cenote where a server starts its compiling child.
+func TestMain(m *testing.M) {
+	if os.Getenv("CENOTE_TEST_AS_CENOTE") != "" {
+		os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// thisTest is the command line of a compiling child: this binary, told by the environment to be cenote.
+func thisTest(t testing.TB) []string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []string{"/usr/bin/env", "CENOTE_TEST_AS_CENOTE=1", self, "compile", "--child"}
+}
+
+var update = flag.Bool("update", false, "rewrite golden parts of the scenarios")
+
+// patience bounds how long a scenario waits for what must come "soon".
+const patience = 20 * time.Second
+
+// TestScenarios runs testdata/scenario/*.txtar against the real server in this process. The commands of a scenario are:
+//
+//	internet FILE          start an upstream that answers from FILE; $UPSTREAM is its address
+//	internet-dies          the upstream goes away
+//	serve FILE             start the server with the configuration FILE; $DNS is where it listens
+//	stop, restart          end the server as SIGTERM does; start it again with the same configuration
+//	ask [-tcp] [-do] [-rd=false] [-edns=false] [-from ADDR] [-until REGEXP] NAME [TYPE [CLASS]]
+//	                       ask the server and print the reply; with -until ask again until it looks so
+//	cenote ARGS            run a command of the command line in this process; with -until REGEXP first, again until it prints so
+func TestScenarios(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                "../../testdata/scenario",
+		RequireUniqueNames: true,
+		UpdateScripts:      *update,
+		Setup:              setupScenario,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"internet":      worldOf((*world).internet),
+			"internet-dies": worldOf((*world).internetDies),
+			"serve":         worldOf((*world).serve),
+			"stop":          worldOf((*world).stopServer),
+			"restart":       worldOf((*world).restart),
+			"ask":           worldOf((*world).ask),
+			"cenote":        worldOf((*world).cenote),
+		},
+	})
+}
+
+// world is what one scenario has running.
+type world struct {
+	t        testing.TB
+	config   string
+	upstream *dnstest.Server
+	cancel   context.CancelFunc
+	ended    chan error
+	addr     netip.AddrPort
+}
+
+type worldKey struct{}
+
+func setupScenario(env *testscript.Env) error {
+	w := &world{t: env.T().(testing.TB)}
+	env.Values[worldKey{}] = w
+	env.Setenv("STATE", filepath.Join(env.WorkDir, "state"))
+	env.Defer(func() { _ = w.stop() })
+	return nil
+}
+
+func worldOf(run func(*world, *testscript.TestScript, bool, []string)) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, neg bool, args []string) {
+		run(ts.Value(worldKey{}).(*world), ts, neg, args)
+	}
+}
+
+func (w *world) internet(ts *testscript.TestScript, _ bool, args []string) {
+	w.upstream = dnstest.Start(w.t, ts.ReadFile(args[0]))
+	ts.Setenv("UPSTREAM", w.upstream.Addr().String())
+}
+
+func (w *world) internetDies(*testscript.TestScript, bool, []string) { w.upstream.Close() }
+
+func (w *world) serve(ts *testscript.TestScript, _ bool, args []string) {
+	text := os.Expand(ts.ReadFile(args[0]), ts.Getenv)
+	w.config = ts.MkAbs(args[0])
+	ts.Check(os.WriteFile(w.config, []byte(text), 0o600))
+	ts.Setenv("CENOTE_CONFIG", w.config)
+	w.start(ts)
+}
+
+func (w *world) start(ts *testscript.TestScript) {
+	c, _, err := config.Load(w.config)
+	ts.Check(err)
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	if testing.Verbose() {
+		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	}
+	s, err := newServer(c, options{path: w.config, log: log, compiler: thisTest(w.t)})
+	ts.Check(err)
+	ctx, cancel := context.WithCancel(context.Background())
+	w.cancel, w.ended = cancel, make(chan error, 1)
+	go func() { w.ended <- s.run(ctx) }()
+	w.addr = s.dns.Addrs()[0].Addr
+	ts.Setenv("DNS", w.addr.String())
+	deadline := time.Now().Add(patience)
+	for s.ready() != nil {
+		if time.Now().After(deadline) {
+			ts.Fatalf("the server is not ready: %v", s.ready())
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func (w *world) stop() error {
+	if w.cancel == nil {
+		return nil
+	}
+	w.cancel()
+	w.cancel = nil
+	return <-w.ended
+}
+
+func (w *world) stopServer(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(w.stop()) }
+
+func (w *world) restart(ts *testscript.TestScript, _ bool, _ []string) {
+	ts.Check(w.stop())
+	w.start(ts)
+}
+
+// question is what the ask command was told.
+type question struct {
+	tcp, do, rd, edns bool
+	from, until       string
+	name              string
+	qtype, class      uint16
+}
+
+func parseAsk(args []string) (question, error) {
+	q := question{qtype: dns.TypeA, class: dns.ClassINET}
+	set := flag.NewFlagSet("ask", flag.ContinueOnError)
+	set.BoolVar(&q.tcp, "tcp", false, "")
+	set.BoolVar(&q.do, "do", false, "")
+	set.BoolVar(&q.rd, "rd", true, "")
+	set.BoolVar(&q.edns, "edns", true, "")
+	set.StringVar(&q.from, "from", "127.0.0.1", "")
+	set.StringVar(&q.until, "until", "", "")
+	if err := set.Parse(args); err != nil {
+		return q, err
+	}
+	rest := set.Args()
+	if len(rest) == 0 {
+		return q, fmt.Errorf("ask needs a name")
+	}
+	q.name = dns.Fqdn(rest[0])
+	if len(rest) > 1 {
+		q.qtype = dns.StringToType[rest[1]]
+	}
+	if len(rest) > 2 {
+		q.class = dns.StringToClass[rest[2]]
+	}
+	return q, nil
+}
+
+func (w *world) ask(ts *testscript.TestScript, _ bool, args []string) {
+	q, err := parseAsk(args)
+	ts.Check(err)
+	text := w.poll(ts, q.until, func() string { return q.exchange(w.addr) })
+	_, _ = io.WriteString(ts.Stdout(), text)
+}
+
+func (w *world) cenote(ts *testscript.TestScript, neg bool, args []string) {
+	until := ""
+	if len(args) > 1 && args[0] == "-until" {
+		until, args = args[1], args[2:]
+	}
+	var status int
+	var errOut strings.Builder
+	text := w.poll(ts, until, func() string {
+		var out strings.Builder
+		errOut.Reset()
+		status = runContext(context.Background(), w.withConfig(args), streams{strings.NewReader(""), &out, &errOut})
+		return out.String()
+	})
+	_, _ = io.WriteString(ts.Stdout(), text)
+	_, _ = io.WriteString(ts.Stderr(), errOut.String())
+	if (status != 0) != neg {
+		ts.Fatalf("cenote %s: exit status %d\n%s%s", strings.Join(args, " "), status, text, errOut.String())
+	}
+}
+
+// withConfig gives a command the scenario's configuration unless it names one.
+func (w *world) withConfig(args []string) []string {
+	if w.config == "" || slices.Contains(args, "--config") || args[0] == "version" {
+		return args
+	}
+	return append(slices.Clone(args), "--config", w.config)
+}
+
+// poll runs f until its text matches the pattern; without a pattern it runs f once.
+func (w *world) poll(ts *testscript.TestScript, pattern string, f func() string) string {
+	if pattern == "" {
+		return f()
+	}
+	re, err := regexp.Compile("(?m)" + pattern)
+	ts.Check(err)
+	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		text := f()
+		if re.MatchString(text) {
+			return text
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("no %q within %v; the last was:\n%s", pattern, patience, text)
+		}
+	}
+}
+
+func (q *question) exchange(server netip.AddrPort) string {
+	m := new(dns.Msg)
+	m.SetQuestion(q.name, q.qtype)
+	m.Question[0].Qclass = q.class
+	m.RecursionDesired = q.rd
+	if q.edns {
+		m.SetEdns0(1232, q.do)
+	}
+	client := dns.Client{Net: "udp", Timeout: 2 * time.Second, Dialer: &net.Dialer{LocalAddr: &net.UDPAddr{IP: net.ParseIP(q.from)}}}
+	if q.tcp {
+		client.Net, client.Dialer = "tcp", &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(q.from)}}
+	}
+	r, _, err := client.Exchange(m, server.String())
+	if err != nil {
+		return "no reply\n"
+	}
+	return show(r)
+}
+
+// show prints what a scenario looks at: response code and flags, the answer section, extended errors.
+func show(r *dns.Msg) string {
+	var b strings.Builder
+	b.WriteString(dns.RcodeToString[r.Rcode])
+	for _, f := range []struct {
+		set  bool
+		name string
+	}{{r.Authoritative, " aa"}, {r.Truncated, " tc"}, {r.AuthenticatedData, " ad"}} {
+		if f.set {
+			b.WriteString(f.name)
+		}
+	}
+	b.WriteByte('\n')
+	for _, rr := range r.Answer {
+		b.WriteString(strings.ReplaceAll(rr.String(), "\t", " ") + "\n")
+	}
+	if opt := r.IsEdns0(); opt != nil {
+		for _, o := range opt.Option {
+			if ede, ok := o.(*dns.EDNS0_EDE); ok {
+				fmt.Fprintf(&b, "EDE %d\n", ede.InfoCode)
+			}
+		}
+	}
+	return b.String()
+}

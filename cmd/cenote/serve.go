@@ -1,0 +1,279 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"cenote/api"
+	"cenote/blocklist"
+	"cenote/config"
+	"cenote/dnsserver"
+	"cenote/policy"
+	"cenote/querylog"
+	"cenote/resolver"
+	"cenote/rrcache"
+	"cenote/sighting"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type serveCommand struct {
+	configFlag
+}
+
+// Run serves until SIGTERM or SIGINT; SIGHUP reloads.
+func (c *serveCommand) Run(ctx context.Context, std streams) error {
+	conf, warnings, err := c.read()
+	if err != nil {
+		return err
+	}
+	log := newLogger(conf, std.err)
+	for _, w := range warnings {
+		log.Warn("configuration", "warning", w.Text, "place", fmt.Sprintf("%s:%d", w.File, w.Line), "hint", w.Hint)
+	}
+	s, err := newServer(conf, options{path: c.Config, log: log})
+	if err != nil {
+		return err
+	}
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	go s.reloadOn(ctx, hangups)
+	return s.run(ctx)
+}
+
+// options are what a server needs beside its configuration.
+type options struct {
+	path     string       // the configuration file, for reloads; "" for the embedded default
+	log      *slog.Logger // where events go
+	compiler []string     // the program that compiles feeds; nil for this one
+}
+
+// server is one running Cenote: its rooms, connected.
+type server struct {
+	options
+	config    atomic.Pointer[config.Config]
+	began     time.Time
+	catalog   *catalog
+	cache     *rrcache.Cache
+	resolver  *resolver.Resolver
+	ledger    *sighting.Store
+	queries   *querylog.Log
+	dns       *dnsserver.Server
+	publisher *blocklist.Publisher
+	api       *api.Server
+	reloading sync.Mutex // held while a reload is under way
+	settled   atomic.Bool
+}
+
+// newServer makes every room, from the inside out, and binds every socket. The policy that was compiled last is in force when it returns;
+// nothing is answered before run.
+func newServer(c *config.Config, o options) (*server, error) {
+	s := &server{options: o, began: time.Now(), catalog: newCatalog(o.log)}
+	s.config.Store(c)
+	for _, open := range []func(*config.Config) error{
+		s.openState, s.openCache, s.openResolver, s.openLedger, s.openQueryLog, s.openDNS, s.openPublisher, s.openAPI,
+	} {
+		if err := open(c); err != nil {
+			s.close()
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+func (s *server) openState(c *config.Config) error {
+	if err := os.MkdirAll(string(c.State), 0o750); err != nil {
+		return fmt.Errorf("making the state directory: %w (set another with the key state)", err)
+	}
+	if s.path == "" {
+		return writeStarter(string(c.Feeds[0].Path))
+	}
+	return nil
+}
+
+// writeStarter puts the embedded feed where the embedded configuration looks for it, unless it is there already.
+func writeStarter(path string) error {
+	if have, err := os.ReadFile(path); err == nil && string(have) == string(config.Starter()) {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		return err
+	}
+	return os.WriteFile(path, config.Starter(), 0o640)
+}
+
+func (s *server) openCache(c *config.Config) (err error) {
+	s.cache, err = rrcache.New(cacheConfig(c))
+	return err
+}
+
+func (s *server) openResolver(c *config.Config) (err error) {
+	s.resolver, err = resolver.New(resolverConfig(c, s.cache, s.log))
+	return err
+}
+
+func (s *server) openLedger(c *config.Config) (err error) {
+	s.ledger, err = sighting.Open(ledgerConfig(c, s.catalog, s.log))
+	return err
+}
+
+func (s *server) openQueryLog(c *config.Config) (err error) {
+	s.queries, err = querylog.New(queryLogConfig(c, s.catalog, s.log))
+	return err
+}
+
+func (s *server) openDNS(c *config.Config) error {
+	settings, err := serverSettings(c)
+	if err != nil {
+		return err
+	}
+	s.dns, err = dnsserver.New(dnsserver.Config{
+		Listen: listenAddrs(c), Policy: func() *policy.Policy { return s.catalog.policy.Load() }, Cache: s.cache, Resolver: network{s.resolver},
+		Sightings: s.ledger, Queries: s.queries, Settings: settings, Bounds: serverBounds(c), Log: s.log,
+	})
+	return err
+}
+
+func (s *server) openPublisher(c *config.Config) (err error) {
+	s.publisher, err = blocklist.New(blocklist.Config{
+		Dir: stateOf(c).policy(), Feeds: feeds(c), Zones: policyZones(c), AnswerEarly: c.Policy.AnswerEarly,
+		Poll: c.Compile.Poll, Debounce: c.Compile.Debounce,
+		Child:   blocklist.ChildConfig{Command: s.compiler, MemoryBytes: int64(c.Compile.Memory), Timeout: c.Compile.Timeout},
+		Publish: s.catalog.publish, Log: s.log,
+	})
+	return err
+}
+
+func (s *server) openAPI(c *config.Config) error {
+	token, err := c.API.Token()
+	if err != nil {
+		return err
+	}
+	registry, err := s.metrics()
+	if err != nil {
+		return err
+	}
+	s.api, err = api.New(api.Config{
+		Socket: string(c.API.Socket), SocketMode: os.FileMode(c.API.SocketMode), HTTP: c.API.HTTP, Token: token,
+		Version: thisBuild().String(), Rooms: s.rooms(), Metrics: registry, Log: s.log,
+	})
+	return err
+}
+
+// metrics gathers what every room counts.
+func (s *server) metrics() (*prometheus.Registry, error) {
+	r := prometheus.NewRegistry()
+	for _, c := range append(processMetrics(), s.dns.Collector(), s.cache.Collector(), s.resolver.Collector(), s.ledger, s.publisher) {
+		if err := r.Register(c); err != nil {
+			return nil, fmt.Errorf("registering metrics: %w", err)
+		}
+	}
+	return r, nil
+}
+
+// close gives back what newServer opened, if run is not reached.
+func (s *server) close() {
+	if s.publisher != nil {
+		_ = s.publisher.Close()
+	}
+	if s.dns != nil {
+		s.dns.Close()
+	}
+	if s.ledger != nil {
+		_ = s.ledger.Close()
+	}
+	s.catalog.close()
+}
+
+// run serves until ctx ends. The faces (DNS and API) go first, so that what was read is answered; then the rooms behind them, so that what was
+// matched is written down.
+func (s *server) run(ctx context.Context) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	behind, stopBehind := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopBehind()
+	faces, rooms := group{stop: stop}, group{stop: stop}
+	rooms.run("policy", func() error { return s.publisher.Run(behind) })
+	rooms.run("resolver", func() error { return s.resolver.Run(behind) })
+	rooms.run("ledger of sightings", func() error { return s.ledger.Run(behind) })
+	rooms.run("catalog", func() error { return s.catalog.run(behind, s.ledger.Drained, s.queryLife()) })
+	faces.run("first look at the feeds", func() error { return s.firstLook(ctx) })
+	faces.run("dns", func() error { return s.dns.Run(ctx) })
+	faces.run("api", func() error { return s.api.Run(ctx) })
+	s.logStart()
+	faces.wait()
+	stopBehind()
+	rooms.wait()
+	s.catalog.close()
+	s.log.Info("stopped")
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// firstLook reads the feeds once, so that readiness can say when the policy is that of the feeds as they are.
+func (s *server) firstLook(ctx context.Context) error {
+	_, err := s.publisher.Reload(ctx, blocklist.ReloadOptions{})
+	if err != nil && ctx.Err() == nil {
+		s.log.Error("reading the feeds at the start", "err", err)
+	}
+	s.settled.Store(true)
+	return nil
+}
+
+// queryLife bounds how long a query can hold a policy: the time it may wait for the network, and some.
+func (s *server) queryLife() time.Duration { return s.config.Load().Resolver.Total + 5*time.Second }
+
+// ready says why the server should not get queries yet, or nil.
+func (s *server) ready() error {
+	if s.catalog.policy.Load() == nil && !s.settled.Load() {
+		return errors.New("the feeds are being read for the first time")
+	}
+	return nil
+}
+
+func (s *server) logStart() {
+	for _, l := range s.dns.Addrs() {
+		network := "tcp"
+		if l.UDP {
+			network = "udp"
+		}
+		s.log.Info("serving dns", "address", l.Addr.String(), "transport", network)
+	}
+	s.log.Info("started", "version", thisBuild().String(), "state", string(s.config.Load().State), "socket", string(s.config.Load().API.Socket))
+}
+
+// network is the resolver as the path of a query asks it.
+type network struct{ *resolver.Resolver }
+
+// Resolve asks the resolver; see dnsserver.Resolver.
+func (n network) Resolve(ctx context.Context, key *rrcache.Key, dst []byte) (dnsserver.Resolved, error) {
+	r, err := n.Resolver.Resolve(ctx, key, dst)
+	return dnsserver.Resolved{Msg: r.Msg, Stale: r.Stale, EDE: r.EDE}, err
+}
+
+// group runs parts of the server; the first that fails stops all.
+type group struct {
+	stop context.CancelCauseFunc
+	all  sync.WaitGroup
+}
+
+func (g *group) run(name string, part func() error) {
+	g.all.Go(func() {
+		if err := part(); err != nil {
+			g.stop(fmt.Errorf("%s: %w", name, err))
+		}
+	})
+}
+
+func (g *group) wait() { g.all.Wait() }
