@@ -58,8 +58,9 @@ func TestMetricsAreWellNamed(t *testing.T) {
 	}
 }
 
-// metrics are the descriptions in the code. A room writes them in one form: prometheus.NewDesc with the whole name, or a helper of
-// its own around it that puts the prefix in front, called with name, help and labels as they stand.
+// metrics are the descriptions in the code. A room writes them in one of three forms, each with name, help and labels as they stand: a call
+// of prometheus.NewDesc, or of a function of its own around it, with the whole name; a call of a function of its own that puts the
+// prefix in front; or options with the keys Name and Help.
 func metrics(t *testing.T) []metric {
 	t.Helper()
 	var out []metric
@@ -70,16 +71,11 @@ func metrics(t *testing.T) []metric {
 		}
 		helpers := descHelpers(s.tree)
 		ast.Inspect(s.tree, func(n ast.Node) bool {
-			call, ok := n.(*ast.CallExpr)
-			if !ok {
-				return true
-			}
-			if prefix, known := helpers[calledName(call)]; known {
-				if m, ok := readMetric(call, prefix); ok {
-					m.room = s.dir
-					rooms[s.dir]++
-					out = append(out, m)
-				}
+			m, ok := readDescription(n, helpers)
+			if ok {
+				m.room = s.dir
+				rooms[s.dir]++
+				out = append(out, m)
 			}
 			return true
 		})
@@ -148,6 +144,33 @@ func calledName(call *ast.CallExpr) string {
 		return f.Sel.Name
 	}
 	return ""
+}
+
+// readDescription reads any of the three forms.
+func readDescription(n ast.Node, helpers map[string]string) (metric, bool) {
+	switch node := n.(type) {
+	case *ast.CallExpr:
+		m, ok := readMetric(node, helpers[calledName(node)])
+		return m, ok && strings.HasPrefix(m.name, "cenote_")
+	case *ast.CompositeLit:
+		var m metric
+		for _, e := range node.Elts {
+			pair, ok := e.(*ast.KeyValueExpr)
+			if !ok {
+				return metric{}, false
+			}
+			key, _ := pair.Key.(*ast.Ident)
+			value, isText := text(pair.Value)
+			switch {
+			case key != nil && key.Name == "Name" && isText:
+				m.name = value
+			case key != nil && key.Name == "Help" && isText:
+				m.help = value
+			}
+		}
+		return m, strings.HasPrefix(m.name, "cenote_") && m.help != ""
+	}
+	return metric{}, false
 }
 
 // readMetric reads name, help and labels of a call where they are written out.

@@ -60,9 +60,6 @@ func CheckTag(t reflect.Type, goName, text string) (err error) {
 // DefaultYAML is the embedded configuration as text.
 func DefaultYAML() []byte { return defaultYAML() }
 
-// HostUpstreams reads a resolv.conf.
-func (c *Config) HostUpstreams(path string) []Upstream { return c.hostUpstreams(path) }
-
 // Nearest is the word that was probably meant.
 func Nearest(word string, words []string) string { return nearest(word, words) }
 

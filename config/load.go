@@ -25,8 +25,7 @@ func Parse(name string, b []byte) (*Config, Warnings, error) {
 	return r.result(c)
 }
 
-// Load reads the configuration file at path, checks it, and settles what depends on the host: the state directory and, where they
-// are asked for, the host's upstreams.
+// Load reads the configuration file at path, checks it, and settles what depends on the host, which are the paths that it leaves out.
 func Load(path string) (*Config, Warnings, error) {
 	b, err := readFile(path)
 	if err != nil {

@@ -1,7 +1,6 @@
 package config_test
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -114,21 +113,6 @@ func TestStarterIsOurs(t *testing.T) {
 	}
 	if names == 0 {
 		t.Error("the starter feed is empty")
-	}
-}
-
-func TestHostUpstreams(t *testing.T) {
-	path := write(t, "resolv.conf", "# x\nsearch example\nnameserver 192.0.2.7\nnameserver 127.0.0.1\nnameserver ::1\nnameserver bad\nnameserver\nnameserver 2001:db8::7\n")
-	c, _, err := config.Parse("c.yaml", []byte(base+"listen: [127.0.0.1]\n"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := fmt.Sprint(c.HostUpstreams(path))
-	if want := "[{192.0.2.7:53 false} {[::1]:53 false} {[2001:db8::7]:53 false}]"; got != want {
-		t.Errorf("got %s, want %s (all but ourselves)", got, want)
-	}
-	if got := c.HostUpstreams("/nonexistent"); got != nil {
-		t.Errorf("without the file: got %v, want none", got)
 	}
 }
 

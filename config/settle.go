@@ -1,10 +1,8 @@
 package config
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -85,9 +83,6 @@ func (c *Config) settle() error {
 	if c.QueryLog.Path == "" {
 		c.QueryLog.Path = Path(filepath.Join(string(c.State), "querylog", "queries.jsonl"))
 	}
-	if c.Resolver.HostUpstreams && len(c.Upstreams) == 0 {
-		c.Upstreams = c.hostUpstreams("/etc/resolv.conf")
-	}
 	return nil
 }
 
@@ -108,32 +103,6 @@ func stateDir() (Path, error) {
 		return "", errors.New("no place for the state: set the key state, or $XDG_STATE_HOME")
 	}
 	return Path(filepath.Join(home, ".local", "state", "cenote")), nil
-}
-
-// hostUpstreams are the name servers of a resolv.conf that are not this server itself. A host without the file has none.
-func (c *Config) hostUpstreams(path string) []Upstream {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	var found []Upstream
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		words := strings.Fields(lines.Text())
-		if len(words) < 2 || words[0] != "nameserver" {
-			continue
-		}
-		addr, err := netip.ParseAddr(words[1])
-		if err != nil {
-			continue
-		}
-		at := netip.AddrPortFrom(addr.Unmap(), 53)
-		if _, loops := c.servedBy(at); !loops {
-			found = append(found, Upstream{Address: at})
-		}
-	}
-	return found
 }
 
 // checkFiles looks at the files that the configuration names. What is missing may still come, so these are warnings.
