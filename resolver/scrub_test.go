@@ -78,6 +78,7 @@ func TestScrub(t *testing.T) {
 		{"made by DNAME", "www.old.example", dns.TypeA, false, "old.example. 60 IN DNAME new.example.\nwww.old.example. 60 IN CNAME www.new.example.\nwww.new.example. 60 IN A 192.0.2.1", "old.example. 60 IN DNAME new.example.\nwww.old.example. 60 IN CNAME www.new.example.\nwww.new.example. 60 IN A 192.0.2.1", nil},
 		{"DNAME that makes something else", "www.old.example", dns.TypeA, false, "old.example. 60 IN DNAME evil.example.\nwww.old.example. 60 IN CNAME www.new.example.\nwww.new.example. 60 IN A 192.0.2.1", "www.old.example. 60 IN CNAME www.new.example.\nwww.new.example. 60 IN A 192.0.2.1", nil},
 		{"authority and additional of an answer", "www.example", dns.TypeA, false, "www.example. 60 IN A 192.0.2.1\n--\nexample. 60 IN NS ns.evil.example.\n--\nns.evil.example. 60 IN A 198.51.100.66", "www.example. 60 IN A 192.0.2.1", nil},
+		{"SOA beside an answer", "www.example", dns.TypeA, false, "www.example. 60 IN A 192.0.2.1\n--\n" + soaLine, "www.example. 60 IN A 192.0.2.1", nil},
 		{"NXDOMAIN", "www.example", dns.TypeA, false, "NXDOMAIN\n--\n" + soaLine + "\nexample. 60 IN NS ns.example.", "NXDOMAIN\n--\n" + soaLine, nil},
 		{"NXDOMAIN behind an alias", "www.other", dns.TypeA, false, "NXDOMAIN\nwww.other. 60 IN CNAME x.example.\n--\n" + soaLine, "NXDOMAIN\nwww.other. 60 IN CNAME x.example.\n--\n" + soaLine, nil},
 		{"SOA of another zone", "www.other", dns.TypeA, false, "NXDOMAIN\n--\n" + soaLine, "NXDOMAIN", nil},

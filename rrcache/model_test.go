@@ -339,6 +339,11 @@ func TestFloodLeavesThePopularOnes(t *testing.T) {
 		name := dns.Fqdn(dnsname.Name(k.Name).String())
 		cache.Put(k, pack(t, response(t, name, dns.TypeA, 0, name+" 3600 IN A 192.0.2.1")), start)
 	}
+	rng := rand.New(rand.NewPCG(4, 4))
+	flood := func() { put(keyOf(fmt.Sprintf("%x.flood.example", rng.Uint64()), dns.TypeA)) }
+	for range 20_000 { // so that the cache is full before the popular ones come
+		flood()
+	}
 	for i := range popular {
 		popular[i] = keyOf(fmt.Sprintf("popular%d.example", i), dns.TypeA)
 		put(popular[i])
@@ -348,11 +353,10 @@ func TestFloodLeavesThePopularOnes(t *testing.T) {
 			get(t, cache, k, start)
 		}
 	}
-	rng := rand.New(rand.NewPCG(4, 4))
 	hits, asked := 0, 0
 	for i := range 200_000 { // 20 times what fits
 		if i%20 != 0 {
-			put(keyOf(fmt.Sprintf("%x.flood.example", rng.Uint64()), dns.TypeA))
+			flood()
 			continue
 		}
 		k := popular[rng.IntN(len(popular))]
