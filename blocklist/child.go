@@ -48,7 +48,7 @@ const (
 
 func (c ChildConfig) withDefaults() (ChildConfig, error) {
 	if len(c.Command) == 0 {
-		self, err := os.Executable()
+		self, err := runningProgram()
 		if err != nil {
 			return c, fmt.Errorf("finding the program to compile with: %w", err)
 		}
@@ -64,6 +64,16 @@ func (c ChildConfig) withDefaults() (ChildConfig, error) {
 		c.Timeout = childTimeoutDefault
 	}
 	return c, nil
+}
+
+// runningProgram finds this program in a way that survives an upgrade: the kernel's link leads to the running file even when another
+// has taken its name, and parent and child must be of one version.
+func runningProgram() (string, error) {
+	const kernelLink = "/proc/self/exe"
+	if _, err := os.Stat(kernelLink); err == nil {
+		return kernelLink, nil
+	}
+	return os.Executable()
 }
 
 // childJob is the one message to a child.
@@ -216,7 +226,9 @@ func humble(memory int64) error {
 			return fmt.Errorf("limiting memory: %w", err)
 		}
 	}
-	os.WriteFile("/proc/self/oom_score_adj", []byte("1000"), 0) // without /proc the kernel chooses for itself
+	// Without /proc the kernel chooses for itself whom to end, and top shows the program's own name.
+	os.WriteFile("/proc/self/oom_score_adj", []byte("1000"), 0)
+	os.WriteFile("/proc/self/comm", []byte("cenote-compile"), 0)
 	tasks, err := filepath.Glob("/proc/self/task/*")
 	if err != nil || len(tasks) == 0 {
 		return unix.Setpriority(unix.PRIO_PROCESS, 0, childNice)

@@ -132,11 +132,11 @@ func TestChildGivesWay(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "limits")
 	child := childWith(t, "shows-limits="+path)
-	child.MemoryBytes, child.Cores = 64<<20, 1
+	child.MemoryBytes, child.Cores = 1<<30, 1
 	w := newWorld(t, func(c *blocklist.Config) { c.Child = child })
 	w.feed("f", "0.0.0.0 a.example\n")
 	w.reload(blocklist.ReloadOptions{})
-	want := fmt.Sprintf("nice 19, data %d MiB, oom 1000, GOMEMLIMIT %d, GOMAXPROCS 1", 64*2+256, 64<<20)
+	want := fmt.Sprintf("nice 19, data %d MiB, oom 1000, GOMEMLIMIT %d, GOMAXPROCS 1", 2<<10+256, 1<<30)
 	if got := readFile(path); got != want {
 		t.Errorf("the child has %q, want %q", got, want)
 	}
@@ -159,7 +159,9 @@ func TestBadChildrenChangeNothing(t *testing.T) {
 			w.feed("f", "0.0.0.0 b.example\n")
 			w.open(func(c *blocklist.Config) {
 				c.Child = childWith(t, tc.how)
-				c.Child.MemoryBytes, c.Child.Timeout = 32<<20, 2*time.Second
+				if c.Child.Timeout = 3 * time.Second; tc.how == "eats-memory" {
+					c.Child.MemoryBytes, c.Child.Timeout = 32<<20, time.Minute
+				}
 			})
 			_, err := w.p.Reload(t.Context(), blocklist.ReloadOptions{})
 			if err == nil && tc.how != "dies-after=0s" || err != nil && !strings.Contains(err.Error(), tc.want) {
@@ -205,15 +207,21 @@ func TestChildThatDiesOnAFeedStopsNoOther(t *testing.T) {
 // TestKilledChildLeavesOldOrNew kills the child at many moments. After each the directory opens with the old or the new policy.
 func TestKilledChildLeavesOldOrNew(t *testing.T) {
 	t.Parallel()
+	names := 30_000
+	if raceEnabled {
+		names = 3000
+	}
 	w := newWorld(t, nil)
-	w.feed("f", manyHosts("v0", 30_000))
-	w.reload(blocklist.ReloadOptions{})
+	w.feed("f", manyHosts("v0", names))
+	whole := time.Duration(w.reload(blocklist.ReloadOptions{}).Seconds * float64(time.Second))
 	version, killed := 0, 0
 	for i := range 16 {
 		w.close()
 		next := fmt.Sprint("v", i+1)
-		w.feed("f", manyHosts(next, 30_000))
-		w.open(func(c *blocklist.Config) { c.Child = childWith(t, fmt.Sprint("dies-after=", 4*i*i, "ms")) })
+		w.feed("f", manyHosts(next, names))
+		w.open(func(c *blocklist.Config) {
+			c.Child = childWith(t, fmt.Sprint("dies-after=", whole*time.Duration(i)/12))
+		})
 		_, err := w.p.Reload(t.Context(), blocklist.ReloadOptions{})
 		w.close()
 		w.open(nil)
@@ -226,8 +234,8 @@ func TestKilledChildLeavesOldOrNew(t *testing.T) {
 		} else {
 			killed++
 		}
-		if got := w.current().Policy.Index().Len(); got != 30_000 {
-			t.Fatalf("kill %d: %d names are served, want 30000", i, got)
+		if got := w.current().Policy.Index().Len(); got != names {
+			t.Fatalf("kill %d: %d names are served, want %d", i, got, names)
 		}
 	}
 	t.Logf("%d of 16 children were killed before they were done", killed)

@@ -40,6 +40,8 @@ type CompileFeed struct {
 	Kept uint64 `json:"kept,omitempty"`
 	// Serve is whether a policy zone holds the feed.
 	Serve bool `json:"serve,omitempty"`
+
+	seen Stamp // the state in which the source is known to the publisher
 }
 
 // Stage is what a compilation is doing.
@@ -216,6 +218,39 @@ func (k *compiler) read(ctx context.Context, f *CompileFeed, result *FeedResult)
 	}
 	result.Outcome, result.Copy = OutcomeRead, k.config.Generation
 	return nil
+}
+
+// CheckFeed reads a feed as Compile does and keeps nothing of it. faults takes the faults that a Sink is shown; it may be nil. The report
+// is as full as the reading came.
+func CheckFeed(ctx context.Context, c FeedConfig, faults func(Fault)) (FeedReport, error) {
+	dir, err := os.MkdirTemp("", "cenote-check-")
+	if err != nil {
+		return FeedReport{}, err
+	}
+	defer os.RemoveAll(dir)
+	w, err := newRowsWriter(dir, 0, nil)
+	if err != nil {
+		return FeedReport{}, err
+	}
+	defer w.close()
+	report, err := ReadFeed(ctx, c, &checkSink{w, faults})
+	if err != nil {
+		return FeedReport{Report: report}, err
+	}
+	return w.finish(layout{dir}.current(), 1, report, SourceState{Read: time.Now().UTC()}, nil)
+}
+
+// checkSink is a rowsWriter that hands faults on.
+type checkSink struct {
+	*rowsWriter
+	faults func(Fault)
+}
+
+// Fault implements Sink.
+func (s *checkSink) Fault(f Fault) {
+	if s.faults != nil {
+		s.faults(f)
+	}
 }
 
 // openKept opens the last good copy. One that cannot be opened is as good as none: what is read now replaces it.

@@ -42,14 +42,22 @@ func (p *Publisher) plan(o ReloadOptions) CompileConfig {
 	job.Merge = p.trouble.merge || p.missesFeed(served) || p.current == nil && len(served) == 0
 	p.next++
 	for _, f := range p.feeds {
-		asked := len(o.Feeds) == 0 || slices.Contains(o.Feeds, f.feed.Name)
-		there := f.seen.err == nil && f.seen.stamp.Sum != ""
 		job.Feeds = append(job.Feeds, CompileFeed{
-			FeedConfig: f.feed.FeedConfig, ShrinkMax: p.shrinkMax(&f.feed), Kept: f.kept(), Serve: served[f.feed.Name],
-			Read: asked && (f.due(now) || there && (o.Force || f.failure.err != nil && len(o.Feeds) > 0)),
+			FeedConfig: f.feed.FeedConfig, ShrinkMax: p.shrinkMax(&f.feed), Kept: f.kept(), Serve: served[f.feed.Name], seen: f.seen.stamp,
+			Read: o.wants(f, now),
 		})
 	}
 	return job
+}
+
+// wants reports whether a feed is to be read: it is due, or whoever asked insists.
+func (o *ReloadOptions) wants(f *feedState, now time.Time) bool {
+	named := slices.Contains(o.Feeds, f.feed.Name)
+	if len(o.Feeds) > 0 && !named || f.seen.err != nil || f.seen.stamp.Sum == "" {
+		return false
+	}
+	insists := o.Force || named && f.failure.err != nil || o.asked && !f.failure.retry.IsZero()
+	return insists || f.due(now)
 }
 
 func (p *Publisher) shrinkMax(f *Feed) float64 {
@@ -152,20 +160,23 @@ func (p *Publisher) absorb(job CompileConfig, report CompileReport) {
 		if f == nil || r.Outcome == OutcomeKept {
 			continue
 		}
+		asked := job.Feeds[slices.IndexFunc(job.Feeds, func(c CompileFeed) bool { return c.Name == r.Name })]
+		if f.settled = r.Stamp; r.Stamp.Sum == "" {
+			f.settled = asked.seen // not what is seen now: that may be newer, and unread
+		}
 		if r.Outcome == OutcomeRead {
-			p.take(f, r, job, now)
+			p.take(f, r, asked.Serve, now)
 		}
-		if r.Failure != nil {
+		if r.Failure == nil {
+			f.healthy(now)
+		} else {
 			p.fail(f, r, now)
-			continue
 		}
-		f.settled = r.Stamp
-		f.healthy(now)
 	}
 }
 
 // take makes a new copy the last good one. Called with mu held.
-func (p *Publisher) take(f *feedState, r *FeedResult, job CompileConfig, now time.Time) {
+func (p *Publisher) take(f *feedState, r *FeedResult, served bool, now time.Time) {
 	rows, err := OpenRows(p.store.rows(r.Name, r.Copy))
 	if err != nil {
 		r.Outcome, r.Failure = OutcomeFailed, newFeedFailure(err)
@@ -175,7 +186,7 @@ func (p *Publisher) take(f *feedState, r *FeedResult, job CompileConfig, now tim
 		f.rows.Close()
 	}
 	f.rows, f.changed = rows, now
-	if i := slices.IndexFunc(job.Feeds, func(c CompileFeed) bool { return c.Name == r.Name }); job.Feeds[i].Serve {
+	if served {
 		p.trouble.merge = true // until an index holds it
 	}
 	p.log.Info("feed read", "feed", r.Name, "format", rows.report.Format, "entries", rows.report.Live, "names", rows.report.Names,
@@ -184,7 +195,6 @@ func (p *Publisher) take(f *feedState, r *FeedResult, job CompileConfig, now tim
 
 // fail notes that a feed was not taken. Called with mu held.
 func (p *Publisher) fail(f *feedState, r *FeedResult, now time.Time) {
-	f.settled = f.seen.stamp
 	p.reject(f, r.Failure, r.Report)
 	switch {
 	case r.Failure.Crash:

@@ -295,6 +295,8 @@ type ReloadOptions struct {
 	Force bool
 	// Feeds are the names of the feeds to look at. Default: all.
 	Feeds []string
+
+	asked bool // somebody waits: what is to be tried again later is tried now
 }
 
 // ReloadReport is what came of a Reload or Reconfigure.
@@ -318,6 +320,7 @@ func (p *Publisher) Reload(ctx context.Context, o ReloadOptions) (ReloadReport, 
 		return ReloadReport{}, err
 	}
 	p.lookAtAll(ctx, o.Feeds)
+	o.asked = true
 	report, err := p.cycle(ctx, o)
 	report.Seconds = time.Since(began).Seconds()
 	p.counts.reloaded(err)

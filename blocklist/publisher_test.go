@@ -678,6 +678,17 @@ func checkVersion(t *testing.T, g *blocklist.Generation, last int, content func(
 	}
 }
 
+func TestCheckFeed(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "f")
+	write(t, path, "0.0.0.0 a.example\n0.0.0.0 a.example\n0.0.0.0 com\n")
+	var faults []blocklist.Fault
+	r, err := blocklist.CheckFeed(t.Context(), blocklist.FeedConfig{Name: "f", Path: path}, func(f blocklist.Fault) { faults = append(faults, f) })
+	if err != nil || r.Live != 1 || r.Duplicates.Count != 1 || r.Refused != 1 || len(faults) != 1 || faults[0].Line != 3 {
+		t.Errorf("CheckFeed = %+v, %v, faults %v; want 1 live, 1 duplicate, the fault of line 3", r, err, faults)
+	}
+}
+
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
@@ -709,5 +720,26 @@ func TestFeedNamesMakeFileNames(t *testing.T) {
 			t.Errorf("EscapeFeed(%q) = %q, which is no safe name or that of %q", name, got, seen[strings.ToLower(got)])
 		}
 		seen[strings.ToLower(got)] = name
+	}
+}
+
+// BenchmarkReload is the time from a changed feed to the published policy, with the child process: alone, and beside a large feed
+// that did not change.
+func BenchmarkReload(b *testing.B) {
+	for _, beside := range []int{0, 100_000, 1_000_000} {
+		b.Run(fmt.Sprintf("feed=10/beside=%d", beside), func(b *testing.B) {
+			w := newWorld(b, nil)
+			if beside > 0 {
+				w.feed("large", manyHosts("large", beside))
+			}
+			i := 0
+			for b.Loop() {
+				i++
+				w.feed("small", manyHosts(fmt.Sprint("v", i), 10))
+				if report := w.reload(blocklist.ReloadOptions{}); !report.Published {
+					b.Fatal(report)
+				}
+			}
+		})
 	}
 }
