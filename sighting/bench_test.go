@@ -45,7 +45,7 @@ func benchmarkCollector(b *testing.B, clients, indicators int, fresh bool) {
 			s.DropMemory()
 			b.StartTimer()
 		}
-		part := list[n%len(list):min(n%len(list)+1024, len(list))]
+		part := list[n%len(list) : min(n%len(list)+1024, len(list))]
 		feed(s, p, part)
 		n += len(part)
 	}

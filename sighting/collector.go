@@ -119,7 +119,7 @@ func (c *collector) drain(now time.Time) (taken int) {
 	taken += c.drainRing(c.s.shared.queue.Ring(), now)
 	c.drainSpill(c.s.shared.spill, now)
 	c.pass = now.UnixNano()
-	if len(c.delta.entries) == 0 || now.Sub(c.opened) >= windowMax || c.last {
+	if len(c.delta.entries) == 0 || time.Since(c.opened) >= windowMax || c.last {
 		c.seal()
 	}
 	if len(c.delta.entries) == 0 {
@@ -153,7 +153,7 @@ func (c *collector) drainRing(r *ring.SPSC[Event], now time.Time) int {
 // add counts one event in the window. ledger.mu is held.
 func (c *collector) add(e *Event, now time.Time) {
 	if len(c.delta.entries) == 0 {
-		c.opened = now
+		c.opened = time.Now()
 	}
 	ns := e.Time
 	if off := ns - now.UnixNano(); off < -int64(timeBehind) || off > int64(timeAhead) {

@@ -15,7 +15,7 @@ const (
 	LossTable                     // the ring was full, and so was the table that counts in its stead
 	LossDisk                      // the journal could not be written for so long that its queue was full
 	LossBacklog                   // too many pairs waited for the day file
-	LossDamage                    // a journal was damaged; Count is 0, since nobody knows
+	LossDamage                    // a file was damaged; Count is 0, since nobody knows how much was in it
 )
 
 // String names the reason as metrics and listings do.
@@ -35,7 +35,8 @@ func (r LossReason) String() string {
 	return "unknown"
 }
 
-// Loss is an interval, never longer than a minute, in which matches were counted but not recorded one by one.
+// Loss is an interval in which matches were counted but not recorded one by one. It is never much longer than a minute, but
+// for the reason damage.
 type Loss struct {
 	From   time.Time    `json:"from"`   // time of the first match
 	Until  time.Time    `json:"until"`  // and of the last
@@ -95,13 +96,6 @@ func (l *losses) merge(o *loss) {
 }
 
 func (l *losses) reset() { clear(l.m) }
-
-func (l *losses) count() (n uint64) {
-	for _, o := range l.m {
-		n += o.count
-	}
-	return n
-}
 
 func (l *loss) export(r *rule) Loss {
 	return Loss{

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // replay reads journals back into memories. It is used at the start, for what had not reached its day file, and when a day
 // file was put aside, for what that had held.
 type replay struct {
 	s     *Store
+	upTo  uint64                                 // the last batch that is wanted
 	keep  func(day uint32, sequence uint64) bool // of which rows are wanted
 	emit  func(m *memory) error                  // takes a memory when it is full, and at the end
 	fresh func(m *memory, e *row, number uint32) // told of every new pair; may be nil
@@ -89,6 +91,9 @@ func (p *replay) read(path string) error {
 }
 
 func (p *replay) batch(h *segmentHeader, b *batch) error {
+	if b.sequence > p.upTo {
+		return nil
+	}
 	if h.run != p.run || p.numbers == nil {
 		p.run, p.numbers, p.rules = h.run, map[uint32]uint32{}, map[uint32]uint32{}
 	}
@@ -158,8 +163,9 @@ func (d *dictionary) restore(t *termDefinition, rule uint32, place []byte) uint3
 	return n
 }
 
-// recover brings what is only in journals into day files. It returns the number of the last batch that ever was.
-func (s *Store) recover(complete bool) (last uint64, err error) {
+// recover brings what is only in journals into day files, and of days whose file was put aside all that journals have. It
+// returns the number of the last batch that ever was.
+func (s *Store) recover(aside []uint32) (last uint64, err error) {
 	dir := filepath.Join(s.config.Dir, journalDirectory)
 	list, err := listSegments(dir)
 	if err != nil {
@@ -174,17 +180,19 @@ func (s *Store) recover(complete bool) (last uint64, err error) {
 	s.durable.Store(durable)
 	list = s.dropStubs(dir, list)
 	s.scribe.segments = list
+	for _, day := range aside {
+		s.admitDamage(day)
+	}
 	wanted := list
-	for !complete && len(wanted) > 1 && wanted[1].first <= durable+1 {
+	for len(aside) == 0 && len(wanted) > 1 && wanted[1].first <= durable+1 {
 		wanted = wanted[1:]
 	}
 	oldest := int64(s.today()) - int64(s.config.RetentionDays)
 	p := &replay{
-		s: s, fresh: s.greetReplayed,
+		s: s, fresh: s.greetReplayed, upTo: 1<<64 - 1,
 		keep: func(day uint32, sequence uint64) bool { return sequence > applied[day] && int64(day) >= oldest },
 		emit: s.takeReplayed,
 	}
-	p.last = 0
 	if err := p.segments(dir, wanted); err != nil {
 		return 0, fmt.Errorf("replaying sighting journals: %w", err)
 	}
@@ -192,6 +200,21 @@ func (s *Store) recover(complete bool) (last uint64, err error) {
 		s.durable.Store(max(durable, p.last))
 	}
 	return max(last, p.last), nil
+}
+
+// admitDamage stores that a day may lack matches, unless the journals that are left reach back to before it.
+func (s *Store) admitDamage(day uint32) {
+	s.scribe.mu.Lock()
+	list := s.scribe.segments
+	begin := hourTime(day * hoursPerDay)
+	whole := len(list) > 0 && (list[0].first <= 1 || list[0].made.Before(begin))
+	s.scribe.mu.Unlock()
+	if whole {
+		return
+	}
+	s.ledger.mu.Lock()
+	defer s.ledger.mu.Unlock()
+	s.collector.pending.add(lossKey{reason: LossDamage}, 0, begin.UnixNano(), begin.Add(24*time.Hour-time.Microsecond).UnixNano())
 }
 
 // takeReplayed hands a memory to the writer and lets it try at once. If the disk is full it stays in memory, and the journal stays.
@@ -224,8 +247,8 @@ func (w *writer) restoreDay(day uint32, upTo uint64) error {
 	var c commit
 	rows := 0
 	p := &replay{
-		s:    w.s,
-		keep: func(d uint32, sequence uint64) bool { return d == day && sequence <= upTo },
+		s: w.s, upTo: upTo,
+		keep: func(d uint32, _ uint64) bool { return d == day },
 		emit: func(m *memory) error {
 			l := &w.s.ledger
 			l.mu.Lock()

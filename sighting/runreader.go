@@ -39,15 +39,14 @@ func (r *runReader) start(tx *bbolt.Tx) error {
 	c := tx.Bucket(bucketRows).Cursor()
 	run := runKey(r.info.hour, r.info.number)
 	from := append(bytes.Clone(run), r.from[:]...)
-	k, v := c.Seek(from)
+	k, _ := c.Seek(from)
 	if k == nil {
-		k, v = c.Last()
-	} else if before, value := c.Prev(); before != nil && bytes.HasPrefix(before, run) {
-		k, v = before, value
-	} else {
-		k, v = c.Seek(from)
+		return r.take(c.Last())
 	}
-	return r.take(k, v)
+	if k, v := c.Prev(); k != nil && bytes.HasPrefix(k, run) {
+		return r.take(k, v)
+	}
+	return r.take(c.Seek(from))
 }
 
 // take copies a block, if it is one of this run and may hold clients that were asked for.

@@ -19,6 +19,8 @@ func (c *collector) seal() {
 	c.turnDay(hourOf(now) / hoursPerDay)
 	b := c.s.scribe.buffer()
 	c.turnSegment(b, hourOf(now))
+	m := l.active.table
+	m.warm(c.delta.entries)
 	for i := range c.delta.entries {
 		c.settle(b, &c.delta.entries[i])
 	}

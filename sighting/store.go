@@ -190,14 +190,14 @@ func (s *Store) openLedger() error {
 	l.active = &memory{table: newTable(s.seed), dict: l.dict, losses: newLosses(), since: hourOf(s.now())}
 	s.collector, s.resolver, s.writer, s.announcer = newCollector(s), newResolver(s), newWriter(s), newAnnouncer(s)
 	s.scribe = newScribe(s)
-	whole, err := s.openDays()
+	aside, err := s.openDays()
 	if err != nil {
 		return err
 	}
 	if err := s.learnFirsts(); err != nil {
 		return err
 	}
-	last, err := s.recover(!whole)
+	last, err := s.recover(aside)
 	if err != nil {
 		return err
 	}
@@ -208,14 +208,13 @@ func (s *Store) openLedger() error {
 	return s.learnBounds()
 }
 
-// openDays opens the day files. whole is false if one was damaged, and put aside.
-func (s *Store) openDays() (whole bool, err error) {
+// openDays opens the day files. Those that are damaged are put aside.
+func (s *Store) openDays() (aside []uint32, err error) {
 	dir := filepath.Join(s.config.Dir, dayDirectory)
 	names, err := os.ReadDir(dir)
 	if err != nil {
-		return false, fmt.Errorf("listing day files of sightings: %w", err)
+		return nil, fmt.Errorf("listing day files of sightings: %w", err)
 	}
-	whole = true
 	for _, n := range names {
 		path := filepath.Join(dir, n.Name())
 		base, isDay := strings.CutSuffix(n.Name(), daySuffix)
@@ -231,12 +230,12 @@ func (s *Store) openDays() (whole bool, err error) {
 		case isDamage(err):
 			s.log.Error("damaged day file of sightings put aside", "file", path, "error", err)
 			s.setAside(path)
-			whole = false
+			aside = append(aside, day)
 		default:
-			return false, err
+			return nil, err
 		}
 	}
-	return whole, nil
+	return aside, nil
 }
 
 // removeLeftover removes what a crash left of a file that was being made.

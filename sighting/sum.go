@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"slices"
-	"time"
 
 	"cenote/policy"
 )
@@ -144,9 +143,4 @@ func parseCursor(s string) (c cursor, err error) {
 		return cursor{}, errCursor
 	}
 	return c, nil
-}
-
-// between reports whether the hour of a loss lies in what was asked for.
-func between(from, to, since, until time.Time) bool {
-	return (since.IsZero() || !to.Before(since)) && (until.IsZero() || from.Before(until))
 }

@@ -78,6 +78,23 @@ func (t *table) find(client *[16]byte, indicator, hour uint32) *entry {
 	return nil
 }
 
+// warm reads where the pairs of another table are, or would be, in this one. The reads do not depend on each other, so that the
+// processor waits for many cache lines at once; find, one pair after the other, would wait for each.
+func (t *table) warm(pairs []entry) (sum uint64) {
+	mask := uint64(len(t.slots) - 1)
+	for i := range pairs {
+		e := &pairs[i]
+		sum += t.slots[pairHash(t.seed, &e.client, e.indicator, e.hour)>>32&mask]
+	}
+	for i := range pairs {
+		e := &pairs[i]
+		if n := uint32(t.slots[pairHash(t.seed, &e.client, e.indicator, e.hour)>>32&mask]); n != 0 {
+			sum += uint64(t.entries[n-1].count)
+		}
+	}
+	return sum
+}
+
 func (t *table) insert(tag, slot uint64, client *[16]byte, indicator, hour uint32) *entry {
 	t.entries = append(t.entries, entry{client: *client, indicator: indicator, hour: hour})
 	t.slots[slot] = tag<<32 | uint64(len(t.entries))

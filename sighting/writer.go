@@ -20,7 +20,6 @@ type writer struct {
 	jobs    chan func(context.Context)
 	commit  commit
 	failing bool
-	turned  time.Time // when retention was last looked at
 }
 
 const (
@@ -41,6 +40,7 @@ func (w *writer) run(ctx context.Context, stop <-chan struct{}) {
 	for {
 		select {
 		case <-w.wake:
+			w.mend()
 			w.flush(ctx)
 		case job := <-w.jobs:
 			w.flush(ctx)
@@ -51,6 +51,22 @@ func (w *writer) run(ctx context.Context, stop <-chan struct{}) {
 			w.flush(ctx)
 			return
 		}
+	}
+}
+
+// mend puts files aside that a reader found damaged.
+func (w *writer) mend() {
+	l := &w.s.ledger
+	l.mu.Lock()
+	var bad []uint32
+	for day, f := range l.days {
+		if f.bad {
+			bad = append(bad, day)
+		}
+	}
+	l.mu.Unlock()
+	for _, day := range bad {
+		w.putAside(day, ErrDamaged, w.s.durable.Load())
 	}
 }
 
@@ -249,6 +265,7 @@ func (w *writer) putAside(day uint32, cause error, upTo uint64) {
 	l.mu.Lock()
 	l.days[day] = fresh
 	l.mu.Unlock()
+	w.s.admitDamage(day)
 	if err := w.restoreDay(day, upTo); err != nil {
 		w.s.log.Error("damaged day of sightings cannot be restored from journals", "error", err)
 	}
