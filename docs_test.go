@@ -261,6 +261,59 @@ func undescribedSpecs(d *ast.GenDecl) []string {
 	return out
 }
 
+// TestReadmeShowsTheDefault holds that what the README tells a newcomer to ask is listed, and that the answer which it shows is the one.
+func TestReadmeShowsTheDefault(t *testing.T) {
+	t.Setenv("STATE_DIRECTORY", t.TempDir())
+	c, err := config.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := pageNamed(t, "README.md").text
+	ask := regexp.MustCompile(`dig @(\S+) -p (\d+) (\S+)`).FindStringSubmatch(text)
+	if ask == nil {
+		t.Fatal("README.md shows no dig")
+	}
+	if got, want := ask[1]+":"+ask[2], c.Listen[0].Address.String(); got != want {
+		t.Errorf("README.md asks %s, the default listens on %s", got, want)
+	}
+	if !strings.Contains(string(config.Starter()), "\n"+ask[3]+"\n") {
+		t.Errorf("README.md asks for %s, which the starter feed does not list", ask[3])
+	}
+	zone := c.Policy.Zones[0]
+	answer := fmt.Sprintf("%s. %d IN\tA\t%s", ask[3], int(zone.TTL.Seconds()), zone.Sinkhole.IPv4[0])
+	code, _ := zone.EDE.Code()
+	for _, line := range []string{answer, fmt.Sprintf("EDE: %d", code)} {
+		if !strings.Contains(text, line) {
+			t.Errorf("README.md does not show %q", line)
+		}
+	}
+}
+
+// TestCommandsExist holds that a command which a page names is one of the binary's.
+func TestCommandsExist(t *testing.T) {
+	there := map[string]bool{}
+	for _, s := range sources(t) {
+		if s.dir != "cmd/cenote" || s.test {
+			continue
+		}
+		ast.Inspect(s.tree, func(n ast.Node) bool {
+			if spec, ok := n.(*ast.TypeSpec); ok && spec.Name.Name == "commandLine" {
+				for _, f := range spec.Type.(*ast.StructType).Fields.List {
+					there[strings.ToLower(f.Names[0].Name)] = true
+				}
+			}
+			return true
+		})
+	}
+	for _, p := range pages(t) {
+		for _, m := range regexp.MustCompile("(?:`|bin/)cenote ([a-z]+)\\b").FindAllStringSubmatch(p.text, -1) {
+			if !there[m[1]] {
+				t.Errorf("%s names the command cenote %s, which is not there", p.path, m[1])
+			}
+		}
+	}
+}
+
 // TestEveryKeyIsUsed holds that no key of the configuration is dead: the binary, or config itself for those it settles, reads each field.
 func TestEveryKeyIsUsed(t *testing.T) {
 	used := map[string]bool{}
