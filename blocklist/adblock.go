@@ -16,7 +16,7 @@ func parseAdblock(f *file, line []byte) {
 	rule, exception := bytes.CutPrefix(line, []byte("@@"))
 	rule, plain := cutModifiers(rule)
 	switch {
-	case !plain || isCosmetic(line):
+	case !plain, len(rule) == 0, isCosmetic(line):
 		f.refuse(ReasonNotADNSRule, line)
 	case len(rule) > 1 && rule[0] == '/' && rule[len(rule)-1] == '/':
 		f.refuse(ReasonRegex, line)

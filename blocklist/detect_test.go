@@ -23,6 +23,7 @@ func TestDetection(t *testing.T) {
 		{"table by its header", "x", "Domain,Malware,Date added,Source\na.example,x,2026-01-01,y\n", "csv"},
 		{"table by a remark", "x", "# \"first_seen_utc\",\"ioc_value\",\"ioc_type\"\n\"2026-01-01 00:00:00\", \"a.example\", \"domain\"\n", "csv"},
 		{"CRLF and mark", "x", "\xef\xbb\xbf0.0.0.0 a.example\r\n", "hosts"},
+		{"zone with CRLF", "x", "@ SOA a. b. 1 2 3 4 5\r\n@ NS a.\r\na.example CNAME .\r\n", "rpz"},
 		{"half of it dirty", "x", "a.example\nb.example\n???\n!!!\nwhat is this\n", "domains"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

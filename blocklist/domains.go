@@ -8,7 +8,7 @@ import (
 
 // parseDomains reads a line of a plain list: one name. ".name" is the name and all below it, "*.name" what lies below it.
 func parseDomains(f *file, line []byte) {
-	row, comment := cutComment(line, '#')
+	row, comment := cutRemark(line)
 	if len(row) == 0 || row[0] == ';' || row[0] == '!' || bytes.HasPrefix(row, []byte("//")) {
 		return
 	}
@@ -27,7 +27,7 @@ func looksDomains(line []byte) evidence {
 	if isCommentLine(line) || isAddress(line) {
 		return evidenceNone
 	}
-	row, _ := cutComment(line, '#')
+	row, _ := cutRemark(line)
 	if looksName(bytes.TrimPrefix(bytes.TrimPrefix(row, []byte("*")), []byte("."))) {
 		return evidenceRow
 	}

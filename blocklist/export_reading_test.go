@@ -23,10 +23,20 @@ func (m *MemoryReader) Read(ctx context.Context, c FeedConfig, base string, body
 		return Report{}, err
 	}
 	r.prepare(ctx)
-	if err := r.readFile(&file{name: base, base: base}, &metered{bytes.NewReader(body), &r.budget}); err != nil {
+	if err := r.readFile(&file{name: base, base: base}, &metered{bytes.NewReader(body), &r.budget.content}); err != nil {
 		return r.report, err
 	}
 	return r.report, r.checkWhole()
+}
+
+// ReadPath is ReadFeed.
+func (m *MemoryReader) ReadPath(ctx context.Context, c FeedConfig, s Sink) (Report, error) {
+	r, err := newGuardedReader(c, s, m.guard)
+	if err != nil {
+		return Report{}, err
+	}
+	err = r.read(ctx)
+	return r.report, err
 }
 
 // CheckSuffix says why a name may not be served under the suffix list in path ("" for the one compiled in).

@@ -146,7 +146,8 @@ func sampleCases() []sampleCase {
 			8 exact three.example comment=seen in March
 			9 exact six.example
 			10 exact upper.example
-			11 exact under_score.example`,
+			11 exact under_score.example
+			16 exact near.example comment=note`,
 			faults: `
 			12 not-a-dns-rule
 			13 syntax

@@ -65,12 +65,16 @@ func FuzzSource(f *testing.F) {
 	f.Add(zipped(f, member{"a.txt", trailA}, member{"b.txt", trailA}))
 	f.Add([]byte("a.example\n"))
 	path := filepath.Join(f.TempDir(), "feed")
+	memory, err := blocklist.NewMemoryReader()
+	if err != nil {
+		f.Fatal(err)
+	}
 	limits := blocklist.Limits{SourceBytes: 1 << 20, ContentBytes: 1 << 20, Files: 20, Rows: 10_000}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		if err := os.WriteFile(path, body, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		report, _ := blocklist.ReadFeed(t.Context(), blocklist.FeedConfig{Path: path, Limits: limits}, canonicalSink{t})
+		report, _ := memory.ReadPath(t.Context(), blocklist.FeedConfig{Path: path, Limits: limits}, canonicalSink{t})
 		checkEquation(t, report)
 		if report.Bytes > limits.ContentBytes || report.Files > limits.Files+1 {
 			t.Errorf("%d octets in %d files were read, the limits are %+v", report.Bytes, report.Files, limits)

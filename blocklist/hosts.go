@@ -7,7 +7,7 @@ import (
 // parseHosts reads a line of a hosts file: an address and the names that are to have it. An address that goes nowhere (0.0.0.0, ::, loopback)
 // lists the names; any other gives them a real address and lists nothing.
 func parseHosts(f *file, line []byte) {
-	row, comment := cutComment(line, '#')
+	row, comment := cutRemark(line)
 	if len(row) == 0 {
 		return
 	}

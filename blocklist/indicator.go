@@ -49,6 +49,7 @@ const (
 	ReasonGenerate                // $GENERATE, which is never expanded
 	ReasonOutOfZone               // an RPZ owner outside its zone
 	ReasonConflict                // an RPZ owner whose records contradict each other
+	ReasonTooManyRecords          // an RPZ owner with more than recordsMax records
 	ReasonBadAction               // an RPZ target under a TLD rpz-* that is no action
 	ReasonBadAddress              // an RPZ address trigger that is not written as the draft demands
 	ReasonTriggerNotServed        // a well-formed RPZ trigger other than QNAME
@@ -61,7 +62,7 @@ const (
 
 var reasonNames = [reasonEnd]string{
 	"none", "not-a-domain", "too-long", "line-too-long", "bad-encoding", "ip-address", "url", "regex", "path", "not-a-dns-rule",
-	"other-type", "syntax", "include-directive", "generate-directive", "out-of-zone", "conflict", "bad-action", "bad-address",
+	"other-type", "syntax", "include-directive", "generate-directive", "out-of-zone", "conflict", "too-many-records", "bad-action", "bad-address",
 	"trigger-not-served", "root", "tld", "public-suffix", "held-private-suffix",
 }
 

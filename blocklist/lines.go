@@ -43,15 +43,15 @@ const byteOrderMark = "\xef\xbb\xbf"
 
 var errLineTooLong = errors.New("line is too long")
 
-// next returns the next line without its end (LF, CRLF). After errLineTooLong it goes on with the line after; line then holds how the long one began.
+// next returns the next line without its line feed; the carriage return of a CRLF is a blank like others. After errLineTooLong it goes on with the line after; line then holds how the long one began.
 func (l *lineReader) next() (line []byte, err error) {
 	line, err = l.src.ReadSlice('\n')
 	l.number++
 	switch {
 	case err == nil:
-		return bytes.TrimSuffix(line[:len(line)-1], []byte{'\r'}), nil
+		return line[:len(line)-1], nil
 	case err == io.EOF && len(line) > 0:
-		return bytes.TrimSuffix(line, []byte{'\r'}), nil
+		return line, nil
 	case err != bufio.ErrBufferFull:
 		l.number--
 		return nil, err

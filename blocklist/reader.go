@@ -96,7 +96,7 @@ func (r *reader) read(ctx context.Context) error {
 
 func (r *reader) prepare(ctx context.Context) {
 	r.done = ctx.Err
-	r.budget = budget{source: r.limits.SourceBytes, content: r.limits.ContentBytes}
+	r.budget = budget{source: r.limits.SourceBytes, stream: r.limits.ContentBytes, content: r.limits.ContentBytes}
 }
 
 // checkWhole guards against a feed that says nothing.

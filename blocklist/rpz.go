@@ -48,13 +48,15 @@ type zone struct {
 	apex    dnsname.Name // absolute, canonical; "" while unknown
 	origin  dnsname.Name // what relative names end with; "" for the unknown apex
 	within  []byte       // the labels of origin above the apex, without the root's octet
-	ttl     uint32       // of records without their own
+	ttl     uint32       // seconds, of records without their own
+	ttlSet  bool         // by $TTL; otherwise the last one that a record gave holds (RFC 1035 section 5.1)
 	owner   trigger      // of the last record: a line that begins with a blank has the same
 	soa, ns bool
 	seed    maphash.Seed
 	owners  map[uint64]deed // what each owner's records do; by hash, since a false conflict once in 10^13 feeds is bearable and 10^7 names in memory are not
 	data    map[dnsname.Name]*localData
-	buf     []byte // of RDATA
+	buf     []byte // RDATA of the present record
+	packed  []byte // the present record as the DNS library packs it
 }
 
 // trigger is an owner name relative to the apex, canonical, with the root's octet.
@@ -104,8 +106,12 @@ func (d deed) action() policy.Action {
 type localData struct {
 	line    int // of the first record
 	comment string
+	records int
 	data    policy.LocalData
 }
+
+// recordsMax is how many records of local data one owner may have; BIND takes 100 of a type.
+const recordsMax = 256
 
 func (z *zone) setApex(name string) error {
 	if name == "" {
@@ -168,7 +174,7 @@ func (z *zone) directive(rec *masterRecord) error {
 		return z.setOrigin(rec.words[1:])
 	case equalFold(word, "$ttl") && len(rec.words) == 2:
 		if ttl, ok := readTTL(rec.words[1]); ok {
-			z.ttl, why = ttl, ReasonNone
+			z.ttl, z.ttlSet, why = ttl, true, ReasonNone
 		}
 	case equalFold(word, "$include"):
 		why = ReasonInclude
@@ -228,6 +234,9 @@ func (z *zone) head(rec *masterRecord) (kind uint16, ok bool) {
 		}
 		if ttl, ok := readTTL(words[0]); ok {
 			rec.ttl, words = ttl, words[1:]
+			if !z.ttlSet {
+				z.ttl = ttl
+			}
 		} else if equalFold(words[0], "in") {
 			words = words[1:]
 		}
@@ -305,11 +314,13 @@ func (z *zone) first(rec *masterRecord, kind uint16) error {
 	if kind != dns.TypeSOA || rec.sameOwner {
 		return z.invalid("its first record is no SOA")
 	}
-	serial, ok := readSOA(rec.rdata)
+	serial, minimum, ok := readSOA(rec.rdata)
 	if !ok {
 		return z.invalid("its SOA cannot be read")
 	}
-	z.report.Serial, z.soa = serial, true
+	if z.report.Serial, z.soa = serial, true; z.ttl == 0 && !z.ttlSet {
+		z.ttl = minimum
+	}
 	if err := z.findApex(rec.owner); err != nil {
 		return err
 	}
@@ -348,21 +359,21 @@ func (z *zone) findApex(owner []byte) error {
 	return nil
 }
 
-// readSOA checks the seven fields of a SOA and returns its serial.
-func readSOA(rdata [][]byte) (serial uint32, ok bool) {
+// readSOA checks the seven fields of a SOA and returns two of them.
+func readSOA(rdata [][]byte) (serial, minimum uint32, ok bool) {
 	if len(rdata) != 7 {
-		return 0, false
+		return 0, 0, false
 	}
 	number, err := strconv.ParseUint(string(rdata[2]), 10, 32)
 	if err != nil {
-		return 0, false
+		return 0, 0, false
 	}
 	for _, timer := range rdata[3:] {
-		if _, ok := readTTL(timer); !ok {
-			return 0, false
+		if minimum, ok = readTTL(timer); !ok {
+			return 0, 0, false
 		}
 	}
-	return uint32(number), true
+	return uint32(number), minimum, true
 }
 
 // rule takes a record after the SOA.
@@ -559,13 +570,15 @@ func (z *zone) readOther(rec *masterRecord, kind uint16) Reason {
 	if _, more := parser.Next(); !ok || more || parser.Err() != nil || rr.Header().Rrtype != kind {
 		return ReasonSyntax
 	}
-	wire := make([]byte, dns.MaxMsgSize)
-	n, err := dns.PackRR(rr, wire, 0, nil, false)
+	if z.packed == nil {
+		z.packed = make([]byte, dns.MaxMsgSize)
+	}
+	n, err := dns.PackRR(rr, z.packed, 0, nil, false)
 	const fixed = 1 + 2 + 2 + 4 + 2 // root owner, type, class, TTL, length
-	if err != nil || n < fixed || int(binary.BigEndian.Uint16(wire[fixed-2:])) != n-fixed {
+	if err != nil || n < fixed || int(binary.BigEndian.Uint16(z.packed[fixed-2:])) != n-fixed {
 		return ReasonSyntax
 	}
-	z.buf = append(z.buf[:0], wire[fixed:n]...)
+	z.buf = append(z.buf[:0], z.packed[fixed:n]...)
 	return ReasonNone
 }
 
@@ -579,6 +592,10 @@ func (z *zone) gather(rec *masterRecord, kind uint16) {
 	}
 	if kind == dns.TypeCNAME && len(d.data.RRsets) > 0 && !bytes.Equal(d.data.RRsets[0].RData[0], z.buf) {
 		z.refuseAt(rec.line, ReasonConflict, rec.text) // an owner has one CNAME
+		return
+	}
+	if d.records++; d.records > recordsMax {
+		z.refuseAt(rec.line, ReasonTooManyRecords, rec.text)
 		return
 	}
 	d.add(kind, rec.ttl, z.buf)

@@ -2,6 +2,7 @@ package blocklist_test
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -92,6 +93,15 @@ b.example CNAME .`, `
 			7 exact b.example action=nxdomain
 			5 exact a.example action=local-data comment=the comment type16/3600=[126f6e652028203b206e6f20636f6d6d656e740374776f]`, ""},
 		{"parentheses that do not close", zoneHead + "a.example CNAME .\nb.example TXT ( a", "4 exact a.example action=nxdomain", "5 syntax"},
+		{"TTL without a directive", `
+@ SOA localhost. root.localhost. 5 1 2 3 600
+@ NS localhost.
+a.example A 192.0.2.1
+b.example 60 A 192.0.2.1
+c.example A 192.0.2.1`, `
+			4 exact a.example action=local-data type1/600=[c0000201]
+			5 exact b.example action=local-data type1/60=[c0000201]
+			6 exact c.example action=local-data type1/60=[c0000201]`, ""},
 		{"unknown types", zoneHead + `a.example TYPE65400 \# 2 abcd
 b.example NOTYPE x
 c.example TYPE99999 x
@@ -127,7 +137,7 @@ func TestConfiguredApex(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantLines(t, "rows", s.rows, "3 exact a.example action=local-data type5/0=[0872656c61746976650372707a076578616d706c6500]")
+	wantLines(t, "rows", s.rows, "3 exact a.example action=local-data type5/4=[0872656c61746976650372707a076578616d706c6500]")
 	_, _, err = readZone(t, blocklist.FeedConfig{Zone: "other.example"}, strings.Replace(body, "@", "rpz.example.", 1))
 	if !errors.Is(err, blocklist.ErrZone) {
 		t.Errorf("error = %v, want %v for a zone that is another", err, blocklist.ErrZone)
@@ -201,6 +211,20 @@ func TestAddressTriggers(t *testing.T) {
 		if len(s.faults) != 1 || s.faults[0].Reason != tc.want {
 			t.Errorf("%s: faults = %v, want %s", tc.owner, s.faults, tc.want)
 		}
+	}
+}
+
+func TestRecordsOfAnOwnerAreBounded(t *testing.T) {
+	body := zoneHead
+	for i := range 300 {
+		body += fmt.Sprintf("a.example TXT \"%d\"\n", i)
+	}
+	s, report, err := readZone(t, blocklist.FeedConfig{}, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := report.Faults[blocklist.ReasonTooManyRecords]; len(s.rows) != 1 || c == nil || c.Count != 300-256 {
+		t.Errorf("%d rows, faults %v, want one row and 44 records refused", len(s.rows), report.Faults)
 	}
 }
 

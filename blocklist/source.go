@@ -23,29 +23,30 @@ import (
 // budget is what a feed may still cost, in octets.
 type budget struct {
 	source  int64 // as stored
-	content int64 // unpacked
+	stream  int64 // of unpacked archives, with the members that nobody reads
+	content int64 // of files and members; by itself, since a sparse member is longer than what it takes in its archive
 }
 
-// metered takes what is read from src off the budget.
+// metered takes what is read from src off what is left.
 type metered struct {
-	src    io.Reader
-	budget *budget
+	src  io.Reader
+	left *int64
 }
 
 // Read fails with ErrTooLarge at the end of the budget.
 func (m *metered) Read(b []byte) (int, error) {
-	if m.budget.content <= 0 {
+	if *m.left <= 0 {
 		var one [1]byte
 		if n, err := m.src.Read(one[:]); n == 0 {
 			return 0, err
 		}
 		return 0, ErrTooLarge
 	}
-	if int64(len(b)) > m.budget.content {
-		b = b[:m.budget.content]
+	if int64(len(b)) > *m.left {
+		b = b[:*m.left]
 	}
 	n, err := m.src.Read(b)
-	m.budget.content -= int64(n)
+	*m.left -= int64(n)
 	return n, err
 }
 
@@ -185,9 +186,9 @@ func (r *reader) readContent(f *os.File, info fs.FileInfo, name string) error {
 	case strings.HasPrefix(string(head), magicGzip):
 		return r.readGzip(src, member)
 	case isTar(head):
-		return r.readTar(&metered{src, &r.budget}, member)
+		return r.readTar(src, member)
 	}
-	return r.readFile(member, &metered{src, &r.budget})
+	return r.readFile(member, &metered{src, &r.budget.content})
 }
 
 func isTar(head []byte) bool {
@@ -200,12 +201,12 @@ func (r *reader) readGzip(src io.Reader, member *file) error {
 		return r.readError(member, err)
 	}
 	defer unpacked.Close()
-	body := bufio.NewReaderSize(&metered{unpacked, &r.budget}, 1<<16)
+	body := bufio.NewReaderSize(unpacked, 1<<16)
 	if head, _ := body.Peek(headerSize); isTar(head) {
-		return r.readTarGzip(body, member)
+		return r.readTarGzip(&metered{body, &r.budget.stream}, member)
 	}
 	member.base = strings.TrimSuffix(member.base, ".gz")
-	return r.readFile(member, body)
+	return r.readFile(member, &metered{body, &r.budget.content})
 }
 
 // readTarGzip reads also what follows the archive's own end, so that the checksum of the compression is reached and verified.
@@ -236,7 +237,7 @@ func (r *reader) readTar(body io.Reader, outer *file) error {
 		if header.Typeflag != tar.TypeReg || !r.selects(path.Base(header.Name)) {
 			continue
 		}
-		if err := r.readFile(memberOf(outer, header.Name, header.ModTime), archive); err != nil {
+		if err := r.readFile(memberOf(outer, header.Name, header.ModTime), &metered{archive, &r.budget.content}); err != nil {
 			return err
 		}
 	}
@@ -281,7 +282,7 @@ func (r *reader) readZipMember(m *zip.File, member *file) error {
 		return r.readError(member, err)
 	}
 	defer body.Close()
-	return r.readFile(member, &metered{body, &r.budget})
+	return r.readFile(member, &metered{body, &r.budget.content})
 }
 
 func (r *reader) zipError(outer *file, err error) error {

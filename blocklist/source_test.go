@@ -7,6 +7,7 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -185,6 +186,7 @@ func TestRefusedSources(t *testing.T) {
 		{name: "UTF-16", body: []byte("\xff\xfea\x00.\x00"), want: blocklist.ErrBinary},
 		{name: "archive in an archive", body: tarred(t, member{"x.gz", string(whole)}), want: blocklist.ErrBinary},
 		{name: "unknown", body: []byte("who = knows\nwhat this = is\n"), want: blocklist.ErrUnknownFormat},
+		{name: "mostly unknown", body: []byte("a.example\nwho = knows\nwhat this = is\n"), want: blocklist.ErrUnknownFormat},
 		{name: "addresses", body: []byte("192.0.2.1\n192.0.2.2\n"), want: blocklist.ErrUnknownFormat},
 		{name: "cut gzip", body: whole[:len(whole)/2], want: blocklist.ErrTruncated},
 		{name: "cut tar.gz", body: gzipped(t, tarred(t, member{"x.hosts", many}))[:100], want: blocklist.ErrTruncated},
@@ -221,6 +223,58 @@ func TestRefusedSources(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSparseMember reads an archive whose one member claims to be far longer than what it takes in the archive.
+func TestSparseMember(t *testing.T) {
+	const size = 1 << 40
+	text := "# " + strings.Repeat("x", 100_000) + "\na.example\n"
+	data := fmt.Sprintf("1\n0\n%d\n", len(text))
+	data += strings.Repeat("\x00", 512-len(data)) + text
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	record := func(key, value string) string {
+		n := len(key) + len(value) + 3
+		for n != len(fmt.Sprintf("%d %s=%s\n", n, key, value)) {
+			n++
+		}
+		return fmt.Sprintf("%d %s=%s\n", n, key, value)
+	}
+	pax := record("GNU.sparse.major", "1") + record("GNU.sparse.minor", "0") + record("GNU.sparse.name", "x.txt") + record("GNU.sparse.realsize", fmt.Sprint(int64(size)))
+	for _, m := range []struct {
+		flag byte
+		body string
+	}{{tar.TypeReg, pax}, {tar.TypeReg, data}} {
+		if err := w.WriteHeader(&tar.Header{Name: "x.txt", Mode: 0o644, Size: int64(len(m.body)), Typeflag: m.flag}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write([]byte(m.body)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "x.tar")
+	writeFile(t, path, string(asExtended(b.Bytes())))
+	_, report, err := readFeed(t, blocklist.FeedConfig{Path: path, Format: "domains", Limits: blocklist.Limits{ContentBytes: 1 << 20}})
+	if !errors.Is(err, blocklist.ErrTooLarge) {
+		t.Errorf("error = %v after %d octets, want %v", err, report.Bytes, blocklist.ErrTooLarge)
+	}
+}
+
+// asExtended makes the first member of an archive the extended header of the second, which the writer of the standard library does not write
+// for sparse files.
+func asExtended(archive []byte) []byte {
+	const flagAt, sumAt, sumSize = 156, 148, 8
+	archive[flagAt] = tar.TypeXHeader
+	copy(archive[sumAt:sumAt+sumSize], "        ")
+	sum := 0
+	for _, c := range archive[:512] {
+		sum += int(c)
+	}
+	copy(archive[sumAt:], fmt.Sprintf("%06o\x00 ", sum))
+	return archive
 }
 
 func TestEmptyMayBeMeant(t *testing.T) {

@@ -93,6 +93,15 @@ func cutComment(line []byte, mark byte) (row, comment []byte) {
 	}
 }
 
+// cutRemark splits a trimmed line at the first "#", for formats whose names cannot hold one.
+func cutRemark(line []byte) (row, comment []byte) {
+	i := bytes.IndexByte(line, '#')
+	if i < 0 {
+		return line, nil
+	}
+	return trim(line[:i]), trim(line[i+1:])
+}
+
 // equalFold compares a with an ASCII word in lower case, without regard to letter case.
 func equalFold(a []byte, lower string) bool {
 	if len(a) != len(lower) {

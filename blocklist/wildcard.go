@@ -8,7 +8,7 @@ import (
 
 // parseWildcard reads a line of a list of wildcards: "*.name". A bare name in such a list is itself.
 func parseWildcard(f *file, line []byte) {
-	row, comment := cutComment(line, '#')
+	row, comment := cutRemark(line)
 	if len(row) == 0 || row[0] == ';' || row[0] == '!' {
 		return
 	}
@@ -21,7 +21,7 @@ func parseWildcard(f *file, line []byte) {
 }
 
 func looksWildcard(line []byte) evidence {
-	row, _ := cutComment(line, '#')
+	row, _ := cutRemark(line)
 	if name, ok := bytes.CutPrefix(row, []byte("*.")); ok && looksName(append([]byte("x."), name...)) {
 		return evidenceRow
 	}
