@@ -1,7 +1,7 @@
 //go:build ignore
 
-// Strict runs `go test` with the arguments it is given and fails if a test was skipped. It prints what `go test` prints, and at
-// the end the tests that were skipped, with their reasons.
+// Strict runs `go test` with the arguments it is given and fails if a test was skipped. It prints what failed as it comes, then the
+// tests that were skipped, with their reasons, and at the end the lines that `go test` prints.
 //
 //	go run .ci/strict.go -timeout 15m ./...
 package main
@@ -25,10 +25,11 @@ type event struct {
 
 // A run gathers what was printed by each test until it is known whether it is wanted.
 type run struct {
-	output  map[string][]string // by package and test
-	skipped []string
-	passed  int
-	failed  int
+	output   map[string][]string // by package and test
+	packages []string            // the lines of go test, one a package
+	skipped  []string
+	passed   int
+	failed   int
 }
 
 func main() {
@@ -38,10 +39,12 @@ func main() {
 	for _, s := range r.skipped {
 		fmt.Println("SKIPPED " + s)
 	}
+	if len(r.skipped) > 0 {
+		fmt.Println("in strict mode every test must run")
+	}
+	fmt.Print(strings.Join(r.packages, ""))
 	if err != nil || r.failed > 0 || len(r.skipped) > 0 {
-		if len(r.skipped) > 0 {
-			fmt.Println("FAIL: in strict mode every test must run")
-		}
+		fmt.Println("FAIL")
 		os.Exit(1)
 	}
 }
@@ -76,23 +79,40 @@ func (r *run) take(e event) {
 	key := e.Package + " " + e.Test
 	switch e.Action {
 	case "output", "build-output":
-		if e.Test == "" {
-			fmt.Print(e.Output)
-			return
-		}
-		r.output[key] = append(r.output[key], e.Output)
+		r.keep(e, key)
 	case "pass":
 		r.count(e, &r.passed)
 		delete(r.output, key)
 	case "fail":
 		r.count(e, &r.failed)
-		fmt.Print(strings.Join(r.output[key], ""))
-		delete(r.output, key)
+		r.show(e)
 	case "skip":
 		if e.Test != "" {
 			r.skipped = append(r.skipped, key+reason(r.output[key]))
 		}
 		delete(r.output, key)
+	}
+}
+
+// keep keeps a line of a test until it is known how the test ends, and the lines of packages until the end.
+func (r *run) keep(e event, key string) {
+	switch {
+	case e.Test != "":
+		r.output[key] = append(r.output[key], e.Output)
+	case strings.Contains(e.Output, "\t"+e.Package):
+		r.packages = append(r.packages, e.Output)
+	case strings.TrimSpace(e.Output) != "PASS":
+		fmt.Print(e.Output)
+	}
+}
+
+// show prints what a failed test said; of a package that failed, also what tests said that never ended, as in a panic.
+func (r *run) show(e event) {
+	for key, lines := range r.output {
+		if key == e.Package+" "+e.Test || e.Test == "" && strings.HasPrefix(key, e.Package+" ") {
+			fmt.Print(strings.Join(lines, ""))
+			delete(r.output, key)
+		}
 	}
 }
 
