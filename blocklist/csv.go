@@ -164,11 +164,15 @@ func (t *table) fill(row *Indicator) {
 	if b := t.get(roleThreat); len(b) > 0 {
 		row.Threat = t.text(b)
 	}
-	if n, err := strconv.Atoi(string(t.get(roleConfidence))); err == nil && n >= 0 && n <= 100 {
-		row.Confidence = uint8(n)
+	if b := t.get(roleConfidence); allDigits(b) {
+		if n, err := strconv.Atoi(string(b)); err == nil && n <= 100 {
+			row.Confidence = uint8(n)
+		}
 	}
-	if from, ok := readTime(t.get(roleDate)); ok && t.config.TTL > 0 {
-		row.Expiry = from.Add(t.config.TTL)
+	if t.config.TTL > 0 {
+		if from, ok := readTime(t.get(roleDate)); ok {
+			row.Expiry = from.Add(t.config.TTL)
+		}
 	}
 	if until, ok := readTime(t.get(roleExpiry)); ok {
 		row.Expiry = until
