@@ -70,7 +70,7 @@ func (t *turn) evictSmall() {
 	// The record still lies in the small ring, which nothing is put into meanwhile.
 	to := t.room(true, r.size())
 	copy(t.arena[to:], r)
-	t.revive(to, state)
+	t.revive(to, state&^stateFrequency) // what was asked for in the small ring alone has to prove itself
 }
 
 // mainIsFree reports whether there is room for one more record of n octets in the main ring, or is once a few of no use have gone.
