@@ -20,9 +20,10 @@ func (p *Policy) CheckAnswer(r *Request, msg []byte, before Decision) Decision {
 	if d.Matched() || p.index == nil || !followed(r.Type) {
 		return d
 	}
-	var c chain
-	for c.start(r.Name, msg); c.next() && !d.Matched(); {
-		p.check(&d, r, c.name, uint8(c.steps))
+	c := chain{msg: msg}
+	c.length = copy(c.names[0][:], r.Name)
+	for !d.Matched() && c.next() {
+		p.check(&d, r, c.name(), uint8(c.steps))
 	}
 	return d
 }
@@ -34,17 +35,16 @@ func followed(qtype uint16) bool {
 
 // chain follows the aliases of an answer from name to name. Records may come in any order.
 type chain struct {
-	name  []byte // where it is now, canonical
-	steps int
-	msg   []byte
-	used  [ChainMax]int // where the CNAMEs lie that led here: one that leads in a circle is not followed twice
-	owner [dnsname.WireMax]byte
-	names [2][dnsname.WireMax]byte // the current name and the next, in turns
+	msg    []byte
+	steps  int
+	used   [ChainMax]int                // where the CNAMEs lie that led here: one that leads in a circle is not followed twice
+	length int                          // of the current name
+	names  [2][2 * dnsname.WireMax]byte // the current name and the next, in turns; a DNAME may make one that is too long
+	owner  [dnsname.WireMax]byte
 }
 
-func (c *chain) start(name, msg []byte) {
-	c.name, c.msg = append(c.names[1][:0], name...), msg
-}
+// name returns where the chain is now, canonical.
+func (c *chain) name() []byte { return c.names[c.steps%2][:c.length] }
 
 // next moves to the name that the current one is an alias of. A CNAME of the very name comes before the DNAME that it was made from.
 func (c *chain) next() bool {
@@ -72,11 +72,12 @@ func (c *chain) follow(w *wire.Walker) bool {
 		return false
 	}
 	dnsname.Lower(owner, owner)
-	above := len(c.name) - len(owner)
-	if w.Type == wire.TypeCNAME && above != 0 || w.Type == wire.TypeDNAME && !isBelow(c.name, above) || !bytes.Equal(c.name[above:], owner) {
+	name := c.name()
+	above := len(name) - len(owner)
+	if w.Type == wire.TypeCNAME && above != 0 || w.Type == wire.TypeDNAME && !isBelow(name, above) || !bytes.Equal(name[above:], owner) {
 		return false
 	}
-	next := append(c.names[c.steps%2][:0], c.name[:above]...) // RFC 6672 section 2.2: what lies below the owner is kept
+	next := append(c.names[(c.steps+1)%2][:0], name[:above]...) // RFC 6672 section 2.2: what lies below the owner is kept
 	next, _, err = wire.AppendName(next, c.msg, w.DataOff)
 	if err != nil || len(next) > dnsname.WireMax {
 		return false
@@ -85,7 +86,7 @@ func (c *chain) follow(w *wire.Walker) bool {
 	if c.used[c.steps] = w.NameOff; w.Type == wire.TypeDNAME {
 		c.used[c.steps] = 0 // which serves every name below its owner
 	}
-	c.name = next
+	c.length = len(next)
 	c.steps++
 	return true
 }

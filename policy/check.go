@@ -30,7 +30,7 @@ func (p *Policy) check(d *Decision, r *Request, name []byte, stage uint8) {
 	v := view{policy: p, matches: few[:n], labels: countLabels(name), hour: r.Time.Unix() / secondsPerHour}
 	switch {
 	case n == fewMatches:
-		v.checkMany(d, name, stage)
+		p.checkMany(d, name, stage, v.hour)
 	case v.settled():
 		v.merge(d, stage)
 	default:
@@ -46,9 +46,9 @@ func countLabels(name []byte) (n uint8) {
 }
 
 // checkMany serves names with so many listed ones above them that there may be more than check has room for.
-func (v *view) checkMany(d *Decision, name []byte, stage uint8) {
+func (p *Policy) checkMany(d *Decision, name []byte, stage uint8, hour int64) {
 	var many [dnsname.LabelsMax + 1]nameindex.Match
-	v.matches = many[:v.policy.index.Walk(name, many[:])]
+	v := view{policy: p, matches: many[:p.index.Walk(name, many[:])], labels: countLabels(name), hour: hour}
 	v.judgeAll(d, stage)
 }
 
