@@ -137,7 +137,8 @@ func wholeLines(head []byte) []byte {
 	return head[:bytes.LastIndexByte(head, '\n')+1]
 }
 
-// countVotes asks all formats about each line; a line without any blank-free content counts for none.
+// countVotes asks the formats about each line, in the order of the table: the first that could have written it gets the vote. Rows are the
+// lines that are neither empty nor remarks.
 func countVotes(list []*format, head []byte) (votes []evidence, rows int) {
 	votes = make([]evidence, len(list))
 	head = bytes.TrimPrefix(head, []byte(byteOrderMark))

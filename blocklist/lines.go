@@ -43,7 +43,8 @@ const byteOrderMark = "\xef\xbb\xbf"
 
 var errLineTooLong = errors.New("line is too long")
 
-// next returns the next line without its line feed; the carriage return of a CRLF is a blank like others. After errLineTooLong it goes on with the line after; line then holds how the long one began.
+// next returns the next line without its line feed; the carriage return of a CRLF is a blank like others. After errLineTooLong it goes on
+// with the line after; line then holds how the long one began.
 func (l *lineReader) next() (line []byte, err error) {
 	line, err = l.src.ReadSlice('\n')
 	l.number++
