@@ -12,6 +12,10 @@ import (
 // portTries is how often a port that the kernel chose for UDP is given back because another process has it for TCP.
 const portTries = 20
 
+// tcpSendBuffer is how many octets of replies the kernel holds for a connection. Left alone it would grow to megabytes for a client
+// that does not read.
+const tcpSendBuffer = 128 << 10
+
 // endpoint is what one Listen opened: a UDP socket for each worker, and a TCP listener.
 type endpoint struct {
 	udp []*udpSocket
@@ -96,7 +100,7 @@ func tryEndpoint(ctx context.Context, c *Config, l Listen, suffix string) (e *en
 		}
 	}
 	if l.TCP {
-		lc := net.ListenConfig{KeepAlive: -1} // the idle deadline ends dead peers, and sooner
+		lc := net.ListenConfig{KeepAlive: -1, Control: setTCPOptions} // the idle deadline ends dead peers sooner than keepalives
 		var tcp net.Listener
 		if tcp, err = lc.Listen(ctx, "tcp"+suffix, addr.String()); err == nil {
 			e.tcp = tcp.(*net.TCPListener)

@@ -44,6 +44,13 @@ func setUDPOptionsFD(fd int, v6, wildcard, shared bool, buffer int) error {
 	return nil
 }
 
+// setTCPOptions sets the options of a TCP listener, which its connections inherit.
+func setTCPOptions(_, _ string, raw syscall.RawConn) error {
+	return raw.Control(func(fd uintptr) {
+		_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF, tcpSendBuffer)
+	})
+}
+
 // setBuffer sizes a socket buffer: past the machine's limit if we may, else up to it.
 func setBuffer(fd, force, plain, octets int) {
 	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, force, octets) != nil {

@@ -13,6 +13,9 @@ const dualStackWorks = false
 // setUDPOptions leaves the options of the socket as they are: what the portable loop needs it sets by itself.
 func setUDPOptions(syscall.RawConn, bool, bool, bool, int) error { return nil }
 
+// setTCPOptions leaves the options as they are.
+func setTCPOptions(string, string, syscall.RawConn) error { return nil }
+
 // newUDPRunner makes the loop that this system is served with.
 func newUDPRunner(l udpLoop) udpRunner { return newUDPPortable(l) }
 

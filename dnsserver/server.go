@@ -178,4 +178,3 @@ func (s *Server) countUDP() (c transportCounts) {
 	}
 	return c
 }
-

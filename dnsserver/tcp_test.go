@@ -1,0 +1,486 @@
+package dnsserver_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"cenote/dnsserver"
+	"cenote/policy"
+	"cenote/rrcache"
+
+	"github.com/miekg/dns"
+)
+
+// TestRepliesOutOfOrder: a query that waits does not hold up those behind it on its connection (RFC 7766 section 6.2.1.1).
+func TestRepliesOutOfOrder(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	s := startLive(t, dnsserver.Config{Resolver: heldNames(release)})
+	conn := s.dial("tcp")
+	both := append(packQuestion(t, conn, 1, "held.example"), packQuestion(t, conn, 2, "localhost")...)
+	if _, err := conn.Write(both); err != nil {
+		t.Fatal(err)
+	}
+	isTruth(t, getReply(t, conn), 2)
+	close(release)
+	isTruth(t, getReply(t, conn), 1)
+}
+
+// TestManyQueriesOnOneConnection: there is no last query.
+func TestManyQueriesOnOneConnection(t *testing.T) {
+	t.Parallel()
+	s := startLive(t, dnsserver.Config{})
+	conn := s.dial("tcp")
+	const queries = 1000
+	go func() {
+		for id := range uint16(queries) {
+			conn.Write(packQuestion(t, conn, id, fmt.Sprintf("n%d.example", id)))
+		}
+	}()
+	seen := map[uint16]bool{}
+	for range queries {
+		r := getReply(t, conn)
+		isTruth(t, r, r.Id)
+		seen[r.Id] = true
+	}
+	if len(seen) != queries {
+		t.Errorf("%d different replies, want %d", len(seen), queries)
+	}
+}
+
+// TestQueryInPieces: a message may come an octet at a time, its length too.
+func TestQueryInPieces(t *testing.T) {
+	t.Parallel()
+	s := startLive(t, dnsserver.Config{})
+	conn := s.dial("tcp")
+	for _, octet := range packQuestion(t, conn, 3, "localhost") {
+		if _, err := conn.Write([]byte{octet}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	isTruth(t, getReply(t, conn), 3)
+}
+
+// TestHalfClose: a client that has said all still gets its replies.
+func TestHalfClose(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	s := startLive(t, dnsserver.Config{Resolver: heldNames(release)})
+	conn := s.dial("tcp").(*net.TCPConn)
+	putQuery(t, conn, 1, "held.example")
+	conn.CloseWrite()
+	waitFor(t, "the query waits", func() bool { return s.Waiting() == 1 })
+	close(release)
+	isTruth(t, getReply(t, conn), 1)
+	isClosed(t, conn)
+}
+
+// TestPipelineBound: a connection has no more queries worked on than Bounds.Pipeline; the rest wait unread.
+func TestPipelineBound(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	var under, most atomic.Int64
+	counting := fakeNetwork(func(ctx context.Context, name string) (*dns.Msg, error) {
+		n := under.Add(1)
+		defer under.Add(-1)
+		for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
+		}
+		return heldNames(release)(ctx, name)
+	})
+	s := startLive(t, dnsserver.Config{Resolver: counting, Bounds: dnsserver.Bounds{Pipeline: 3}})
+	conn := s.dial("tcp")
+	for id := range uint16(20) {
+		putQuery(t, conn, id, fmt.Sprintf("held%d.example", id))
+	}
+	waitFor(t, "three queries are worked on", func() bool { return under.Load() == 3 })
+	other := s.dial("tcp")
+	isTruth(t, askFor(t, other, 1, "localhost"), 1)
+	close(release)
+	for range 20 {
+		getReply(t, conn)
+	}
+	if got := most.Load(); got != 3 {
+		t.Errorf("%d queries of one connection were worked on at once, want 3", got)
+	}
+}
+
+// TestConnectionsThatDoNotRead: fifty clients ask for large answers and read none. They must not keep goroutines, nor memory, nor places
+// among the queries that wait.
+func TestConnectionsThatDoNotRead(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name   string
+		bounds dnsserver.Bounds
+		unsent [2]int64
+	}{
+		{"one reply takes too long", dnsserver.Bounds{Write: 50 * time.Millisecond, Pipeline: 1}, [2]int64{1 << 30, 1 << 30}},
+		{"one leaves too much unread", dnsserver.Bounds{Write: time.Hour}, [2]int64{256 << 10, 1 << 30}},
+		{"all leave too much unread", dnsserver.Bounds{Write: time.Hour}, [2]int64{1 << 30, 8 << 20}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := startLive(t, dnsserver.Config{Resolver: packLarge(t), Bounds: tc.bounds},
+				func(s *dnsserver.Server) { s.SetUnsent(tc.unsent[0], tc.unsent[1]) })
+			const clients = 50
+			var asking sync.WaitGroup
+			for range clients {
+				conn := s.dial("tcp").(*net.TCPConn)
+				conn.SetReadBuffer(4096)
+				asking.Go(func() { askUntilClosed(t, conn) })
+			}
+			asking.Wait()
+			waitFor(t, "all connections have ended", func() bool { return s.TCPCounts().Open == 0 && s.Waiting() == 0 })
+			if got := s.TCPCounts(); got.Readers != clients || got.Unsent != 0 {
+				t.Errorf("counted %+v, want %d connections ended for not reading, nothing unsent", got, clients)
+			}
+			isTruth(t, askFor(t, s.dial("tcp"), 1, "localhost"), 1)
+		})
+	}
+}
+
+// large answers every name with some 50,000 octets, packed once.
+type large []byte
+
+func packLarge(t *testing.T) large {
+	t.Helper()
+	m := new(dns.Msg).SetQuestion("large.example.", dns.TypeA)
+	m.Response, m.Compress = true, true
+	for i := range 200 {
+		m.Answer = append(m.Answer, &dns.TXT{Hdr: dns.RR_Header{Name: "large.example.", Rrtype: dns.TypeTXT, Class: dns.ClassINET, Ttl: 60},
+			Txt: []string{fmt.Sprint(i), strings.Repeat("x", 250)}})
+	}
+	wire, err := m.Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return wire
+}
+
+func (l large) Resolve(context.Context, *rrcache.Key, []byte) (dnsserver.Resolved, error) {
+	return dnsserver.Resolved{Msg: l, EDE: policy.EDENone}, nil
+}
+
+func (l large) Prefetch(*rrcache.Key) {}
+
+func askUntilClosed(t *testing.T, conn net.Conn) {
+	for query := packQuestion(t, conn, 1, "large.example"); ; {
+		if _, err := conn.Write(query); err != nil {
+			return
+		}
+	}
+}
+
+// TestMemoryOfIdleConnections: a length prefix is a promise, no reason to allocate.
+func TestMemoryOfIdleConnections(t *testing.T) {
+	const conns = 400
+	settings := dnsserver.DefaultSettings()
+	s := startLive(t, dnsserver.Config{Settings: settings})
+	memory := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc + m.StackInuse
+	}
+	all := make([]net.Conn, conns)
+	for i := range all {
+		all[i] = s.dial("tcp")
+	}
+	waitFor(t, "all are accepted", func() bool { return s.TCPCounts().Open == conns })
+	before := memory()
+	for _, conn := range all {
+		if _, err := conn.Write([]byte{0xff, 0xff}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	isTruth(t, askFor(t, s.dial("tcp"), 1, "localhost"), 1)
+	if grown := int64(memory()-before) / conns; grown > 1024 {
+		t.Errorf("two octets made each connection grow by %d octets, want no more than 1024", grown)
+	}
+}
+
+// TestLargeQuery: a query larger than a connection's own room is read all the same.
+func TestLargeQuery(t *testing.T) {
+	t.Parallel()
+	s := startLive(t, dnsserver.Config{})
+	conn := s.dial("tcp")
+	q := new(dns.Msg).SetQuestion("localhost.", dns.TypeA)
+	q.Extra = []dns.RR{&dns.OPT{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeOPT, Class: 1232}, Option: []dns.EDNS0{&dns.EDNS0_PADDING{Padding: make([]byte, 60000)}}}}
+	wire, err := q.Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	message := append(binary.BigEndian.AppendUint16(nil, uint16(len(wire))), wire...)
+	if _, err := conn.Write(append(message, packQuestion(t, conn, 8, "localhost")...)); err != nil {
+		t.Fatal(err)
+	}
+	isTruth(t, getReply(t, conn), q.Id)
+	isTruth(t, getReply(t, conn), 8)
+}
+
+// TestTimesOfAConnection: idle connections end, and so do those that send a query too slowly, however steadily.
+func TestTimesOfAConnection(t *testing.T) {
+	t.Parallel()
+	s := startLive(t, dnsserver.Config{Bounds: dnsserver.Bounds{Idle: 30 * time.Millisecond, Read: 30 * time.Millisecond}})
+	t.Run("idle", func(t *testing.T) { isClosed(t, s.dial("tcp")) })
+	t.Run("idle after a query", func(t *testing.T) {
+		conn := s.dial("tcp")
+		isTruth(t, askFor(t, conn, 1, "localhost"), 1)
+		isClosed(t, conn)
+	})
+	t.Run("dripping", func(t *testing.T) {
+		conn := s.dial("tcp")
+		go func() {
+			for octet := []byte{0xff}; ; time.Sleep(5 * time.Millisecond) {
+				if _, err := conn.Write(octet); err != nil {
+					return
+				}
+			}
+		}()
+		isClosed(t, conn)
+	})
+	if got := s.TCPCounts(); got.TimedOut != 3 {
+		t.Errorf("counted %+v, want three timed out", got)
+	}
+}
+
+// TestIdleTimeBeginsAfterTheLastReply: a connection that waits for us is not idle.
+func TestIdleTimeBeginsAfterTheLastReply(t *testing.T) {
+	t.Parallel()
+	const idle = 300 * time.Millisecond
+	release := make(chan struct{})
+	s := startLive(t, dnsserver.Config{Resolver: heldNames(release), Bounds: dnsserver.Bounds{Idle: idle}})
+	conn := s.dial("tcp")
+	putQuery(t, conn, 1, "held.example")
+	time.AfterFunc(idle+idle/2, func() { close(release) })
+	isTruth(t, getReply(t, conn), 1)
+	time.Sleep(idle * 2 / 3) // less than the idle time, but more than what is left of it if it ran meanwhile
+	isTruth(t, askFor(t, conn, 2, "localhost"), 2)
+	isClosed(t, conn)
+}
+
+// TestMessageShorterThanAHeader ends the connection: it is not DNS, and what follows would be read as lengths.
+func TestMessageShorterThanAHeader(t *testing.T) {
+	t.Parallel()
+	s := startLive(t, dnsserver.Config{})
+	conn := s.dial("tcp")
+	conn.Write([]byte("\x00\x05hello"))
+	isClosed(t, conn)
+	if got := s.TCPCounts().Garbled; got != 1 {
+		t.Errorf("Garbled = %d, want 1", got)
+	}
+}
+
+func TestConnectionBounds(t *testing.T) {
+	t.Parallel()
+	strict := dnsserver.DefaultSettings()
+	strict.Rates.Exempt = nil
+	from := func(s *live, addr string) net.Conn {
+		conn, err := net.DialTCP("tcp", &net.TCPAddr{IP: net.ParseIP(addr)}, net.TCPAddrFromAddrPort(s.addr("tcp")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		conn.SetDeadline(time.Now().Add(patience))
+		return conn
+	}
+	t.Run("of the server", func(t *testing.T) {
+		s := startLive(t, dnsserver.Config{Bounds: dnsserver.Bounds{Connections: 4}})
+		for range 4 {
+			isTruth(t, askFor(t, s.dial("tcp"), 1, "localhost"), 1)
+		}
+		isClosed(t, s.dial("tcp"))
+		if got := s.TCPCounts(); got.Full != 1 || got.Accepted != 4 {
+			t.Errorf("counted %+v, want 4 accepted, 1 turned away", got)
+		}
+	})
+	t.Run("of a client network", func(t *testing.T) {
+		s := startLive(t, dnsserver.Config{Settings: strict, Bounds: dnsserver.Bounds{PerClient: 2}})
+		first := from(s, "127.0.0.5")
+		isTruth(t, askFor(t, first, 1, "localhost"), 1)
+		isTruth(t, askFor(t, from(s, "127.0.0.5"), 1, "localhost"), 1)
+		isClosed(t, from(s, "127.0.0.5"))
+		isTruth(t, askFor(t, from(s, "127.0.0.6"), 1, "localhost"), 1)
+		first.Close()
+		waitFor(t, "a place is free again", func() bool { return s.TCPCounts().Open == 2 })
+		isTruth(t, askFor(t, from(s, "127.0.0.5"), 1, "localhost"), 1)
+		if got := s.TCPCounts().Greedy; got != 1 {
+			t.Errorf("Greedy = %d, want 1", got)
+		}
+	})
+	// By their idle time alone connections would keep their places for longer than these two wait.
+	t.Run("nearly full, for those who are idle", func(t *testing.T) {
+		s := startLive(t, dnsserver.Config{Bounds: dnsserver.Bounds{Connections: 8, Idle: 4 * patience}})
+		first := s.dial("tcp")
+		isTruth(t, askFor(t, first, 1, "localhost"), 1)
+		for range 7 {
+			isTruth(t, askFor(t, s.dial("tcp"), 1, "localhost"), 1)
+		}
+		isClosed(t, first)
+	})
+	t.Run("nearly full, for those who ask again", func(t *testing.T) {
+		s := startLive(t, dnsserver.Config{Bounds: dnsserver.Bounds{Connections: 8, Idle: 4 * patience}})
+		var all [8]net.Conn
+		for i := range all {
+			all[i] = s.dial("tcp")
+			isTruth(t, askFor(t, all[i], 1, "localhost"), 1)
+		}
+		for _, conn := range all {
+			isTruth(t, askFor(t, conn, 2, "localhost"), 2)
+		}
+		isClosed(t, all[7])
+	})
+}
+
+// scarce is a listener that finds no file descriptors a few times, then one connection, and then is closed.
+type scarce struct {
+	net.Listener
+	left  atomic.Int64
+	errno syscall.Errno
+}
+
+func (l *scarce) Accept() (net.Conn, error) {
+	if l.left.Add(-1) >= 0 {
+		return nil, &net.OpError{Op: "accept", Net: "tcp", Err: l.errno}
+	}
+	return l.Listener.Accept()
+}
+
+// TestAcceptWithoutFileDescriptors: the server rests and goes on.
+func TestAcceptWithoutFileDescriptors(t *testing.T) {
+	t.Parallel()
+	for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE} {
+		t.Run(errno.Error(), func(t *testing.T) {
+			s := startLive(t, dnsserver.Config{})
+			inner, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			l := &scarce{Listener: inner, errno: errno}
+			l.left.Store(3)
+			done := make(chan error, 1)
+			go func() { done <- s.Accept(context.Background(), l) }()
+			conn := dialTo(t, "tcp", inner.Addr().(*net.TCPAddr).AddrPort())
+			isTruth(t, askFor(t, conn, 1, "localhost"), 1)
+			inner.Close()
+			if err := <-done; err != nil {
+				t.Errorf("Accept returned %v, want nil after the listener was closed", err)
+			}
+			if got := s.TCPCounts().AcceptFailed; got != 3 {
+				t.Errorf("AcceptFailed = %d, want 3", got)
+			}
+		})
+	}
+}
+
+// TestListenerFailsForGood: Run ends with the error, and all it started with it.
+func TestListenerFailsForGood(t *testing.T) {
+	t.Parallel()
+	s := startLive(t, dnsserver.Config{})
+	broken := &scarce{errno: syscall.EINVAL}
+	broken.left.Store(1)
+	if err := s.Accept(context.Background(), broken); !errors.Is(err, syscall.EINVAL) {
+		t.Errorf("Accept = %v, want EINVAL", err)
+	}
+}
+
+// TestShutdownOfConnections: what was read is answered, idle connections end at once.
+func TestShutdownOfConnections(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	s := startLive(t, dnsserver.Config{Resolver: heldNames(release)})
+	idle, busy := s.dial("tcp"), s.dial("tcp")
+	isTruth(t, askFor(t, idle, 1, "localhost"), 1)
+	putQuery(t, busy, 2, "held.example")
+	waitFor(t, "the query waits", func() bool { return s.Waiting() == 1 })
+	s.stop()
+	isClosed(t, idle)
+	close(release)
+	isTruth(t, getReply(t, busy), 2)
+	isClosed(t, busy)
+	s.ended()
+}
+
+// TestSettingsAreAppliedToRunningServer: open connections obey too.
+func TestSettingsAreAppliedToRunningServer(t *testing.T) {
+	t.Parallel()
+	s := startLive(t, dnsserver.Config{})
+	conn := s.dial("tcp")
+	isTruth(t, askFor(t, conn, 1, "localhost"), 1)
+	settings := dnsserver.DefaultSettings()
+	settings.Access.Allow = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
+	if err := s.Apply(settings); err != nil {
+		t.Fatal(err)
+	}
+	if r := askFor(t, conn, 2, "localhost"); r.Rcode != dns.RcodeRefused {
+		t.Errorf("after Apply: got %s, want REFUSED", dns.RcodeToString[r.Rcode])
+	}
+}
+
+// pieces is a connection that gives what it holds in reads of given sizes.
+type pieces struct {
+	net.Conn
+	data  []byte
+	sizes []byte
+	next  int
+}
+
+func (p *pieces) Read(b []byte) (int, error) {
+	if len(p.data) == 0 {
+		return 0, io.EOF
+	}
+	size := len(p.data)
+	if len(p.sizes) > 0 {
+		size = 1 + int(p.sizes[p.next%len(p.sizes)])
+		p.next++
+	}
+	n := copy(b, p.data[:min(size, len(p.data))])
+	p.data = p.data[n:]
+	return n, nil
+}
+
+func (p *pieces) SetReadDeadline(time.Time) error { return nil }
+
+// FuzzStream cuts a stream that comes in arbitrary pieces into messages, and compares with the plain way to do so.
+func FuzzStream(f *testing.F) {
+	message := func(n int) []byte { return append(binary.BigEndian.AppendUint16(nil, uint16(n)), make([]byte, n)...) }
+	f.Add(message(30), []byte{0})
+	f.Add(append(message(1022), message(1030)...), []byte{255, 1})
+	f.Add(append(message(12), message(4)...), []byte{})
+	f.Add(append(message(5000), message(40)...), []byte{200})
+	f.Add([]byte{0xff, 0xff, 1, 2}, []byte{0})
+	f.Fuzz(func(t *testing.T, data, sizes []byte) {
+		var want [][]byte
+		for rest := data; len(rest) >= 2; {
+			n := int(binary.BigEndian.Uint16(rest))
+			if n < 12 || len(rest) < 2+n {
+				break
+			}
+			want = append(want, rest[2:2+n])
+			rest = rest[2+n:]
+		}
+		got, room := dnsserver.ReadMessages(&pieces{data: data, sizes: sizes})
+		if len(got) != len(want) {
+			t.Fatalf("%d messages, want %d", len(got), len(want))
+		}
+		for i := range got {
+			if !bytes.Equal(got[i], want[i]) {
+				t.Errorf("message %d is %x, want %x", i, got[i], want[i])
+			}
+		}
+		if room > max(1024, 2*len(data)) {
+			t.Errorf("%d octets of room were taken for %d that came", room, len(data))
+		}
+	})
+}

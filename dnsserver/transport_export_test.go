@@ -1,0 +1,85 @@
+package dnsserver
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"time"
+)
+
+// Doors for the tests of sockets and connections.
+
+// UsePortable makes Run use the UDP loop of systems without recvmmsg.
+func (s *Server) UsePortable() { s.portable = true }
+
+// UDPWorkers counts the UDP sockets.
+func (s *Server) UDPWorkers() int { return len(s.loops) }
+
+// UDPReceived returns how many datagrams each UDP socket has received.
+func (s *Server) UDPReceived() (each []uint64) {
+	for _, l := range s.loops {
+		each = append(each, l.socket.received.Load())
+	}
+	return each
+}
+
+// UDPCounts are the sums over all UDP sockets.
+type UDPCounts struct{ Received, Sent, Cut, Failed, Full, KernelDrops uint64 }
+
+// UDPCounts returns the sums over all UDP sockets.
+func (s *Server) UDPCounts() UDPCounts {
+	c := s.countUDP()
+	return UDPCounts{c.udpReceived, c.udpSent, c.udpCut, c.udpFailed, c.udpFull, c.udpKernelDrops}
+}
+
+// Waiting returns how many queries wait for the network.
+func (s *Server) Waiting() int64 { return s.network.waiting.Load() }
+
+// TurnedAway returns how many queries found the room for waiting full, and how many found their network's share of it used up.
+func (s *Server) TurnedAway() (full, greedy uint64) {
+	return s.network.full.Load(), s.network.greedy.Load()
+}
+
+// Bugs returns how many faults of our own were caught.
+func (s *Server) Bugs() (n uint64) {
+	for _, w := range s.core.allWorkers() {
+		n += w.counters.bugs.Load()
+	}
+	return n
+}
+
+// TCPCounts are what the TCP server counted.
+type TCPCounts struct {
+	Open, Unsent                                                     int64
+	Accepted, AcceptFailed, Full, Greedy, TimedOut, Garbled, Readers uint64
+}
+
+// TCPCounts returns what the TCP server counted.
+func (s *Server) TCPCounts() TCPCounts {
+	t := s.tcp
+	return TCPCounts{t.open.Load(), t.unsent.Load(), t.accepted.Load(), t.acceptFailed.Load(), t.refusedFull.Load(),
+		t.refusedGreedy.Load(), t.timedOut.Load(), t.garbled.Load(), t.slowReaders.Load()}
+}
+
+// SetUnsent sets how many octets of replies one connection, and all together, may leave unread.
+func (s *Server) SetUnsent(one, all int64) { s.tcp.most = unsentBounds{one, all} }
+
+// Accept serves a listener as if it were one of the server's own.
+func (s *Server) Accept(ctx context.Context, l net.Listener) error { return s.tcp.accept(ctx, l) }
+
+// QueryTimeout is how long a query may wait for the network.
+const QueryTimeout = queryTimeout
+
+// ReadMessages cuts a stream into messages as a connection does, until it ends or breaks a rule.
+func ReadMessages(conn net.Conn) (messages [][]byte, capacityMax int) {
+	t := &tcpServer{bounds: Bounds{Idle: time.Minute, Read: time.Minute, Connections: 1}}
+	c := &tcpConn{server: t, conn: conn, peer: netip.AddrPort{}}
+	for {
+		msg, err := c.next()
+		capacityMax = max(capacityMax, len(c.store))
+		if err != nil {
+			return messages, capacityMax
+		}
+		messages = append(messages, append([]byte(nil), msg...))
+	}
+}
