@@ -1,6 +1,9 @@
 package resolver
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // Extended DNS error codes (RFC 8914 section 4) that a Resolver gives. EDENone is none.
 const (
@@ -55,7 +58,7 @@ var (
 	errReferral   = errors.New("upstream does not recurse")
 	errNetwork    = errors.New("upstream cannot be reached")
 	errRcode      = errors.New("upstream refuses")
-	errSockets    = errors.New("too many sockets are open")
+	errSockets    = fmt.Errorf("%w: too many sockets are open", ErrBusy)
 )
 
 // isVerdict reports whether an extended error says that signatures do not hold: then no other upstream and no stale answer may take the

@@ -136,7 +136,10 @@ func (x *exchange) judge(packet []byte, like likeness, took time.Duration) ([]by
 	case like == bare:
 		return nil, errMalformed
 	}
-	x.r.answered(x.up, took, hasOPT)
+	x.up.counts.replies.Add(1)
+	if isWell(packet) {
+		x.r.answered(x.up, took, hasOPT)
+	}
 	if x.manner.tcp && x.apart && like == caseApart {
 		x.up.foldsCase(x.r.now().Add(x.s.config.Timeouts.Relearn))
 	}
@@ -146,4 +149,13 @@ func (x *exchange) judge(packet []byte, like likeness, took time.Duration) ([]by
 	}
 	copy(packet[wire.HeaderLen:], x.q.name) // what is compressed against the question then has its canonical letter case too
 	return packet, nil
+}
+
+// isWell reports whether a reply comes from an upstream that does its work. SERVFAIL counts: the name may be the reason.
+func isWell(packet []byte) bool {
+	switch wire.Rcode(packet) {
+	case wire.RcodeSuccess, wire.RcodeNXDomain, wire.RcodeYXDomain, wire.RcodeServFail:
+		return true
+	}
+	return false
 }

@@ -190,7 +190,7 @@ func (a *search) try(ctx context.Context) time.Duration {
 	a.tried[up]++
 	wait := up.patience(a.s.config.Timeouts.Attempt, again)
 	a.r.running.Go(func() {
-		defer up.underWay.Add(-1)
+		defer up.leave()
 		a.results <- a.r.attempt(ctx, a.s, up, a.q, wait)
 	})
 	return wait

@@ -21,14 +21,13 @@ type health struct {
 }
 
 const (
-	silenceSuspect = time.Second // without any reply, when an attempt fails
+	silenceSuspect = time.Second // without a reply to any purpose, when an attempt fails
 	suspectsMax    = 64
 	probeTick      = 250 * time.Millisecond
 )
 
-// answered notes a reply after a round trip.
+// answered notes a reply to some purpose after a round trip.
 func (r *Resolver) answered(u *upstream, took time.Duration, edns bool) {
-	u.counts.replies.Add(1)
 	u.mu.Lock()
 	u.rtt.observe(took)
 	was := u.health.down
@@ -110,7 +109,10 @@ func (r *Resolver) probeOne(ctx context.Context, u *upstream) {
 	defer cancel()
 	root := question{name: "\x00", qtype: wire.TypeNS, class: wire.ClassIN, group: u.Group}
 	x := r.exchangeWith(s, u, &root)
-	_, err := x.run(ctx)
+	packet, err := x.run(ctx)
+	if err == nil && !isWell(packet) {
+		err = errRcode
+	}
 	u.mu.Lock()
 	h := &u.health
 	h.suspected = false

@@ -525,32 +525,75 @@ func TestPrefetchNeverWaits(t *testing.T) {
 }
 
 func TestUpstreamGoesDownAndComesBack(t *testing.T) {
-	sick, well := dnstest.Start(t, internet), dnstest.Start(t, internet)
-	sick.Break("*", dnstest.Fault{Drop: true})
-	f := start(t, func(c *resolver.Config) {
-		quick(c)
-		c.Timeouts.ProbeMin, c.Timeouts.ProbeMax = 50*time.Millisecond, 50*time.Millisecond
-	}, sick.Addr(), well.Addr())
-	n := 0
-	ask := func() {
-		n++
-		f.want(fmt.Sprintf("n%d.example", n), dns.TypeA, "NXDOMAIN SOA:ns.example.")
+	for _, tc := range []struct {
+		name  string
+		fault dnstest.Fault
+	}{
+		{"silent", dnstest.Fault{Drop: true}},
+		{"refuses everything", dnstest.Fault{Rcode: dns.RcodeRefused}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			sick, well := dnstest.Start(t, internet), dnstest.Start(t, internet)
+			sick.Break("*", tc.fault)
+			f := start(t, func(c *resolver.Config) {
+				quick(c)
+				c.Timeouts.ProbeMin, c.Timeouts.ProbeMax = 50*time.Millisecond, 50*time.Millisecond
+			}, sick.Addr(), well.Addr())
+			n := 0
+			ask := func() {
+				n++
+				f.want(fmt.Sprintf("n%d.example", n), dns.TypeA, "NXDOMAIN SOA:ns.example.")
+			}
+			eventually(t, "the sick one is down", func() bool { ask(); f.advance(time.Second); return !f.Status()[0].Up })
+			if !f.Status()[1].Up {
+				t.Error("the well one is down too")
+			}
+			before := len(sick.Queries())
+			for range 20 {
+				ask()
+			}
+			for _, q := range sick.Queries()[before:] {
+				if q.Name != "." {
+					t.Errorf("%s was asked of an upstream that is down", q.Name)
+				}
+			}
+			sick.Mend()
+			eventually(t, "it is back", func() bool { return f.Status()[0].Up })
+		})
 	}
-	eventually(t, "the sick one is down", func() bool { ask(); f.advance(time.Second); return !f.Status()[0].Up })
-	if !f.Status()[1].Up {
-		t.Error("the well one is down too")
+}
+
+func TestSocketsAreBounded(t *testing.T) {
+	up := dnstest.Start(t, internet)
+	hold := make(chan struct{})
+	up.Break("www.example", dnstest.Fault{Hold: hold})
+	f := start(t, func(c *resolver.Config) { c.Bounds.Sockets, c.Timeouts.Attempt = 1, 5*time.Second }, up.Addr())
+	var asking sync.WaitGroup
+	asking.Go(func() { f.want("www.example", dns.TypeA, "NOERROR A:192.0.2.1") })
+	eventually(t, "the socket is taken", func() bool { return up.Asked("www.example", dns.TypeA) == 1 })
+	f.wantError("alias.example", resolver.ErrBusy, 14)
+	if s := f.Stats(); s.SocketsShed != 1 {
+		t.Errorf("%d queries turned away, want 1", s.SocketsShed)
 	}
-	before := len(sick.Queries())
-	for range 20 {
-		ask()
+	close(hold)
+	asking.Wait()
+	f.want("alias.example", dns.TypeA, "NOERROR CNAME:www.example. A:192.0.2.1")
+}
+
+func TestAttemptsAtOneUpstreamAreBounded(t *testing.T) {
+	up := dnstest.Start(t, internet)
+	hold := make(chan struct{})
+	up.Break("www.example", dnstest.Fault{Hold: hold})
+	f := start(t, func(c *resolver.Config) { c.Bounds.PerUpstream, c.Timeouts.Attempt = 1, 5*time.Second }, up.Addr())
+	var asking sync.WaitGroup
+	asking.Go(func() { f.want("www.example", dns.TypeA, "NOERROR A:192.0.2.1") })
+	eventually(t, "the place is taken", func() bool { return up.Asked("www.example", dns.TypeA) == 1 })
+	f.wantError("alias.example", resolver.ErrBusy, 14)
+	if s := f.Status()[0]; s.Counts.Shed != 1 || s.UnderWay != 1 {
+		t.Errorf("status %+v, want one attempt under way and one turned away", s)
 	}
-	for _, q := range sick.Queries()[before:] {
-		if q.Name != "." {
-			t.Errorf("%s was asked of an upstream that is down", q.Name)
-		}
-	}
-	sick.Mend()
-	eventually(t, "it is back", func() bool { return f.Status()[0].Up })
+	close(hold)
+	asking.Wait()
 }
 
 func TestDeadNamesDoNotTakeAnUpstreamDown(t *testing.T) {

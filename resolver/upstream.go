@@ -116,10 +116,24 @@ func (a *search) choose() (*upstream, error) {
 			best, least = u, s
 		}
 	}
-	if best != nil {
-		best.underWay.Add(1)
-	} else if err == ErrBusy {
-		a.r.counts.shed.Add(1)
+	if best != nil && best.enter(a.s.config.Bounds.PerUpstream) {
+		return best, nil
 	}
-	return best, err
+	if best != nil || err == ErrBusy {
+		a.r.counts.shed.Add(1)
+		err = ErrBusy
+	}
+	return nil, err
 }
+
+// enter takes one of most places at an upstream, which leave gives back.
+func (u *upstream) enter(most int) bool {
+	if u.underWay.Add(1) <= int64(most) {
+		return true
+	}
+	u.leave()
+	u.counts.shed.Add(1)
+	return false
+}
+
+func (u *upstream) leave() { u.underWay.Add(-1) }
