@@ -47,7 +47,6 @@ func (c *catalog) publish(g *blocklist.Generation) {
 	c.last = g.Number
 	c.mu.Unlock()
 	c.policy.Store(g.Policy)
-	c.log.Info("policy published", "generation", g.Number, "names", g.Policy.Index().Len())
 }
 
 // generation returns the generation of that number, or nil if it is not held any more.
