@@ -24,6 +24,7 @@ type Resolver struct {
 	running  sync.WaitGroup // flights and their attempts; Add only under mu while not closed
 	ahead    chan question  // waits to be fetched ahead
 	suspects chan *upstream // wait to be probed
+	buffers  sync.Pool      // of *[udpBuffer]byte
 	counts   counts
 
 	mu      sync.Mutex // guards the rest
@@ -56,6 +57,7 @@ func New(config Config) (*Resolver, error) {
 		suspects: make(chan *upstream, suspectsMax),
 		flights:  map[question]*flight{},
 	}
+	r.buffers.New = func() any { return new([udpBuffer]byte) }
 	r.life, r.end = context.WithCancel(context.Background())
 	r.state.Store(newState(config, nil))
 	return r, nil

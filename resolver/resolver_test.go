@@ -641,6 +641,34 @@ func TestUpdateLeavesQuestionsUnderWayAlone(t *testing.T) {
 	f.want("www.example", dns.TypeAAAA, "NOERROR AAAA:2001:db8::1")
 }
 
+func TestUpdatesUnderLoadLoseNothing(t *testing.T) {
+	up := []*dnstest.Server{dnstest.Start(t, internet), dnstest.Start(t, internet)}
+	f := start(t, nil, up[0].Addr())
+	var callers sync.WaitGroup
+	for g := range 8 {
+		callers.Go(func() {
+			for i := range 40 {
+				f.want(fmt.Sprintf("n%d-%d.example", g, i), dns.TypeA, "NXDOMAIN SOA:ns.example.")
+			}
+		})
+	}
+	ended := make(chan struct{})
+	go func() { callers.Wait(); close(ended) }()
+	for i := 0; ; i++ {
+		select {
+		case <-ended:
+			if up[0].Total() == 0 || up[1].Total() == 0 {
+				t.Error("one of the upstreams was never asked: the test shows nothing")
+			}
+			return
+		default:
+			if err := f.Update(f.config(nil, up[i%2].Addr())); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 func TestStoppedResolver(t *testing.T) {
 	up := dnstest.Start(t, internet)
 	up.Break("*", dnstest.Fault{Drop: true})

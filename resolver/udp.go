@@ -1,6 +1,7 @@
 package resolver
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -24,14 +25,16 @@ func (x *exchange) overUDP(ctx context.Context, query []byte) (packet []byte, li
 	if _, err := conn.Write(query); err != nil {
 		return nil, stranger, x.lost(ctx, err)
 	}
-	buf := make([]byte, udpBuffer)
+	room := x.r.buffers.Get().(*[udpBuffer]byte)
+	defer x.r.buffers.Put(room)
+	buf := room[:]
 	for range x.s.config.Bounds.NearMisses {
 		n, err := conn.Read(buf)
 		if err != nil {
 			return nil, stranger, x.lost(ctx, err)
 		}
 		if like := likenessOf(x.q, query, buf[:n]); like != stranger {
-			return buf[:n], like, nil
+			return bytes.Clone(buf[:n]), like, nil
 		}
 		x.up.counts.nearMisses.Add(1)
 	}
