@@ -70,6 +70,12 @@ func (v *view) settled() bool {
 // merge decides from the verdicts: zone by zone, the longest listed name first. In each zone it takes the first that is watched, and
 // the first that decides, and is done.
 func (v *view) merge(d *Decision, stage uint8) {
+	if len(v.matches) == 1 {
+		for _, h := range v.policy.said(v.matches[0], v.labels) {
+			v.take(d, mark{member: h.member, action: h.action}, int(h.zone), stage, h.decides)
+		}
+		return
+	}
 	var said [fewMatches][]zoneHit
 	for i, m := range v.matches {
 		said[i] = v.policy.said(m, v.labels)
