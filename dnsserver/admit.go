@@ -12,7 +12,6 @@ import (
 // The access list and the rate look at the peer: what a packet says of itself proves nothing. The list comes first, so that outsiders
 // learn nothing of policy, then the rate, which covers error replies too, then the form of the question.
 func (w *worker) admit(q *Query) bool {
-	q.begin()
 	q.settings = w.core.settings.Load()
 	w.counters.queries[q.Transport].Add(1)
 	fault := q.msg.Parse(q.In)

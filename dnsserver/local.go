@@ -122,11 +122,9 @@ func (l *localNames) holds(name []byte) bool {
 	return kind != localNone
 }
 
-// findLocal answers the names that are ours to answer, and ANY, of which nobody gets more than a word (RFC 8482).
+// findLocal answers the names that are ours to answer, and ANY, of which nobody gets more than a word (RFC 8482). The target of a rule's
+// CNAME is never one of them: see aim.
 func (w *worker) findLocal(q *Query) bool {
-	if q.chase.wanted {
-		return false
-	}
 	kind, apex := q.settings.local.find(q.request.Name)
 	if kind == localNone && q.request.Type == wire.TypeANY {
 		kind = localMinimal

@@ -106,11 +106,8 @@ type chase struct {
 	wanted    bool // step 3 looks for target's data
 }
 
-// Begin says that q holds a new packet now.
-func (q *Query) Begin() { q.step = stepAdmit }
-
-// begin makes q ready for a new packet. It keeps the buffers, and what the transport filled.
-func (q *Query) begin() {
+// Begin makes q ready for a new packet. It keeps the buffers, and what the transport filled.
+func (q *Query) Begin() {
 	q.Reply, q.step, q.settings, q.policy = nil, stepAdmit, nil, nil
 	q.msg, q.request, q.decision = wire.Query{}, policy.Request{}, policy.Decision{}
 	q.source = source{buf: q.source.buf, ede: policy.EDENone}
@@ -129,12 +126,11 @@ func (q *Query) copyTo(to *Query) {
 	to.chase.chain = append(chain[:0], q.chase.chain...)
 	to.request.Name = to.name[:len(q.request.Name)]
 	to.msg.Parse(to.In)
-	q.step = stepAdmit
 }
 
 // release makes q fit for a pool: it lets go of the policy, and of buffers that an unusually large message made grow.
 func (q *Query) release() {
-	q.begin()
+	q.Begin()
 	if cap(q.source.buf) > bufferKept {
 		q.source.buf = nil
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // record is step 6. It counts, and hands matches to the ledger and the query to the log, each by a queue of its own that never makes it
-// wait. q is then ready for the next packet.
+// wait.
 func (w *worker) record(q *Query, v Verdict) {
 	w.counters.decision(&q.decision)
 	if q.source.slow {
@@ -22,7 +22,6 @@ func (w *worker) record(q *Query, v Verdict) {
 		w.sight(q, &q.decision.Observed[i])
 	}
 	w.write(q, v)
-	q.step = stepAdmit
 }
 
 // sight records one match. A PASSTHRU that won is in the query log and the counters alone: that a client asked for what its operator

@@ -227,7 +227,6 @@ func (m *writer) ede(q *Query) {
 
 // fail answers SERVFAIL with nothing but the question, from nothing but the query, after a fault of our own.
 func (w *worker) fail(q *Query) Verdict {
-	q.step, q.Reply = stepAdmit, nil
 	n := wire.HeaderLen + len(q.msg.Question)
 	if len(q.In) < wire.HeaderLen || wire.Flags(q.In)&wire.FlagQR != 0 || len(q.Out) < n {
 		return Dropped

@@ -1,0 +1,212 @@
+package dnsserver_test
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"cenote/dnsname"
+	"cenote/dnsserver"
+	"cenote/policy"
+	"cenote/querylog"
+	"cenote/sighting"
+
+	"github.com/miekg/dns"
+)
+
+// tap takes what a worker records: as a ring of its own, and as the queues of shared workers.
+type tap struct {
+	events  []sighting.Event
+	records []querylog.Record
+	event   sighting.Event
+	record  querylog.Record
+	refuse  bool // the log is full or does not want the query
+}
+
+type (
+	ownEvents     struct{ *tap }
+	ownRecords    struct{ *tap }
+	sharedEvents  struct{ *tap }
+	sharedRecords struct{ *tap }
+)
+
+func (t ownEvents) Slot() *sighting.Event { return &t.event }
+func (t ownEvents) Commit()               { t.events = append(t.events, t.event) }
+func (t ownRecords) Want(bool) bool       { return true }
+func (t ownRecords) Slot() *querylog.Record {
+	if t.refuse {
+		return nil
+	}
+	return &t.record
+}
+func (t ownRecords) Commit() { t.records = append(t.records, t.record) }
+func (t sharedEvents) Put(fill func(*sighting.Event)) {
+	fill(&t.event)
+	t.events = append(t.events, t.event)
+}
+func (t sharedRecords) Want(bool) bool { return !t.refuse }
+func (t sharedRecords) Put(fill func(*querylog.Record)) {
+	fill(&t.record)
+	t.records = append(t.records, t.record)
+}
+
+func newTapped(t testing.TB, o options) *bench {
+	b := newBench(t, o)
+	b.tap = &tap{}
+	dnsserver.Tap(b.worker, ownEvents{b.tap}, ownRecords{b.tap})
+	return b
+}
+
+// describeEvent is what tests compare of an event.
+func describeEvent(e *sighting.Event) string {
+	var flags []string
+	for f, name := range map[sighting.EventFlags]string{sighting.EventEnforced: "enforced", sighting.EventVerified: "verified", sighting.EventStale: "stale"} {
+		if e.Flags&f != 0 {
+			flags = append(flags, name)
+		}
+	}
+	slices.Sort(flags)
+	return fmt.Sprintf("%v:%d %s %s zone %d labels %d stage %d %s %s %s generation %d [%s]", netip.AddrFrom16(e.Client).Unmap(), e.ClientPort,
+		dnsname.Name(e.Name[:e.NameLen]), dns.TypeToString[e.QType], e.Zone, e.Labels, e.Stage, policy.Action(e.Action), policy.Trigger(e.Trigger),
+		policy.Transport(e.Transport), e.Generation, strings.Join(flags, " "))
+}
+
+func TestSightings(t *testing.T) {
+	shadow := sink("shadow", policy.ActionSinkhole)
+	shadow.LogOnly = true
+	p := newPolicy(t, 9, []policy.Zone{shadow, sink("sink", policy.ActionSinkhole), sink("allow", policy.ActionPassthru), sink("drop", policy.ActionDrop)},
+		listed{name: "bad.example", zone: "sink", kind: policy.KindSubtree}, listed{name: "trial.example", zone: "shadow"},
+		listed{name: "both.example", zone: "shadow"}, listed{name: "both.example", zone: "sink"},
+		listed{name: "good.example", zone: "allow"}, listed{name: "drop.example", zone: "drop"}, listed{name: "hidden.onion", zone: "sink"})
+	answers := map[string]string{
+		"www.example A":   "www.example. 300 CNAME X.Bad.example.",
+		"trial.example A": "trial.example. 300 A 198.51.100.1",
+		"shade.example A": "shade.example. 300 CNAME trial.example.\ntrial.example. 300 A 198.51.100.1",
+		"good.example A":  "good.example. 300 A 198.51.100.1",
+		"clean.example A": "clean.example. 300 A 198.51.100.1",
+	}
+	for _, tc := range []struct {
+		name, qname string
+		peer        string
+		tcp         bool
+		stale       bool
+		want        []string
+	}{
+		{"winner", "A.bad.example", "192.168.1.2:5353", false, false,
+			[]string{"192.168.1.2:5353 a.bad.example A zone 1 labels 2 stage 0 sinkhole qname udp generation 9 [enforced]"}},
+		{"over TCP the client is verified", "bad.example", "192.168.1.2:5353", true, false,
+			[]string{"192.168.1.2:5353 bad.example A zone 1 labels 2 stage 0 sinkhole qname tcp generation 9 [enforced verified]"}},
+		{"over IPv6", "bad.example", "[fd00::7]:99", false, false,
+			[]string{"fd00::7:99 bad.example A zone 1 labels 2 stage 0 sinkhole qname udp generation 9 [enforced]"}},
+		{"step of a chain, after a wait", "www.example", "192.168.1.2:5353", false, false,
+			[]string{"192.168.1.2:5353 x.bad.example A zone 1 labels 2 stage 1 sinkhole qname udp generation 9 [enforced]"}},
+		{"step of a stale chain", "www.example", "192.168.1.2:5353", false, true,
+			[]string{"192.168.1.2:5353 x.bad.example A zone 1 labels 2 stage 1 sinkhole qname udp generation 9 [enforced stale]"}},
+		{"shadow zone", "trial.example", "192.168.1.2:5353", false, false,
+			[]string{"192.168.1.2:5353 trial.example A zone 0 labels 2 stage 0 sinkhole qname udp generation 9 []"}},
+		{"step that a shadow zone lists", "shade.example", "192.168.1.2:5353", false, false,
+			[]string{"192.168.1.2:5353 trial.example A zone 0 labels 2 stage 1 sinkhole qname udp generation 9 []"}},
+		{"shadow and winner", "both.example", "192.168.1.2:5353", false, false,
+			[]string{"192.168.1.2:5353 both.example A zone 1 labels 2 stage 0 sinkhole qname udp generation 9 [enforced]",
+				"192.168.1.2:5353 both.example A zone 0 labels 2 stage 0 sinkhole qname udp generation 9 []"}},
+		{"dropped", "drop.example", "192.168.1.2:5353", false, false,
+			[]string{"192.168.1.2:5353 drop.example A zone 3 labels 2 stage 0 drop qname udp generation 9 [enforced]"}},
+		{"special-use name", "hidden.onion", "192.168.1.2:5353", false, false,
+			[]string{"192.168.1.2:5353 hidden.onion A zone 1 labels 2 stage 0 sinkhole qname udp generation 9 [enforced]"}},
+		{"allowed", "good.example", "192.168.1.2:5353", false, false, nil},
+		{"clean", "clean.example", "192.168.1.2:5353", false, false, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b := newTapped(t, options{policy: p, answers: answers})
+			b.tcp, b.peer, b.world.stale = tc.tcp, netip.MustParseAddrPort(tc.peer), tc.stale
+			b.ask(query(tc.qname, dns.TypeA))
+			var got []string
+			for i := range b.tap.events {
+				got = append(got, describeEvent(&b.tap.events[i]))
+				if at := b.tap.events[i].Time; at != b.now.UnixNano() {
+					t.Errorf("time = %d, want that of the query, %d", at, b.now.UnixNano())
+				}
+			}
+			if !slices.Equal(got, tc.want) {
+				t.Errorf("events:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(tc.want, "\n"))
+			}
+		})
+	}
+}
+
+// Invariant 10: a match is recorded whatever the resolver can find out about the name, and however the query ends.
+func TestMatchIsRecordedWithoutANetwork(t *testing.T) {
+	b := newTapped(t, options{policy: newPolicy(t, 1, []policy.Zone{sink("rpz", policy.ActionNXDOMAIN)},
+		listed{name: "bad.example", zone: "rpz", data: &policy.LocalData{RRsets: []policy.RRset{rrset(dns.TypeCNAME, 5, wire("garden.example"))}}})})
+	b.world.fail = errUnreachable
+	b.ask(query("bad.example", dns.TypeA))
+	if len(b.tap.events) != 1 {
+		t.Errorf("%d events, want 1", len(b.tap.events))
+	}
+}
+
+func TestVerifiedByCookie(t *testing.T) {
+	b := newTapped(t, options{policy: newPolicy(t, 1, []policy.Zone{sink("sink", policy.ActionSinkhole)}, listed{name: "bad.example", zone: "sink"})})
+	r := b.ask(cookieQuery("bad.example", "0102030405060708"))
+	b.ask(cookieQuery("bad.example", cookieIn(r)))
+	for i, want := range []sighting.EventFlags{sighting.EventEnforced, sighting.EventEnforced | sighting.EventVerified} {
+		if got := b.tap.events[i].Flags; got != want {
+			t.Errorf("flags of event %d = %b, want %b", i, got, want)
+		}
+	}
+}
+
+func TestQueryLog(t *testing.T) {
+	p := newPolicy(t, 9, []policy.Zone{sink("sink", policy.ActionSinkhole), sink("drop", policy.ActionDrop)},
+		listed{name: "bad.example", zone: "sink"}, listed{name: "drop.example", zone: "drop"})
+	b := newTapped(t, options{policy: p, answers: wwwAnswers})
+	type fields struct {
+		name   string
+		source querylog.Source
+		rcode  uint16
+		ede    uint16
+		action policy.Action
+		match  bool
+	}
+	for _, tc := range []struct {
+		name, qname string
+		qtype       uint16
+		want        fields
+	}{
+		{"a rule", "Bad.example", dns.TypeA, fields{"Bad.example", querylog.SourcePolicy, 0, 15, policy.ActionSinkhole, true}},
+		{"the network", "www.example", dns.TypeA, fields{"www.example", querylog.SourceResolver, 0, policy.EDENone, policy.ActionDefault, false}},
+		{"the cache", "www.example", dns.TypeA, fields{"www.example", querylog.SourceCache, 0, policy.EDENone, policy.ActionDefault, false}},
+		{"a local zone", "www.test", dns.TypeA, fields{"www.test", querylog.SourceLocal, 3, policy.EDENone, policy.ActionDefault, false}},
+		{"refused", "example", dns.TypeAXFR, fields{"example", querylog.SourceNone, 5, 21, policy.ActionDefault, false}},
+		{"dropped", "drop.example", dns.TypeA, fields{"drop.example", querylog.SourcePolicy, 0, policy.EDENone, policy.ActionDrop, true}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			m := query(tc.qname, tc.qtype)
+			b.ask(m)
+			r := &b.tap.records[len(b.tap.records)-1]
+			got := fields{dnsname.Name(r.Name[:r.NameLen]).String(), r.Source, r.Rcode, r.EDE, policy.Action(r.Action), r.Match}
+			if got != tc.want {
+				t.Errorf("record = %+v, want %+v", got, tc.want)
+			}
+			if r.ID != m.Id || r.QType != tc.qtype || r.QClass != dns.ClassINET || netip.AddrFrom16(r.Client).Unmap() != b.peer.Addr() || r.PeerPort != b.peer.Port() || r.LocalPort != 53 {
+				t.Errorf("id, type, class or addresses of %+v are not the query's", r)
+			}
+			if (r.ReplySize == 0) != (policy.Action(r.Action) == policy.ActionDrop) {
+				t.Errorf("reply has %d octets", r.ReplySize)
+			}
+		})
+	}
+}
+
+// Invariant 3: no query waits for its log.
+func TestFullLogCostsNothing(t *testing.T) {
+	b := newTapped(t, options{answers: wwwAnswers})
+	b.tap.refuse = true
+	expect(t, b.ask(query("www.example", dns.TypeA)), "NOERROR", "www.example. 60 IN A 192.0.2.1")
+	expect(t, b.ask(query("www.example", dns.TypeA)), "NOERROR", "www.example. 60 IN A 192.0.2.1")
+	if len(b.tap.records) != 0 {
+		t.Errorf("%d records", len(b.tap.records))
+	}
+}

@@ -1,0 +1,40 @@
+package dnsserver_test
+
+import (
+	"strings"
+	"testing"
+
+	"cenote/dnsserver"
+)
+
+func TestReference(t *testing.T) {
+	want := dnsserver.Reference{Generation: 1 << 60, Set: 77, Zone: 3, Member: 500, Labels: 2}
+	text := dnsserver.EncodeReference(want)
+	for _, form := range []string{text, " " + strings.ToLower(text) + "\n", strings.TrimPrefix(text, "ref:")} {
+		got, err := dnsserver.DecodeReference(form)
+		if err != nil || got != want {
+			t.Errorf("DecodeReference(%q) = %+v, %v, want %+v", form, got, err, want)
+		}
+	}
+	swapped := []byte(text)
+	swapped[10] ^= 3
+	for _, form := range []string{"", "ref:", text[:len(text)-1], text + "A", string(swapped), "ref:!!!"} {
+		if got, err := dnsserver.DecodeReference(form); err == nil {
+			t.Errorf("DecodeReference(%q) = %+v, want a fault", form, got)
+		}
+	}
+}
+
+func FuzzDecodeReference(f *testing.F) {
+	f.Add(dnsserver.EncodeReference(dnsserver.Reference{Generation: 1, Set: 2}))
+	f.Add("ref:")
+	f.Fuzz(func(t *testing.T, s string) {
+		r, err := dnsserver.DecodeReference(s)
+		if err != nil {
+			return
+		}
+		if again, err := dnsserver.DecodeReference(dnsserver.EncodeReference(r)); err != nil || again != r {
+			t.Errorf("%q is %+v, which comes back as %+v, %v", s, r, again, err)
+		}
+	})
+}
