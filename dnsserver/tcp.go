@@ -23,10 +23,8 @@ const (
 	unsentTotal = 64 << 20
 	// acceptPauseMax is the longest rest after an accept that failed for want of file descriptors or memory.
 	acceptPauseMax = time.Second
-	// crowdedShare is how full the server is, as a part of Connections, when idle connections are given less time: 4 is three quarters.
-	crowdedShare = 4
-	// crowdedIdle is the part of the idle time that they are then given: 10 is a tenth.
-	crowdedIdle = 10
+	// evictionTries is how many connections are looked at for the one that was idle longest, when a new one finds every place taken.
+	evictionTries = 64
 )
 
 // tcpServer owns the TCP connections of all listeners (RFC 7766). Each has one goroutine, which reads, takes the six steps, and writes;
@@ -47,7 +45,6 @@ type tcpServer struct {
 	mu       sync.Mutex
 	conns    map[*tcpConn]struct{} // guarded by mu
 	stopping bool                  // guarded by mu: nobody is let in
-	hurried  time.Time             // guarded by mu: when idle connections were last given less time
 }
 
 // unsentBounds are the bounds on replies that are not read, in octets.
@@ -57,12 +54,11 @@ type unsentBounds struct{ one, all int64 }
 type tcpCounters struct {
 	accepted      atomic.Uint64
 	acceptFailed  atomic.Uint64 // accepts that found no file descriptor or memory
-	refusedFull   atomic.Uint64 // connections ended at once: the server holds Connections
+	refusedFull   atomic.Uint64 // connections ended at once: the server holds Connections, and none is idle
 	refusedGreedy atomic.Uint64 // connections ended at once: their client network holds PerClient
-	timedOut      atomic.Uint64 // connections ended idle or in the middle of a query
+	timedOut      atomic.Uint64 // connections ended idle, for their time or for another's place, or in the middle of a query
 	garbled       atomic.Uint64 // connections ended because of a message shorter than a header
 	slowReaders   atomic.Uint64 // connections ended because replies were not read
-	hurry         atomic.Uint64 // times that idle connections were given less time
 }
 
 func newTCPServer(c *core, n *network, b Bounds) *tcpServer {
@@ -144,58 +140,56 @@ func tcpAddr(a net.Addr) netip.AddrPort {
 	return netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
 }
 
+// keep takes a connection in, if need be in the place of an idle one.
 func (t *tcpServer) keep(c *tcpConn) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.stopping {
 		return false
 	}
-	if len(t.conns) >= t.bounds.Connections {
+	if len(t.conns) >= t.bounds.Connections && !t.evict() {
 		t.refusedFull.Add(1)
 		return false
 	}
 	t.conns[c] = struct{}{}
 	t.open.Add(1)
-	if t.crowded() {
-		t.hurryIdle()
-	}
 	return true
+}
+
+// evict ends the connection that was idle longest among some, so that those who only hold a place cannot keep others out. mu is held.
+func (t *tcpServer) evict() bool {
+	var longest *tcpConn
+	tries := 0
+	for c := range t.conns { // in an order that begins anywhere
+		if since := c.idleSince.Load(); since != 0 && (longest == nil || since < longest.idleSince.Load()) {
+			longest = c
+		}
+		if tries++; tries == evictionTries {
+			break
+		}
+	}
+	if longest == nil {
+		return false
+	}
+	t.timedOut.Add(1)
+	longest.conn.Close()
+	t.remove(longest)
+	return true
+}
+
+// remove takes a connection off the list, once. mu is held.
+func (t *tcpServer) remove(c *tcpConn) {
+	if _, held := t.conns[c]; held {
+		delete(t.conns, c)
+		t.open.Add(-1)
+		t.clients.leave(c.network)
+	}
 }
 
 func (t *tcpServer) forget(c *tcpConn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.conns, c)
-	t.open.Add(-1)
-	t.clients.leave(c.network)
-}
-
-// crowded reports whether the server is nearly full.
-func (t *tcpServer) crowded() bool {
-	return t.open.Load() > int64(t.bounds.Connections-t.bounds.Connections/crowdedShare)
-}
-
-// idle is how long a connection may now be without a query.
-func (t *tcpServer) idle() time.Duration {
-	if t.crowded() {
-		return t.bounds.Idle / crowdedIdle
-	}
-	return t.bounds.Idle
-}
-
-// hurryIdle gives the connections that are idle now less time, so that those who only hold a place make room. mu is held.
-func (t *tcpServer) hurryIdle() {
-	short := t.bounds.Idle / crowdedIdle
-	if time.Since(t.hurried) < short {
-		return
-	}
-	t.hurried = time.Now()
-	t.hurry.Add(1)
-	for c := range t.conns {
-		if c.idle.Load() {
-			c.conn.SetReadDeadline(t.hurried.Add(short))
-		}
-	}
+	t.remove(c)
 }
 
 // stop lets nobody in any more and has every connection answer what it has read, and end.

@@ -295,14 +295,39 @@ func TestConnectionBounds(t *testing.T) {
 		conn.SetDeadline(time.Now().Add(patience))
 		return conn
 	}
-	t.Run("of the server", func(t *testing.T) {
-		s := startLive(t, dnsserver.Config{Bounds: dnsserver.Bounds{Connections: 4}})
-		for range 4 {
-			isTruth(t, askFor(t, s.dial("tcp"), 1, "localhost"), 1)
+	t.Run("of the server, all busy", func(t *testing.T) {
+		release := make(chan struct{})
+		s := startLive(t, dnsserver.Config{Resolver: heldNames(release), Bounds: dnsserver.Bounds{Connections: 4}})
+		var busy [4]net.Conn
+		for i := range busy {
+			busy[i] = s.dial("tcp")
+			putQuery(t, busy[i], uint16(i), "held.example")
 		}
+		waitFor(t, "all have a query in work", func() bool { return s.Waiting() == 4 })
 		isClosed(t, s.dial("tcp"))
+		close(release)
+		for i, conn := range busy {
+			isTruth(t, getReply(t, conn), uint16(i))
+		}
 		if got := s.TCPCounts(); got.Full != 1 || got.Accepted != 4 {
 			t.Errorf("counted %+v, want 4 accepted, 1 turned away", got)
+		}
+	})
+	t.Run("of the server, some idle", func(t *testing.T) {
+		s := startLive(t, dnsserver.Config{Bounds: dnsserver.Bounds{Connections: 4}})
+		var all [6]net.Conn
+		for i := range all {
+			all[i] = s.dial("tcp")
+			isTruth(t, askFor(t, all[i], 1, "localhost"), 1)
+			waitFor(t, "it is idle", func() bool { return s.TCPIdle() == min(i+1, 4) })
+		}
+		isClosed(t, all[0])
+		isClosed(t, all[1])
+		for _, conn := range all[2:] {
+			isTruth(t, askFor(t, conn, 2, "localhost"), 2)
+		}
+		if got := s.TCPCounts(); got.Open != 4 || got.Accepted != 6 || got.TimedOut != 2 || got.Full != 0 {
+			t.Errorf("counted %+v, want 4 open of 6 accepted, 2 ended for them", got)
 		}
 	})
 	t.Run("of a client network", func(t *testing.T) {
@@ -318,28 +343,6 @@ func TestConnectionBounds(t *testing.T) {
 		if got := s.TCPCounts().Greedy; got != 1 {
 			t.Errorf("Greedy = %d, want 1", got)
 		}
-	})
-	// By their idle time alone connections would keep their places for longer than these two wait.
-	t.Run("nearly full, for those who are idle", func(t *testing.T) {
-		s := startLive(t, dnsserver.Config{Bounds: dnsserver.Bounds{Connections: 8, Idle: 4 * patience}})
-		first := s.dial("tcp")
-		isTruth(t, askFor(t, first, 1, "localhost"), 1)
-		for range 7 {
-			isTruth(t, askFor(t, s.dial("tcp"), 1, "localhost"), 1)
-		}
-		isClosed(t, first)
-	})
-	t.Run("nearly full, for those who ask again", func(t *testing.T) {
-		s := startLive(t, dnsserver.Config{Bounds: dnsserver.Bounds{Connections: 8, Idle: 4 * patience}})
-		var all [8]net.Conn
-		for i := range all {
-			all[i] = s.dial("tcp")
-			isTruth(t, askFor(t, all[i], 1, "localhost"), 1)
-		}
-		for _, conn := range all {
-			isTruth(t, askFor(t, conn, 2, "localhost"), 2)
-		}
-		isClosed(t, all[7])
 	})
 }
 

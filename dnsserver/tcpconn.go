@@ -20,13 +20,13 @@ var errGarbled = errors.New("message is shorter than a header")
 // tcpConn is one connection. serve runs in a goroutine of its own and alone touches what is read; replies are queued by serve and by the
 // goroutines of queries that waited, and written by whichever of them finds nobody writing.
 type tcpConn struct {
-	server   *tcpServer
-	conn     net.Conn
-	peer     netip.AddrPort
-	local    netip.AddrPort
-	network  netip.Prefix // the client network that the connection is counted for
-	idle     atomic.Bool  // nothing has been read of a next query
-	stopping atomic.Bool  // no further query is read
+	server    *tcpServer
+	conn      net.Conn
+	peer      netip.AddrPort
+	local     netip.AddrPort
+	network   netip.Prefix // the client network that the connection is counted for
+	idleSince atomic.Int64 // nanoseconds since the epoch; 0 while anything is to be done
+	stopping  atomic.Bool  // no further query is read
 
 	buf   [connRoom]byte
 	store []byte    // buf, or a larger buffer while a query needs one
@@ -35,6 +35,7 @@ type tcpConn struct {
 
 	mu      sync.Mutex
 	changed *sync.Cond // on mu: pending fell, or nobody is writing any more
+	between bool       // guarded by mu: serve reads, and has nothing of a next query
 	pending int        // guarded by mu: queries that wait for the network
 	out     *[]byte    // guarded by mu: replies that nobody is writing yet; nil for none
 	writing bool       // guarded by mu
@@ -91,26 +92,26 @@ func (c *tcpConn) next() ([]byte, error) {
 // idle time runs, except while queries of the connection are being worked on (RFC 7766 section 6.2.3).
 func (c *tcpConn) fill() error {
 	c.makeRoom()
-	idle := len(c.have) == 0
+	between := len(c.have) == 0 // nothing has come of a next query
 	deadline := c.began.Add(c.server.bounds.Read)
-	if idle {
-		deadline = time.Now().Add(c.server.idle())
+	if between {
+		deadline = time.Now().Add(c.server.bounds.Idle)
 	}
 	c.conn.SetReadDeadline(deadline)
 	if c.stopping.Load() { // after the deadline is set: stop sets its own after it says so
 		return os.ErrDeadlineExceeded
 	}
-	c.idle.Store(idle)
+	c.reading(between)
 	n, err := c.conn.Read(c.have[len(c.have):cap(c.have)])
-	c.idle.Store(false)
+	c.reading(false)
 	if n > 0 {
-		if idle {
+		if between {
 			c.began = time.Now()
 		}
 		c.have = c.have[:len(c.have)+n]
 		return nil
 	}
-	if idle && errors.Is(err, os.ErrDeadlineExceeded) && c.busy() {
+	if between && errors.Is(err, os.ErrDeadlineExceeded) && c.busy() {
 		return nil
 	}
 	return err
@@ -177,16 +178,32 @@ func (c *tcpConn) finish(_ *waiting, reply []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.pending--; c.pending == 0 {
-		c.beginIdle()
+		c.lastReply()
 	}
 	c.changed.Broadcast()
 }
 
-// beginIdle gives the connection its idle time from now on, if its client has not asked anything else meanwhile.
-func (c *tcpConn) beginIdle() {
-	if c.idle.Load() && !c.stopping.Load() {
-		c.conn.SetReadDeadline(time.Now().Add(c.server.idle()))
+// reading notes whether serve reads and has nothing of a next query yet. The connection is idle if, beside that, no query is being worked
+// on.
+func (c *tcpConn) reading(between bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.between = between
+	if between && c.pending == 0 {
+		c.idleSince.Store(time.Now().UnixNano())
+	} else {
+		c.idleSince.Store(0)
 	}
+}
+
+// lastReply gives the connection its idle time from now on, if its client has not asked anything else meanwhile. mu is held.
+func (c *tcpConn) lastReply() {
+	if !c.between || c.stopping.Load() {
+		return
+	}
+	now := time.Now()
+	c.idleSince.Store(now.UnixNano())
+	c.conn.SetReadDeadline(now.Add(c.server.bounds.Idle))
 }
 
 // busy reports whether queries are being worked on.

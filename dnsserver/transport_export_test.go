@@ -61,6 +61,18 @@ func (s *Server) TCPCounts() TCPCounts {
 		t.refusedGreedy.Load(), t.timedOut.Load(), t.garbled.Load(), t.slowReaders.Load()}
 }
 
+// TCPIdle counts the connections that are idle.
+func (s *Server) TCPIdle() (n int) {
+	s.tcp.mu.Lock()
+	defer s.tcp.mu.Unlock()
+	for c := range s.tcp.conns {
+		if c.idleSince.Load() != 0 {
+			n++
+		}
+	}
+	return n
+}
+
 // SetUnsent sets how many octets of replies one connection, and all together, may leave unread.
 func (s *Server) SetUnsent(one, all int64) { s.tcp.most = unsentBounds{one, all} }
 
