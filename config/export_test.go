@@ -60,6 +60,9 @@ func CheckTag(t reflect.Type, goName, text string) (err error) {
 // DefaultYAML is the embedded configuration as text.
 func DefaultYAML() []byte { return defaultYAML() }
 
+// StateDir is where the server keeps its state without being told.
+func StateDir(env func(string) string, root bool) (Path, error) { return stateDir(env, root) }
+
 // Nearest is the word that was probably meant.
 func Nearest(word string, words []string) string { return nearest(word, words) }
 

@@ -51,27 +51,24 @@ func TestLoadWithoutFile(t *testing.T) {
 	}
 }
 
-func TestLoadStateDirectory(t *testing.T) {
+func TestStateDirectory(t *testing.T) {
 	for name, tc := range map[string]struct {
 		env  map[string]string
-		want string
+		root bool
+		want config.Path // "" for an error
 	}{
-		"systemd":      {map[string]string{"STATE_DIRECTORY": "/var/lib/x:/var/lib/y"}, "/var/lib/x"},
-		"desktop":      {map[string]string{"XDG_STATE_HOME": "/home/u/state"}, "/home/u/state/cenote"},
-		"home":         {map[string]string{"HOME": "/home/u"}, "/home/u/.local/state/cenote"},
-		"relative XDG": {map[string]string{"XDG_STATE_HOME": "state", "HOME": "/home/u"}, "/home/u/.local/state/cenote"},
+		"systemd":          {map[string]string{"STATE_DIRECTORY": "/var/lib/x:/var/lib/y"}, false, "/var/lib/x"},
+		"systemd as root":  {map[string]string{"STATE_DIRECTORY": "/var/lib/x"}, true, "/var/lib/x"},
+		"root":             {map[string]string{"HOME": "/root"}, true, "/var/lib/cenote"},
+		"desktop":          {map[string]string{"XDG_STATE_HOME": "/home/u/state", "HOME": "/home/u"}, false, "/home/u/state/cenote"},
+		"home":             {map[string]string{"HOME": "/home/u"}, false, "/home/u/.local/state/cenote"},
+		"relative desktop": {map[string]string{"XDG_STATE_HOME": "state", "HOME": "/home/u"}, false, "/home/u/.local/state/cenote"},
+		"nowhere":          {nil, false, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, key := range []string{"STATE_DIRECTORY", "XDG_STATE_HOME", "HOME"} {
-				t.Setenv(key, tc.env[key])
-			}
-			want := tc.want
-			if os.Geteuid() == 0 && tc.env["STATE_DIRECTORY"] == "" {
-				want = "/var/lib/cenote"
-			}
-			c, err := config.Default()
-			if err != nil || string(c.State) != want {
-				t.Errorf("got %v, %v, want %s", c, err, want)
+			got, err := config.StateDir(func(key string) string { return tc.env[key] }, tc.root)
+			if got != tc.want || (err != nil) != (tc.want == "") {
+				t.Errorf("got %q, %v, want %q", got, err, tc.want)
 			}
 		})
 	}

@@ -80,6 +80,7 @@ func TestReadingFaults(t *testing.T) {
 		"tag":                         {"state: !!str /x", []string{`tags such as "!!str" are not used`}},
 		"alias of nothing":            {"state: *x", []string{`nothing is named "x"`}},
 		"alias of itself":             {"access: &a\n  allow: [*a]", []string{`not a network`}},
+		"alias of itself alone":       {"log: &a {<<: *a}", []string{"the merged mappings lead in a circle"}},
 		"alias of itself as list":     {"feeds: &a [*a]", []string{`is not a mapping`}},
 		"second document":             {"state: /a\n---\nstate: /b", []string{`3:1: the file holds a second document`}},
 		"no YAML: open bracket":       {"listen: [", []string{`1:9: not YAML`}},
@@ -143,16 +144,18 @@ func TestChecks(t *testing.T) {
 		"listener twice":           {base + "listen: [127.0.0.1, '127.0.0.1:53']", []string{"already served by 127.0.0.1:53"}, nil},
 		"listener under wildcard":  {base + "listen: [192.0.2.1, 0.0.0.0]", []string{"already served by 192.0.2.1:53"}, nil},
 		"IPv4 under [::]":          {base + "listen: ['[::]', 192.0.2.1]", []string{"already served by [::]:53"}, nil},
-		"feed named twice":         {base + "x: 1\n", []string{"unknown key"}, nil},
-		"open to all":              {base + "access: {allow: [0.0.0.0/0]}", nil, []string{"open resolver"}},
-		"closed to all":            {base + "access: {allow: []}", nil, []string{"nobody may ask"}},
-		"deny without allow":       {base + "access: {deny: [198.51.100.0/24]}", nil, []string{"does nothing"}},
-		"burst under rate":         {base + "rate_limit: {burst: 10}", nil, []string{"the burst is less"}},
-		"try longer than all":      {base + "resolver: {timeout: 5s, total: 2s}", []string{"resolver.timeout is more than resolver.total"}, nil},
-		"ttl not in seconds":       {base + "cache: {ttl_max: 1500ms}", []string{"not a whole number of seconds"}, nil},
-		"retention in hours":       {base + "sightings: {retention: 50h}", []string{"not a number of whole days"}, nil},
-		"least above most":         {base + "cache: {ttl_min: 1h, ttl_max: 5s}", []string{"cache.ttl_min is more than cache.ttl_max"}, nil},
-		"upstream is itself":       {strings.Replace(base, "192.0.2.53", "127.0.0.1", 1), []string{"is this server itself"}, nil},
+		"path read twice":          {strings.Replace(base, "feeds:", "feeds:\n  - {name: second, path: malware.hosts}", 1), nil, []string{"no zone holds", "read the same path"}},
+		"sinkhole with many": {strings.Replace(base, "192.0.2.66", strings.Repeat("192.0.2.66,", 9), 1),
+			[]string{"more than 8 sinkhole addresses"}, nil},
+		"open to all":         {base + "access: {allow: [0.0.0.0/0]}", nil, []string{"open resolver"}},
+		"closed to all":       {base + "access: {allow: []}", nil, []string{"nobody may ask"}},
+		"deny without allow":  {base + "access: {deny: [198.51.100.0/24]}", nil, []string{"does nothing"}},
+		"burst under rate":    {base + "rate_limit: {burst: 10}", nil, []string{"the burst is less"}},
+		"try longer than all": {base + "resolver: {timeout: 5s, total: 2s}", []string{"resolver.timeout is more than resolver.total"}, nil},
+		"ttl not in seconds":  {base + "cache: {ttl_max: 1500ms}", []string{"not a whole number of seconds"}, nil},
+		"retention in hours":  {base + "sightings: {retention: 50h}", []string{"not a number of whole days"}, nil},
+		"least above most":    {base + "cache: {ttl_min: 1h, ttl_max: 5s}", []string{"cache.ttl_min is more than cache.ttl_max"}, nil},
+		"upstream is itself":  {strings.Replace(base, "192.0.2.53", "127.0.0.1", 1), []string{"is this server itself"}, nil},
 		"upstream is itself by wildcard": {strings.Replace(base, "192.0.2.53", "127.0.0.7", 1) + "listen: ['[::]']",
 			[]string{"is this server itself"}, nil},
 		"upstream twice":           {strings.Replace(base, "192.0.2.53", "192.0.2.53, 192.0.2.53", 1), []string{"is here twice"}, nil},
@@ -251,16 +254,21 @@ func TestBoundsOfAFile(t *testing.T) {
 	for i := range 40 {
 		merges += fmt.Sprintf("x%d: &x%d {<<: [*x%d, *x%d]}\n", i+1, i+1, i, i)
 	}
+	wide := "x0: &x0 {k: 1}\n"
+	for i := range 5 {
+		wide += fmt.Sprintf("x%d: &x%d {<<: [%s]}\n", i+1, i+1, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*x%d, ", i), 12), ", "))
+	}
 	for name, tc := range map[string]struct{ text, want string }{
-		"size":             {strings.Repeat("#", config.FileMax+1), "the file is larger than 1048576 octets"},
-		"depth of lists":   {deep("["), "lie inside each other"},
-		"depth of dashes":  {deep("- "), "lie inside each other"},
-		"depth of marks":   {deep("? "), "lie inside each other"},
-		"depth of anchors": {"a: " + deep("&a "), "lie inside each other"},
-		"anchors":          {anchors.String(), "names more than 100 values"},
-		"list":             {"upstreams: [" + strings.Repeat("192.0.2.1,", config.ListMax+1) + "]", "10000 is the most"},
-		"values by merges": {merges + "log: {<<: *x40}", "has more than 100000 values"},
-		"aliases of lists": {aliases.String() + "upstreams: *a9", `unknown key "a0"`},
+		"size":                      {strings.Repeat("#", config.FileMax+1), "the file is larger than 1048576 octets"},
+		"depth of lists":            {deep("["), "lie inside each other"},
+		"depth of dashes":           {deep("- "), "lie inside each other"},
+		"depth of marks":            {deep("? "), "lie inside each other"},
+		"depth of anchors":          {"a: " + deep("&a "), "lie inside each other"},
+		"anchors":                   {anchors.String(), "names more than 100 values"},
+		"list":                      {"upstreams: [" + strings.Repeat("192.0.2.1,", config.ListMax+1) + "]", "10000 is the most"},
+		"values by merges":          {merges + "log: {<<: *x40}", "the merged mappings lead in a circle, or further"},
+		"values by lists of merges": {wide + "log: {<<: *x5}", "has more than 100000 values"},
+		"aliases of lists":          {aliases.String() + "upstreams: *a9", `unknown key "a0"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, _ := faultsOf(t, tc.text)
@@ -326,6 +334,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(base))
 	f.Add(config.DefaultYAML())
 	f.Add([]byte("a: &a [*a]\nlog: {<<: *a}\n"))
+	f.Add([]byte("log: &a {<<: *a}\nx: &x [&y {<<: [*x, *y]}]\ncache: {<<: *x}\n"))
 	f.Add([]byte("listen: [':53', {address: [}]\n"))
 	f.Add([]byte("? - &x !t a\n: |\n  b\n"))
 	f.Add([]byte("%YAML 1.2\n---\nstate: >-\n  /a\n...\n"))

@@ -19,7 +19,7 @@ const (
 	nodesMax   = 100_000 // values read, those reached through aliases counted each time
 	listMax    = 10_000  // elements of one list
 	faultsMax  = 100     // faults reported
-	aliasesMax = 8       // aliases that lead to aliases
+	aliasesMax = 8       // names and tags before one value
 )
 
 // A reader walks the tree of one file beside the structs. It goes on after a fault, so that all are found.
@@ -31,6 +31,7 @@ type reader struct {
 	faults   Faults
 	warnings Warnings
 	nodes    int  // values read so far
+	merging  int  // mappings that are being merged into each other
 	over     bool // a bound was passed; the rest is not read
 }
 

@@ -40,10 +40,9 @@ type QueryLog struct {
 	Rotate Rotate `yaml:"rotate"`
 	// Compress compresses finished files.
 	Compress Compression `yaml:"compress" default:"zstd"`
-	// Ring is how many records of one worker wait to be written. Above it they are counted and lost; no query waits.
-	Ring int `yaml:"ring" reload:"restart" default:"4096" min:"256" max:"1048576"`
-	// Queue is the same for everything that is not a UDP worker, together.
-	Queue int `yaml:"queue" reload:"restart" default:"4096" min:"256" max:"1048576"`
+	// Ring is how many records of one worker wait to be written, and as many of everything else together. Above it they are counted and
+	// lost; no query waits.
+	Ring int `yaml:"ring" reload:"restart" default:"8192" min:"256" max:"1048576"`
 }
 
 // Rotate says when a new log file is begun and how many old ones stay.

@@ -71,7 +71,7 @@ func eachPath(v reflect.Value, visit func(*Path)) {
 // settle fills in what depends on the host.
 func (c *Config) settle() error {
 	if c.State == "" {
-		dir, err := stateDir()
+		dir, err := stateDir(os.Getenv, os.Geteuid() == 0)
 		if err != nil {
 			return err
 		}
@@ -87,22 +87,19 @@ func (c *Config) settle() error {
 }
 
 // stateDir is where the server keeps its state without being told.
-func stateDir() (Path, error) {
-	if dir := os.Getenv("STATE_DIRECTORY"); filepath.IsAbs(dir) {
-		first, _, _ := strings.Cut(dir, ":")
+func stateDir(env func(string) string, root bool) (Path, error) {
+	first, _, _ := strings.Cut(env("STATE_DIRECTORY"), ":")
+	switch {
+	case filepath.IsAbs(first):
 		return Path(first), nil
-	}
-	if os.Geteuid() == 0 {
+	case root:
 		return "/var/lib/cenote", nil
+	case filepath.IsAbs(env("XDG_STATE_HOME")):
+		return Path(filepath.Join(env("XDG_STATE_HOME"), "cenote")), nil
+	case filepath.IsAbs(env("HOME")):
+		return Path(filepath.Join(env("HOME"), ".local", "state", "cenote")), nil
 	}
-	if dir := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
-		return Path(filepath.Join(dir, "cenote")), nil
-	}
-	home, err := os.UserHomeDir()
-	if err != nil {
-		return "", errors.New("no place for the state: set the key state, or $XDG_STATE_HOME")
-	}
-	return Path(filepath.Join(home, ".local", "state", "cenote")), nil
+	return "", errors.New("no place for the state: set the key state, or $XDG_STATE_HOME")
 }
 
 // checkFiles looks at the files that the configuration names. What is missing may still come, so these are warnings.

@@ -54,6 +54,12 @@ func wantMapping(path string) string {
 
 // merge adds the entries of a merged mapping, or of each of a list of them, that are not there yet.
 func (r *reader) merge(out []entry, seen map[string]ast.Node, source ast.Node, path string) []entry {
+	r.merging++
+	defer func() { r.merging-- }()
+	if r.merging > depthMax {
+		r.fault(r.place(source, path), "the merged mappings lead in a circle, or further than one can follow", "write the keys out")
+		r.over = true
+	}
 	n := r.resolve(source, path)
 	if n == nil || r.over {
 		return out
@@ -110,7 +116,7 @@ func (r *reader) resolve(n ast.Node, path string) ast.Node {
 			return n
 		}
 	}
-	r.fault(r.place(n, path), "the aliases lead in a circle", "write the value out")
+	r.fault(r.place(n, path), "the names of a value lead further than one can follow", "write the value out")
 	return nil
 }
 
