@@ -146,6 +146,7 @@ func TestMalformedMessagesAreRefused(t *testing.T) {
 		"cut question":         good[:20],
 		"cut record":           good[:len(good)-1],
 		"more records claimed": with(func(b []byte) []byte { b[7] = 2; return b }),
+		"owner in the header":  with(func(b []byte) []byte { b[29], b[30] = 0xc0, 4; return b }),
 		"owner points forward": with(func(b []byte) []byte { b[29], b[30] = 0xc1, 0xff; return b }),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -118,7 +118,7 @@ func checkHead(k *Key, msg []byte) Refusal {
 	return refusedNot
 }
 
-// survey walks the records. It stops before the first OPT or TSIG of the additional section: they are the message's own, not the
+// survey walks the records and their owner names; names in RDATA are the business of the one who puts the message. It stops before the first OPT or TSIG of the additional section: they are the message's own, not the
 // answer's, and what a server put behind them can be done without; to take them out of the middle would break compressed names.
 func (b *builder) survey(k *Key, msg []byte) Refusal {
 	w, err := wire.Records(msg)
@@ -134,7 +134,7 @@ func (b *builder) survey(k *Key, msg []byte) Refusal {
 			}
 			return refusedNot
 		}
-		if _, _, err := wire.AppendName(name[:0], msg, w.NameOff); err != nil {
+		if _, _, err := wire.AppendName(name[:0], msg, w.NameOff); err != nil || readsHeader(msg, w.NameOff) {
 			return RefusedMalformed
 		}
 		b.note(k, &w)
@@ -143,6 +143,18 @@ func (b *builder) survey(k *Key, msg []byte) Refusal {
 		return RefusedMalformed
 	}
 	return refusedNot
+}
+
+// readsHeader reports whether a name that was read without fault has a part in the header, which is about to change.
+func readsHeader(msg []byte, off int) bool {
+	for msg[off] != 0 {
+		if msg[off] < 0xc0 {
+			off += 1 + int(msg[off])
+		} else if off = int(binary.BigEndian.Uint16(msg[off:]) & 0x3fff); off < wire.HeaderLen {
+			return true
+		}
+	}
+	return false
 }
 
 // note takes down what matters of a record.
