@@ -61,9 +61,8 @@ func (w *worker) find(q *Query) bool {
 func (w *worker) check(q *Query) {
 	undecided := !q.chase.wanted && q.policy != nil && (!q.decision.Matched() || q.decision.Pending)
 	if undecided && q.source.checkable() {
-		before := q.decision
-		q.decision = q.policy.CheckAnswer(&q.request, q.source.msg, before)
-		if cleanThroughout(&before, &q.decision) {
+		q.decision = q.policy.CheckAnswer(&q.request, q.source.msg, q.decision)
+		if nothingFound(&q.decision) {
 			w.core.config.Cache.Stamp(&q.source.key, q.policy.Generation())
 		}
 	}
@@ -77,11 +76,9 @@ func (s *source) checkable() bool {
 	return s.msg != nil && !s.clean && wire.Rcode(s.msg) != wire.RcodeServFail
 }
 
-// cleanThroughout reports whether CheckAnswer found nothing at all, for any client. It can tell only if nothing had matched before that
-// could hide or crowd out what it found.
-func cleanThroughout(before, after *policy.Decision) bool {
-	return !before.Matched() && !after.Matched() && before.NObserved == after.NObserved && before.NObserved < policy.HitsMax
-}
+// nothingFound reports whether an answer is clean for every client. A decision that holds anything cannot tell: what matched first may
+// have hidden what the answer holds.
+func nothingFound(d *policy.Decision) bool { return !d.Matched() && d.NObserved == 0 }
 
 // conclude turns the decision into the form of the reply, or back to step 3 for what that form still needs.
 func (w *worker) conclude(q *Query) {

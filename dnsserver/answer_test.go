@@ -78,6 +78,19 @@ func TestStaleAnswers(t *testing.T) {
 	})
 }
 
+// While the network is known not to answer, a stale answer is given at once.
+func TestHeldStaleAnswer(t *testing.T) {
+	b := newBench(t, options{answers: wwwAnswers})
+	b.ask(query("www.example", dns.TypeA))
+	b.now = b.now.Add(2 * time.Minute)
+	key := rrcache.Key{Name: []byte("\x03www\x07example\x00"), Type: dns.TypeA, Class: dns.ClassINET}
+	b.cache.Put(&key, header(0x8182, [4]uint16{1}, []byte("\x03www\x07example\x00\x00\x01\x00\x01")...), b.now.UnixNano())
+	expect(t, b.ask(query("www.example", dns.TypeA)), "NOERROR EDE3", "www.example. 30 IN A 192.0.2.1")
+	if got := b.world.asked.Load(); got != 1 {
+		t.Errorf("the network was asked %d times, want once, before", got)
+	}
+}
+
 func TestShed(t *testing.T) {
 	b := newBench(t, options{answers: wwwAnswers})
 	b.fill(must1(query("www.example", dns.TypeA).Pack()))

@@ -163,6 +163,7 @@ type bench struct {
 	q, late dnsserver.Query
 	now     time.Time
 	peer    netip.AddrPort
+	local   netip.AddrPort
 	tcp     bool
 	out     []byte
 	tap     *tap // if set, takes what is recorded
@@ -183,7 +184,7 @@ func newBench(t testing.TB, o options) *bench {
 	cache, err := rrcache.New(rrcache.Config{Bytes: 4 << 20})
 	must(t, err)
 	b := &bench{t: t, cache: cache, world: &world{answers: o.answers, cache: cache}, now: time.Now(),
-		peer: netip.MustParseAddrPort("192.168.1.2:5353"), out: make([]byte, 65535)}
+		peer: netip.MustParseAddrPort("192.168.1.2:5353"), local: netip.MustParseAddrPort("192.168.1.1:53"), out: make([]byte, 65535)}
 	b.policy.Store(o.policy)
 	settings := dnsserver.DefaultSettings()
 	if o.settings != nil {
@@ -204,7 +205,7 @@ func (b *bench) fill(in []byte) {
 	q := &b.q
 	q.Begin()
 	q.In, q.Out, q.Time = in, b.out, b.now
-	q.Peer, q.Client, q.Local = b.peer, b.peer, netip.MustParseAddrPort("192.168.1.1:53")
+	q.Peer, q.Client, q.Local = b.peer, b.peer, b.local
 	q.Transport = policy.TransportUDP
 	if b.tcp {
 		q.Transport = policy.TransportTCP

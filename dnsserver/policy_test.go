@@ -215,6 +215,27 @@ func TestChainSteps(t *testing.T) {
 	})
 }
 
+// A match that a shadow zone saw is seen again every time: such an answer is never marked clean.
+func TestObservedStepsAreSeenEveryTime(t *testing.T) {
+	shadow := sink("shadow", policy.ActionSinkhole)
+	shadow.LogOnly = true
+	b := newTapped(t, options{policy: newPolicy(t, 1, []policy.Zone{shadow}, listed{name: "bad.example", zone: "shadow"}, listed{name: "www.example", zone: "shadow"}),
+		answers: map[string]string{"one.example A": "one.example. 60 CNAME bad.example.", "www.example A": "www.example. 60 CNAME bad.example."}})
+	for i := range 3 {
+		b.ask(query("one.example", dns.TypeA))
+		if got := len(b.tap.events); got != i+1 {
+			t.Fatalf("%d events after %d queries", got, i+1)
+		}
+	}
+	b.tap.events = nil
+	for i := range 3 {
+		b.ask(query("www.example", dns.TypeA))
+		if got := len(b.tap.events); got != 2*(i+1) {
+			t.Fatalf("%d events after %d queries, want two each", got, i+1)
+		}
+	}
+}
+
 func TestReferenceInReply(t *testing.T) {
 	zone := sink("sink", policy.ActionSinkhole)
 	zone.EDE, zone.EDEText = 16, true
