@@ -220,7 +220,8 @@ func TestObservedStepsAreSeenEveryTime(t *testing.T) {
 	shadow := sink("shadow", policy.ActionSinkhole)
 	shadow.LogOnly = true
 	b := newTapped(t, options{policy: newPolicy(t, 1, []policy.Zone{shadow}, listed{name: "bad.example", zone: "shadow"}, listed{name: "www.example", zone: "shadow"}),
-		answers: map[string]string{"one.example A": "one.example. 60 CNAME bad.example.", "www.example A": "www.example. 60 CNAME bad.example."}})
+		answers: map[string]string{"one.example A": "one.example. 60 CNAME bad.example.\nbad.example. 60 A 198.51.100.1",
+			"www.example A": "www.example. 60 CNAME bad.example.\nbad.example. 60 A 198.51.100.1"}})
 	for i := range 3 {
 		b.ask(query("one.example", dns.TypeA))
 		if got := len(b.tap.events); got != i+1 {
