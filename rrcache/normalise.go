@@ -118,8 +118,9 @@ func checkHead(k *Key, msg []byte) Refusal {
 	return refusedNot
 }
 
-// survey walks the records and their owner names; names in RDATA are the business of the one who puts the message. It stops before the first OPT or TSIG of the additional section: they are the message's own, not the
-// answer's, and what a server put behind them can be done without; to take them out of the middle would break compressed names.
+// survey walks the records and their owner names; names in RDATA are the business of the one who puts the message. It stops before the
+// first OPT or TSIG of the additional section: they are the message's own, not the answer's, and what a server put behind them can be
+// done without; to take them out of the middle would break compressed names.
 func (b *builder) survey(k *Key, msg []byte) Refusal {
 	w, err := wire.Records(msg)
 	if err != nil {
