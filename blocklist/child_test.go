@@ -48,6 +48,14 @@ func beChild(args []string) int {
 		case "dies-after":
 			d, _ := time.ParseDuration(what)
 			time.AfterFunc(d, func() { syscall.Kill(os.Getpid(), syscall.SIGKILL) })
+		case "dies-once": // late, and only while the file is there
+			if job, reads := jobReads("f"); reads && os.Remove(what) == nil {
+				fmt.Println(`{"progress":{"stage":"read","feed":"f"}}`)
+				time.Sleep(time.Second)
+				return 2
+			} else {
+				in = bytes.NewReader(job)
+			}
 		case "hangs":
 			fmt.Println(`{"progress":{"stage":"merge"}}`)
 			time.Sleep(time.Hour)
@@ -159,8 +167,11 @@ func TestBadChildrenChangeNothing(t *testing.T) {
 			w.feed("f", "0.0.0.0 b.example\n")
 			w.open(func(c *blocklist.Config) {
 				c.Child = childWith(t, tc.how)
-				if c.Child.Timeout = 3 * time.Second; tc.how == "eats-memory" {
-					c.Child.MemoryBytes, c.Child.Timeout = 32<<20, time.Minute
+				switch tc.how {
+				case "hangs":
+					c.Child.Timeout = 2 * time.Second
+				case "eats-memory":
+					c.Child.MemoryBytes = 32 << 20
 				}
 			})
 			_, err := w.p.Reload(t.Context(), blocklist.ReloadOptions{})
@@ -202,6 +213,19 @@ func TestChildThatDiesOnAFeedStopsNoOther(t *testing.T) {
 	if !strings.Contains(w.log(), "a parser failed") {
 		t.Error("what the child said on stderr is not in the log")
 	}
+}
+
+// TestChangeDuringAFailureIsRead changes a feed while the child dies on it: the new state has not been read and must be.
+func TestChangeDuringAFailureIsRead(t *testing.T) {
+	t.Parallel()
+	flag := filepath.Join(t.TempDir(), "flag")
+	write(t, flag, "")
+	w := newWorld(t, func(c *blocklist.Config) { c.Child = childWith(t, "dies-once="+flag) })
+	w.feed("f", "0.0.0.0 a.example\n")
+	w.run()
+	w.eventually("the child has begun", func() bool { _, err := os.Stat(flag); return err != nil })
+	w.feed("f", "0.0.0.0 b.example\n")
+	w.eventually("b.example is listed", func() bool { return w.lists("b.example") })
 }
 
 // TestKilledChildLeavesOldOrNew kills the child at many moments. After each the directory opens with the old or the new policy.

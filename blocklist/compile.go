@@ -175,7 +175,28 @@ func (k *compiler) run(ctx context.Context) error {
 	if !changed {
 		return nil
 	}
-	return k.merge(ctx)
+	for {
+		err := k.merge(ctx)
+		if err == nil || !k.mend(ctx, err) {
+			return err
+		}
+	}
+}
+
+// mend reads a feed anew whose kept copy was found damaged, and reports whether that gave a good one.
+func (k *compiler) mend(ctx context.Context, err error) bool {
+	var damaged *copyError
+	if !errors.As(err, &damaged) {
+		return false
+	}
+	for i := range k.config.Feeds {
+		if f := &k.config.Feeds[i]; f.Name == damaged.feed && !f.Read {
+			f.Read = true
+			k.report.Feeds[i] = k.feed(ctx, f)
+			return k.report.Feeds[i].Outcome == OutcomeRead
+		}
+	}
+	return false
 }
 
 // feed brings the copy of one feed up to date.
@@ -212,7 +233,7 @@ func (k *compiler) read(ctx context.Context, f *CompileFeed, result *FeedResult)
 		os.Remove(k.rows(f.Name, k.config.Generation))
 		return err
 	}
-	if previous != nil && previous.header.Content == fresh.header.Content && previous.report.ClosestEncloser == fresh.report.ClosestEncloser {
+	if previous != nil && saysTheSame(previous, fresh) {
 		result.Outcome = OutcomeUnchanged
 		return os.Remove(k.rows(f.Name, k.config.Generation))
 	}
@@ -251,6 +272,12 @@ func (s *checkSink) Fault(f Fault) {
 	if s.faults != nil {
 		s.faults(f)
 	}
+}
+
+// saysTheSame reports whether a new copy adds nothing to the last good one, which must be whole for that.
+func saysTheSame(previous, fresh *Rows) bool {
+	return previous.header.Content == fresh.header.Content && previous.report.ClosestEncloser == fresh.report.ClosestEncloser &&
+		previous.Verify() == nil
 }
 
 // openKept opens the last good copy. One that cannot be opened is as good as none: what is read now replaces it.
@@ -365,7 +392,7 @@ func (k *compiler) merge(ctx context.Context) error {
 	for i, f := range k.config.Feeds {
 		if kept := k.report.Feeds[i].Copy; f.Serve && kept != 0 {
 			if err := m.open(f.Name, k.rows(f.Name, kept)); err != nil {
-				return fmt.Errorf("feed %q: %w", f.Name, err)
+				return &copyError{f.Name, err}
 			}
 		}
 	}

@@ -155,8 +155,22 @@ func (m *merger) largest() int {
 }
 
 func (m *merger) blame(in *mergeInput, err error) error {
-	return fmt.Errorf("reading the copy of feed %q: %w", m.manifest.Feeds[in.feed].Name, err)
+	return &copyError{m.manifest.Feeds[in.feed].Name, err}
 }
+
+// copyError says that the kept copy of a feed cannot be merged.
+type copyError struct {
+	feed string
+	err  error
+}
+
+// Error names the feed.
+func (e *copyError) Error() string {
+	return fmt.Sprintf("reading the copy of feed %q: %v", e.feed, e.err)
+}
+
+// Unwrap returns what is wrong with the copy.
+func (e *copyError) Unwrap() error { return e.err }
 
 // step takes the next name from all feeds that have it.
 func (m *merger) step(done *int) error {

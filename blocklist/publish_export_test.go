@@ -88,3 +88,24 @@ func Watch(ctx context.Context, poll, debounce time.Duration, pollOnly bool, fee
 
 // EscapeFeed is escapeFeed.
 func EscapeFeed(feed string) string { return escapeFeed(feed) }
+
+// ReadBlock reads b as the octets of a block whose checksum was right, and returns the names in it.
+func ReadBlock(b []byte) ([]string, error) {
+	file := &Rows{tables: rowTables{Families: []string{"", "f"}, Threats: []string{""}, Files: []string{"list.txt"}, Times: []int64{1}}}
+	c := rowsCursor{file: file, block: rowBytes{b: b}}
+	var names []string
+	for len(c.block.b) > 0 {
+		if err := c.parse(); err != nil {
+			return names, err
+		}
+		names = append(names, string(c.name))
+	}
+	return names, nil
+}
+
+// BlockOf writes one name with one row of every kind as a block has it.
+func BlockOf(name []byte) []byte {
+	row := rawRow{Action: 3, Confidence: 50, Expiry: 1 << 33, Family: 1, Line: 300, Reference: 1, Comment: 9, Data: 7}
+	b := append([]byte{byte(len(name))}, name...)
+	return row.append(append(b, 1))
+}

@@ -140,7 +140,10 @@ func (w *world) close() {
 }
 
 // run follows the feeds until the test ends.
-func (w *world) run() {
+func (w *world) run() { w.t.Cleanup(w.follow()) }
+
+// follow follows the feeds until the returned function is called.
+func (w *world) follow() (stop func()) {
 	w.t.Helper()
 	if w.p == nil {
 		w.open(nil)
@@ -149,11 +152,11 @@ func (w *world) run() {
 	ended := make(chan error, 1)
 	p := w.p
 	go func() { ended <- p.Run(ctx) }()
-	w.t.Cleanup(func() {
+	return func() {
 		cancel()
 		must(w.t, <-ended)
 		w.p = nil
-	})
+	}
 }
 
 func (w *world) reload(o blocklist.ReloadOptions) blocklist.ReloadReport {
@@ -403,10 +406,10 @@ func TestDamagedStateFallsBack(t *testing.T) {
 		damage func(t testing.TB, w *world, current uint64)
 		serves string
 	}{
-		{"index is damaged", func(t testing.TB, w *world, n uint64) { damage(t, index(w, n)) }, "a.example"},
+		{"index is damaged", func(t testing.TB, w *world, n uint64) { damage(t, index(w, n), 5000) }, "a.example"},
 		{"index is gone", func(t testing.TB, w *world, n uint64) { must(t, os.Remove(index(w, n))) }, "a.example"},
 		{"index is empty", func(t testing.TB, w *world, n uint64) { must(t, os.Truncate(index(w, n), 0)) }, "a.example"},
-		{"record is damaged", func(t testing.TB, w *world, _ uint64) { damage(t, filepath.Join(w.dir, "state", "current")) }, "b.example"},
+		{"record is damaged", func(t testing.TB, w *world, _ uint64) { damage(t, filepath.Join(w.dir, "state", "current"), 30) }, "b.example"},
 		{"record is gone", func(t testing.TB, w *world, _ uint64) { must(t, os.Remove(filepath.Join(w.dir, "state", "current"))) }, "b.example"},
 		{"copies are gone", func(t testing.TB, w *world, _ uint64) {
 			must(t, os.RemoveAll(filepath.Join(w.dir, "state", "feeds", "f")))
@@ -443,12 +446,12 @@ func TestDamagedStateFallsBack(t *testing.T) {
 	}
 }
 
-// damage flips a bit in the middle of a file.
-func damage(t testing.TB, path string) {
+// damage flips a bit of a file.
+func damage(t testing.TB, path string, at int) {
 	t.Helper()
 	b, err := os.ReadFile(path)
 	must(t, err)
-	b[len(b)/2] ^= 4
+	b[at%len(b)] ^= 4
 	must(t, os.WriteFile(path, b, 0o600))
 }
 
@@ -649,8 +652,8 @@ func TestRenumberedRowsAreTracedRightly(t *testing.T) {
 	w.eventually("the last version is served", func() bool { return w.lists(fmt.Sprintf("v%d.example", last)) })
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.generations) < 3 {
-		t.Errorf("%d generations in 6 seconds, want at least 3", len(w.generations))
+	if len(w.generations) < 2 {
+		t.Errorf("%d generations, want more: the versions between the first and the last", len(w.generations))
 	}
 	for _, g := range w.generations {
 		checkVersion(t, g, last, content)
@@ -720,6 +723,34 @@ func TestFeedNamesMakeFileNames(t *testing.T) {
 			t.Errorf("EscapeFeed(%q) = %q, which is no safe name or that of %q", name, got, seen[strings.ToLower(got)])
 		}
 		seen[strings.ToLower(got)] = name
+	}
+}
+
+// BenchmarkPickup is the time from the change of a source to the published policy, for every way in which a source is replaced.
+func BenchmarkPickup(b *testing.B) {
+	for _, tc := range replacements {
+		b.Run(tc.name, func(b *testing.B) {
+			total := time.Duration(0)
+			for b.Loop() {
+				b.StopTimer()
+				w := newWorld(b, func(c *blocklist.Config) { c.Debounce = 0 })
+				dir := filepath.Join(w.dir, "source")
+				must(b, os.MkdirAll(dir, 0o755))
+				w.add(blocklist.Feed{FeedConfig: blocklist.FeedConfig{Name: "f", Path: tc.prepare(b, dir), Format: "domains"}})
+				stop := w.follow()
+				w.eventually("the feed has a state", func() bool { return w.status("f").State != blocklist.FeedWaiting })
+				b.StartTimer()
+				began := time.Now()
+				tc.change(b, dir)
+				w.eventually("new.example is listed", func() bool { return w.lists("new.example") })
+				total += time.Since(began)
+				b.StopTimer()
+				stop()
+				w.close()
+				b.StartTimer()
+			}
+			b.ReportMetric(float64(total.Milliseconds())/float64(b.N), "ms/pickup")
+		})
 	}
 }
 

@@ -276,7 +276,7 @@ func TestRowsSurviveReplacementAndClose(t *testing.T) {
 }
 
 // sampleRows is a small file with every section in use.
-func sampleRows(tb testing.TB) []byte {
+func sampleRows(tb testing.TB, n int) []byte {
 	tb.Helper()
 	dir := tb.TempDir()
 	w, err := blocklist.NewRowsWriter(dir, 0)
@@ -284,7 +284,7 @@ func sampleRows(tb testing.TB) []byte {
 		tb.Fatal(err)
 	}
 	defer w.Close()
-	for i := range 300 {
+	for i := range n {
 		x := row(fmt.Sprintf("n%d.example", i), fmt.Sprint("f", i%7), i+1)
 		x.Comment = fmt.Sprint("comment ", i)
 		if err := w.Indicator(&x); err != nil {
@@ -292,7 +292,7 @@ func sampleRows(tb testing.TB) []byte {
 		}
 	}
 	path := filepath.Join(dir, "1.rows")
-	if _, err := w.Finish(path, blocklist.Report{Parsed: 300, Live: 300}, readAt, nil); err != nil {
+	if _, err := w.Finish(path, blocklist.Report{Parsed: n, Live: n}, readAt, nil); err != nil {
 		tb.Fatal(err)
 	}
 	b, err := os.ReadFile(path)
@@ -317,7 +317,7 @@ func readEverything(path string) ([]blocklist.Row, error) {
 }
 
 func TestDamagedRowsAreRefused(t *testing.T) {
-	good := sampleRows(t)
+	good := sampleRows(t, 300)
 	path := filepath.Join(t.TempDir(), "x.rows")
 	refused := func(name string, b []byte) {
 		t.Helper()
@@ -340,13 +340,13 @@ func TestDamagedRowsAreRefused(t *testing.T) {
 }
 
 func FuzzOpenRows(f *testing.F) {
-	f.Add(sampleRows(f), uint(200), byte(1))
+	f.Add(sampleRows(f, 5), uint(200), byte(1))
 	f.Add([]byte("cenrows\x01"), uint(0), byte(0))
+	path := filepath.Join(f.TempDir(), "x.rows") // each worker is a process
 	f.Fuzz(func(t *testing.T, b []byte, at uint, flip byte) {
-		if len(b) > 0 {
+		if b = bytes.Clone(b); len(b) > 0 {
 			b[at%uint(len(b))] ^= flip
 		}
-		path := filepath.Join(t.TempDir(), "x.rows")
 		if err := os.WriteFile(path, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -356,6 +356,20 @@ func FuzzOpenRows(f *testing.F) {
 				if _, _, err := dnsname.Check([]byte(x.Name)); err != nil {
 					t.Fatalf("a row's name is none: %x", x.Name)
 				}
+			}
+		}
+	})
+}
+
+// FuzzRowsBlock reads what a block may hold when its checksum is right: a fault of ours must end in an error too.
+func FuzzRowsBlock(f *testing.F) {
+	f.Add(blocklist.BlockOf([]byte(dnsname.MustParse("a.example"))))
+	f.Add([]byte("\x01\x00\x01\x00\x00\x00\x00\x00\x00"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		names, err := blocklist.ReadBlock(b)
+		for _, name := range names {
+			if n, _, bad := dnsname.Check([]byte(name)); bad != nil || n != len(name) {
+				t.Fatalf("%x is no name (%v)", name, err)
 			}
 		}
 	})
