@@ -52,7 +52,7 @@ race: ## all tests with the race detector
 
 .PHONY: vuln
 vuln: ## known vulnerabilities of what we build on; needs the network for its database, so it is no part of check
-	$(GO) tool govulncheck ./...
+	$(GO) tool govulncheck $(if $(GOVULNDB),-db $(GOVULNDB)) ./...
 
 .PHONY: bench
 bench: ## benchmarks of all packages, with their allocations

@@ -21,7 +21,7 @@ type Question struct {
 // Explanation is the answer of GET /v1/explain: what the policy decides, with where each candidate stands in its feed.
 type Explanation struct {
 	policy.Explanation
-	// Places are where the candidates were read, in the order in which Zones lists them.
+	// Places are where the candidates were read, in the order in which Zones lists them, then Unheld.
 	Places []Place `json:"places"`
 	// Compiled is when the policy was made.
 	Compiled time.Time `json:"compiled,omitzero"`

@@ -55,6 +55,15 @@ func TestOpenRefusesEveryFlippedBit(t *testing.T) {
 	}
 }
 
+// A fault on the disk is a matter of blocks, and the error says which.
+func TestOpenNamesTheDamagedBlock(t *testing.T) {
+	file := image(t)
+	file[len(file)-100] ^= 1
+	if _, err := nameindex.OpenImage(file); err == nil || !strings.Contains(err.Error(), "block 0") {
+		t.Errorf("Open = %v, want an error that names block 0", err)
+	}
+}
+
 func TestOpenRefusesCutAndForeignFiles(t *testing.T) {
 	file := image(t)
 	for n := 0; n < len(file); n += 1 + n/50 {
@@ -100,6 +109,9 @@ func TestOpenSurvivesSealedDamage(t *testing.T) {
 				at = 12 + r.IntN(140)
 			}
 			file[at] = byte(r.Uint32())
+			if r.IntN(2) == 0 {
+				file[at] = byte(r.IntN(4)) // lengths and offsets of a small file are small
+			}
 		}
 		if nameindex.Reseal(file) && exercise(t, file) {
 			opened++

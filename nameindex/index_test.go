@@ -98,6 +98,33 @@ func TestCrowdedBucketIsSpreadAnew(t *testing.T) {
 	}
 }
 
+// Wherever in a label names differ, and however little, they are spread over the buckets.
+func TestEveryOctetCounts(t *testing.T) {
+	for _, length := range []int{4, 8, 15, 16, 17, 31, 32, 33, 48, 63} {
+		b := nameindex.NewBuilder(nameindex.BuildOptions{})
+		set := b.AddSet(nil)
+		n := 0
+		for at := range length - 1 {
+			for c := range 150 {
+				label := bytes.Repeat([]byte("x"), length)
+				label[at], label[at+1] = "abcdefghij"[c%10], "0123456789_-+*="[c/10]
+				name, _ := dnsname.MustParse("example").Child(string(label))
+				if err := b.Add([]byte(name), set); err != nil {
+					t.Fatal(err)
+				}
+				n++
+			}
+		}
+		stats, err := b.WriteFile(filepath.Join(t.TempDir(), "names"), nil)
+		if err != nil {
+			t.Fatalf("labels of %d octets: %v", length, err)
+		}
+		if stats.Longest > 40 || stats.Reseeds > 0 {
+			t.Errorf("labels of %d octets: %d of %d names in one bucket, %d seeds in vain", length, stats.Longest, n, stats.Reseeds)
+		}
+	}
+}
+
 func TestCrowdedUnderEverySeedIsAnError(t *testing.T) {
 	b := nameindex.NewCrippledBuilder(1, func(seed []byte) { clear(seed) })
 	for i := range 300 {

@@ -51,11 +51,17 @@ func TestCheckAnswer(t *testing.T) {
 			"example. DNAME dead.example.", "www.example. CNAME www.dead.example."}, "1 block/one sinkhole www.dead.example"},
 		"a DNAME at the name itself": {block, dns.TypeA, []string{"www.example. DNAME bad.example."}, "0 -"},
 		"a DNAME of half a label":    {block, dns.TypeA, []string{"w.example. DNAME bad.example."}, "0 -"},
-		"a DNAME too long": {block, dns.TypeA, []string{
-			"example. DNAME " + strings.Repeat(strings.Repeat("x", 61)+".", 4)}, "0 -"},
+		"a DNAME that makes a name of 256 octets": {block, dns.TypeA, []string{
+			"example. DNAME " + strings.Repeat(strings.Repeat("x", 63)+".", 3) + strings.Repeat("y", 46) + ".bad.example."}, "0 -"},
+		"and one of 255": {block, dns.TypeA, []string{
+			"example. DNAME " + strings.Repeat(strings.Repeat("x", 63)+".", 3) + strings.Repeat("y", 45) + ".bad.example."},
+			"1 block/one sinkhole bad.example"},
 		"one DNAME twice": {"zone block: one\nfeed one: exact z.c.example", dns.TypeA, []string{
 			"www.example. CNAME x.a.example.", "a.example. DNAME c.example.", "x.c.example. CNAME z.a.example."}, "4 block/one sinkhole z.c.example"},
-		"a circle":            {block, dns.TypeA, []string{"www.example. CNAME b.example.", "b.example. CNAME www.example."}, "0 -"},
+		"a circle": {block, dns.TypeA, []string{"www.example. CNAME b.example.", "b.example. CNAME www.example."}, "0 -"},
+		"a circle is gone round once": {
+			"zone shadow: one log-only\nfeed one: exact b.example", dns.TypeA,
+			[]string{"www.example. CNAME b.example.", "b.example. CNAME www.example."}, "0 - | ?"},
 		"a circle of one":     {block, dns.TypeA, []string{"www.example. CNAME www.example."}, "0 -"},
 		"asked for the CNAME": {block, dns.TypeCNAME, []string{"www.example. CNAME bad.example."}, "0 -"},
 		"asked for ANY":       {block, dns.TypeANY, []string{"www.example. CNAME bad.example."}, "0 -"},

@@ -1,58 +1,68 @@
 package querylog
 
 import (
+	"context"
+	"errors"
 	"math/rand/v2"
+	"os"
 	"sync"
 	"sync/atomic"
 
 	"cenote/ring"
 )
 
-// Mode says which queries are written down.
-type Mode uint8
+// ErrRan is what Run returns when it was called before, or after Close.
+var ErrRan = errors.New("query log: Run was called twice, or after Close")
 
-// The modes. ModeSampled keeps every match and, of the other queries, one in so many at random.
-const (
-	ModeOff Mode = iota
-	ModeMatches
-	ModeSampled
-	ModeAll
-)
-
-// Config is what a Log needs.
-type Config struct {
-	// Mode says which queries are written down. Default ModeOff.
-	Mode Mode
-	// Sample is used with ModeSampled: of the queries that no rule matched, one in Sample is kept. Default 100.
-	Sample int
-	// Path is the file that is written. Example: /var/log/cenote/queries.jsonl.
-	Path string
-	// Ring is how many records each producer's ring holds. Default 8192.
-	Ring int
-}
-
-// Log is the query log.
+// Log is the query log. Make one with New.
 type Log struct {
+	config    atomic.Pointer[Config]
 	want      atomic.Uint64 // mode in the upper, Sample in the lower 32 bits
-	ring      int
 	shared    *ring.MPSC[Record]
-	dropped   atomic.Uint64 // records that a full queue turned away
-	mu        sync.Mutex    // guards the making of producers
+	counters  counters
+	changed   chan struct{} // one place: the writer is to look at config
+	ran       atomic.Bool
+	mu        sync.Mutex // guards the making of producers, and updates
 	producers atomic.Pointer[[]*Producer]
+
+	// appendTo writes to the open file; tests put a full disk in its place before Run.
+	appendTo func(*os.File, []byte) (int, error)
 }
 
-// New makes a Log.
+// New checks c and makes a Log. It touches no file: Run does.
 func New(c Config) (*Log, error) {
-	if c.Ring <= 0 {
-		c.Ring = 8192
+	c, err := c.settle()
+	if err != nil {
+		return nil, err
 	}
-	if c.Sample <= 0 {
-		c.Sample = 100
-	}
-	l := &Log{ring: c.Ring, shared: ring.NewMPSC[Record](c.Ring)}
-	l.want.Store(uint64(c.Mode)<<32 | uint64(uint32(c.Sample)))
+	l := &Log{shared: ring.NewMPSC[Record](c.Queue), changed: make(chan struct{}, 1), appendTo: (*os.File).Write}
 	l.producers.Store(new([]*Producer))
+	l.install(&c)
 	return l, nil
+}
+
+func (l *Log) install(c *Config) {
+	l.config.Store(c)
+	l.want.Store(uint64(c.Mode)<<32 | uint64(uint32(c.Sample)))
+}
+
+// Update puts mode, sample, path, rotation and compression of c in force; the rest of c is not looked at. On an error nothing has
+// changed. Records that were taken before are written to the file of before. Finished files of a path that was left stay as they are.
+func (l *Log) Update(c Config) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	next := *l.config.Load()
+	next.Mode, next.Sample, next.Path, next.Rotate, next.Compression = c.Mode, c.Sample, c.Path, c.Rotate, c.Compression
+	next, err := next.settle()
+	if err != nil {
+		return err
+	}
+	l.install(&next)
+	select {
+	case l.changed <- struct{}{}:
+	default:
+	}
+	return nil
 }
 
 // wants reports whether a query is to be written down; match says whether a rule decided or observed it.
@@ -74,21 +84,66 @@ func (l *Log) wants(match bool) bool {
 // Want reports whether a query is to be written down by Put; match says whether a rule decided or observed it.
 func (l *Log) Want(match bool) bool { return l.wants(match) }
 
-// Put records one query from any goroutine: fill sets every field of the record. It never waits; if the queue is full
+// Put records one query from any goroutine: fill sets every field of the record. It never waits for the disk; if the queue is full
 // the record is dropped and counted, and fill is not called.
 func (l *Log) Put(fill func(*Record)) {
 	if !l.shared.Put(fill) {
-		l.dropped.Add(1)
+		l.counters.droppedQueue.Add(1)
 	}
 }
 
 // Producer makes a producer for one goroutine. It lives as long as the Log.
 func (l *Log) Producer() *Producer {
-	p := &Producer{log: l, ring: ring.NewSPSC[Record](l.ring)}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	p := &Producer{log: l, ring: ring.NewSPSC[Record](l.config.Load().Ring)}
 	old := *l.producers.Load()
 	all := append(old[:len(old):len(old)], p)
 	l.producers.Store(&all)
 	return p
+}
+
+// rings calls visit with every queue, until it returns false.
+func (l *Log) rings(visit func(*ring.SPSC[Record]) bool) {
+	for _, p := range *l.producers.Load() {
+		if !visit(p.ring) {
+			return
+		}
+	}
+	visit(l.shared.Ring())
+}
+
+// waiting counts the records in the queues.
+func (l *Log) waiting() (n int) {
+	l.rings(func(r *ring.SPSC[Record]) bool { n += r.Len(); return true })
+	return n
+}
+
+// Run writes until ctx ends. Then it writes what is queued, and returns when the file is closed: end those who produce records
+// first, and nothing is lost. A disk that is full or gone is no error of Run: it tries again until it can write.
+func (l *Log) Run(ctx context.Context) error {
+	if l.ran.Swap(true) {
+		return ErrRan
+	}
+	archiver := newArchiver(l)
+	var ended sync.WaitGroup
+	ended.Go(func() { archiver.run(ctx) })
+	newWriter(l, archiver).run(ctx)
+	ended.Wait()
+	return nil
+}
+
+// Close ends a Log that was never run: what is queued is counted as dropped. After Run it does nothing.
+func (l *Log) Close() error {
+	if l.ran.Swap(true) {
+		return nil
+	}
+	l.want.Store(uint64(ModeOff) << 32)
+	l.rings(func(r *ring.SPSC[Record]) bool {
+		n := r.Len()
+		r.Release(n)
+		l.counters.droppedWrite.Add(uint64(n))
+		return true
+	})
+	return nil
 }

@@ -19,7 +19,7 @@ func (p *Producer) Want(match bool) bool { return p.log.wants(match) }
 func (p *Producer) Slot() *Record {
 	r := p.ring.Slot()
 	if r == nil {
-		p.log.dropped.Add(1)
+		p.log.counters.droppedQueue.Add(1)
 	}
 	return r
 }

@@ -410,3 +410,60 @@ func TestDirectoryHasOneHolder(t *testing.T) {
 	third := open(t, sighting.Config{Dir: dir})
 	third.Close()
 }
+
+func TestTableOfTwoDaysIsCountedOnceThoughOneFails(t *testing.T) {
+	dir, clock := t.TempDir(), &shifted{}
+	midnight := clock.now().Truncate(24 * time.Hour).Add(24 * time.Hour)
+	clock.advance(midnight.Sub(clock.now()) + time.Second)
+	s := open(t, sighting.Config{Dir: dir, Now: clock.now, Limits: sighting.Limits{TablePairs: 10, Pairs: 1 << 20}})
+	var commits atomic.Int64
+	var healed atomic.Bool
+	s.FailCommit(func() error {
+		if commits.Add(1) >= 2 && !healed.Load() {
+			return errors.New("no space left on device")
+		}
+		return nil
+	})
+	r := run(t, s)
+	for i := range 20 {
+		a := ask{client: fmt.Sprintf("192.0.2.%d", i), name: "bad.example", labels: 2, family: 1, generation: 1, at: midnight.Add(time.Duration(i-10) * time.Millisecond)}
+		s.Put(a.fill)
+	}
+	settled(t, s, clock)
+	await(t, "one day is written and the other is not", func() bool { return commits.Load() >= 2 })
+	if got := total(all(t, s, sighting.Filter{})); got != 20 {
+		t.Errorf("%d events while a day is written and the other is not, want 20", got)
+	}
+	healed.Store(true)
+	await(t, "both days are written", func() bool { return s.Pairs() == 0 })
+	if got := total(all(t, s, sighting.Filter{})); got != 20 {
+		t.Errorf("%d events after both are written, want 20", got)
+	}
+	r.stop()
+	after := openAndRun(t, sighting.Config{Dir: dir, Now: clock.now})
+	if got := total(all(t, after.Store, sighting.Filter{})); got != 20 {
+		t.Errorf("%d events after a restart, want 20", got)
+	}
+}
+
+func TestDayFileThatIsCutWhileInUse(t *testing.T) {
+	dir := t.TempDir()
+	for round := range 2 {
+		s := openAndRun(t, sighting.Config{Dir: dir})
+		for i := range 1000 {
+			a := ask{client: fmt.Sprintf("10.1.%d.%d", round, i%200), name: fmt.Sprintf("n%d.example", i), labels: 2, family: i % 30, generation: 1, at: time.Now()}
+			s.Put(a.fill)
+		}
+		s.stop()
+	}
+	s := openAndRun(t, sighting.Config{Dir: dir})
+	days, _ := filepath.Glob(filepath.Join(dir, "days", "*.db"))
+	must(t, os.Truncate(days[0], 8<<10))
+	await(t, "the events are back", func() bool {
+		n, err := sum(s.Store)
+		return err == nil && n == 2000
+	})
+	if s.Damaged() != 1 {
+		t.Errorf("%d files were put aside, want 1", s.Damaged())
+	}
+}

@@ -127,7 +127,7 @@ func metrics() []metric {
 				defer s.ledger.mu.Unlock()
 				return float64(s.ledger.pairs())
 			}),
-		gaugeOf("cenote_sighting_days", "Day files open, in files.",
+		gaugeOf("cenote_sighting_day_files", "Day files open, in files.",
 			func(s *Store) float64 {
 				s.ledger.mu.Lock()
 				defer s.ledger.mu.Unlock()

@@ -265,6 +265,7 @@ type merger struct {
 	q       *query
 	sources []source
 	sums    map[identity]*sum
+	upper   *identity // sums has none from here on: they are for a later page
 	out     []Sighting
 	clients int
 }
@@ -284,7 +285,7 @@ func (m *merger) Pop() any {
 
 // gather sums up all rows of client.
 func (m *merger) gather(client [16]byte) error {
-	m.sums = map[identity]*sum{}
+	m.sums, m.upper = map[identity]*sum{}, nil
 	m.clients++
 	for len(m.sources) > 0 {
 		src := m.sources[0]
@@ -318,25 +319,52 @@ func (m *merger) add(r *row, t *meaning) {
 	id := identityOf(&t.Indicator)
 	g := m.sums[id]
 	if g == nil {
+		if m.elsewhere(r.client, id) {
+			return
+		}
 		g = newSum(r, t)
 		m.sums[id] = g
 	}
 	g.add(r, t, m.q.Hours)
+	if len(m.sums) > 4*m.q.Limit {
+		m.prune()
+	}
 }
 
-// emit appends the sightings of a client in their order. If the page is full before that, it returns where the next begins.
+// elsewhere reports whether an indicator of a client was on an earlier page or will be on a later one.
+func (m *merger) elsewhere(client [16]byte, id identity) bool {
+	if m.upper != nil && id.compare(*m.upper) >= 0 {
+		return true
+	}
+	return client == m.q.at.client && m.q.at.id != (identity{}) && id.compare(m.q.at.id) <= 0
+}
+
+// prune leaves the indicators of a client with very many that lie beyond this page to a later one, so that what a page costs
+// does not grow with them.
+func (m *merger) prune() {
+	ids := sortedIdentities(m.sums)
+	for _, id := range ids[m.q.Limit:] {
+		delete(m.sums, id)
+	}
+	m.upper = &ids[m.q.Limit]
+}
+
+// emit appends the sightings of a client in their order. If the page is full, or sightings were left to a later one, it
+// returns where the next begins.
 func (m *merger) emit(client [16]byte) *cursor {
+	var last *cursor
 	for _, id := range sortedIdentities(m.sums) {
-		if client == m.q.at.client && m.q.at.id != (identity{}) && id.compare(m.q.at.id) <= 0 {
-			continue
-		}
+		last = &cursor{client: client, id: id}
 		g := m.sums[id].finish()
 		if !m.q.accepted(&g) {
 			continue
 		}
 		if m.out = append(m.out, g); len(m.out) >= m.q.Limit {
-			return &cursor{client: client, id: id}
+			return last
 		}
+	}
+	if m.upper != nil {
+		return last
 	}
 	return nil
 }

@@ -133,7 +133,7 @@ func AppendName(dst, msg []byte, off int) (name []byte, end int, err error) {
 				end = off + 2
 			}
 			to := int(binary.BigEndian.Uint16(msg[off:]) & 0x3fff)
-			if hops++; to >= floor || hops > pointersMax {
+			if hops++; to >= floor || to < HeaderLen || hops > pointersMax {
 				return dst[:start], 0, ErrPointer
 			}
 			off, floor = to, to

@@ -165,6 +165,9 @@ func explainIn(g *blocklist.Generation, name dnsname.Name, client netip.Addr) ap
 			out.Places = append(out.Places, place(g, &z.Candidates[i]))
 		}
 	}
+	for i := range out.Unheld {
+		out.Places = append(out.Places, place(g, &out.Unheld[i]))
+	}
 	return out
 }
 
@@ -188,11 +191,11 @@ func place(g *blocklist.Generation, c *policy.Candidate) api.Place {
 }
 
 func printExplanation(to io.Writer, e *api.Explanation) error {
-	if e.Winner == nil {
+	if w := e.Winner; w == nil {
 		_, _ = fmt.Fprintf(to, "%s: no rule decides; the truth is answered\n", e.Name)
 	} else {
-		_, _ = fmt.Fprintf(to, "%s: %s, by zone %s, because %s lists %s (%s)\n", e.Name, e.Winner.Action, e.Winner.Zone, e.Winner.Feed, e.Winner.Listed, e.Winner.Kind)
-		_, _ = fmt.Fprintf(to, "it wins because %s\n", e.Clause)
+		_, _ = fmt.Fprintf(to, "%s: %s, by zone %s: feed %s lists %s (%s)\n", e.Name, w.Action, w.Zone, w.Feed, w.Listed, w.Kind)
+		_, _ = fmt.Fprintf(to, "it wins: %s\n", e.Clause.Sentence())
 	}
 	_, _ = fmt.Fprintf(to, "policy generation %d, compiled %s\n", e.Generation, stamp(e.Compiled))
 	next := 0
@@ -202,6 +205,12 @@ func printExplanation(to io.Writer, e *api.Explanation) error {
 			printCandidate(to, &z.Candidates[i], &e.Places[next])
 			next++
 		}
+	}
+	if len(e.Unheld) > 0 {
+		_, _ = fmt.Fprintln(to, "\nin feeds that no zone holds")
+	}
+	for i := range e.Unheld {
+		printCandidate(to, &e.Unheld[i], &e.Places[next+i])
 	}
 	return nil
 }
@@ -218,22 +227,26 @@ func marks(z policy.ZoneExplanation) string {
 }
 
 func printCandidate(to io.Writer, c *policy.Candidate, p *api.Place) {
-	_, _ = fmt.Fprintf(to, "  %-9s %s %s %s, feed %s", c.Status, c.Action, c.Kind, c.Listed, c.Feed)
+	_, _ = fmt.Fprintf(to, "  %s: %s\n", c.Status, c.Status.Sentence())
+	if c.Status == policy.StatusEmpty {
+		_, _ = fmt.Fprintf(to, "    %s, feed %s\n", c.Listed, c.Feed)
+		return
+	}
+	_, _ = fmt.Fprintf(to, "    %s %s %s, feed %s", c.Action, c.Kind, c.Listed, c.Feed)
 	if c.Family != "" {
-		_, _ = fmt.Fprintf(to, ", family %s", c.Family)
+		_, _ = fmt.Fprintf(to, ", family %s", printable(c.Family))
 	}
 	if c.Threat != "" {
-		_, _ = fmt.Fprintf(to, ", threat %s", c.Threat)
+		_, _ = fmt.Fprintf(to, ", threat %s", printable(c.Threat))
 	}
 	_, _ = fmt.Fprintln(to)
-	switch {
-	case p.Missing != "":
-		_, _ = fmt.Fprintf(to, "            its row cannot be shown: %s\n", p.Missing)
-	default:
-		_, _ = fmt.Fprintf(to, "            %s:%d %s\n", p.File, p.Line, strings.TrimSpace(printable(p.Reference)+" "+printable(p.Comment)))
+	if p.Missing != "" {
+		_, _ = fmt.Fprintf(to, "    its row cannot be shown: %s\n", printable(p.Missing))
+	} else {
+		_, _ = fmt.Fprintf(to, "    %s\n", strings.TrimSpace(fmt.Sprintf("%s:%d %s %s", printable(p.File), p.Line, printable(p.Reference), printable(p.Comment))))
 	}
 	if !p.Expires.IsZero() {
-		_, _ = fmt.Fprintf(to, "            until %s\n", stamp(p.Expires))
+		_, _ = fmt.Fprintf(to, "    until %s\n", stamp(p.Expires))
 	}
 }
 

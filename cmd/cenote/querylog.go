@@ -2,14 +2,24 @@ package main
 
 import (
 	"log/slog"
+	"math"
 
 	"cenote/config"
+	"cenote/dnsname"
+	"cenote/policy"
 	"cenote/querylog"
 )
 
-func queryLogConfig(c *config.Config, _ *catalog, _ *slog.Logger) querylog.Config {
+func queryLogConfig(c *config.Config, names querylog.Names, log *slog.Logger) querylog.Config {
 	q := &c.QueryLog
-	return querylog.Config{Mode: logMode(q.Mode), Path: string(q.Path), Ring: q.Ring}
+	out := querylog.Config{
+		Mode: logMode(q.Mode), Path: string(q.Path), Ring: q.Ring, Names: names, Log: log,
+		Rotate: querylog.Rotate{Size: int64(q.Rotate.Size), Age: q.Rotate.Age, Keep: q.Rotate.Keep}, Compression: compression(q.Compress),
+	}
+	if share := q.Sample.Share(); share > 0 {
+		out.Sample = int(math.Round(1 / share))
+	}
+	return out
 }
 
 func logMode(m config.LogMode) querylog.Mode {
@@ -23,4 +33,29 @@ func logMode(m config.LogMode) querylog.Mode {
 	case config.LogOff:
 	}
 	return querylog.ModeOff
+}
+
+func compression(c config.Compression) querylog.Compression {
+	switch c {
+	case config.CompressionGzip:
+		return querylog.CompressionGzip
+	case config.CompressionZstd:
+		return querylog.CompressionZstd
+	case config.CompressionNone:
+	}
+	return querylog.CompressionNone
+}
+
+// Match says what the rule of a record is called; see querylog.Names.
+func (c *catalog) Match(generation uint64, r *querylog.Record) (querylog.Match, bool) {
+	g := c.generation(generation)
+	if g == nil {
+		return querylog.Match{}, false
+	}
+	rule := g.Policy.Rule(policy.Hit{Set: r.Set, Zone: r.Zone, Member: r.Member, Labels: r.Labels})
+	out := querylog.Match{Zone: rule.Zone.Name, Feed: rule.Feed, Family: rule.Family, Threat: rule.Threat}
+	if r.Stage == 0 {
+		out.Listed = string(dnsname.AppendText(nil, suffix(r.Name[:r.NameLen], int(r.Labels))))
+	}
+	return out, true
 }

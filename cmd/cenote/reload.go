@@ -159,7 +159,9 @@ func (s *server) applyRooms(next, before *config.Config) (undo func() error, err
 		}
 		return errors.Join(
 			s.dns.Apply(settings),
+			s.cache.Update(cacheConfig(c)),
 			s.resolver.Update(resolverConfig(c, s.cache, s.log)),
+			s.queries.Update(queryLogConfig(c, s.catalog, s.log)),
 		)
 	}
 	undo = func() error { return apply(before) }

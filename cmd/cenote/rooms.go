@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"net/netip"
 	"path/filepath"
 	"time"
 
@@ -75,18 +76,15 @@ func matchOf(m config.Match) blocklist.Match {
 func policyZones(c *config.Config) []policy.Zone {
 	out := make([]policy.Zone, len(c.Policy.Zones))
 	for i := range c.Policy.Zones {
-		out[i] = policyZone(&c.Policy.Zones[i], c.Policy.Sinkhole)
+		out[i] = policyZone(&c.Policy.Zones[i])
 	}
 	return out
 }
 
-func policyZone(z *config.Zone, fallback config.Sinkhole) policy.Zone {
+func policyZone(z *config.Zone) policy.Zone {
 	out := policy.Zone{
 		Name: z.Name, Feeds: z.Feeds, Action: actionOf(z.Action), Override: overrideOf(z.Override), LogOnly: z.LogOnly, Observe: z.Observe,
 		IPv4: z.Sinkhole.IPv4, IPv6: z.Sinkhole.IPv6, TTL: seconds(z.TTL), TTLMax: seconds(z.TTLMax), EDE: policy.EDENone, EDEText: z.EDEReference,
-	}
-	if len(out.IPv4)+len(out.IPv6) == 0 {
-		out.IPv4, out.IPv6 = fallback.IPv4, fallback.IPv6
 	}
 	if code, ok := z.EDE.Code(); ok {
 		out.EDE = code
@@ -173,7 +171,8 @@ func cookieSecrets(secrets [][16]byte) []dnsserver.CookieSecret {
 func cacheConfig(c *config.Config) rrcache.Config {
 	return rrcache.Config{
 		Bytes: int64(c.Cache.Size), TTLMin: c.Cache.TTLMin, TTLMax: c.Cache.TTLMax, NegativeTTLMax: c.Cache.NegativeTTLMax,
-		StaleMax: orNever(c.Cache.Stale.Max), StaleTTL: c.Cache.Stale.TTL, PrefetchShare: float64(orNever(c.Cache.Prefetch.Share())),
+		FailureTTL: c.Cache.FailureTTL, MessageMax: int(c.Cache.AnswerMax), PrefetchShare: orNever(c.Cache.Prefetch.Share()),
+		StaleMax: orNever(c.Cache.Stale.Max), StaleTTL: c.Cache.Stale.TTL, StaleHold: c.Cache.Stale.Hold,
 	}
 }
 
@@ -199,6 +198,22 @@ func resolverConfig(c *config.Config, cache *rrcache.Cache, log *slog.Logger) re
 	}
 	for _, u := range c.Upstreams {
 		out.Upstreams = append(out.Upstreams, resolver.Upstream{Addr: u.Address, Trusted: u.Trusted})
+	}
+	if len(c.Upstreams) == 0 && r.HostUpstreams {
+		out.Upstreams = hostUpstreams(c)
+	}
+	return out
+}
+
+// hostUpstreams are the resolvers that this host uses, without ourselves.
+func hostUpstreams(c *config.Config) []resolver.Upstream {
+	var own []netip.AddrPort
+	for _, l := range c.Listen {
+		own = append(own, l.Address)
+	}
+	var out []resolver.Upstream
+	for _, addr := range resolver.Hosts("/etc/resolv.conf", own...) {
+		out = append(out, resolver.Upstream{Addr: addr})
 	}
 	return out
 }

@@ -148,8 +148,8 @@ func (s *server) openPublisher(c *config.Config) (err error) {
 	s.publisher, err = blocklist.New(blocklist.Config{
 		Dir: stateOf(c).policy(), Feeds: feeds(c), Zones: policyZones(c), AnswerEarly: c.Policy.AnswerEarly,
 		Poll: c.Compile.Poll, Debounce: c.Compile.Debounce,
-		Child:   blocklist.ChildConfig{Command: s.compiler, MemoryBytes: int64(c.Compile.Memory), Timeout: c.Compile.Timeout},
-		Publish: s.catalog.publish, Log: s.log,
+		PollOnly: c.Compile.PollOnly, Publish: s.catalog.publish, Log: s.log,
+		Child: blocklist.ChildConfig{Command: s.compiler, MemoryBytes: int64(c.Compile.Memory), Cores: c.Compile.Cores, Timeout: c.Compile.Timeout},
 	})
 	return err
 }
@@ -173,7 +173,7 @@ func (s *server) openAPI(c *config.Config) error {
 // metrics gathers what every room counts.
 func (s *server) metrics() (*prometheus.Registry, error) {
 	r := prometheus.NewRegistry()
-	for _, c := range append(processMetrics(), s.dns.Collector(), s.cache.Collector(), s.resolver.Collector(), s.ledger, s.publisher) {
+	for _, c := range append(processMetrics(), s.dns.Collector(), s.cache.Collector(), s.resolver.Collector(), s.ledger, s.queries, s.publisher) {
 		if err := r.Register(c); err != nil {
 			return nil, fmt.Errorf("registering metrics: %w", err)
 		}
@@ -188,6 +188,9 @@ func (s *server) close() {
 	}
 	if s.dns != nil {
 		s.dns.Close()
+	}
+	if s.queries != nil {
+		_ = s.queries.Close()
 	}
 	if s.ledger != nil {
 		_ = s.ledger.Close()
@@ -205,6 +208,7 @@ func (s *server) run(ctx context.Context) error {
 	rooms.run("policy", func() error { return s.publisher.Run(behind) })
 	rooms.run("resolver", func() error { return s.resolver.Run(behind) })
 	rooms.run("ledger of sightings", func() error { return s.ledger.Run(behind) })
+	rooms.run("query log", func() error { return s.queries.Run(behind) })
 	rooms.run("catalog", func() error { return s.catalog.run(behind, s.ledger.Drained, s.queryLife()) })
 	faces.run("first look at the feeds", func() error { return s.firstLook(ctx) })
 	faces.run("dns", func() error { return s.dns.Run(ctx) })

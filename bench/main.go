@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// options are the flags.
+type options struct {
+	micro, server bool
+	benchtime     string
+	count         int
+	binary        string
+	shared        string
+	page          string
+	names         int
+	turns         int
+	seconds       float64
+	window        int
+	clients       int
+	ledger        time.Duration
+	ratioMin      string
+}
+
+func parseOptions() *options {
+	o := new(options)
+	flag.BoolVar(&o.micro, "micro", true, "run the benchmarks of the packages")
+	flag.BoolVar(&o.server, "server", true, "measure the whole server")
+	flag.StringVar(&o.benchtime, "benchtime", "0.3s", "how long each benchmark of a package runs")
+	flag.IntVar(&o.count, "count", 3, "how often each benchmark of a package runs; the median is shown")
+	flag.StringVar(&o.binary, "binary", "bin/cenote", "the server to measure")
+	flag.StringVar(&o.shared, "tools", "../shared/bench", "the directory of the load tools")
+	flag.StringVar(&o.page, "page", "docs/performance.md", "the page to write; empty writes none")
+	flag.IntVar(&o.names, "names", 1_000_000, "length of the list")
+	flag.IntVar(&o.turns, "turns", 7, "how often the server and echo take turns")
+	flag.Float64Var(&o.seconds, "seconds", 1.5, "how long one of them is under load in a turn")
+	flag.IntVar(&o.window, "window", 256, "queries under way at full load")
+	flag.IntVar(&o.clients, "clients", 16, "client addresses at full load")
+	flag.DurationVar(&o.ledger, "ledger", 50*time.Second, "how long the ledger is loaded; 0 leaves that out")
+	flag.StringVar(&o.ratioMin, "min", "hits=0.70,cached=0.65", "fail if the median ratio of a load is below; empty never fails")
+	flag.Parse()
+	return o
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, parseOptions()); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+// run measures what was asked for, prints it, and writes the page. A ratio below its minimum is an error after all that.
+func run(ctx context.Context, o *options) error {
+	var page strings.Builder
+	fmt.Fprintf(&page, "Measured on %s, %s, %s.\n", time.Now().UTC().Format(time.DateOnly), machine(), revision())
+	var low error
+	if o.server {
+		results, err := measureServer(ctx, o)
+		switch {
+		case errors.Is(err, errNoTools):
+			fmt.Printf("the whole server is not measured: %v\n", err)
+		case err != nil:
+			return err
+		default:
+			page.WriteString(results.text())
+			low = results.checkMinima(o.ratioMin)
+		}
+	}
+	if o.micro {
+		results, err := measurePackages(ctx, o)
+		if err != nil {
+			return err
+		}
+		page.WriteString(results.text())
+	}
+	fmt.Print("\n", page.String())
+	if o.page != "" {
+		if err := writePage(o.page, page.String()); err != nil {
+			return err
+		}
+	}
+	return low
+}
+
+// machine names the processor, the kernel and Go.
+func machine() string {
+	model := "unknown processor"
+	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		for line := range strings.Lines(string(b)) {
+			if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == "model name" {
+				model = strings.TrimSpace(value)
+				break
+			}
+		}
+	}
+	kernel := "unknown kernel"
+	if b, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
+		kernel = "Linux " + strings.TrimSpace(string(b))
+	}
+	return fmt.Sprintf("%s, %s, %d cores", model, kernel, cores())
+}
+
+// revision is the commit that is measured, and Go's version.
+func revision() string {
+	version := "an unknown Go"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		version = info.GoVersion
+	}
+	return version + ", commit " + commit()
+}

@@ -1,0 +1,218 @@
+package sighting_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"cenote/sighting"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+)
+
+func TestFilters(t *testing.T) {
+	clock := &shifted{}
+	s := openAndRun(t, sighting.Config{Dir: t.TempDir(), Now: clock.now, Limits: sighting.Limits{TablePairs: 5, Pairs: 1 << 20}})
+	put := func(client, name string, family int, enforced bool) {
+		a := ask{client: client, name: name, labels: strings.Count(name, ".") + 1, family: family, generation: 1, at: clock.now(), enforced: enforced}
+		s.Put(a.fill)
+	}
+	put("192.0.2.1", "bad.example", 1, true)
+	put("192.0.2.1", "very.bad.example", 2, false)
+	put("192.0.2.200", "bad.example", 1, true)
+	put("2001:db8::1", "notbad.example", 4, true)
+	settled(t, s.Store, clock)
+	clock.advance(26 * time.Hour)
+	later := clock.now()
+	put("192.0.2.1", "bad.example", 1, true)
+	put("2001:db8::1", "worse.example", 5, false)
+	settled(t, s.Store, clock)
+	for _, tc := range []struct {
+		name   string
+		filter sighting.Filter
+		want   string // client name count, …
+	}{
+		{"all", sighting.Filter{}, "192.0.2.1 bad.example 2, 192.0.2.1 very.bad.example 1, 192.0.2.200 bad.example 1, 2001:db8::1 notbad.example 1, 2001:db8::1 worse.example 1"},
+		{"one client", sighting.Filter{Client: netip.MustParsePrefix("192.0.2.1/32")}, "192.0.2.1 bad.example 2, 192.0.2.1 very.bad.example 1"},
+		{"a network", sighting.Filter{Client: netip.MustParsePrefix("192.0.2.128/25")}, "192.0.2.200 bad.example 1"},
+		{"an IPv6 network", sighting.Filter{Client: netip.MustParsePrefix("2001:db8::/32"), Family: "family5"}, "2001:db8::1 worse.example 1"},
+		{"a family", sighting.Filter{Family: "family1"}, "192.0.2.1 bad.example 2, 192.0.2.200 bad.example 1"},
+		{"a feed", sighting.Filter{Feed: "feed2"}, "192.0.2.1 very.bad.example 1, 2001:db8::1 worse.example 1"},
+		{"an indicator and below", sighting.Filter{Indicator: "Bad.Example."}, "192.0.2.1 bad.example 2, 192.0.2.1 very.bad.example 1, 192.0.2.200 bad.example 1"},
+		{"since", sighting.Filter{Since: later.Add(-time.Minute)}, "192.0.2.1 bad.example 1, 2001:db8::1 worse.example 1"},
+		{"until", sighting.Filter{Until: later.Add(-2 * time.Hour), Client: netip.MustParsePrefix("::/0"), Family: "family1"}, "192.0.2.1 bad.example 1, 192.0.2.200 bad.example 1"},
+		{"enforced", sighting.Filter{Enforcement: sighting.EnforcedOnly, Client: netip.MustParsePrefix("192.0.2.1/32")}, "192.0.2.1 bad.example 2"},
+		{"observed", sighting.Filter{Enforcement: sighting.ObservedOnly}, "192.0.2.1 very.bad.example 1, 2001:db8::1 worse.example 1"},
+		{"nothing", sighting.Filter{Family: "no such"}, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			for _, limit := range []int{0, 1, 2} {
+				tc.filter.Limit = limit
+				var got []string
+				for _, g := range all(t, s.Store, tc.filter) {
+					got = append(got, fmt.Sprint(g.Client, " ", g.Name, " ", g.Count))
+				}
+				if strings.Join(got, ", ") != tc.want {
+					t.Errorf("limit %d:\n got %s\nwant %s", limit, strings.Join(got, ", "), tc.want)
+				}
+			}
+		})
+	}
+	for _, bad := range []sighting.Filter{{Cursor: "!"}, {Cursor: "AAAA"}, {Indicator: "a..b"}} {
+		if _, err := s.Query(t.Context(), bad); err == nil {
+			t.Errorf("Query(%+v) succeeded", bad)
+		}
+	}
+}
+
+func TestPagesOverMemoryAndManyRuns(t *testing.T) {
+	s := openAndRun(t, sighting.Config{Dir: t.TempDir(), Limits: sighting.Limits{TablePairs: 9000, Pairs: 1 << 20, IndicatorsPerClient: 1 << 20}})
+	const clients, names = 4000, 10
+	for i := range clients * names {
+		a := ask{client: fmt.Sprintf("10.0.%d.%d", i/names%clients/250, i/names%clients%250), name: fmt.Sprintf("n%d.example", i%names), labels: 2, family: i % names, generation: 1, at: time.Now()}
+		s.Put(a.fill)
+		if i%3000 == 0 {
+			drained(t, s.Store)
+		}
+	}
+	drained(t, s.Store)
+	seen := map[string]bool{}
+	last, pages := netip.Addr{}, 0
+	for f := (sighting.Filter{Limit: 700}); ; pages++ {
+		page, err := s.Query(t.Context(), f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, g := range page.Sightings {
+			key := g.Client.String() + g.Name
+			if seen[key] || g.Count != 1 || g.Client.Compare(last) < 0 {
+				t.Fatalf("page %d: %s of %v comes again, is counted %d times, or is out of order after %v", pages, g.Name, g.Client, g.Count, last)
+			}
+			seen[key], last = true, g.Client
+		}
+		if f.Cursor = page.Next; f.Cursor == "" {
+			break
+		}
+	}
+	if len(seen) != clients*names || pages < clients*names/700 {
+		t.Errorf("%d sightings on %d pages, want %d", len(seen), pages, clients*names)
+	}
+}
+
+func TestOneClientWithMoreRowsThanAPage(t *testing.T) {
+	s := openAndRun(t, sighting.Config{Dir: t.TempDir(), Limits: sighting.Limits{IndicatorsPerClient: 1 << 20}})
+	for i := range 5000 {
+		a := ask{client: "192.0.2.9", name: fmt.Sprintf("n%d.example", i), labels: 2, family: 1, generation: 1, at: time.Now()}
+		s.Put(a.fill)
+		if i%2000 == 0 {
+			drained(t, s.Store)
+		}
+	}
+	drained(t, s.Store)
+	if got := all(t, s.Store, sighting.Filter{Limit: 200}); len(got) != 5000 || total(got) != 5000 {
+		t.Errorf("%d sightings of %d events, want 5000", len(got), total(got))
+	}
+}
+
+func TestFirstSightingsAreAnnouncedOnce(t *testing.T) {
+	dir, clock := t.TempDir(), &shifted{}
+	c := sighting.Config{Dir: dir, Now: clock.now, RetentionDays: 3, First: sighting.FirstConfig{Path: filepath.Join(t.TempDir(), "first.jsonl")}}
+	s := openAndRun(t, c)
+	firsts, _ := s.Subscribe(100)
+	put := func(client string, family int) {
+		a := ask{client: client, name: "x.bad.example", labels: 2, family: family, generation: 1, at: clock.now(), port: 99, enforced: true}
+		s.Put(a.fill)
+		settled(t, s.Store, clock)
+	}
+	for range 3 {
+		put("192.0.2.1", 1)
+		put("192.0.2.1", 2)
+		put("192.0.2.2", 1)
+	}
+	for i := range 3 {
+		if f := <-firsts; f.QName != "x.bad.example" || f.Indicator != "bad.example" || f.Port != 99 || !f.Enforced || f.Replayed {
+			t.Errorf("first sighting %d is %+v", i, f)
+		}
+	}
+	s.stop()
+	if f, open := <-firsts; open {
+		t.Errorf("announced again: %+v", f)
+	}
+	s = openAndRun(t, c)
+	put("192.0.2.1", 1)
+	clock.advance(5 * 24 * time.Hour)
+	put("192.0.2.1", 1) // forgotten, and so new
+	s.stop()
+	f, err := os.Open(c.First.Path)
+	must(t, err)
+	defer f.Close()
+	lines := 0
+	for in := bufio.NewScanner(f); in.Scan(); lines++ {
+		var got map[string]any
+		if err := json.Unmarshal(in.Bytes(), &got); err != nil {
+			t.Errorf("line %d: %v", lines, err)
+		}
+		for _, field := range []string{"time", "client", "port", "transport", "verified", "qname", "qtype", "indicator", "zone", "feed", "family", "threat", "action", "enforced"} {
+			if _, ok := got[field]; !ok {
+				t.Errorf("line %d lacks %s: %s", lines, field, in.Bytes())
+			}
+		}
+	}
+	if lines != 4 {
+		t.Errorf("%d lines, want 4: three at first, one after the retention", lines)
+	}
+}
+
+func TestMetricsAreWellFormed(t *testing.T) {
+	s := openAndRun(t, sighting.Config{Dir: t.TempDir()})
+	a := ask{client: "192.0.2.1", name: "bad.example", labels: 2, family: 1, generation: 1, at: time.Now()}
+	s.Put(a.fill)
+	drained(t, s.Store)
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(s)
+	families, err := registry.Gather()
+	must(t, err)
+	problems, err := promlint.NewWithMetricFamilies(families).Lint()
+	if err != nil || len(problems) > 0 {
+		t.Errorf("lint: %v, %v", problems, err)
+	}
+	for _, f := range families {
+		if f.GetName() != "cenote_sighting_matches_total" {
+			continue
+		}
+		m := f.GetMetric()
+		if len(m) != 1 || m[0].GetCounter().GetValue() != 1 || m[0].GetLabel()[0].GetValue() != "sinkhole" || m[0].GetLabel()[1].GetValue() != "feed1" {
+			t.Errorf("matches are %v, want one by sinkhole of feed1", m)
+		}
+	}
+}
+
+func TestGoneGenerationIsRecordedUnderItsName(t *testing.T) {
+	s := openAndRun(t, sighting.Config{Dir: t.TempDir(), Catalog: &book{dropped: map[uint64]bool{9: true}}})
+	a := ask{client: "192.0.2.1", name: "bad.example", labels: 2, family: 1, generation: 9, at: time.Now()}
+	s.Put(a.fill)
+	drained(t, s.Store)
+	if got := all(t, s.Store, sighting.Filter{}); len(got) != 1 || got[0].Name != "bad.example" || got[0].Feed != "" {
+		t.Errorf("got %+v, want bad.example without a feed", got)
+	}
+}
+
+func TestQueryAfterTheEndSaysSo(t *testing.T) {
+	s := openAndRun(t, sighting.Config{Dir: t.TempDir()})
+	a := ask{client: "192.0.2.1", name: "bad.example", labels: 2, family: 1, generation: 9, at: time.Now()}
+	s.Put(a.fill)
+	s.stop()
+	if err := s.Run(t.Context()); err == nil {
+		t.Error("a second Run succeeded")
+	}
+	if _, err := s.Erase(t.Context(), netip.MustParseAddr("192.0.2.1"), "test"); err == nil {
+		t.Error("Erase succeeded after the end")
+	}
+}
