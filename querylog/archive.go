@@ -3,157 +3,199 @@ package querylog
 import (
 	"compress/gzip"
 	"context"
-	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
 )
 
-// archiveRetry is how long a compression that failed is left alone.
-const archiveRetry = time.Minute
+const (
+	// archiveRetry is when work on finished files that failed is tried again.
+	archiveRetry = time.Minute
+	// archiveChunk is after how many octets compression pauses for as long as they took: it never has more than half a core.
+	archiveChunk = 1 << 20
+	// temporarySuffix ends the name of a file that is being packed; a dot is in front of it.
+	temporarySuffix = ".tmp"
+)
 
-// archiver compresses finished files, one at a time, and removes those beyond the number that is kept.
+// archiver packs finished files and removes old ones, one at a time. What is to be done it finds in the directory, so that nothing is
+// forgotten when the process ends in between, and no queue can grow.
 type archiver struct {
-	log  *Log
-	wake chan struct{}
+	log   *Log
+	woken chan struct{}
 }
 
-func newArchiver(l *Log) *archiver { return &archiver{log: l, wake: make(chan struct{}, 1)} }
+func newArchiver(l *Log) *archiver { return &archiver{log: l, woken: make(chan struct{}, 1)} }
 
-// tidy asks for a look at the finished files. It never waits.
-func (a *archiver) tidy() {
+// wake tells the archiver that there is something to do. It never waits.
+func (a *archiver) wake() {
 	select {
-	case a.wake <- struct{}{}:
+	case a.woken <- struct{}{}:
 	default:
 	}
 }
 
-// run tidies when asked, until ctx ends. A compression under way is given up then; it is begun anew after the next start.
+// run works until ctx ends. A file that is half packed by then is packed by the next start.
 func (a *archiver) run(ctx context.Context) {
-	a.tidy()
-	retry := time.NewTicker(archiveRetry)
-	defer retry.Stop()
+	var again <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-a.wake:
-		case <-retry.C:
+		case <-a.woken:
+		case <-again:
 		}
-		if err := a.work(ctx, a.log.config.Load()); err != nil && ctx.Err() == nil {
+		again = nil
+		if err := a.work(ctx); err != nil && ctx.Err() == nil {
 			a.log.counters.archiveErrors.Add(1)
-			a.log.config.Load().Log.Warn("tidying the finished files of the query log; it is tried again", "err", err)
+			a.log.config.Load().Log.Error("finished files of the query log cannot be dealt with; trying again", "err", err)
+			again = time.After(archiveRetry)
 		}
 	}
 }
 
-func (a *archiver) work(ctx context.Context, c *Config) error {
+// work brings the finished files into the state that the configuration asks for.
+func (a *archiver) work(ctx context.Context) error {
+	c := a.log.config.Load()
 	if c.Path == "" {
 		return nil
 	}
-	finished, err := finishedFiles(c.Path)
+	if err := removeTemporary(c.Path); err != nil {
+		return err
+	}
+	files, err := listFinished(c.Path)
 	if err != nil {
 		return err
 	}
-	var failed []error
-	for i, name := range finished {
-		switch {
-		case len(finished)-i > c.Rotate.Keep:
-			failed = append(failed, os.Remove(name))
-		case c.Compression != CompressionNone && !packed(name):
-			failed = append(failed, pack(ctx, name, c.Compression))
+	for len(files) > c.Rotate.Keep {
+		if err := files[0].remove(); err != nil {
+			return fmt.Errorf("removing an old query log: %w", err)
 		}
+		files = files[1:]
 	}
-	return errors.Join(failed...)
-}
-
-// finishedFiles lists the finished files of a log, oldest first. What an earlier run left half packed is removed.
-func finishedFiles(path string) ([]string, error) {
-	entries, err := os.ReadDir(filepath.Dir(path))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	var out []string
-	for _, e := range entries {
-		rest, ok := strings.CutPrefix(e.Name(), filepath.Base(path)+".")
-		if !ok || len(rest) < len(finishedLayout) {
-			continue
-		}
-		if _, err := time.Parse(finishedLayout, rest[:len(finishedLayout)]); err != nil {
-			continue
-		}
-		name := filepath.Join(filepath.Dir(path), e.Name())
-		if strings.HasSuffix(name, partSuffix) {
-			_ = os.Remove(name)
-			continue
-		}
-		out = append(out, name)
-	}
-	slices.Sort(out)
-	return out, err
-}
-
-const partSuffix = ".part"
-
-func packed(name string) bool {
-	return strings.HasSuffix(name, CompressionGzip.suffix()) || strings.HasSuffix(name, CompressionZstd.suffix())
-}
-
-// pack replaces a file by its compressed form: written under another name, synced, renamed, and only then is the plain one removed.
-func pack(ctx context.Context, name string, c Compression) error {
-	from, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = from.Close() }()
-	part := name + c.suffix() + partSuffix
-	to, err := os.OpenFile(part, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o640)
-	if err != nil {
-		return err
-	}
-	err = errors.Join(compressTo(to, &stoppable{ctx, from}, c), to.Sync(), to.Close())
-	if err == nil {
-		err = os.Rename(part, name+c.suffix())
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(part))
-	}
-	return os.Remove(name)
-}
-
-func compressTo(to io.Writer, from io.Reader, c Compression) error {
-	var packer io.WriteCloser
-	switch c {
-	case CompressionNone:
-		return errors.New("query log: nothing to compress with")
-	case CompressionGzip:
-		packer = gzip.NewWriter(to)
-	case CompressionZstd:
-		z, err := zstd.NewWriter(to, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20))
-		if err != nil {
+	for i := range files {
+		if err := settleFinished(ctx, &files[i], c.Compression); err != nil {
 			return err
 		}
-		packer = z
 	}
-	_, err := io.Copy(packer, from)
-	return errors.Join(err, packer.Close())
+	return nil
 }
 
-// stoppable ends a copy when its context ends.
-type stoppable struct {
-	ctx  context.Context
-	from io.Reader
+// settleFinished packs f, if it is not.
+func settleFinished(ctx context.Context, f *finished, c Compression) error {
+	switch {
+	case !f.isPlain():
+		return nil
+	case len(f.forms) > 1: // packed, but the process ended before the source was removed
+		return os.Remove(f.path)
+	case c == CompressionNone:
+		return nil
+	}
+	if err := pack(ctx, f.path, c); err != nil {
+		return fmt.Errorf("packing a query log: %w", err)
+	}
+	return os.Remove(f.path)
 }
 
-// Read reads on while the context lasts.
-func (s *stoppable) Read(b []byte) (int, error) {
-	if err := s.ctx.Err(); err != nil {
-		return 0, err
+// removeTemporary removes what an earlier process left half packed.
+func removeTemporary(path string) error {
+	dir := filepath.Dir(path)
+	entries, err := os.ReadDir(dir)
+	if os.IsNotExist(err) {
+		return nil
 	}
-	return s.from.Read(b)
+	for _, e := range entries {
+		name, ok := strings.CutSuffix(e.Name(), temporarySuffix)
+		if !ok || !strings.HasPrefix(name, ".") {
+			continue
+		}
+		if _, form, ok := readFinished(path, filepath.Join(dir, name[1:])); ok && form != CompressionNone {
+			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return err
+}
+
+// pack writes the packed form of path under a temporary name, and gives it its own once it is whole and on disk.
+func pack(ctx context.Context, path string, c Compression) (err error) {
+	in, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	to := path + c.suffix()
+	temporary := filepath.Join(filepath.Dir(to), "."+filepath.Base(to)+temporarySuffix)
+	out, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		out.Close()
+		if err != nil {
+			os.Remove(temporary)
+		}
+	}()
+	if err := packInto(ctx, out, in, c); err != nil {
+		return err
+	}
+	if err := out.Sync(); err != nil {
+		return err
+	}
+	if err := os.Rename(temporary, to); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(to))
+}
+
+func packInto(ctx context.Context, out io.Writer, in io.Reader, c Compression) error {
+	packer, err := newPacker(out, c)
+	if err != nil {
+		return err
+	}
+	if err := copyPaced(ctx, packer, in); err != nil {
+		_ = packer.Close() // the error before says more
+		return err
+	}
+	return packer.Close()
+}
+
+func newPacker(out io.Writer, c Compression) (io.WriteCloser, error) {
+	if c == CompressionGzip {
+		return gzip.NewWriter(out), nil
+	}
+	return zstd.NewWriter(out, zstd.WithEncoderConcurrency(1))
+}
+
+// copyPaced copies a chunk at a time, and after each waits for as long as it took.
+func copyPaced(ctx context.Context, out io.Writer, in io.Reader) error {
+	for {
+		began := time.Now()
+		_, err := io.CopyN(out, in, archiveChunk)
+		switch {
+		case err == io.EOF:
+			return ctx.Err()
+		case err != nil:
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Since(began)):
+		}
+	}
+}
+
+func syncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
 }

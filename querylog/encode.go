@@ -25,7 +25,7 @@ type encoder struct {
 
 // appendLine appends the line of r, with its line feed, to b. The order of the fields is fixed; docs/querylog.md describes them.
 func (e *encoder) appendLine(b []byte, r *Record) []byte {
-	b = append(b, `{"time":"`...)
+	b = append(b, lineStart...)
 	b = e.appendTime(b, r.Time)
 	b = append(b, '"')
 	b = appendParties(b, r)
@@ -200,4 +200,17 @@ func appendEscape(b []byte, c rune) []byte {
 		c = 0xdc00 + c&0x3ff
 	}
 	return append(b, '\\', 'u', hex[c>>12&15], hex[c>>8&15], hex[c>>4&15], hex[c&15])
+}
+
+// eventKey is in every line that is no record, and in no record.
+const eventKey = `","event":"`
+
+// appendDrops appends the line that says how many records are missing.
+func (e *encoder) appendDrops(b []byte, now int64, n uint64) []byte {
+	b = append(b, lineStart...)
+	b = e.appendTime(b, now)
+	b = append(b, eventKey...)
+	b = append(b, `dropped"`...)
+	b = appendNumber(b, `,"records":`, n)
+	return append(b, "}\n"...)
 }

@@ -1,178 +1,176 @@
 package querylog
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"time"
 )
 
-// retryEvery is how long a file that could not be opened or written is left alone.
-const retryEvery = time.Second
+const (
+	// dirMode and fileMode keep the log from other users of the machine: it says who asked for what.
+	dirMode  = 0o750
+	fileMode = 0o640
+	// deviceWait bounds a write to a pipe or terminal that nobody reads.
+	deviceWait = time.Second
+	// tailMax is how far back the beginning of a torn line is looked for, in octets. It is above the longest line.
+	tailMax = 64 << 10
+)
 
-// file is the log file that is open, and its rotation. It belongs to the writer.
+// lineStart is how every line begins; the time follows.
+const lineStart = `{"time":"`
+
+// file is the file that is written. The zero value is closed. It belongs to the writer.
 type file struct {
-	log      *Log
-	archiver *archiver
-	config   *Config
-	f        *os.File
-	size     int64
-	began    time.Time // when its first line was written
-	cut      bool      // its last line is not whole
-	failing  bool      // a fault was logged, and its end is still to be
-	retry    time.Time
+	f       *os.File
+	path    string
+	regular bool // not a pipe, terminal or device: it can be rotated
+	size    int64
+	began   time.Time // time of its first line
 }
 
-func newFile(l *Log, a *archiver) *file {
-	return &file{log: l, archiver: a, config: l.config.Load()}
+// openFile opens path for appending, and makes it and its directory if they are missing.
+func openFile(path string, now time.Time) (*file, error) {
+	if err := os.MkdirAll(filepath.Dir(path), dirMode); err != nil {
+		return nil, err
+	}
+	flags := os.O_RDWR | os.O_APPEND | os.O_CREATE
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		flags = os.O_WRONLY | syscall.O_NONBLOCK // a pipe without a reader is an error, not a wait
+	}
+	f, err := os.OpenFile(path, flags, fileMode)
+	if err != nil {
+		return nil, err
+	}
+	out := &file{f: f, path: path}
+	if err := out.look(now); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return out, nil
 }
 
-// configure puts a new configuration in force. A file under another path is closed; it is not rotated.
-func (f *file) configure(c *Config) {
-	if c.Path != f.config.Path || c.Mode == ModeOff {
-		f.close()
+// look finds out what is in the file already, and takes a torn line off its end.
+func (f *file) look(now time.Time) error {
+	info, err := f.f.Stat()
+	if err != nil {
+		return err
 	}
-	f.config, f.retry = c, time.Time{}
-	f.archiver.tidy()
+	f.regular, f.size, f.began = info.Mode().IsRegular(), info.Size(), now
+	if !f.regular || f.size == 0 {
+		return nil
+	}
+	if t := f.firstTime(info.ModTime()); t.Before(now) {
+		f.began = t
+	}
+	return f.mend()
 }
 
-func (f *file) closed() bool { return f.f == nil }
-
-func (f *file) close() {
-	if f.f != nil {
-		_ = f.f.Close() // every line was handed to the kernel by its write
-		f.f = nil
-	}
-}
-
-// errLater says that the last fault is too young to try again.
-var errLater = errors.New("query log: the file is not tried again yet")
-
-// write appends lines to the file, opening it or beginning a new one as need be. It returns how many octets the file took.
-func (f *file) write(lines []byte) (int, error) {
-	now := f.config.Now()
-	if now.Before(f.retry) {
-		return 0, errLater
-	}
-	n, err := f.tryWrite(lines, now)
-	if err == nil {
-		f.recovered()
-		return n, nil
-	}
-	f.log.counters.writeErrors.Add(1)
-	if !f.failing {
-		f.config.Log.Error("the query log cannot be written; queries are answered, and lines wait until their queue is full", "err", err)
-	}
-	f.failing, f.retry = true, now.Add(retryEvery)
-	return n, err
-}
-
-func (f *file) tryWrite(lines []byte, now time.Time) (int, error) {
-	f.followRename()
-	if f.due(now, len(lines)) {
-		f.rotate(now)
-	}
-	if f.f == nil {
-		if err := f.open(now); err != nil {
-			return 0, err
+// firstTime reads the time of the first line; otherwise is returned if it has none.
+func (f *file) firstTime(otherwise time.Time) time.Time {
+	var b [len(lineStart) + len("2006-01-02T15:04:05.000000Z")]byte
+	if n, _ := f.f.ReadAt(b[:], 0); n == len(b) && string(b[:len(lineStart)]) == lineStart {
+		if t, err := time.Parse(time.RFC3339, string(b[len(lineStart):])); err == nil {
+			return t
 		}
 	}
-	if f.cut {
-		if _, err := f.log.appendTo(f.f, []byte{'\n'}); err != nil {
-			return 0, err
-		}
-		f.cut = false
-		f.size++
+	return otherwise
+}
+
+// mend makes the file end with a whole line: the end of power or a full disk may have torn the last one. A tail that is not ours is kept
+// and closed with a line feed.
+func (f *file) mend() error {
+	tail := make([]byte, min(f.size, tailMax))
+	if _, err := f.f.ReadAt(tail, f.size-int64(len(tail))); err != nil {
+		return err
 	}
-	n, err := f.log.appendTo(f.f, lines)
+	torn := tail[bytes.LastIndexByte(tail, '\n')+1:]
+	start := lineStart[:min(len(torn), len(lineStart))]
+	switch {
+	case len(torn) == 0:
+		return nil
+	case len(torn) < tailMax && strings.HasPrefix(string(torn), start):
+		f.size -= int64(len(torn))
+		return f.f.Truncate(f.size)
+	}
+	f.size++
+	_, err := f.f.WriteString("\n")
+	return err
+}
+
+// moved reports whether path leads to another file, or to none: a log rotation from outside renamed or removed ours. It also takes notice of
+// a file that was cut from outside.
+func (f *file) moved() bool {
+	ours, err := f.f.Stat()
+	if err != nil {
+		return true
+	}
+	if f.regular {
+		f.size = ours.Size()
+	}
+	there, err := os.Stat(f.path)
+	return errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(ours, there)
+}
+
+// append writes b at the end by write and returns how much of it lies in the file.
+func (f *file) append(b []byte, write func(*os.File, []byte) (int, error)) (int, error) {
+	if !f.regular {
+		_ = f.f.SetWriteDeadline(time.Now().Add(deviceWait)) // not all devices have deadlines; those do not need one
+	}
+	n, err := write(f.f, b)
 	f.size += int64(n)
 	return n, err
 }
 
-func (f *file) recovered() {
-	if f.failing {
-		f.config.Log.Info("the query log is written again")
-	}
-	f.failing = false
-}
-
-func (f *file) open(now time.Time) error {
-	if err := os.MkdirAll(filepath.Dir(f.config.Path), 0o750); err != nil {
-		return err
-	}
-	opened, err := os.OpenFile(f.config.Path, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o640)
-	if err != nil {
-		return err
-	}
-	info, err := opened.Stat()
-	if err != nil {
-		return errors.Join(err, opened.Close())
-	}
-	f.f, f.size, f.began = opened, info.Size(), now
-	if f.size > 0 {
-		f.began = info.ModTime() // of an earlier run: as old as its last line, at least
-		last := make([]byte, 1)
-		_, err := opened.ReadAt(last, f.size-1)
-		f.cut = err == nil && last[0] != '\n'
-	}
-	return nil
-}
-
-// followRename closes a file that somebody has renamed or removed, so that the next line begins a new one.
-func (f *file) followRename() {
-	if f.f == nil {
-		return
-	}
-	ours, err := f.f.Stat()
-	there, errThere := os.Stat(f.config.Path)
-	if err != nil || errThere != nil || !os.SameFile(ours, there) {
-		f.close()
-		f.cut = false
-	}
-}
-
-// due reports whether a new file is to be begun before more octets are written.
-func (f *file) due(now time.Time, more int) bool {
-	if f.f == nil || f.size == 0 {
+// full reports whether a new file is to be begun before the next line: this one has lines, and is too old or has no room for a line of n
+// octets.
+func (f *file) full(r *Rotate, n int, now time.Time) bool {
+	switch {
+	case !f.regular || f.size == 0:
 		return false
+	case r.Age > 0 && now.Sub(f.began) >= r.Age:
+		return true
 	}
-	r := &f.config.Rotate
-	return r.Size > 0 && f.size+int64(more) > r.Size || r.Age > 0 && now.Sub(f.began) >= r.Age
+	return r.Size > 0 && f.size+int64(n) > r.Size
 }
 
-// tend begins a new file when the open one is old, also if nothing is written.
-func (f *file) tend() {
-	if now := f.config.Now(); f.due(now, 0) && !now.Before(f.retry) {
-		f.followRename()
-		if f.f != nil {
-			f.rotate(now)
+// room returns how many octets fit before the file has its size.
+func (f *file) room(r *Rotate) int64 {
+	if !f.regular || r.Size == 0 {
+		return math.MaxInt64
+	}
+	return max(0, r.Size-f.size)
+}
+
+// putAside gives the file the name of a finished one and closes it. If that fails, it stays as it is.
+func (f *file) putAside(now time.Time) error {
+	for at := now; ; at = at.Add(time.Microsecond) {
+		to := finishedPath(f.path, at)
+		if taken(to) {
+			continue
+		}
+		if err := os.Rename(f.path, to); err != nil {
+			return fmt.Errorf("putting a finished file aside: %w", err)
+		}
+		f.close()
+		return nil
+	}
+}
+
+func (f *file) close() { _ = f.f.Close() } // what was written is with the kernel; there is nobody to tell
+
+// taken reports whether a finished file of that name is there, packed or not.
+func taken(path string) bool {
+	for _, c := range [...]Compression{CompressionNone, CompressionGzip, CompressionZstd} {
+		if _, err := os.Lstat(path + c.suffix()); err == nil {
+			return true
 		}
 	}
-}
-
-// finishedLayout is the time in the names of finished files, to the microsecond, so that names sort by age.
-const finishedLayout = "20060102T150405.000000Z"
-
-// rotate puts the open file aside under a name of its own. If that fails the file goes on.
-func (f *file) rotate(now time.Time) {
-	name := fmt.Sprintf("%s.%s", f.config.Path, now.UTC().Format(finishedLayout))
-	for n := 1; exists(name); n++ {
-		name = fmt.Sprintf("%s.%s-%d", f.config.Path, now.UTC().Format(finishedLayout), n)
-	}
-	if err := os.Rename(f.config.Path, name); err != nil {
-		f.log.counters.writeErrors.Add(1)
-		f.config.Log.Error("putting the query log aside", "err", err)
-		f.began, f.size = now, 0 // not tried again before another file's worth
-		return
-	}
-	f.close()
-	f.cut = false
-	f.log.counters.rotations.Add(1)
-	f.archiver.tidy()
-}
-
-func exists(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil
+	return false
 }

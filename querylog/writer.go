@@ -1,152 +1,328 @@
 package querylog
 
 import (
+	"bytes"
 	"context"
-	"strconv"
 	"time"
 
 	"cenote/ring"
 )
 
-// Bounds of the writer.
+// The rhythm of the writer. A line is in the file at most flushEvery, one pause and one write after its query was answered.
 const (
-	writeEvery   = 250 * time.Millisecond // how long a record waits in a queue when there is little to do
-	batchRecords = 1024                   // records that are encoded between two looks at the clock
-	bufferOctets = 256 << 10              // lines that are written at once
+	flushEvery = 250 * time.Millisecond
+	retryEvery = 250 * time.Millisecond // after a failed write
+	checkEvery = time.Second            // for a file that was renamed from outside, and for its age
+	tellEvery  = time.Second            // at most one event line
+	pauseMin   = 2 * time.Millisecond
+	pauseMax   = 20 * time.Millisecond // a ring must hold what comes in that time
+	pauseOff   = 250 * time.Millisecond
+	// farewellMax bounds how long the end of Run waits for producers that go on.
+	farewellMax = 2 * time.Second
+	// rotateRetry is how long a file grows on that could not be put aside.
+	rotateRetry = 10 * time.Second
 )
 
-// writer drains the queues into the file. It belongs to the goroutine of Run.
+const (
+	chunk       = 64
+	flushOctets = 256 << 10 // a buffer of that size is written at once
+	bufferMax   = 1 << 20   // of a buffer that cannot be written; above it the rings fill
+)
+
+// writer takes records from the queues into the file. Everything in it belongs to its one goroutine.
 type writer struct {
-	log     *Log
-	file    *file
-	encoder encoder
-	buf     []byte
-	held    int    // records in buf
-	told    uint64 // dropped records that the file has been told of
+	log      *Log
+	config   *Config
+	archiver *archiver
+	encoder  encoder
+	file     *file // nil: closed
+
+	buf     []byte    // lines that wait
+	events  bool      // buf has lines that are no records
+	oldest  time.Time // when the first line of buf came
+	checked time.Time // when the file was looked at
+	rotate  time.Time // no rotation before
+
+	retry   time.Time // no write before; zero while all is well
+	failing bool
+
+	told   uint64 // drops that event lines have told of
+	toldAt time.Time
 }
 
 func newWriter(l *Log, a *archiver) *writer {
-	c := l.config.Load()
-	return &writer{log: l, file: newFile(l, a), encoder: encoder{matches: matchCache{names: c.Names}}, buf: make([]byte, 0, bufferOctets+lineMax)}
+	return &writer{
+		log: l, archiver: a, config: l.config.Load(), encoder: encoder{matches: matchCache{names: l.config.Load().Names}},
+		buf: make([]byte, 0, flushOctets+flushOctets/4), toldAt: time.Now(),
+	}
 }
-
-// lineMax is more than the longest line takes: a name of 255 octets is four times as long when every octet is escaped, and stands in it twice.
-const lineMax = 4096
 
 // run writes until ctx ends, and then what is left.
 func (w *writer) run(ctx context.Context) {
-	tick := time.NewTicker(writeEvery)
-	defer tick.Stop()
-	for {
+	w.begin(time.Now())
+	pause := pauseMin
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		taken := w.drain()
+		w.tend(time.Now())
+		if taken >= chunk {
+			pause = pauseMin
+			continue
+		}
+		pause = w.nextPause(pause, taken)
+		timer.Reset(pause)
 		select {
 		case <-ctx.Done():
-			w.finish()
-			return
 		case <-w.log.changed:
-			w.flush()
-			w.file.configure(w.log.config.Load())
-		case <-tick.C:
-		}
-		w.drain(ctx)
-	}
-}
-
-// drain writes what waits, until nothing does or the disk refuses.
-func (w *writer) drain(ctx context.Context) {
-	for w.log.waiting() > 0 && ctx.Err() == nil {
-		if !w.pass() {
-			return
+			w.adopt()
+		case <-timer.C:
 		}
 	}
-	w.tellDrops()
-	w.flush()
-	w.file.tend()
+	w.finish()
 }
 
-// pass encodes a batch of each queue and writes what has come together. It returns false if the disk does not take it.
-func (w *writer) pass() bool {
-	taken := true
+func (w *writer) nextPause(last time.Duration, taken int) time.Duration {
+	switch {
+	case taken > 0:
+		return pauseMin
+	case w.config.Mode == ModeOff:
+		return pauseOff
+	}
+	return min(2*last, pauseMax)
+}
+
+// begin opens the file before the first line is there, so that a wrong path is told at once.
+func (w *writer) begin(now time.Time) {
+	if w.config.Mode == ModeOff {
+		return
+	}
+	if err := w.open(); err != nil {
+		w.fail(now, err)
+	}
+	w.archiver.wake()
+}
+
+// adopt puts a new configuration in force. What was taken before still goes to the file of before.
+func (w *writer) adopt() {
+	next := w.log.config.Load()
+	w.retry = time.Time{}
+	w.drain()
+	w.tell(time.Now())
+	w.flush(time.Now())
+	if next.Path != w.config.Path || next.Mode == ModeOff {
+		w.closeFile()
+	}
+	w.config, w.retry, w.rotate = next, time.Time{}, time.Time{}
+	w.begin(time.Now())
+}
+
+// drain makes one pass over the queues and returns how many records it took. What comes meanwhile is left for the next pass.
+func (w *writer) drain() (taken int) {
 	w.log.rings(func(r *ring.SPSC[Record]) bool {
-		taken = w.take(r)
-		return taken
+		for left := r.Len(); left > 0 && len(w.buf) < bufferMax; {
+			records := r.Peek(min(left, chunk))
+			for i := range records {
+				w.add(&records[i])
+			}
+			r.Release(len(records))
+			left -= len(records)
+			taken += len(records)
+			if len(w.buf) >= flushOctets {
+				w.flush(time.Now())
+			}
+		}
+		return len(w.buf) < bufferMax
 	})
 	return taken
 }
 
-// take moves one batch from a queue into the buffer. Records stay in their queue while the buffer cannot be emptied.
-func (w *writer) take(r *ring.SPSC[Record]) bool {
-	records := r.Peek(batchRecords)
-	for i := range records {
-		if len(w.buf) >= bufferOctets && !w.flush() {
-			r.Release(i)
-			return false
-		}
-		w.buf = w.encoder.appendLine(w.buf, &records[i])
-		w.held++
-	}
-	r.Release(len(records))
-	return true
-}
-
-// flush writes the buffer to the file. After a fault the buffer stays, to be tried again.
-func (w *writer) flush() bool {
+func (w *writer) add(r *Record) {
 	if len(w.buf) == 0 {
-		return true
+		w.oldest = time.Now()
 	}
-	n, err := w.file.write(w.buf)
-	if err != nil {
-		w.keepRest(n)
-		return false
-	}
-	w.log.counters.octets.Add(uint64(n))
-	w.log.counters.written.Add(uint64(w.held))
-	w.buf, w.held = w.buf[:0], 0
-	return true
+	w.buf = w.encoder.appendLine(w.buf, r)
 }
 
-// keepRest takes the lines off the buffer that the file took whole. The cut line is written again behind a line feed of its own.
-func (w *writer) keepRest(n int) {
-	whole := 0
-	for i, c := range w.buf[:n] {
-		if c == '\n' {
-			whole = i + 1
-			if w.held > 0 {
-				w.held--
-				w.log.counters.written.Add(1)
-			}
-		}
+// tend does what the passing of time asks for.
+func (w *writer) tend(now time.Time) {
+	if now.Sub(w.checked) >= checkEvery {
+		w.checked = now
+		w.inspect(now)
 	}
-	w.log.counters.octets.Add(uint64(n))
-	w.file.cut = w.file.cut || whole < n
-	w.buf = append(w.buf[:0], w.buf[whole:]...)
+	if now.Sub(w.toldAt) >= tellEvery {
+		w.tell(now)
+	}
+	if len(w.buf) > 0 && now.Sub(w.oldest) >= flushEvery {
+		w.flush(now)
+	}
+	if w.config.Mode == ModeOff && len(w.buf) == 0 {
+		w.closeFile()
+	}
 }
 
-// tellDrops adds a line of its own to the file when records were lost since the last one.
-func (w *writer) tellDrops() {
-	lost := w.log.counters.dropped()
-	if lost == w.told || w.file.closed() && len(w.buf) == 0 {
+// inspect begins a new file if the old one has its age or was taken away, though nothing is to be written.
+func (w *writer) inspect(now time.Time) {
+	if w.config.Mode == ModeOff || now.Before(w.retry) {
 		return
 	}
-	w.buf = append(w.buf, `{"time":"`...)
-	w.buf = w.encoder.appendTime(w.buf, w.log.config.Load().Now().UnixNano())
-	w.buf = append(w.buf, `","event":"dropped","records":`...)
-	w.buf = append(strconv.AppendUint(w.buf, lost-w.told, 10), '}', '\n')
-	w.log.config.Load().Log.Warn("queries are missing in the query log; the disk is slow or the mode asks for much", "records", lost-w.told)
-	w.told = lost
+	if err := w.ready(now, 0); err != nil {
+		w.fail(now, err)
+	}
 }
 
-// finish writes what is left at the end. What the disk does not take now is lost, and counted.
-func (w *writer) finish() {
-	for w.log.waiting() > 0 && w.pass() {
+// tell puts a line into the file that says how many records are missing since the last such line.
+func (w *writer) tell(now time.Time) {
+	dropped := w.log.counters.dropped()
+	if dropped == w.told || len(w.buf) >= bufferMax {
+		return
 	}
-	w.tellDrops()
-	w.flush()
-	lost := uint64(w.held)
+	if len(w.buf) == 0 {
+		w.oldest = now
+	}
+	w.buf = w.encoder.appendDrops(w.buf, w.config.Now().UnixNano(), dropped-w.told)
+	w.config.Log.Warn("query log lost records; a larger ring or a smaller mode helps", "records", dropped-w.told)
+	w.told, w.toldAt, w.events = dropped, now, true
+}
+
+// flush writes the buffer. What cannot be written stays in it.
+func (w *writer) flush(now time.Time) {
+	if now.Before(w.retry) {
+		return
+	}
+	written := 0
+	for written < len(w.buf) {
+		n, err := w.writeSome(now, w.buf[written:])
+		written += n
+		if err != nil {
+			w.fail(now, err)
+			break
+		}
+	}
+	w.buf = w.buf[:copy(w.buf, w.buf[written:])]
+	if len(w.buf) == 0 && written > 0 {
+		w.events = false
+		w.recovered()
+	}
+}
+
+// writeSome writes as many of the lines as the file may hold. It returns how many octets of whole lines are in it.
+func (w *writer) writeSome(now time.Time, lines []byte) (int, error) {
+	first := bytes.IndexByte(lines, '\n') + 1
+	if err := w.ready(now, first); err != nil {
+		return 0, err
+	}
+	if w.file.size == 0 {
+		w.file.began = w.config.Now()
+	}
+	n := len(lines)
+	if room := w.file.room(&w.config.Rotate); int64(n) > room {
+		n = max(first, bytes.LastIndexByte(lines[:room], '\n')+1)
+	}
+	n, err := w.file.append(lines[:n], w.log.appendTo)
+	n = bytes.LastIndexByte(lines[:n], '\n') + 1 // a torn line is mended when the file is opened again
+	w.count(lines[:n])
+	return n, err
+}
+
+// count counts what was written. Lines that are no records are told by a key that records do not have.
+func (w *writer) count(lines []byte) {
+	records := bytes.Count(lines, []byte{'\n'})
+	if w.events {
+		records -= bytes.Count(lines, []byte(eventKey))
+	}
+	w.log.counters.written.Add(uint64(records))
+	w.log.counters.octets.Add(uint64(len(lines)))
+}
+
+// ready makes sure that a file is open which has room for a line of n octets.
+func (w *writer) ready(now time.Time, n int) error {
+	if w.file != nil && w.file.moved() {
+		w.closeFile()
+	}
+	if w.file != nil && now.After(w.rotate) && w.file.full(&w.config.Rotate, n, w.config.Now()) {
+		w.turn(now)
+	}
+	if w.file != nil {
+		return nil
+	}
+	return w.open()
+}
+
+func (w *writer) open() (err error) {
+	if w.file == nil {
+		w.file, err = openFile(w.config.Path, w.config.Now())
+	}
+	return err
+}
+
+// turn puts the file aside. If that fails it grows on for a while: a log that is too long is better than none.
+func (w *writer) turn(now time.Time) {
+	if err := w.file.putAside(w.config.Now()); err != nil {
+		w.rotate = now.Add(rotateRetry)
+		w.log.counters.writeErrors.Add(1)
+		w.config.Log.Error("query log cannot be rotated", "path", w.config.Path, "err", err)
+		return
+	}
+	w.file = nil
+	w.log.counters.rotations.Add(1)
+	w.archiver.wake()
+}
+
+func (w *writer) closeFile() {
+	if w.file != nil {
+		w.file.close()
+		w.file = nil
+	}
+}
+
+// fail notes that the log cannot be written. The file is closed, so that it is mended or found anew at the next try.
+func (w *writer) fail(now time.Time, err error) {
+	w.closeFile()
+	w.retry = now.Add(retryEvery)
+	w.log.counters.writeErrors.Add(1)
+	if !w.failing {
+		w.config.Log.Error("query log cannot be written; trying again", "path", w.config.Path, "err", err)
+	}
+	w.failing = true
+}
+
+// recovered notes that all is well.
+func (w *writer) recovered() {
+	if w.failing {
+		w.config.Log.Info("query log is written again", "path", w.config.Path)
+	}
+	w.failing, w.retry = false, time.Time{}
+}
+
+// finish writes what is left. A disk that still fails is tried once more.
+func (w *writer) finish() {
+	w.log.want.Store(uint64(ModeOff) << 32)
+	w.retry = time.Time{}
+	for until := time.Now().Add(farewellMax); time.Now().Before(until); {
+		taken := w.drain()
+		w.flush(time.Now())
+		if taken == 0 || len(w.buf) > 0 {
+			break
+		}
+	}
+	w.tell(time.Now())
+	w.flush(time.Now())
+	w.abandon()
+	w.closeFile()
+}
+
+// abandon counts what could not be written.
+func (w *writer) abandon() {
+	lost := bytes.Count(w.buf, []byte{'\n'}) - bytes.Count(w.buf, []byte(eventKey))
 	w.log.rings(func(r *ring.SPSC[Record]) bool {
-		lost += uint64(r.Len())
-		r.Release(r.Len())
+		n := r.Len()
+		r.Release(n)
+		lost += n
 		return true
 	})
-	w.log.counters.droppedWrite.Add(lost)
-	w.file.close()
+	if lost > 0 {
+		w.log.counters.droppedWrite.Add(uint64(lost))
+		w.config.Log.Error("query log ends with records that could not be written", "path", w.config.Path, "records", lost)
+	}
 }
