@@ -28,6 +28,7 @@ func arrows() map[string][]string {
 		"api":       {"blocklist", "sighting", "policy", "dnsname"},
 		"config":    {"dnsname"},
 		"dnstest":   {"dnsname"},
+		"bench":     {"dnsname", "wire"},
 		"cmd/cenote": {"dnsname", "ring", "wire", "nameindex", "policy", "rrcache", "resolver", "blocklist", "sighting", "querylog",
 			"dnsserver", "api", "config"},
 	}

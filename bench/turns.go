@@ -10,10 +10,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // lossMax is how much of a load may be lost, in percent, before a turn says nothing.
 const lossMax = 0.1
+
+// settleMax is how long the ledger may take, once the load has ended, to take in the matches that lie in its queues.
+const settleMax = 10 * time.Second
 
 // loadResult is one kind of load: what server and echo did in each turn, and the server at half its rate.
 type loadResult struct {
@@ -202,16 +206,25 @@ func (r *rig) measureLedger(ctx context.Context, hits *loadResult) (*ledgerResul
 	if err != nil {
 		return nil, err
 	}
-	after, err := r.server.metrics(ctx)
-	if err != nil {
-		return nil, err
+	for deadline := time.Now().Add(settleMax); ; time.Sleep(settleMax / 20) {
+		after, err := r.server.metrics(ctx)
+		if err != nil {
+			return nil, err
+		}
+		result.grown(before, after)
+		if result.recorded+result.lost >= result.matches || time.Now().After(deadline) {
+			return result, nil
+		}
 	}
-	grown := func(name string) float64 { return after[name] - before[name] }
-	result.queries = grown("cenote_dnsserver_queries_total")
-	result.matches = grown("cenote_dnsserver_matches_total")
-	result.recorded = grown("cenote_sighting_matches_total")
-	result.lost = grown("cenote_sighting_lost_total")
-	return result, nil
+}
+
+// grown notes what came between two readings of the metrics.
+func (l *ledgerResult) grown(before, after map[string]float64) {
+	diff := func(name string) float64 { return after[name] - before[name] }
+	l.queries = diff("cenote_dnsserver_queries_total")
+	l.matches = diff("cenote_dnsserver_matches_total")
+	l.recorded = diff("cenote_sighting_matches_total")
+	l.lost = diff("cenote_sighting_lost_total")
 }
 
 // checkMinima fails if a load's median ratio is below what the flag says, such as hits=0.70.
