@@ -2,7 +2,7 @@
 //
 // It owns a fake upstream: a Server that listens on a port of 127.0.0.1 which the kernel picked, UDP and TCP, answers as a
 // recursive resolver would from records in presentation format, and misbehaves where a Fault says so: late, lost, truncated,
-// with a wrong id or question, with SERVFAIL. It counts what it was asked. It leaves judging what comes back to the test.
+// too long, octet by octet, with a wrong id or question, with SERVFAIL; or goes away and comes back. It counts what it was asked. It leaves judging what comes back to the test.
 //
 //	up := dnstest.Start(t, `
 //	    example.          3600 SOA ns.example. host.example. 1 3600 600 86400 60

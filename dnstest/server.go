@@ -57,9 +57,13 @@ func Start(tb testing.TB, text string) *Server {
 		tb.Fatalf("dnstest: %v", err)
 	}
 	tb.Cleanup(s.Close)
+	s.serve()
+	return s
+}
+
+func (s *Server) serve() {
 	s.running.Go(s.serveUDP)
 	s.running.Go(s.serveTCP)
-	return s
 }
 
 // Addr is where the server listens, by UDP and by TCP.
@@ -77,6 +81,26 @@ func (s *Server) Close() {
 	}
 	s.mu.Unlock()
 	s.running.Wait()
+}
+
+// reopenWait is how long Reopen waits for its port: a socket of somebody's client may have got it meanwhile.
+const reopenWait = 30 * time.Second
+
+// Reopen starts a server again that was closed, at the address it had, with its records and faults, as when a machine comes back.
+func (s *Server) Reopen(tb testing.TB) {
+	tb.Helper()
+	udp, tcp, err := listenAt(s.addr)
+	for deadline := time.Now().Add(reopenWait); err != nil && time.Now().Before(deadline); udp, tcp, err = listenAt(s.addr) {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err != nil {
+		tb.Fatalf("dnstest: %v", err)
+	}
+	s.udp, s.tcp = udp, tcp
+	s.mu.Lock()
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.mu.Unlock()
+	s.serve()
 }
 
 // SetText replaces the records and the faults.
@@ -154,18 +178,24 @@ func newServer(text string) (*Server, error) {
 // listen finds a port that is free for both transports.
 func listen() (udp *net.UDPConn, tcp *net.TCPListener, err error) {
 	for range 20 {
-		udp, err = net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-		if err != nil {
-			return nil, nil, err
-		}
-		addr := udp.LocalAddr().(*net.UDPAddr)
-		tcp, err = net.ListenTCP("tcp4", &net.TCPAddr{IP: addr.IP, Port: addr.Port})
+		udp, tcp, err = listenAt(netip.MustParseAddrPort("127.0.0.1:0"))
 		if err == nil {
 			return udp, tcp, nil
 		}
-		udp.Close()
 	}
 	return nil, nil, fmt.Errorf("no port is free for both UDP and TCP: %w", err)
+}
+
+// listenAt opens both transports at an address. With port 0 the kernel picks the port.
+func listenAt(addr netip.AddrPort) (udp *net.UDPConn, tcp *net.TCPListener, err error) {
+	if udp, err = net.ListenUDP("udp4", net.UDPAddrFromAddrPort(addr)); err != nil {
+		return nil, nil, err
+	}
+	if tcp, err = net.ListenTCP("tcp4", net.TCPAddrFromAddrPort(udp.LocalAddr().(*net.UDPAddr).AddrPort())); err != nil {
+		udp.Close()
+		return nil, nil, err
+	}
+	return udp, tcp, nil
 }
 
 func (s *Server) serveUDP() {
@@ -180,7 +210,7 @@ func (s *Server) serveUDP() {
 		}
 		msg := append([]byte(nil), buf[:n]...)
 		s.running.Go(func() {
-			s.handle(msg, peer, false, func(reply []byte) { s.udp.WriteToUDPAddrPort(reply, peer) })
+			s.handle(msg, peer, false, func(reply []byte, _ bool) { s.udp.WriteToUDPAddrPort(reply, peer) })
 		})
 	}
 }
@@ -231,10 +261,15 @@ func (s *Server) serveConn(conn net.Conn) {
 			return
 		}
 		s.running.Go(func() {
-			hangUp := s.handle(msg, peer, true, func(reply []byte) {
+			hangUp := s.handle(msg, peer, true, func(reply []byte, trickle bool) {
 				write.Lock()
 				defer write.Unlock()
-				conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(reply))), reply...))
+				framed := append(binary.BigEndian.AppendUint16(nil, uint16(len(reply))), reply...)
+				if trickle {
+					s.trickle(conn, framed)
+					return
+				}
+				conn.Write(framed)
 			})
 			if hangUp {
 				conn.Close()
@@ -243,8 +278,18 @@ func (s *Server) serveConn(conn net.Conn) {
 	}
 }
 
+// trickle writes all but the last octet of b, one at a time.
+func (s *Server) trickle(conn net.Conn, b []byte) {
+	for i := range len(b) - 1 {
+		if _, err := conn.Write(b[i : i+1]); err != nil || s.ctx.Err() != nil {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
 // handle answers one message through send, and reports whether its connection is to be ended.
-func (s *Server) handle(msg []byte, peer netip.AddrPort, tcp bool, send func([]byte)) (hangUp bool) {
+func (s *Server) handle(msg []byte, peer netip.AddrPort, tcp bool, send func(reply []byte, trickle bool)) (hangUp bool) {
 	query := new(dns.Msg)
 	if query.Unpack(msg) != nil || len(query.Question) != 1 || query.Response {
 		return false
@@ -258,15 +303,20 @@ func (s *Server) handle(msg []byte, peer netip.AddrPort, tcp bool, send func([]b
 	}
 	reply := s.reply(query, fault, tcp)
 	if fault.spoils() {
-		if wrong, err := fault.spoil(reply); err == nil {
-			send(wrong)
+		for n := range max(fault.Copies, 1) {
+			if wrong, err := fault.spoil(reply, n); err == nil {
+				send(wrong, false)
+			}
 		}
 		if !fault.ThenRight {
 			return false
 		}
 	}
+	if opt := reply.IsEdns0(); opt != nil && fault.Pad > 0 && !tcp {
+		opt.Option = append(opt.Option, &dns.EDNS0_PADDING{Padding: make([]byte, fault.Pad)})
+	}
 	if wire, err := reply.Pack(); err == nil {
-		send(wire)
+		send(wire, fault.Trickle)
 	}
 	return false
 }

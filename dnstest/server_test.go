@@ -1,6 +1,7 @@
 package dnstest_test
 
 import (
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -87,6 +88,7 @@ func TestFaults(t *testing.T) {
 		}},
 		{"lower case", dnstest.Fault{LowerCase: true}, func(r *dns.Msg, err error) bool { return err == nil && r.Question[0].Name == "www.example." }},
 		{"junk", dnstest.Fault{Junk: true}, func(_ *dns.Msg, err error) bool { return err != nil }},
+		{"many wrong ids, then right", dnstest.Fault{WrongID: true, Copies: 20, ThenRight: true}, func(r *dns.Msg, err error) bool { return err == nil && len(r.Answer) == 2 }},
 		{"wrong id, then right", dnstest.Fault{WrongID: true, ThenRight: true}, func(r *dns.Msg, err error) bool { return err == nil && len(r.Answer) == 2 }},
 		{"over after its times", dnstest.Fault{Times: 1, Rcode: dns.RcodeRefused}, func(r *dns.Msg, err error) bool { return err == nil && r.Rcode == dns.RcodeRefused }},
 	} {
@@ -144,6 +146,57 @@ func TestTruncatesByTheClientsSize(t *testing.T) {
 	}
 	if got := up.Queries()[1]; !got.EDNS || !got.DO || got.UDPMax != 1232 || got.TCP {
 		t.Errorf("Queries()[1] = %+v, want EDNS, DO and 1232 over UDP", got)
+	}
+}
+
+func TestPad(t *testing.T) {
+	up := dnstest.Start(t, text+"\n! www.example pad=5000")
+	query, err := new(dns.Msg).SetQuestion("www.example.", dns.TypeA).SetEdns0(1232, false).Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(up.Addr()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(20 * time.Second))
+	conn.Write(query)
+	buf, r := make([]byte, dns.MaxMsgSize), new(dns.Msg)
+	n, err := conn.Read(buf)
+	if err != nil || n < 5000 || r.Unpack(buf[:n]) != nil || r.Truncated || len(r.Answer) != 2 {
+		t.Errorf("by UDP: got %d octets, %v, want two answers in 5000 octets more than we had room for", n, err)
+	}
+	if r, err := ask(t, up, "tcp", "www.example.", dns.TypeA); err != nil || r.Len() > 1000 {
+		t.Errorf("by TCP: got %v, %v, want the plain reply", r, err)
+	}
+}
+
+func TestTrickle(t *testing.T) {
+	up := dnstest.Start(t, text+"\n! www.example trickle")
+	c := dns.Client{Net: "tcp", Timeout: 250 * time.Millisecond}
+	q := new(dns.Msg).SetQuestion("www.example.", dns.TypeA)
+	if r, _, err := c.Exchange(q, up.Addr().String()); err == nil {
+		t.Errorf("by TCP: got %v, want a reply that never ends", r)
+	}
+	if r, err := ask(t, up, "udp", "www.example.", dns.TypeA); err != nil || len(r.Answer) != 2 {
+		t.Errorf("by UDP: got %v, %v, want two answers", r, err)
+	}
+}
+
+func TestReopen(t *testing.T) {
+	up := dnstest.Start(t, text)
+	for range 3 {
+		for _, network := range []string{"udp", "tcp"} {
+			if r, err := ask(t, up, network, "www.example.", dns.TypeA); err != nil || len(r.Answer) != 2 {
+				t.Errorf("while it is open, by %s: got %v, %v", network, r, err)
+			}
+		}
+		up.Close()
+		if r, err := ask(t, up, "udp", "www.example.", dns.TypeA); err == nil {
+			t.Errorf("while it is closed: got %v", r)
+		}
+		up.Reopen(t)
 	}
 }
 
