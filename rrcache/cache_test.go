@@ -199,6 +199,9 @@ func TestAgeing(t *testing.T) {
 		{69.9, rrcache.Stale, 30, 30},
 		{70, rrcache.Miss, 0, 0},
 		{-5, rrcache.Fresh, 10, 300},
+		{-59, rrcache.Fresh, 10, 300},
+		{-61, rrcache.Miss, 0, 0},
+		{-86400, rrcache.Miss, 0, 0},
 	} {
 		a, m := get(t, c, k, at(tc.after))
 		if a.State != tc.state || a.TTL != tc.ttl {

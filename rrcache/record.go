@@ -2,6 +2,7 @@ package rrcache
 
 import (
 	"encoding/binary"
+	"math"
 	"time"
 
 	"cenote/wire"
@@ -80,8 +81,18 @@ func (r record) is(k *Key) bool {
 		binary.BigEndian.Uint16(question[n:]) == k.Type && binary.BigEndian.Uint16(question[n+2:]) == k.Class
 }
 
-// age returns for how many ns the record has been there. A clock that was set back makes it new, not immortal: see Cache.Put.
-func (r record) age(now int64) int64 { return max(0, now-r.stored()) }
+// skewMax is how far the clocks of two callers may be apart. A record from further ahead was stored before the clock was set back.
+const skewMax = int64(time.Minute)
+
+// age returns for how many ns the record has been there. A clock that was set back makes it new within skewMax; from then on nobody can
+// tell how old it is, and it counts as too old for everything.
+func (r record) age(now int64) int64 {
+	age := now - r.stored()
+	if age < -skewMax {
+		return math.MaxInt64
+	}
+	return max(0, age)
+}
 
 // lifetime returns for how many ns the record is fresh.
 func (r record) lifetime() int64 { return int64(r.ttl()) * int64(time.Second) }
