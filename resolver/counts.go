@@ -15,6 +15,7 @@ type counts struct {
 	shed           atomic.Uint64 // calls turned away at a bound
 	prefetches     atomic.Uint64 // questions queued to be asked ahead
 	prefetchesShed atomic.Uint64 // and those for which the queue was full
+	bugs           atomic.Uint64 // faults of our own that a reply met
 	sockets        atomic.Int64  // UDP sockets that are open
 	socketsShed    atomic.Uint64 // queries for which too many were open
 }

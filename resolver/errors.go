@@ -58,6 +58,7 @@ var (
 	errReferral   = errors.New("upstream does not recurse")
 	errNetwork    = errors.New("upstream cannot be reached")
 	errRcode      = errors.New("upstream refuses")
+	errBug        = errors.New("fault in the resolver")
 	errSockets    = fmt.Errorf("%w: too many sockets are open", ErrBusy)
 )
 

@@ -21,6 +21,8 @@ type exchange struct {
 	manner manner
 	// apart is set once a reply came with another letter case. TCP then tells whether the upstream does that or somebody forges.
 	apart bool
+	// bare is set once a reply said that the server does not understand EDNS. An answer without EDNS then tells whether that was true.
+	bare bool
 }
 
 func (r *Resolver) exchangeWith(s *state, up *upstream, q *question) *exchange {
@@ -28,7 +30,9 @@ func (r *Resolver) exchangeWith(s *state, up *upstream, q *question) *exchange {
 }
 
 // attempt asks one upstream and judges what it says. wait is how long the search will wait for it before it asks another one.
-func (r *Resolver) attempt(ctx context.Context, s *state, up *upstream, q *question, wait time.Duration) outcome {
+func (r *Resolver) attempt(ctx context.Context, s *state, up *upstream, q *question, wait time.Duration) (got outcome) {
+	got = outcome{up: up, ede: EDENone}
+	defer r.rescue(&got.err)
 	begun := time.Now()
 	x := r.exchangeWith(s, up, q)
 	packet, err := x.run(ctx)
@@ -40,9 +44,7 @@ func (r *Resolver) attempt(ctx context.Context, s *state, up *upstream, q *quest
 	switch {
 	case errors.Is(err, errRcode):
 		up.counts.refused(wire.Rcode(packet))
-		if wire.Rcode(packet) != wire.RcodeServFail {
-			r.suspect(up)
-		}
+		r.suspect(up)
 	case err != nil:
 		up.counts.rejected.Add(1)
 	}
@@ -91,8 +93,7 @@ func (x *exchange) adapt(ctx context.Context, err error) bool {
 	case errors.Is(err, errCase):
 		x.apart, x.manner.tcp = true, true
 	case errors.Is(err, errNoEDNS):
-		x.manner.edns = false
-		x.up.withoutEDNS(until)
+		x.bare, x.manner.edns = true, false
 	case x.apart && x.manner.tcp: // no TCP there: all that is left is to believe what came
 		x.apart, x.manner.tcp, x.manner.mixed = false, false, false
 		x.up.foldsCase(until)
@@ -137,13 +138,8 @@ func (x *exchange) judge(packet []byte, like likeness, took time.Duration) ([]by
 		return nil, errMalformed
 	}
 	x.up.counts.replies.Add(1)
-	if isWell(packet) {
-		x.r.answered(x.up, took, hasOPT)
-	}
-	if x.manner.tcp && x.apart && like == caseApart {
-		x.up.foldsCase(x.r.now().Add(x.s.config.Timeouts.Relearn))
-	}
-	if wire.Flags(packet)&wire.FlagTC != 0 && !x.manner.tcp {
+	x.learn(packet, like, took, hasOPT)
+	if isCut(packet) && !x.manner.tcp {
 		x.up.counts.truncated.Add(1)
 		return nil, errTruncated
 	}
@@ -151,10 +147,32 @@ func (x *exchange) judge(packet []byte, like likeness, took time.Duration) ([]by
 	return packet, nil
 }
 
-// isWell reports whether a reply comes from an upstream that does its work. SERVFAIL counts: the name may be the reason.
+// learn notes what a reply tells about the upstream.
+func (x *exchange) learn(packet []byte, like likeness, took time.Duration, hasOPT bool) {
+	until := x.r.now().Add(x.s.config.Timeouts.Relearn)
+	if hasOPT {
+		x.up.speaksEDNS()
+	}
+	if isWell(packet) {
+		x.r.answered(x.up, took)
+		if x.bare {
+			x.up.withoutEDNS(until)
+		}
+	}
+	if x.manner.tcp && x.apart && like == caseApart {
+		x.up.foldsCase(until)
+	}
+}
+
+// isCut reports whether a reply by UDP is not whole: the server says so, or it sent more than there was room for.
+func isCut(packet []byte) bool {
+	return wire.Flags(packet)&wire.FlagTC != 0 || len(packet) == udpBuffer
+}
+
+// isWell reports whether a reply comes from an upstream that does its work. SERVFAIL does not say: the name may be the reason.
 func isWell(packet []byte) bool {
 	switch wire.Rcode(packet) {
-	case wire.RcodeSuccess, wire.RcodeNXDomain, wire.RcodeYXDomain, wire.RcodeServFail:
+	case wire.RcodeSuccess, wire.RcodeNXDomain, wire.RcodeYXDomain:
 		return true
 	}
 	return false

@@ -31,3 +31,14 @@ func Likeness(k *rrcache.Key, query, packet []byte) string {
 	q := questionOf(k)
 	return [...]string{"stranger", "case", "bare", "reply"}[likenessOf(&q, query, packet)]
 }
+
+// Suspect asks for a probe of the i-th upstream.
+func (r *Resolver) Suspect(i int) { r.suspect(r.state.Load().upstreams[i]) }
+
+// Suspected reports whether a probe of the i-th upstream is due or under way.
+func (r *Resolver) Suspected(i int) bool {
+	u := r.state.Load().upstreams[i]
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.health.suspected
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"cenote/rrcache"
@@ -57,19 +58,45 @@ func (r *Resolver) leave(f *flight) {
 // fly finds the answer and puts it into the cache before anybody who asks next can start another flight.
 func (r *Resolver) fly(s *state, f *flight) {
 	got := r.ask(s, &f.q)
-	f.msg, f.ede, f.err = got.msg, got.ede, nil
-	k, now := f.q.key(), r.now().UnixNano()
-	switch {
-	case got.err == nil:
-		r.cache.Put(k, f.msg, now)
-	default:
-		f.err = &Error{got.code(), got.reason()}
-		r.remember(k, f.err, now)
-	}
+	r.land(f, &got)
 	r.mu.Lock()
 	delete(r.flights, f.q)
 	r.mu.Unlock()
 	close(f.done)
+}
+
+// land hands the outcome to the flight and to the cache.
+func (r *Resolver) land(f *flight, got *outcome) {
+	defer r.rescue(&got.err)
+	f.msg, f.ede, f.err = got.msg, got.ede, nil
+	k, now := f.q.key(), r.now().UnixNano()
+	switch {
+	case got.err == nil:
+		r.keep(k, f.msg, now)
+	default:
+		f.err = &Error{got.code(), got.reason()}
+		r.remember(k, f.err, now)
+	}
+}
+
+// keep puts an answer into the cache. Where it cannot be kept, it still takes the place of the stale one: that is not the truth any more.
+func (r *Resolver) keep(k *rrcache.Key, msg []byte, now int64) {
+	if !r.cache.Put(k, msg, now) && r.isStale(k, now) {
+		r.cache.Remove(k)
+	}
+}
+
+func (r *Resolver) isStale(k *rrcache.Key, now int64) bool {
+	return r.cache.Peek(k, now, make([]byte, wire.MessageMax)).State == rrcache.Stale
+}
+
+// rescue keeps a fault of our own, met while foreign octets were read, from stopping the process (invariant 6): it becomes an error.
+func (r *Resolver) rescue(err *error) {
+	if fault := recover(); fault != nil {
+		r.counts.bugs.Add(1)
+		r.log.Error("a reply met a fault in the resolver", "fault", fault, "stack", string(debug.Stack()))
+		*err = errBug
+	}
 }
 
 // remember keeps a failure for a moment (RFC 9520), unless it is our own. Where signatures do not hold, a stale answer goes.
@@ -77,7 +104,7 @@ func (r *Resolver) remember(k *rrcache.Key, err error, now int64) {
 	if errors.Is(err, ErrNoUpstreams) || errors.Is(err, ErrBusy) || errors.Is(err, ErrClosed) {
 		return
 	}
-	if isVerdict(edeOf(err)) && r.cache.Peek(k, now, make([]byte, wire.MessageMax)).State == rrcache.Stale {
+	if isVerdict(edeOf(err)) && r.isStale(k, now) {
 		r.cache.Remove(k)
 	}
 	q := questionOf(k)

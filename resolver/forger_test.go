@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"cenote/resolver"
-	"cenote/rrcache"
 
 	"github.com/miekg/dns"
 )
@@ -160,6 +159,22 @@ func TestUpstreamThatFoldsCaseAndHasNoTCP(t *testing.T) {
 	}
 }
 
+func TestQuestionsThatFailAreNoProofAgainstEDNS(t *testing.T) {
+	forger := &forger{udp: func(query, reply *dns.Msg, send func(*dns.Msg)) {
+		if strings.HasPrefix(strings.ToLower(query.Question[0].Name), "odd") { // refused whether it has an OPT record or not
+			reply.Rcode, reply.Answer, reply.Extra = dns.RcodeFormatError, nil, nil
+		}
+		send(reply)
+	}}
+	f := start(t, nil, forger.serve(t))
+	for i := range 6 {
+		f.wantError(fmt.Sprintf("odd%d.example", i), resolver.ErrFailed, 22)
+	}
+	if !f.Status()[0].EDNS {
+		t.Error("six questions that the upstream does not like made us believe that it does not understand EDNS")
+	}
+}
+
 func TestFloodOfForgedRepliesLeadsToTCP(t *testing.T) {
 	forger := &forger{
 		udp: func(_, reply *dns.Msg, send func(*dns.Msg)) {
@@ -273,22 +288,4 @@ func TestEarlierAttemptGoesOn(t *testing.T) {
 	}}
 	f := start(t, func(c *resolver.Config) { c.Timeouts.Attempt, c.Bounds.Tries = 30*time.Millisecond, 2 }, forger.serve(t))
 	f.want("www.example", dns.TypeA, "NOERROR A:192.0.2.1")
-}
-
-func TestStampOfAnUncachedAnswerDoesNothing(t *testing.T) {
-	ttl := "300"
-	forger := &forger{udp: func(query, reply *dns.Msg, send func(*dns.Msg)) {
-		reply.Answer[0], _ = dns.NewRR(query.Question[0].Name + " " + ttl + " IN A 192.0.2.1")
-		ttl = "0"
-		send(reply)
-	}}
-	f := start(t, nil, forger.serve(t))
-	k := keyOf("www.example", dns.TypeA)
-	f.resolve(k)
-	f.advance(301 * time.Second)
-	f.resolve(k) // the stale record stays in the cache, but this answer is another
-	f.cache.Stamp(k, 42)
-	if a := f.cache.Peek(k, f.now().UnixNano(), make([]byte, 512)); a.State != rrcache.Stale || a.Stamp != 0 {
-		t.Errorf("got %+v, want the stale record without a stamp", a)
-	}
 }

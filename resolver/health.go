@@ -2,6 +2,7 @@ package resolver
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -11,7 +12,8 @@ import (
 // health says whether an upstream is to be preferred or left alone.
 //
 // Questions that get no answer raise a suspicion, and only a probe that fails too makes an upstream down. Otherwise anybody who asks for
-// names whose own servers are dead could turn us away from a good upstream.
+// names whose own servers are dead could turn us away from a good upstream. SERVFAIL is no answer: one that says so to everything, since
+// it cannot reach anybody itself, is quicker than all others and would be preferred for that.
 type health struct {
 	success   time.Time // when it last answered
 	suspected bool      // a probe is due or under way
@@ -26,15 +28,12 @@ const (
 	probeTick      = 250 * time.Millisecond
 )
 
-// answered notes a reply to some purpose after a round trip.
-func (r *Resolver) answered(u *upstream, took time.Duration, edns bool) {
+// answered notes an answer after a round trip.
+func (r *Resolver) answered(u *upstream, took time.Duration) {
 	u.mu.Lock()
 	u.rtt.observe(took)
 	was := u.health.down
 	u.health = health{success: r.now(), suspected: u.health.suspected}
-	if edns {
-		u.faults, u.noEDNS = 0, lesson{}
-	}
 	u.mu.Unlock()
 	if was {
 		r.log.Info("upstream is back", "upstream", u.Addr)
@@ -101,33 +100,47 @@ func (u *upstream) probeDue(now time.Time) bool {
 	return due
 }
 
-// probeOne asks an upstream for the name servers of the root, which every resolver knows.
+// probeOne finds out whether an upstream is well.
 func (r *Resolver) probeOne(ctx context.Context, u *upstream) {
-	s := r.state.Load()
+	s, begun := r.state.Load(), r.now()
 	u.counts.probes.Add(1)
+	err := r.askRoot(ctx, s, u)
+	if errors.Is(err, ErrBusy) || errors.Is(err, errBug) || ctx.Err() != nil {
+		err = nil // our own fault, or the end: it says nothing about the upstream
+	}
+	if u.probed(err, begun, r.now(), &s.config.Timeouts) {
+		r.log.Warn("upstream is down", "upstream", u.Addr, "error", err)
+	}
+}
+
+// askRoot asks an upstream for the name servers of the root, which every resolver knows.
+func (r *Resolver) askRoot(ctx context.Context, s *state, u *upstream) (err error) {
+	defer r.rescue(&err)
 	ctx, cancel := context.WithTimeout(ctx, 2*s.config.Timeouts.Attempt)
 	defer cancel()
 	root := question{name: "\x00", qtype: wire.TypeNS, class: wire.ClassIN, group: u.Group}
-	x := r.exchangeWith(s, u, &root)
-	packet, err := x.run(ctx)
+	packet, err := r.exchangeWith(s, u, &root).run(ctx)
 	if err == nil && !isWell(packet) {
 		err = errRcode
 	}
+	return err
+}
+
+// probed notes how a probe ended, nil for well, and reports whether the upstream is down from now on. What answered somebody since the
+// probe began is not down, whatever became of the probe.
+func (u *upstream) probed(err error, begun, now time.Time, t *Timeouts) bool {
 	u.mu.Lock()
+	defer u.mu.Unlock()
 	h := &u.health
 	h.suspected = false
-	if err == nil {
-		u.mu.Unlock() // answered has set the rest
-		return
+	if err == nil || h.success.After(begun) {
+		return false // answered has set the rest
 	}
 	was := h.down
 	h.down = true
-	h.pause = min(max(2*h.pause, s.config.Timeouts.ProbeMin), s.config.Timeouts.ProbeMax)
-	h.nextProbe = r.now().Add(h.pause)
-	u.mu.Unlock()
-	if !was {
-		r.log.Warn("upstream is down", "upstream", u.Addr, "error", err)
-	}
+	h.pause = min(max(2*h.pause, t.ProbeMin), t.ProbeMax)
+	h.nextProbe = now.Add(h.pause)
+	return !was
 }
 
 // foldsCase notes that an upstream does not keep the letter case of names.
@@ -137,7 +150,14 @@ func (u *upstream) foldsCase(until time.Time) {
 	u.folds.until = until
 }
 
-// withoutEDNS notes a reply of one that does not understand EDNS. It is believed once it has happened several times in a row.
+// speaksEDNS notes a reply with an OPT record.
+func (u *upstream) speaksEDNS() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.faults, u.noEDNS = 0, lesson{}
+}
+
+// withoutEDNS notes an answer to a question that only failed with EDNS. It is believed once it has happened several times in a row.
 func (u *upstream) withoutEDNS(until time.Time) {
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -6,8 +6,8 @@ import "github.com/prometheus/client_golang/prometheus"
 type collector struct {
 	resolver *Resolver
 
-	asked, joined, stale, failed, shed, prefetches, outstanding, sockets *prometheus.Desc
-	up, rtt, underWay, queries, results, nearMisses, probes              *prometheus.Desc
+	asked, joined, stale, failed, shed, prefetches, bugs, outstanding, sockets *prometheus.Desc
+	up, rtt, underWay, queries, results, nearMisses, probes                    *prometheus.Desc
 }
 
 // Collector returns the metrics of the resolver.
@@ -23,9 +23,10 @@ func (r *Resolver) Collector() prometheus.Collector {
 		failed:      desc("failed_total", "Questions that got no answer at all: clients saw SERVFAIL. Look at the upstreams when it rises."),
 		shed:        desc("shed_total", "What a bound turned away, by bound. Anything but 0 says that load is above the bound or upstreams are slow.", "bound"),
 		prefetches:  desc("prefetches_total", "Questions queued to be asked before their answer runs out."),
+		bugs:        desc("bugs_total", "Faults of our own that a reply met; the question was asked elsewhere. Anything but 0 is worth a report: the log has the place."),
 		outstanding: desc("outstanding_questions", "Different questions that are being asked now."),
 		sockets:     desc("open_sockets", "UDP sockets that are open now; each serves one query."),
-		up:          desc("upstream_up", "1 if the upstream is well, 0 if it did not even answer a probe.", "upstream"),
+		up:          desc("upstream_up", "1 if the upstream is well, 0 if it did not answer even a probe, or answered it with an error.", "upstream"),
 		rtt:         desc("upstream_rtt_seconds", "Smoothed round-trip time of the upstream, with the time it needs to find an answer.", "upstream"),
 		underWay:    desc("upstream_attempts", "Attempts that are under way at the upstream.", "upstream"),
 		queries:     desc("upstream_queries_total", "Queries sent to the upstream, by transport.", "upstream", "transport"),
@@ -38,7 +39,7 @@ func (r *Resolver) Collector() prometheus.Collector {
 // Describe implements prometheus.Collector.
 func (m *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		m.asked, m.joined, m.stale, m.failed, m.shed, m.prefetches, m.outstanding, m.sockets,
+		m.asked, m.joined, m.stale, m.failed, m.shed, m.prefetches, m.bugs, m.outstanding, m.sockets,
 		m.up, m.rtt, m.underWay, m.queries, m.results, m.nearMisses, m.probes,
 	} {
 		ch <- d
@@ -56,6 +57,7 @@ func (m *collector) Collect(ch chan<- prometheus.Metric) {
 	counter(ch, m.shed, s.SocketsShed, "sockets")
 	counter(ch, m.shed, s.PrefetchesShed, "prefetches")
 	counter(ch, m.prefetches, s.Prefetches)
+	counter(ch, m.bugs, s.Bugs)
 	gauge(ch, m.outstanding, float64(s.Outstanding))
 	gauge(ch, m.sockets, float64(s.Sockets))
 	seen := map[string]bool{} // an upstream that serves two groups would give the same series twice

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -531,6 +533,7 @@ func TestUpstreamGoesDownAndComesBack(t *testing.T) {
 	}{
 		{"silent", dnstest.Fault{Drop: true}},
 		{"refuses everything", dnstest.Fault{Rcode: dns.RcodeRefused}},
+		{"reaches nobody", dnstest.Fault{Rcode: dns.RcodeServerFailure}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			sick, well := dnstest.Start(t, internet), dnstest.Start(t, internet)
@@ -611,6 +614,114 @@ func TestDeadNamesDoNotTakeAnUpstreamDown(t *testing.T) {
 	if s := f.Status()[0]; !s.Up {
 		t.Errorf("status %+v, want up: it answers probes", s)
 	}
+}
+
+func TestNamesThatFailDoNotTakeAnUpstreamDown(t *testing.T) {
+	up := dnstest.Start(t, internet+"\n*.broken.example. 300 A 192.0.2.9")
+	f := start(t, nil, up.Addr())
+	for i := range 20 {
+		name := fmt.Sprintf("n%d.broken.example", i)
+		up.Break(name, dnstest.Fault{Rcode: dns.RcodeServerFailure})
+		f.wantError(name, resolver.ErrFailed, 22)
+		f.advance(2 * time.Second)
+	}
+	eventually(t, "the suspicion led to a probe", func() bool { return f.Status()[0].Counts.Probes > 0 })
+	if s := f.Status()[0]; !s.Up || s.Counts.ServFail != 20 {
+		t.Errorf("status %+v, want up, since it answers probes, and 20 failures", s)
+	}
+}
+
+// isProbe reports whether a query is one for the name servers of the root.
+func isProbe(q dnstest.Query) bool { return q.Name == "." && q.Type == dns.TypeNS }
+
+func TestProbeThatIsLostWhileOthersAreAnswered(t *testing.T) {
+	up := dnstest.Start(t, internet)
+	f := start(t, nil, up.Addr())
+	hold := make(chan struct{})
+	up.Break(".", dnstest.Fault{Hold: hold, Rcode: dns.RcodeRefused})
+	up.Break("broken.example", dnstest.Fault{Rcode: dns.RcodeServerFailure})
+	f.wantError("broken.example", resolver.ErrFailed, 22)
+	eventually(t, "it is probed", func() bool { return slices.ContainsFunc(up.Queries(), isProbe) })
+	f.want("www.example", dns.TypeA, "NOERROR A:192.0.2.1")
+	close(hold)
+	eventually(t, "the probe has failed", func() bool { return !f.Suspected(0) })
+	if s := f.Status()[0]; !s.Up {
+		t.Errorf("status %+v, want up: it answered a client while it was probed", s)
+	}
+}
+
+func TestOwnFaultsDoNotTakeAnUpstreamDown(t *testing.T) {
+	up := dnstest.Start(t, internet)
+	hold := make(chan struct{})
+	up.Break("www.example", dnstest.Fault{Hold: hold})
+	f := start(t, func(c *resolver.Config) { c.Bounds.Sockets, c.Timeouts.Attempt = 1, 5*time.Second }, up.Addr())
+	var asking sync.WaitGroup
+	asking.Go(func() { f.want("www.example", dns.TypeA, "NOERROR A:192.0.2.1") })
+	eventually(t, "the socket is taken", func() bool { return up.Asked("www.example", dns.TypeA) == 1 })
+	f.Suspect(0)
+	eventually(t, "the probe found no socket", func() bool { return f.Stats().SocketsShed == 1 && !f.Suspected(0) })
+	if s := f.Status()[0]; !s.Up {
+		t.Errorf("status %+v, want up: the fault was ours", s)
+	}
+	close(hold)
+	asking.Wait()
+}
+
+// below reports whether a function of the resolver is among the callers.
+func below(function string) bool { return strings.Contains(string(debug.Stack()), "."+function+"(") }
+
+func TestFaultOfOurOwnStopsNothing(t *testing.T) {
+	for _, where := range []string{"(*Resolver).attempt", "(*Resolver).land", "(*Resolver).askRoot"} {
+		t.Run(where, func(t *testing.T) {
+			up := dnstest.Start(t, internet)
+			var times atomic.Int64
+			f := start(t, func(c *resolver.Config) {
+				now := c.Now
+				c.Now = func() time.Time {
+					if below(where) && times.Add(1) == 1 {
+						panic("a fault that the test makes")
+					}
+					return now()
+				}
+			}, up.Addr())
+			f.Suspect(0)
+			eventually(t, "the probe has ended", func() bool { return !f.Suspected(0) })
+			f.resolve(keyOf("www.example", dns.TypeA))
+			f.want("alias.example", dns.TypeA, "NOERROR CNAME:www.example. A:192.0.2.1")
+			if s := f.Stats(); s.Bugs != 1 || !f.Status()[0].Up {
+				t.Errorf("stats %+v, up %v, want 1 fault of our own and the upstream up", s, f.Status()[0].Up)
+			}
+		})
+	}
+}
+
+func TestReplyLongerThanOurBufferIsAskedForByTCP(t *testing.T) {
+	for _, pad := range []int{1500, 5000} {
+		up := dnstest.Start(t, internet)
+		up.Break("www.example", dnstest.Fault{Pad: pad})
+		f := start(t, nil, up.Addr())
+		f.want("www.example", dns.TypeA, "NOERROR A:192.0.2.1")
+		tcp := uint64(0)
+		if pad > 4096 {
+			tcp = 1
+		}
+		if s := f.Status()[0]; s.Counts.TCP != tcp || s.Counts.Truncated != tcp || s.Counts.Rejected != 0 {
+			t.Errorf("%d octets more: status %+v, want %d by TCP", pad, s, tcp)
+		}
+	}
+}
+
+func TestAnswerThatCannotBeKeptTakesTheStaleOneAway(t *testing.T) {
+	up := dnstest.Start(t, internet)
+	f := start(t, nil, up.Addr())
+	f.want("www.example", dns.TypeA, "NOERROR A:192.0.2.1")
+	f.advance(301 * time.Second)
+	if err := up.SetText("www.example. 0 A 192.0.2.66"); err != nil {
+		t.Fatal(err)
+	}
+	f.want("www.example", dns.TypeA, "NOERROR A:192.0.2.66")
+	up.Break("*", dnstest.Fault{Rcode: dns.RcodeServerFailure})
+	f.wantError("www.example", resolver.ErrFailed, 22)
 }
 
 func TestUpdateLeavesQuestionsUnderWayAlone(t *testing.T) {

@@ -70,6 +70,7 @@ type Stats struct {
 	Prefetches     uint64 // questions queued to be asked ahead
 	PrefetchesShed uint64 // and those for which the queue was full
 	SocketsShed    uint64 // queries for which too many sockets were open
+	Bugs           uint64 // faults of our own that a reply met
 	Outstanding    int    // questions under way
 	Sockets        int    // UDP sockets that are open
 }
@@ -83,6 +84,7 @@ func (r *Resolver) Stats() Stats {
 	return Stats{
 		Asked: c.asked.Load(), Joined: c.joined.Load(), Stale: c.stale.Load(), Failed: c.failed.Load(), Shed: c.shed.Load(),
 		Prefetches: c.prefetches.Load(), PrefetchesShed: c.prefetchesShed.Load(), SocketsShed: c.socketsShed.Load(),
+		Bugs:        c.bugs.Load(),
 		Outstanding: outstanding, Sockets: int(c.sockets.Load()),
 	}
 }

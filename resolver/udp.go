@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// udpBuffer is more than any upstream should send: queries ask for at most wire.UDPSafe octets.
+// udpBuffer is more than any upstream should send: queries ask for at most wire.UDPSafe octets. A reply that fills it is taken for one
+// that was cut.
 const udpBuffer = 4096
 
 // overUDP sends a query from a socket of its own and reads until the reply comes. Packets that are not the reply are counted and
