@@ -186,7 +186,7 @@ func TestFloodOfForgedRepliesLeadsToTCP(t *testing.T) {
 		},
 		tcp: answer,
 	}
-	f := start(t, func(c *resolver.Config) { c.Timeouts.Attempt = 5 * time.Second }, forger.serve(t))
+	f := start(t, nil, forger.serve(t))
 	f.want("www.example", dns.TypeA, "NOERROR A:192.0.2.1")
 	if s := f.Status()[0]; s.Counts.NearMisses != 8 || s.Counts.TCP != 1 || !s.Up {
 		t.Errorf("status %+v, want 8 near misses, 1 attempt by TCP, up", s)

@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"cenote/resolver"
-
 	"github.com/miekg/dns"
 )
 
@@ -85,7 +83,7 @@ func freePort(t *testing.T) netip.AddrPort {
 }
 
 func TestUnboundAsUpstream(t *testing.T) {
-	f := start(t, func(c *resolver.Config) { c.Timeouts.Attempt = 5 * time.Second }, startUnbound(t))
+	f := start(t, nil, startUnbound(t))
 	f.want("www.example", dns.TypeA, "NOERROR A:192.0.2.1")
 	f.want("mail.example", dns.TypeMX, "NOERROR MX:5")
 	f.want("_sip._udp.example", dns.TypeSRV, "NOERROR SRV:1")
