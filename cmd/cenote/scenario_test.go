@@ -51,6 +51,7 @@ const patience = 20 * time.Second
 //
 //	internet FILE          start an upstream that answers from FILE; $UPSTREAM is its address
 //	internet-dies          the upstream goes away
+//	internet-returns       it is back at its address
 //	serve FILE             start the server with the configuration FILE; $DNS is where it listens
 //	stop, restart          end the server as SIGTERM does; start it again with the same configuration
 //	ask [-tcp] [-do] [-rd=false] [-edns=false] [-from ADDR] [-until REGEXP] NAME [TYPE [CLASS]]
@@ -63,13 +64,14 @@ func TestScenarios(t *testing.T) {
 		UpdateScripts:      *update,
 		Setup:              setupScenario,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"internet":      worldOf((*world).internet),
-			"internet-dies": worldOf((*world).internetDies),
-			"serve":         worldOf((*world).serve),
-			"stop":          worldOf((*world).stopServer),
-			"restart":       worldOf((*world).restart),
-			"ask":           worldOf((*world).ask),
-			"cenote":        worldOf((*world).cenote),
+			"internet":         worldOf((*world).internet),
+			"internet-dies":    worldOf((*world).internetDies),
+			"internet-returns": worldOf((*world).internetReturns),
+			"serve":            worldOf((*world).serve),
+			"stop":             worldOf((*world).stopServer),
+			"restart":          worldOf((*world).restart),
+			"ask":              worldOf((*world).ask),
+			"cenote":           worldOf((*world).cenote),
 		},
 	})
 }
@@ -106,6 +108,8 @@ func (w *world) internet(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func (w *world) internetDies(*testscript.TestScript, bool, []string) { w.upstream.Close() }
+
+func (w *world) internetReturns(*testscript.TestScript, bool, []string) { w.upstream.Reopen(w.t) }
 
 func (w *world) serve(ts *testscript.TestScript, _ bool, args []string) {
 	text := os.Expand(ts.ReadFile(args[0]), ts.Getenv)
