@@ -1,6 +1,9 @@
 package resolver
 
 import (
+	"bytes"
+	"net/netip"
+
 	"cenote/rrcache"
 )
 
@@ -30,6 +33,11 @@ func Query(k *rrcache.Key, mixed bool) []byte {
 func Likeness(k *rrcache.Key, query, packet []byte) string {
 	q := questionOf(k)
 	return [...]string{"stranger", "case", "bare", "reply"}[likenessOf(&q, query, packet)]
+}
+
+// HostsIn reads the text of a resolv.conf file.
+func HostsIn(text []byte, own ...netip.AddrPort) []netip.AddrPort {
+	return hostsIn(bytes.NewReader(text), own)
 }
 
 // Suspect asks for a probe of the i-th upstream.

@@ -24,8 +24,13 @@ func Hosts(path string, own ...netip.AddrPort) []netip.AddrPort {
 		return nil
 	}
 	defer file.Close()
+	return hostsIn(file, own)
+}
+
+// hostsIn reads the text of a resolv.conf file.
+func hostsIn(text io.Reader, own []netip.AddrPort) []netip.AddrPort {
 	var hosts []netip.AddrPort
-	lines := bufio.NewScanner(io.LimitReader(file, hostsFileMax))
+	lines := bufio.NewScanner(io.LimitReader(text, hostsFileMax))
 	for lines.Scan() && len(hosts) < hostsMax {
 		host, ok := nameserver(lines.Text())
 		if ok && !slices.Contains(hosts, host) && !isOwn(host, own) {
