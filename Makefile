@@ -54,9 +54,12 @@ race: ## all tests with the race detector
 vuln: ## known vulnerabilities of what we build on; needs the network for its database, so it is no part of check
 	$(GO) tool govulncheck $(if $(GOVULNDB),-db $(GOVULNDB)) ./...
 
+# What the program bench is told: without -page= it writes docs/performance.md too.
+BENCHFLAGS ?= -page=
+
 .PHONY: bench
-bench: ## benchmarks of all packages, with their allocations
-	$(GO) test -run '^$$' -bench . -benchmem $(PKG)
+bench: ## the whole server beside a bare echo, then the benchmarks of the packages (BENCHFLAGS may be set)
+	$(GO) run ./bench $(BENCHFLAGS)
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME each (PKG and FUZZTIME may be set)

@@ -1,6 +1,10 @@
 package main
 
 import (
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -8,17 +12,20 @@ import (
 )
 
 func TestReplaceBetween(t *testing.T) {
+	begin, end := fmt.Sprintf(pageBegin, "server"), fmt.Sprintf(pageEnd, "server")
+	other := replaceBetween("", "packages", "old")
 	for _, tc := range []struct{ name, page, want string }{
-		{"no page yet", "", pageBegin + "\n\nnew\n\n" + pageEnd + "\n"},
-		{"no section yet", "# Title\n", "# Title\n\n\n" + pageBegin + "\n\nnew\n\n" + pageEnd + "\n"},
-		{"an old section", "# Title\n" + pageBegin + "\nold\n" + pageEnd + "\nafter\n", "# Title\n" + pageBegin + "\n\nnew\n\n" + pageEnd + "\nafter\n"},
+		{"no page yet", "", begin + "\n\nnew\n\n" + end + "\n"},
+		{"no section yet", "# Title\n", "# Title\n\n" + begin + "\n\nnew\n\n" + end + "\n"},
+		{"an old section", "# Title\n" + begin + "\nold\n" + end + "\nafter\n", "# Title\n" + begin + "\n\nnew\n\n" + end + "\nafter\n"},
+		{"another part", other, strings.TrimSpace(other) + "\n\n" + begin + "\n\nnew\n\n" + end + "\n"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			got := replaceBetween(tc.page, "new\n")
+			got := replaceBetween(tc.page, "server", "new\n")
 			if got != tc.want {
 				t.Errorf("got %q\nwant %q", got, tc.want)
 			}
-			if again := replaceBetween(got, "new\n"); again != got {
+			if again := replaceBetween(got, "server", "new\n"); again != got {
 				t.Errorf("a second time: got %q\nwant %q", again, got)
 			}
 		})
@@ -63,15 +70,86 @@ func TestParseMetrics(t *testing.T) {
 }
 
 func TestMinima(t *testing.T) {
-	all := &serverResults{loads: []*loadResult{{name: "hits", server: []float64{70}, echo: []float64{100}}}}
-	if err := all.checkMinima("hits=0.70,cached=0.65"); err != nil {
+	all := &serverResults{loads: []*loadResult{
+		{name: "hits", server: []float64{70}, echo: []float64{100}}, {name: "none", server: []float64{0}, echo: []float64{0}},
+	}}
+	if err := all.checkMinima("hits=0.70"); err != nil {
 		t.Errorf("a ratio of 0.70: %v", err)
 	}
 	if err := all.checkMinima("hits=0.71"); err == nil {
 		t.Error("a ratio of 0.70 passed a minimum of 0.71")
 	}
+	for _, flag := range []string{"none=0.1", "hit=0.1", "hits", "hits=much"} {
+		if err := all.checkMinima(flag); err == nil {
+			t.Errorf("-min %s passed", flag)
+		}
+	}
 	if err := all.checkMinima(""); err != nil {
 		t.Errorf("no minima: %v", err)
+	}
+}
+
+func TestRunsThatAreNoMeasurement(t *testing.T) {
+	for name, tc := range map[string]struct {
+		outcome outcome
+		ok      bool
+	}{
+		"good":          {outcome{Got: 1000, LossPct: 0.1}, true},
+		"no replies":    {outcome{}, false},
+		"too much lost": {outcome{Got: 1000, LossPct: 0.2}, false},
+		"SERVFAIL":      {outcome{Got: 1000, ServFail: 1}, false},
+		"REFUSED":       {outcome{Got: 1000, Refused: 1}, false},
+	} {
+		if err := tc.outcome.check(); (err == nil) != tc.ok {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	for name, tc := range map[string]struct {
+		result loadResult
+		ok     bool
+	}{
+		"good":                 {loadResult{matched: 0.9995}, true},
+		"not all are listed":   {loadResult{matched: 0.99}, false},
+		"upstream was asked":   {loadResult{matched: 1, missed: 0.01}, false},
+		"no queries at all":    {loadResult{matched: math.NaN(), missed: math.NaN()}, false},
+		"matched without miss": {loadResult{matched: 1, missed: math.NaN()}, false},
+	} {
+		if err := tc.result.check(kinds[0]); (err == nil) != tc.ok {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+func TestLedgerIsChecked(t *testing.T) {
+	for name, tc := range map[string]struct {
+		result ledgerResult
+		ok     bool
+	}{
+		"all recorded":     {ledgerResult{matches: 10, recorded: 10}, true},
+		"some lost":        {ledgerResult{matches: 10, recorded: 9, lost: 1}, false},
+		"some unaccounted": {ledgerResult{matches: 10, recorded: 9}, false},
+		"nothing matched":  {ledgerResult{}, false},
+	} {
+		if err := tc.result.check(); (err == nil) != tc.ok {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	if got := (&ledgerResult{names: 1e6, clients: 256, matches: 1e6}).pairs(); got < 0.99e6 || got > 1e6 {
+		t.Errorf("a million matches among 256 million pairs are %v different ones", got)
+	}
+}
+
+func TestOddLines(t *testing.T) {
+	for text, want := range map[string]string{"a\nb\n": "a\n", "a\nb\nc\n": "a\nb\nc", "a": "a"} {
+		r := &rig{dir: t.TempDir()}
+		if err := os.WriteFile(filepath.Join(r.dir, "in"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		n, err := r.oddLines("in", "out")
+		got, _ := os.ReadFile(filepath.Join(r.dir, "out"))
+		if err != nil || string(got) != want || int(n)%2 != 1 {
+			t.Errorf("%q: got %q with %v lines, %v, want %q", text, got, n, err, want)
+		}
 	}
 }
 

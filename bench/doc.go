@@ -8,17 +8,19 @@
 //
 // The server part needs Linux, two cores, a C compiler, taskset, and the load tools (dnsblast, echo and gen) in a directory bench of a
 // directory shared beside the checkout; without them it says so and is left out. It builds the tools in a temporary directory, makes a
-// list of a million names and files of queries, and starts bin/cenote as users do: cenote serve --config FILE. The server has core 0
+// list of a million names and files of queries, builds the server, and starts it as users do: cenote serve --config FILE. The server has core 0
 // and GOMAXPROCS=1, the load has core 1. Machines are unlike each other, and no machine is like itself a minute ago, so every figure is
 // a ratio: to echo, a responder in C that looks nothing up, measured in turns with the server (A B, B A, A B …) on the same core and
-// with the same queries. The table gives the median of the ratios and how far they spread.
+// with the same queries. The table gives the median of the ratios and how far they spread. A run in which either of them loses queries, or
+// whose queries did not meet what the load is named for, is no measurement and ends with an error.
 //
 //   - hits: names of the list, spread over all of it, each query from one of many client addresses
 //   - cached: 10,000 names that are not listed, all in the cache
 //   - mix: 3 % listed names, the rest cached by Zipf's law; 80 % A, 13 % AAAA, 7 % HTTPS
 //
-// Then, at half the rate of hits, it asks for more than five million different pairs of client and name, and compares the matches that the
-// server counted with what the ledger recorded and reported as lost.
+// Then, at half the rate of hits, it asks for millions of different pairs of client and name, and compares the matches that the server
+// counted with what the ledger recorded and reported as lost: it fails if one is lost or unaccounted for. -ledger has to be long enough
+// for five million.
 //
 // Start reading at main.go, then server.go.
 package main

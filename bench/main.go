@@ -36,7 +36,7 @@ func parseOptions() *options {
 	flag.BoolVar(&o.server, "server", true, "measure the whole server")
 	flag.StringVar(&o.benchtime, "benchtime", "0.3s", "how long each benchmark of a package runs")
 	flag.IntVar(&o.count, "count", 3, "how often each benchmark of a package runs; the median is shown")
-	flag.StringVar(&o.binary, "binary", "bin/cenote", "the server to measure")
+	flag.StringVar(&o.binary, "binary", "", "the server to measure; empty builds it from the checkout")
 	flag.StringVar(&o.shared, "tools", "../shared/bench", "the directory of the load tools")
 	flag.StringVar(&o.page, "page", "docs/performance.md", "the page to write; empty writes none")
 	flag.IntVar(&o.names, "names", 1_000_000, "length of the list")
@@ -48,6 +48,14 @@ func parseOptions() *options {
 	flag.StringVar(&o.ratioMin, "min", "hits=0.70,cached=0.65", "fail if the median ratio of a load is below; empty never fails")
 	flag.Parse()
 	return o
+}
+
+// check refuses what would measure nothing.
+func (o *options) check() error {
+	if o.names < 1 || o.turns < 1 || o.window < 1 || o.clients < 1 || o.count < 1 || !(o.seconds > 0) || o.ledger < 0 {
+		return errors.New("names, turns, seconds, window, clients and count have to be above 0, and ledger not below")
+	}
+	return nil
 }
 
 func main() {
@@ -62,8 +70,9 @@ func main() {
 
 // run measures what was asked for, prints it, and writes the page. A ratio below its minimum is an error after all that.
 func run(ctx context.Context, o *options) error {
-	var page strings.Builder
-	fmt.Fprintf(&page, "Measured on %s, %s, %s.\n", time.Now().UTC().Format(time.DateOnly), machine(), revision())
+	if err := o.check(); err != nil {
+		return err
+	}
 	var low error
 	if o.server {
 		results, err := measureServer(ctx, o)
@@ -73,8 +82,10 @@ func run(ctx context.Context, o *options) error {
 		case err != nil:
 			return err
 		default:
-			page.WriteString(results.text())
-			low = results.checkMinima(o.ratioMin)
+			low = results.check(o.ratioMin)
+			if err := publish(o, "server", results.text()); err != nil {
+				return err
+			}
 		}
 	}
 	if o.micro {
@@ -82,15 +93,21 @@ func run(ctx context.Context, o *options) error {
 		if err != nil {
 			return err
 		}
-		page.WriteString(results.text())
-	}
-	fmt.Print("\n", page.String())
-	if o.page != "" {
-		if err := writePage(o.page, page.String()); err != nil {
+		if err := publish(o, "packages", results.text()); err != nil {
 			return err
 		}
 	}
 	return low
+}
+
+// publish prints one part, and puts it into the page in place of what was measured of it before. The other part stays as it is.
+func publish(o *options, part, text string) error {
+	text = strings.TrimSpace(text) + fmt.Sprintf("\n\nMeasured on %s, %s, %s.\n", time.Now().UTC().Format(time.DateOnly), machine(), o.revision())
+	fmt.Print("\n", text)
+	if o.page == "" {
+		return nil
+	}
+	return writePage(o.page, part, text)
 }
 
 // machine names the processor, the kernel and Go.
@@ -112,10 +129,13 @@ func machine() string {
 }
 
 // revision is the commit that is measured, and Go's version.
-func revision() string {
+func (o *options) revision() string {
 	version := "an unknown Go"
 	if info, ok := debug.ReadBuildInfo(); ok {
 		version = info.GoVersion
+	}
+	if o.binary != "" {
+		return version + ", server " + o.binary + " as it was found, commit of the checkout " + commit()
 	}
 	return version + ", commit " + commit()
 }

@@ -11,28 +11,29 @@ import (
 	"strings"
 )
 
-// The page keeps what stands outside of these lines.
+// The page keeps what stands outside of these lines; each part has its own two.
 const (
-	pageBegin = "<!-- Written by go run ./bench; do not edit by hand. -->"
-	pageEnd   = "<!-- End of what go run ./bench writes. -->"
+	pageBegin = "<!-- Written by go run ./bench (%s); do not edit by hand. -->"
+	pageEnd   = "<!-- End of what go run ./bench writes (%s). -->"
 )
 
-// writePage puts text between the two lines of the page, which it makes if it is not there.
-func writePage(path, text string) error {
+// writePage puts text between the two lines of a part of the page, which it makes if it is not there.
+func writePage(path, part, text string) error {
 	old, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return os.WriteFile(path, []byte(replaceBetween(string(old), text)), 0o644)
+	return os.WriteFile(path, []byte(replaceBetween(string(old), part, text)), 0o644)
 }
 
-func replaceBetween(page, text string) string {
-	section := pageBegin + "\n\n" + strings.TrimSpace(text) + "\n\n" + pageEnd
-	before, rest, found := strings.Cut(page, pageBegin)
+func replaceBetween(page, part, text string) string {
+	begin, end := fmt.Sprintf(pageBegin, part), fmt.Sprintf(pageEnd, part)
+	section := begin + "\n\n" + strings.TrimSpace(text) + "\n\n" + end
+	before, rest, found := strings.Cut(page, begin)
 	if !found {
-		return strings.TrimSpace(page+"\n\n"+section) + "\n"
+		return strings.TrimSpace(strings.TrimSpace(page)+"\n\n"+section) + "\n"
 	}
-	_, after, _ := strings.Cut(rest, pageEnd)
+	_, after, _ := strings.Cut(rest, end)
 	return before + section + after
 }
 

@@ -70,7 +70,10 @@ log:
 
 // startCenote starts the server and waits until the last name of the list is answered by policy.
 func startCenote(ctx context.Context, o *options, dir, upstream string) (*cenote, error) {
-	binary, err := filepath.Abs(o.binary)
+	if err := free(net.JoinHostPort(cenoteAddr, strconv.Itoa(port)), adminAddr, net.JoinHostPort(echoAddr, strconv.Itoa(port))); err != nil {
+		return nil, err
+	}
+	binary, err := binaryOf(ctx, o, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -94,6 +97,38 @@ func startCenote(ctx context.Context, o *options, dir, upstream string) (*cenote
 		return nil, errors.Join(err, c.stop())
 	}
 	return c, nil
+}
+
+// free says whether nobody listens there: another server would be taken for ours.
+func free(addrs ...string) error {
+	for _, addr := range addrs {
+		udp, err := net.ListenPacket("udp", addr)
+		if err != nil {
+			return fmt.Errorf("the address of the measurement is taken: %w", err)
+		}
+		udp.Close()
+		tcp, err := net.Listen("tcp", addr)
+		if err != nil {
+			return fmt.Errorf("the address of the measurement is taken: %w", err)
+		}
+		tcp.Close()
+	}
+	return nil
+}
+
+// binaryOf returns the path of the server, which it builds from the checkout unless the flag names one: a binary that lies about may be
+// of another commit.
+func binaryOf(ctx context.Context, o *options, dir string) (string, error) {
+	if o.binary != "" {
+		return filepath.Abs(o.binary)
+	}
+	binary := filepath.Join(dir, "cenote")
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", binary, "./cmd/cenote")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building the server: %w\n%s", err, out)
+	}
+	return binary, nil
 }
 
 func (c *cenote) awaitReady(ctx context.Context, lastFile string) error {
@@ -143,10 +178,18 @@ func listed(name string) bool {
 	return wire.Rcode(reply) != wire.RcodeServFail && wire.Count(reply, 1) > 0 && !bytes.Contains(reply, truthAddr[:])
 }
 
+// stopMax is how long the server may take to end.
+const stopMax = time.Minute
+
 // stop ends the server as an operator does.
 func (c *cenote) stop() error {
 	c.cmd.Process.Signal(syscall.SIGTERM)
-	<-c.done
+	select {
+	case <-c.done:
+	case <-time.After(stopMax):
+		c.cmd.Process.Kill()
+		<-c.done
+	}
 	if c.err != nil {
 		return fmt.Errorf("the server ended with %w\n%s", c.err, c.log.String())
 	}

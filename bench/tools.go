@@ -133,6 +133,7 @@ func (t *tools) blast(ctx context.Context, l load) (o outcome, err error) {
 // prepare makes a command with a session of its own, so that it can have a scheduler group of its own.
 func prepare(ctx context.Context, name string, args ...string) *exec.Cmd {
 	c := exec.CommandContext(ctx, name, args...)
+	c.Stderr = os.Stderr
 	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	c.Cancel = func() error { return c.Process.Signal(syscall.SIGTERM) }
 	return c

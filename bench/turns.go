@@ -27,6 +27,9 @@ type loadResult struct {
 	cpu          []float64 // of the server, microseconds a query
 	loss         float64   // the worst, percent
 	objects      float64   // heap objects a query
+	matched      float64   // of the queries, the share that policy matched
+	missed       float64   // and the share for which the upstream was asked
+	lost         float64   // matches that the ledger reported as lost
 	half         outcome
 }
 
@@ -40,7 +43,8 @@ func (r *loadResult) ratios() []float64 {
 
 // ledgerResult compares matches with what became of them.
 type ledgerResult struct {
-	rate                             int
+	rate, clients                    int
+	names                            float64 // questions of the file
 	queries, matches, recorded, lost float64
 	outcome                          outcome
 }
@@ -96,10 +100,10 @@ func measureServer(ctx context.Context, o *options) (_ *serverResults, err error
 
 func (r *rig) measure(ctx context.Context) (*serverResults, error) {
 	all := &serverResults{names: r.names}
-	for _, l := range []struct{ name, file string }{{"hits", "q.blocked"}, {"cached", "q.clean"}, {"mix", "q.mix"}} {
-		result, err := r.measureLoad(ctx, l.name, l.file)
+	for _, k := range kinds {
+		result, err := r.measureLoad(ctx, k)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", l.name, err)
+			return nil, fmt.Errorf("%s: %w", k.name, err)
 		}
 		all.loads = append(all.loads, result)
 	}
@@ -112,11 +116,23 @@ func (r *rig) measure(ctx context.Context) (*serverResults, error) {
 	return all, nil
 }
 
-func (r *rig) measureLoad(ctx context.Context, name, file string) (*loadResult, error) {
+// kind is a kind of load: its name, its file of queries, and what share of them policy has to match for the load to be what it says.
+type kind struct {
+	name, file             string
+	matchedMin, matchedMax float64
+}
+
+var kinds = []kind{{"hits", "q.blocked", 0.999, 1}, {"cached", "q.clean", 0, 0}, {"mix", "q.mix", 0.02, 0.04}}
+
+// missedMax is the share of queries that may go to the upstream while all that can be cached is.
+const missedMax = 0.001
+
+func (r *rig) measureLoad(ctx context.Context, k kind) (*loadResult, error) {
+	file := k.file
 	if err := r.warm(ctx, file); err != nil {
 		return nil, err
 	}
-	result := &loadResult{name: name}
+	result := &loadResult{name: k.name}
 	before, err := r.server.metrics(ctx)
 	if err != nil {
 		return nil, err
@@ -125,16 +141,50 @@ func (r *rig) measureLoad(ctx context.Context, name, file string) (*loadResult, 
 		if err := r.turn(ctx, result, file, turn%2 == 1); err != nil {
 			return nil, err
 		}
-		fmt.Printf("%s %d: server %s, echo %s\n", name, turn+1, thousands(result.server[turn]), thousands(result.echo[turn]))
+		fmt.Printf("%s %d: server %s, echo %s\n", k.name, turn+1, thousands(result.server[turn]), thousands(result.echo[turn]))
 	}
 	after, err := r.server.metrics(ctx)
 	if err != nil {
 		return nil, err
 	}
-	const objects, queries = "go_memstats_mallocs_total", "cenote_dnsserver_queries_total"
-	result.objects = (after[objects] - before[objects]) / (after[queries] - before[queries])
+	result.grown(before, after)
+	if err := result.check(k); err != nil {
+		return nil, err
+	}
 	result.half, err = r.blast(ctx, file, load{server: cenoteAddr, seconds: 2 * r.seconds, rate: int(median(result.server) / 2)})
+	if err == nil {
+		err = result.half.check()
+	}
 	return result, err
+}
+
+// grown notes what came between two readings of the metrics.
+func (r *loadResult) grown(before, after map[string]float64) {
+	queries := after["cenote_dnsserver_queries_total"] - before["cenote_dnsserver_queries_total"]
+	share := func(name string) float64 { return (after[name] - before[name]) / queries }
+	r.objects = share("go_memstats_mallocs_total")
+	r.matched = share("cenote_dnsserver_matches_total")
+	r.missed = share("cenote_resolver_asked_total")
+	r.lost = after["cenote_sighting_lost_total"] - before["cenote_sighting_lost_total"]
+}
+
+// check says whether the server did under load what the load is named for. What is no number passes no comparison.
+func (r *loadResult) check(k kind) error {
+	if !(r.matched >= k.matchedMin && r.matched <= k.matchedMax) {
+		return fmt.Errorf("policy matched %.4f of the queries, want %v to %v: this is another load", r.matched, k.matchedMin, k.matchedMax)
+	}
+	if !(r.missed <= missedMax) {
+		return fmt.Errorf("the upstream was asked for %.4f of the queries, want at most %v: not all was in the cache", r.missed, missedMax)
+	}
+	return nil
+}
+
+// check says whether a run of the load generator measured anything.
+func (o *outcome) check() error {
+	if o.Got == 0 || !(o.LossPct <= lossMax) || o.ServFail+o.Refused > 0 {
+		return fmt.Errorf("%d replies, %.2f %% lost, %d SERVFAIL, %d REFUSED: this is no measurement", o.Got, o.LossPct, o.ServFail, o.Refused)
+	}
+	return nil
 }
 
 // warm asks every question of a file at least twice, slowly enough for the upstream, so that what can be in the cache is, and so that the
@@ -148,6 +198,9 @@ func (r *rig) warm(ctx context.Context, file string) error {
 		o, err := r.blast(ctx, file, load{server: cenoteAddr, seconds: 2, window: 32})
 		if err != nil {
 			return err
+		}
+		if o.Got == 0 {
+			return errors.New("warming: the server answers nothing")
 		}
 		asked += o.Got
 	}
@@ -164,7 +217,13 @@ func (r *rig) turn(ctx context.Context, result *loadResult, file string, echoFir
 	runEcho := func() error {
 		o, err := r.blast(ctx, file, load{server: echoAddr, seconds: r.seconds, window: r.window})
 		result.echo = append(result.echo, o.QPS)
-		return err
+		if err == nil {
+			err = o.check()
+		}
+		if err != nil {
+			return fmt.Errorf("echo: %w", err)
+		}
+		return nil
 	}
 	runServer := func() error {
 		before := r.server.cpu()
@@ -172,8 +231,8 @@ func (r *rig) turn(ctx context.Context, result *loadResult, file string, echoFir
 		result.server = append(result.server, o.QPS)
 		result.cpu = append(result.cpu, float64((r.server.cpu()-before).Nanoseconds())/1000/math.Max(float64(o.Got), 1))
 		result.loss = math.Max(result.loss, o.LossPct)
-		if err == nil && (o.LossPct > lossMax || o.ServFail+o.Refused > 0) {
-			err = fmt.Errorf("%.2f %% lost, %d SERVFAIL, %d REFUSED: this is no measurement", o.LossPct, o.ServFail, o.Refused)
+		if err == nil {
+			err = o.check()
 		}
 		return err
 	}
@@ -198,15 +257,22 @@ func (r *rig) blast(ctx context.Context, file string, l load) (outcome, error) {
 	return o, err
 }
 
-// measureLedger asks at half the rate of hits, from 256 addresses, for every name of the file in turn, so that hardly a pair of client and
-// name comes twice.
+// ledgerClients is how many addresses the ledger is loaded from.
+const ledgerClients = 256
+
+// measureLedger asks at half the rate of hits, from many addresses, for every name of the file in turn. The addresses are used in turn
+// too, so the number of questions is made odd: then hardly a pair of client and name comes twice.
 func (r *rig) measureLedger(ctx context.Context, hits *loadResult) (*ledgerResult, error) {
-	result := &ledgerResult{rate: int(median(hits.server) / 2)}
+	result := &ledgerResult{rate: int(median(hits.server) / 2), clients: ledgerClients}
+	var err error
+	if result.names, err = r.oddLines("q.blocked", "q.ledger"); err != nil {
+		return nil, err
+	}
 	before, err := r.server.metrics(ctx)
 	if err != nil {
 		return nil, err
 	}
-	result.outcome, err = r.blast(ctx, "q.blocked", load{server: cenoteAddr, seconds: r.ledger.Seconds(), rate: result.rate, clients: 256})
+	result.outcome, err = r.blast(ctx, "q.ledger", load{server: cenoteAddr, seconds: r.ledger.Seconds(), rate: result.rate, clients: ledgerClients})
 	if err != nil {
 		return nil, err
 	}
@@ -222,6 +288,33 @@ func (r *rig) measureLedger(ctx context.Context, hits *loadResult) (*ledgerResul
 	}
 }
 
+// oddLines copies a file of queries, without its last line if they are even, and returns how many there are.
+func (r *rig) oddLines(from, to string) (float64, error) {
+	b, err := os.ReadFile(filepath.Join(r.dir, from))
+	if err != nil {
+		return 0, err
+	}
+	lines := bytes.SplitAfter(bytes.TrimSuffix(b, []byte("\n")), []byte("\n"))
+	if len(lines)%2 == 0 {
+		lines = lines[:len(lines)-1]
+	}
+	return float64(len(lines)), os.WriteFile(filepath.Join(r.dir, to), bytes.Join(lines, nil), 0o600)
+}
+
+// pairs is how many different pairs of client and name came, if they met at random.
+func (l *ledgerResult) pairs() float64 {
+	all := l.names * float64(l.clients)
+	return all * (1 - math.Exp(-l.matches/all))
+}
+
+// check fails unless every match is accounted for and none was lost.
+func (l *ledgerResult) check() error {
+	if !(l.matches > 0) || l.recorded+l.lost != l.matches || l.lost > 0 {
+		return fmt.Errorf("ledger: of %.0f matches %.0f were recorded and %.0f reported as lost; want all recorded", l.matches, l.recorded, l.lost)
+	}
+	return nil
+}
+
 // grown notes what came between two readings of the metrics.
 func (l *ledgerResult) grown(before, after map[string]float64) {
 	diff := func(name string) float64 { return after[name] - before[name] }
@@ -231,21 +324,34 @@ func (l *ledgerResult) grown(before, after map[string]float64) {
 	l.lost = diff("cenote_sighting_lost_total")
 }
 
-// checkMinima fails if a load's median ratio is below what the flag says, such as hits=0.70.
+// check fails if the ledger lost anything, or a load's ratio is too low.
+func (all *serverResults) check(minima string) error {
+	if all.ledger != nil {
+		if err := all.ledger.check(); err != nil {
+			return errors.Join(err, all.checkMinima(minima))
+		}
+	}
+	return all.checkMinima(minima)
+}
+
+// checkMinima fails if a load's median ratio is below what the flag says, such as hits=0.70, and if the flag names a load that was not
+// measured.
 func (all *serverResults) checkMinima(flag string) error {
 	for pair := range strings.SplitSeq(flag, ",") {
-		name, value, ok := strings.Cut(pair, "=")
-		if !ok {
+		if pair == "" {
 			continue
 		}
+		name, value, _ := strings.Cut(pair, "=")
 		least, err := strconv.ParseFloat(value, 64)
 		if err != nil {
 			return fmt.Errorf("-min %s: %w", pair, err)
 		}
-		for _, l := range all.loads {
-			if got := median(l.ratios()); l.name == name && got < least {
-				return fmt.Errorf("%s: ratio %.2f, want at least %.2f", name, got, least)
-			}
+		i := slices.IndexFunc(all.loads, func(l *loadResult) bool { return l.name == name })
+		if i < 0 {
+			return fmt.Errorf("-min %s: there is no load %s", pair, name)
+		}
+		if got := median(all.loads[i].ratios()); !(got >= least) {
+			return fmt.Errorf("%s: ratio %.2f, want at least %.2f", name, got, least)
 		}
 	}
 	return nil
@@ -256,15 +362,15 @@ func (all *serverResults) text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n### The whole server\n\nOne core for the server and one for the load, %s names, defaults else; medians of %d turns. ", thousands(float64(all.names)), len(all.loads[0].server))
 	b.WriteString("The ratio is to a responder in C that looks nothing up, in the same turn.\n\n")
-	b.WriteString("| load | ratio | spread | server, queries/s | echo, queries/s | CPU, us/query | heap objects/query | loss | p50, p99, p99.9 at half the rate, us |\n|---|---|---|---|---|---|---|---|---|\n")
+	b.WriteString("| load | ratio | spread | server, queries/s | echo, queries/s | CPU, us/query | heap objects/query | loss | matched | matches lost | p50, p99, p99.9 at half the rate, us |\n|---|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, l := range all.loads {
 		ratios := l.ratios()
-		fmt.Fprintf(&b, "| %s | %.2f | %.2f to %.2f | %s | %s | %.2f | %.4f | %.3f %% | %.0f, %.0f, %.0f |\n", l.name, median(ratios), slices.Min(ratios), slices.Max(ratios),
-			thousands(median(l.server)), thousands(median(l.echo)), median(l.cpu), l.objects, l.loss, l.half.P50, l.half.P99, l.half.P999)
+		fmt.Fprintf(&b, "| %s | %.2f | %.2f to %.2f | %s | %s | %.2f | %.4f | %.3f %% | %.2f %% | %s | %.0f, %.0f, %.0f |\n", l.name, median(ratios), slices.Min(ratios), slices.Max(ratios),
+			thousands(median(l.server)), thousands(median(l.echo)), median(l.cpu), l.objects, l.loss, 100*l.matched, thousands(l.lost), l.half.P50, l.half.P99, l.half.P999)
 	}
 	if l := all.ledger; l != nil {
-		fmt.Fprintf(&b, "\nThe ledger at %s queries/s from 256 clients: %s queries received of %s sent, %s matches, %s recorded, %s reported as lost.\n",
-			thousands(float64(l.rate)), thousands(l.queries), thousands(float64(l.outcome.Sent)), thousands(l.matches), thousands(l.recorded), thousands(l.lost))
+		fmt.Fprintf(&b, "\nThe ledger at %s queries/s from %d clients: %s queries received of %s sent, %s matches of about %s different pairs of client and name, %s recorded, %s reported as lost.\n",
+			thousands(float64(l.rate)), l.clients, thousands(l.queries), thousands(float64(l.outcome.Sent)), thousands(l.matches), thousands(l.pairs()), thousands(l.recorded), thousands(l.lost))
 	}
 	return b.String()
 }
