@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -61,11 +62,17 @@ func (r *rooms) Erase(_ context.Context, a netip.Addr) (sighting.Erasure, error)
 // start runs a server on a socket and a loopback port; it returns both.
 func start(t *testing.T, r *rooms, token string) (socket, base string) {
 	t.Helper()
+	_, socket, base = startServer(t, r, token, "127.0.0.1:0")
+	return socket, base
+}
+
+func startServer(t *testing.T, r *rooms, token, address string) (s *api.Server, socket, base string) {
+	t.Helper()
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector())
 	socket = filepath.Join(t.TempDir(), "s", "cenote.sock")
 	s, err := api.New(api.Config{
-		Socket: socket, HTTP: netip.MustParseAddrPort("127.0.0.1:0"), Token: token, Version: "1.2.3",
+		Socket: socket, HTTP: netip.MustParseAddrPort(address), Token: token, Version: "1.2.3",
 		Rooms: api.Rooms{Health: r, Explainer: r, Feeds: r, Ledger: r}, Metrics: registry, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -80,7 +87,7 @@ func start(t *testing.T, r *rooms, token string) (socket, base string) {
 			t.Errorf("Run ended with %v", err)
 		}
 	})
-	return socket, "http://" + s.HTTPAddr().String()
+	return s, socket, "http://127.0.0.1:" + strconv.Itoa(s.HTTPAddr().(*net.TCPAddr).Port)
 }
 
 func get(t *testing.T, address string, edit func(*http.Request)) (int, string) {
@@ -158,6 +165,36 @@ func TestTokenGuardsAllButHealth(t *testing.T) {
 	var answer api.FeedsAnswer
 	if err := api.NewClient(socket, 0).Get(t.Context(), "/v1/feeds", nil, &answer); err != nil || len(answer.Feeds) != 1 {
 		t.Errorf("over the socket: %+v, %v; want one feed without a token", answer, err)
+	}
+}
+
+func TestGuardsChangeWhileServing(t *testing.T) {
+	s, socket, base := startServer(t, &rooms{}, "", "127.0.0.1:0")
+	if err := s.SetGuards(0o660, "a-long-enough-token"); err != nil {
+		t.Fatal(err)
+	}
+	if status, _ := get(t, base+"/v1/feeds", nil); status != http.StatusUnauthorized {
+		t.Errorf("without the new token: status %d, want 401", status)
+	}
+	if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != 0o660 {
+		t.Errorf("the socket's mode is %v (%v), want 0660", info.Mode().Perm(), err)
+	}
+	if err := s.SetGuards(0, ""); err != nil {
+		t.Fatal(err)
+	}
+	if status, _ := get(t, base+"/v1/feeds", nil); status != http.StatusOK {
+		t.Errorf("after the token was taken away on loopback: status %d, want 200", status)
+	}
+}
+
+// TestReachableAddressKeepsItsToken: until a restart moves it to loopback, the address that others reach is guarded.
+func TestReachableAddressKeepsItsToken(t *testing.T) {
+	s, _, base := startServer(t, &rooms{}, "a-long-enough-token", "0.0.0.0:0")
+	if err := s.SetGuards(0, ""); err != nil {
+		t.Fatal(err)
+	}
+	if status, _ := get(t, base+"/v1/feeds", nil); status != http.StatusUnauthorized {
+		t.Errorf("without the token: status %d, want 401", status)
 	}
 }
 
@@ -246,7 +283,7 @@ func TestReloadFailureKeepsItsReport(t *testing.T) {
 
 func TestNoServerIsSaid(t *testing.T) {
 	err := api.NewClient(filepath.Join(t.TempDir(), "none.sock"), 0).Get(t.Context(), "/readyz", nil, new(api.Health))
-	if !errors.Is(err, api.ErrNoServer) || !strings.Contains(err.Error(), "cenote serve") {
+	if !errors.Is(err, api.ErrNoServer) || !strings.Contains(err.Error(), "cenote serve") || !strings.Contains(err.Error(), "--config") {
 		t.Errorf("Get without a server: %v, want ErrNoServer with the next move", err)
 	}
 }

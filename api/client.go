@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -66,13 +67,23 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte, out a
 	req.Header.Set("Content-Type", "application/json")
 	res, err := c.http.Do(req)
 	if err != nil {
-		if opErr, ok := errors.AsType[*net.OpError](err); ok && opErr.Op == "dial" {
-			return fmt.Errorf("asking the server on %s: %w (start it with `cenote serve`, or name its socket with --socket): %w", c.socket, ErrNoServer, opErr.Err)
-		}
-		return fmt.Errorf("asking the server on %s: %w", c.socket, err)
+		return c.unreached(err)
 	}
 	defer func() { _ = res.Body.Close() }()
 	return decode(res, out)
+}
+
+// unreached says why there was no answer, and what to do about it.
+func (c *Client) unreached(err error) error {
+	opErr, ok := errors.AsType[*net.OpError](err)
+	switch {
+	case !ok || opErr.Op != "dial":
+		return fmt.Errorf("asking the server on %s: %w", c.socket, err)
+	case errors.Is(opErr.Err, fs.ErrPermission):
+		return fmt.Errorf("asking the server on %s: you may not write to its socket (ask as the user it runs as, or widen api.socket_mode): %w", c.socket, opErr.Err)
+	}
+	return fmt.Errorf("asking the server on %s: %w (start it with `cenote serve`, or name its file with --config or its socket with --socket): %w",
+		c.socket, ErrNoServer, opErr.Err)
 }
 
 func decode(res *http.Response, out any) error {

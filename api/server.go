@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -51,6 +52,7 @@ type Config struct {
 // Server serves the API until its context ends.
 type Server struct {
 	config    Config
+	token     atomic.Pointer[string] // that HTTP clients must send; "" for none
 	listeners []net.Listener
 	servers   []*http.Server
 }
@@ -58,8 +60,9 @@ type Server struct {
 // New opens the listeners. An old socket file that nobody listens on is replaced; one in use is an error.
 func New(c Config) (*Server, error) {
 	s := &Server{config: c}
+	s.token.Store(&c.Token)
 	if c.Socket != "" {
-		l, err := listenUnix(c.Socket, cmp.Or(c.SocketMode, 0o600))
+		l, err := listenUnix(c.Socket, cmp.Or(c.SocketMode, socketMode))
 		if err != nil {
 			return nil, fmt.Errorf("opening the control socket: %w", err)
 		}
@@ -117,11 +120,38 @@ func (s *Server) Run(ctx context.Context) error {
 
 // guarded is what a TCP address serves: with a token whoever has it may ask from anywhere, without one only this host.
 func (s *Server) guarded() http.Handler {
-	if s.config.Token != "" {
-		return requireToken(s.config.Token, s.routes())
-	}
-	return requireLocalHost(s.routes())
+	routes := s.routes()
+	local := requireLocalHost(routes)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if token := *s.token.Load(); token != "" {
+			requireToken(token, routes).ServeHTTP(w, r)
+			return
+		}
+		local.ServeHTTP(w, r)
+	})
 }
+
+// SetGuards changes what guards the two faces while they serve: the permission of the socket, zero for the default, and the token. An address that
+// other hosts reach keeps the token it has if the new one is empty.
+func (s *Server) SetGuards(mode fs.FileMode, token string) error {
+	if s.config.Socket != "" {
+		if err := os.Chmod(s.config.Socket, cmp.Or(mode, socketMode)); err != nil {
+			return fmt.Errorf("changing the permission of the control socket: %w", err)
+		}
+	}
+	if token != "" || !s.reachable() {
+		s.token.Store(&token)
+	}
+	return nil
+}
+
+// reachable reports whether other hosts can reach the HTTP address.
+func (s *Server) reachable() bool {
+	return s.config.HTTP.IsValid() && !s.config.HTTP.Addr().IsLoopback()
+}
+
+// socketMode is the permission of the socket unless another is wanted.
+const socketMode fs.FileMode = 0o600
 
 func (s *Server) add(l net.Listener, handler http.Handler) {
 	s.listeners = append(s.listeners, limitListener(l, connectionsMax))

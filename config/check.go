@@ -80,7 +80,7 @@ func (c *Config) checkLimits(r *reader) {
 		{"sightings.batch_pairs", "sightings.pairs_max", float64(c.Sightings.BatchPairs), float64(c.Sightings.PairsMax)},
 		{"tcp.per_client", "tcp.connections", float64(c.TCP.PerClient), float64(c.TCP.Connections)},
 	} {
-		if pair.lowest > pair.highest {
+		if pair.lowest > pair.highest && !r.lost(pair.low) && !r.lost(pair.high) {
 			r.fault(r.at(pair.low), fmt.Sprintf("%s is more than %s", pair.low, pair.high), "make it smaller, or the other larger")
 		}
 	}
@@ -95,6 +95,28 @@ func (c *Config) checkLimits(r *reader) {
 	}
 	if c.Sightings.Retention%(24*time.Hour) != 0 {
 		r.fault(r.at("sightings.retention"), "the retention is not a number of whole days", "such as 90d")
+	}
+	c.checkRate(r)
+	for key, text := range map[string]string{"local_zones.identity": c.LocalZones.Identity, "local_zones.version": c.LocalZones.Version} {
+		if len(text) > identityMax {
+			r.fault(r.at(key), fmt.Sprintf("%s has %d octets; %d is the most", key, len(text), identityMax), "DNS cannot say more in one text")
+		}
+	}
+}
+
+// identityMax is how many octets one text of DNS has (RFC 1035 section 3.3).
+const identityMax = 255
+
+// burstMax is how much of its rate a network may use at once.
+const burstMax = 4 * time.Hour
+
+func (c *Config) checkRate(r *reader) {
+	if r.lost("rate_limit.queries") || r.lost("rate_limit.burst") {
+		return
+	}
+	if worth := float64(c.RateLimit.Burst) / float64(c.RateLimit.Queries); worth > burstMax.Seconds() {
+		r.fault(r.at("rate_limit.burst"), fmt.Sprintf("a burst of %d is what %v allows in %.0f hours; %.0f is the most", c.RateLimit.Burst, c.RateLimit.Queries,
+			worth/3600, burstMax.Hours()), "make rate_limit.burst smaller, or rate_limit.queries larger")
 	}
 	if c.RateLimit.Enabled && float64(c.RateLimit.Burst) < float64(c.RateLimit.Queries) {
 		r.warn(r.at("rate_limit.burst"), "the burst is less than one second of the rate, so that the rate is never reached", "make rate_limit.burst at least as large as rate_limit.queries")
@@ -112,7 +134,7 @@ func (c *Config) checkFeeds(r *reader) {
 	names := map[string]int{}
 	for i, f := range c.Feeds {
 		key := fmt.Sprintf("feeds[%d]", i)
-		if first, twice := names[f.Name]; twice {
+		if first, twice := names[f.Name]; twice && f.Name != "" {
 			r.fault(r.at(key+".name"), "two feeds are named "+quoted(f.Name), fmt.Sprintf("the other is on line %d", r.at(fmt.Sprintf("feeds[%d].name", first)).Line))
 		} else {
 			names[f.Name] = i
@@ -120,7 +142,7 @@ func (c *Config) checkFeeds(r *reader) {
 		if f.Columns != (Columns{}) && f.Format != FormatCSV && f.Format != FormatAuto {
 			r.fault(r.at(key+".columns"), "columns are for feeds of format csv, and this one is "+f.Format.String(), "write format: csv, or remove columns")
 		}
-		if !c.holds(f.Name) {
+		if !c.holds(f.Name) && !r.lost("policy.zones") {
 			r.warn(r.at(key+".name"), "no zone holds the feed "+quoted(f.Name)+", so it does nothing", "name it in the feeds of a zone under policy.zones")
 		}
 	}
@@ -152,7 +174,7 @@ func (c *Config) checkZones(r *reader) {
 	names := map[string]bool{}
 	for i := range c.Policy.Zones {
 		z, key := &c.Policy.Zones[i], fmt.Sprintf("policy.zones[%d]", i)
-		if names[z.Name] {
+		if names[z.Name] && z.Name != "" {
 			r.fault(r.at(key+".name"), "two zones are named "+quoted(z.Name), "")
 		}
 		names[z.Name] = true
@@ -160,7 +182,7 @@ func (c *Config) checkZones(r *reader) {
 		if _, own := r.places[key+".sinkhole"]; own {
 			checkSinkhole(r, key+".sinkhole", z.Sinkhole)
 		}
-		if z.sinkholes() && len(z.Sinkhole.IPv4)+len(z.Sinkhole.IPv6) == 0 {
+		if z.sinkholes() && len(z.Sinkhole.IPv4)+len(z.Sinkhole.IPv6) == 0 && !r.lostWithin(key) && !r.lostWithin("policy.sinkhole") {
 			r.fault(r.at(key), "the zone "+quoted(z.Name)+" sinkholes names and has no addresses to answer with", "set policy.sinkhole.ipv4 and policy.sinkhole.ipv6, or the zone's own sinkhole")
 		}
 		checkTTL(r, key+".ttl", z.TTL)
@@ -179,7 +201,7 @@ func (c *Config) checkZoneFeeds(r *reader, key string, z *Zone) {
 	}
 	for i, name := range z.Feeds {
 		at := fmt.Sprintf("%s.feeds[%d]", key, i)
-		if !slices.Contains(known, name) {
+		if !slices.Contains(known, name) && !slices.Contains(known, "") && !r.lost("feeds") {
 			r.fault(r.at(at), fmt.Sprintf("the zone %s holds the feed %s, and there is none of that name", quoted(z.Name), quoted(name)), didYouMean(name, known))
 		}
 		if slices.Contains(z.Feeds[:i], name) {
@@ -224,7 +246,7 @@ func (c *Config) checkUpstreams(r *reader) {
 		if addr.IsUnspecified() || addr.IsMulticast() || u.Address.Port() == 0 {
 			r.fault(r.at(key), u.Address.String()+" cannot be asked", "give the address and port of a resolver")
 		}
-		if l, loops := c.servedBy(u.Address); loops {
+		if l, loops := c.servedBy(u.Address); loops && !r.lost("listen") {
 			r.fault(r.at(key), fmt.Sprintf("%v is this server itself (listen: %v), so queries would go round in a circle", u.Address, l), "give another resolver, or listen on another port")
 		}
 		if slices.ContainsFunc(c.Upstreams[:i], func(o Upstream) bool { return o.Address == u.Address }) {
@@ -249,12 +271,12 @@ func (c *Config) checkAPI(r *reader) {
 	if !http.IsValid() {
 		return
 	}
-	if !http.Addr().IsLoopback() && c.API.TokenFile == "" {
+	if !http.Addr().IsLoopback() && c.API.TokenFile == "" && !r.lost("api.token_file") {
 		r.fault(r.at("api.http"), http.String()+" is not on loopback, and api.token_file is not set: anybody could read who was seen with what", "set api.token_file, or listen on 127.0.0.1")
 	}
 	web := Listen{Address: http, TCP: true}
 	for _, l := range c.Listen {
-		if web.meets(l) {
+		if web.meets(l) && !r.lost("listen") {
 			r.fault(r.at("api.http"), fmt.Sprintf("%v is already served by %v", http, l.Address), "give another port")
 		}
 	}

@@ -79,7 +79,7 @@ func readFile(path string) ([]byte, error) {
 func newReader(name, text string) *reader {
 	return &reader{
 		file: name, lines: strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n"),
-		anchors: map[string]ast.Node{}, places: map[string]Place{},
+		anchors: map[string]ast.Node{}, places: map[string]Place{}, unread: map[string]bool{},
 	}
 }
 

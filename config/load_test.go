@@ -1,6 +1,8 @@
 package config_test
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -144,6 +146,26 @@ func TestToken(t *testing.T) {
 			t.Errorf("%s: got no error", name)
 		}
 	}
+}
+
+// TestFilesThatCannotBeUsed holds that a secret or a list that the server could not start with is a fault at its key, and that all of them are
+// told together.
+func TestFilesThatCannotBeUsed(t *testing.T) {
+	short := write(t, "token", "short")
+	path := write(t, "cenote.yaml", base+"state: s\ncookies: {secret_file: none}\napi: {token_file: "+short+"}\ncompile: {suffix_list: none}\n")
+	_, _, err := config.Load(path)
+	faults, ok := errors.AsType[config.Faults](err)
+	if !ok {
+		t.Fatalf("got %v, want faults", err)
+	}
+	var got []string
+	for _, f := range faults {
+		got = append(got, fmt.Sprintf("%d: %s | %s", f.Line, f.Text, f.Hint))
+	}
+	comparePart(t, got, []string{
+		"10: cookies.secret_file: open " + filepath.Join(filepath.Dir(path), "none"), "11: api.token_file: " + short + " does not hold one word",
+		"12: compile.suffix_list: open ",
+	})
 }
 
 func TestSecretsForEverybody(t *testing.T) {

@@ -150,6 +150,8 @@ func TestChecks(t *testing.T) {
 		"open to all":         {base + "access: {allow: [0.0.0.0/0]}", nil, []string{"open resolver"}},
 		"closed to all":       {base + "access: {allow: []}", nil, []string{"nobody may ask"}},
 		"deny without allow":  {base + "access: {deny: [198.51.100.0/24]}", nil, []string{"does nothing"}},
+		"burst of days":       {base + "rate_limit: {queries: 1/m, burst: 1000}", []string{"a burst of 1000 is what 60/h allows in 17 hours"}, nil},
+		"identity too long":   {base + "local_zones: {identity: " + strings.Repeat("x", 256) + "}", []string{"has 256 octets; 255 is the most"}, nil},
 		"burst under rate":    {base + "rate_limit: {burst: 10}", nil, []string{"the burst is less"}},
 		"try longer than all": {base + "resolver: {timeout: 5s, total: 2s}", []string{"resolver.timeout is more than resolver.total"}, nil},
 		"ttl not in seconds":  {base + "cache: {ttl_max: 1500ms}", []string{"not a whole number of seconds"}, nil},
@@ -180,6 +182,33 @@ func TestChecks(t *testing.T) {
 			faults, warnings := faultsOf(t, tc.text)
 			comparePart(t, faults, tc.faults)
 			comparePart(t, warnings, tc.warnings)
+		})
+	}
+}
+
+// TestAllTogether holds that a fault in one key hides no fault in another, whichever of them is found first, and that what only follows from
+// a fault is not told beside it.
+func TestAllTogether(t *testing.T) {
+	for name, tc := range map[string]struct {
+		text string
+		want []string
+	}{
+		"unknown key of the top": {"lissten: [192.0.2.1]\n" + strings.Replace(base, "[malware]", "[malwre]", 1),
+			[]string{`unknown key "lissten"`, "there is none of that name"}},
+		"value of the top that cannot be read": {"log: [info]\napi: {http: 192.0.2.1}" + base, []string{"log is not a mapping", "api.token_file is not set"}},
+		"feeds under a wrong key":              {strings.Replace(base, "feeds:\n", "feds:\n", 1), []string{`unknown key "feds"`}},
+		"feeds twice":                          {base + "feeds: [{name: other, path: x}]\n" + "log: {level: no}", []string{`"feeds" is here twice`, "unknown word"}},
+		"feed without a name":                  {strings.Replace(base, "name: malware, ", "", 1) + "tcp: {per_client: 5000}", []string{`"name" is missing`, "tcp.per_client is more"}},
+		"two feeds without names":              {base + "upstrem: []\n" + "access: {alow: []}", []string{`"upstrem"`, `"alow"`}},
+		"sinkhole under a wrong key":           {strings.Replace(base, "sinkhole:", "sinkole:", 1), []string{`unknown key "sinkole"`}},
+		"action under a wrong key":             {strings.Replace(strings.Replace(base, "192.0.2.66", "", 1), "{name: block", "{acton: drop, name: block", 1), []string{`unknown key "acton"`}},
+		"token under a wrong key":              {base + "api: {http: 192.0.2.1, token: /t}", []string{`unknown key "token"`}},
+		"bound that cannot be read":            {base + "resolver: {timeout: 20s, total: long}", []string{"is not a time span"}},
+		"listener that cannot be read":         {strings.Replace(base, "192.0.2.53", "127.0.0.1", 1) + "listen: 5353", []string{"listen is a list"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			faults, _ := faultsOf(t, tc.text)
+			comparePart(t, faults, tc.want)
 		})
 	}
 }

@@ -28,6 +28,7 @@ type reader struct {
 	lines    []string
 	anchors  map[string]ast.Node
 	places   map[string]Place // of the values, by key
+	unread   map[string]bool  // keys whose value is not known, since it could not be read or stands under an unknown key
 	faults   Faults
 	warnings Warnings
 	nodes    int  // values read so far
@@ -61,10 +62,10 @@ func (r *reader) mapping(n ast.Node, v reflect.Value, path string) {
 
 func (r *reader) unknownKey(e entry, all []field, path string) {
 	hint := ""
-	if nearest(e.key, keysOf(all)) == "" {
-		if found := whereKey(reflect.TypeFor[Config](), "", e.key); len(found) > 0 {
-			hint = "there is " + strings.Join(found[:min(3, len(found))], ", ")
-		}
+	if near := nearest(e.key, keysOf(all)); near != "" {
+		r.unread[join(path, near)] = true
+	} else if found := whereKey(reflect.TypeFor[Config](), "", e.key); len(found) > 0 {
+		hint = "there is " + strings.Join(found[:min(3, len(found))], ", ")
 	}
 	if hint == "" {
 		hint = didYouMean(e.key, keysOf(all))
@@ -215,9 +216,32 @@ func (r *reader) warn(p Place, text, hint string) {
 	}
 }
 
-// sound reports whether every key of the top was read, so that what refers to another key finds it.
+// sound reports whether the file was read to its end, so that its keys can be looked at together. It notes which could not be read.
 func (r *reader) sound() bool {
-	return !slices.ContainsFunc(r.faults, func(f Fault) bool { return !strings.ContainsAny(f.Key, ".[") })
+	for _, f := range r.faults {
+		r.unread[f.Key] = true
+	}
+	return !r.over && !r.unread[""]
+}
+
+// lost reports whether the value of a key, or of one around it, is not known. What refers to it is then not at fault.
+func (r *reader) lost(key string) bool {
+	for k := key; k != ""; k = parentKey(k) {
+		if r.unread[k] {
+			return true
+		}
+	}
+	return false
+}
+
+// lostWithin is lost, also for the keys inside the key.
+func (r *reader) lostWithin(key string) bool {
+	for k := range r.unread {
+		if rest, inside := strings.CutPrefix(k, key); inside && (rest == "" || rest[0] == '.' || rest[0] == '[') {
+			return true
+		}
+	}
+	return r.lost(key)
 }
 
 // checked puts the faults that the checks found behind those of the reading, without those of a value that could not be read

@@ -35,7 +35,7 @@ type RateLimit struct {
 	// Enabled turns the limit on.
 	Enabled bool `yaml:"enabled" default:"true"`
 	// Queries is the lasting rate of one client network.
-	Queries Rate `yaml:"queries" default:"500/s" min:"1/m" example:"100/s"`
+	Queries Rate `yaml:"queries" default:"500/s" min:"1/m" max:"1000000/s" example:"100/s"`
 	// Burst is how many queries a network that was quiet may send at once.
 	Burst int `yaml:"burst" default:"1000" min:"1" max:"1000000"`
 	// IPv4Prefix is how many bits of an IPv4 address make a client network.
@@ -44,8 +44,8 @@ type RateLimit struct {
 	IPv6Prefix int `yaml:"ipv6_prefix" default:"56" min:"16" max:"128" example:"64"`
 	// Slip is which share of the queries over the rate gets a truncated reply: 1 is every one, 2 every second, 0 none.
 	Slip int `yaml:"slip" default:"2" min:"0" max:"100"`
-	// Networks is how many client networks are tracked at a time; the memory is taken at the start.
-	Networks int `yaml:"networks" reload:"restart" default:"65536" min:"1024" max:"16777216"`
+	// Networks is how many client networks are tracked at a time, eight octets each.
+	Networks int `yaml:"networks" default:"65536" min:"1024" max:"16777216"`
 	// Exempt are networks without a limit, for instance a mail relay or another resolver.
 	Exempt []netip.Prefix `yaml:"exempt" default:"[127.0.0.0/8, '::1/128']" example:"[198.51.100.25/32]"`
 }
@@ -55,7 +55,8 @@ type Cookies struct {
 	// Enabled answers a client's cookie with ours.
 	Enabled bool `yaml:"enabled" default:"true"`
 	// SecretFile holds secrets of 16 octets, each as 32 hexadecimal digits on a line of its own. Servers that answer for one address
-	// share them: the first makes cookies, all are accepted. Without the file the server makes its own secret, which a restart changes.
+	// share them: the first makes cookies, all are accepted. A reload reads it again. Without the file the server makes its own secret, which a
+	// restart changes.
 	SecretFile Path `yaml:"secret_file" example:"/etc/cenote/cookie.secret"`
 	// Rotate is how long a secret that the server made itself is used; the one before stays valid for as long again.
 	Rotate time.Duration `yaml:"rotate" default:"1d" min:"1h" max:"4w"`
@@ -88,17 +89,17 @@ type LocalZones struct {
 // TCP bounds the connections of clients (RFC 7766).
 type TCP struct {
 	// Connections is how many connections are open at once. Above it the one that was idle longest is closed.
-	Connections int `yaml:"connections" reload:"restart" default:"4096" min:"1" max:"1000000"`
+	Connections int `yaml:"connections" default:"4096" min:"1" max:"1000000"`
 	// PerClient is how many of them one client network (see rate_limit.ipv4_prefix) may hold.
-	PerClient int `yaml:"per_client" reload:"restart" default:"64" min:"1" max:"100000"`
+	PerClient int `yaml:"per_client" default:"64" min:"1" max:"100000"`
 	// Pipeline is how many queries of one connection are worked on at once; further ones wait in the socket.
-	Pipeline int `yaml:"pipeline" reload:"restart" default:"64" min:"1" max:"4096"`
+	Pipeline int `yaml:"pipeline" default:"64" min:"1" max:"4096"`
 	// Idle is how long a connection without a query stays open.
-	Idle time.Duration `yaml:"idle" reload:"restart" default:"10s" min:"100ms" max:"10m"`
+	Idle time.Duration `yaml:"idle" default:"10s" min:"100ms" max:"10m"`
 	// Read is how long a client may take to send one query once it has begun.
-	Read time.Duration `yaml:"read" reload:"restart" default:"3s" min:"100ms" max:"1m"`
+	Read time.Duration `yaml:"read" default:"3s" min:"100ms" max:"1m"`
 	// Write is how long a client may take to accept one reply.
-	Write time.Duration `yaml:"write" reload:"restart" default:"3s" min:"100ms" max:"1m"`
+	Write time.Duration `yaml:"write" default:"3s" min:"100ms" max:"1m"`
 }
 
 // Limits bound the work of the server as a whole.
@@ -106,11 +107,11 @@ type Limits struct {
 	// Workers is how many workers read UDP, each with a socket of its own; 0 is one a core.
 	Workers int `yaml:"workers" reload:"restart" default:"0" min:"0" max:"1024"`
 	// Waiting is how many queries wait for an upstream at once. Above it clients get SERVFAIL at once.
-	Waiting int `yaml:"waiting" reload:"restart" default:"10000" min:"1" max:"1000000"`
+	Waiting int `yaml:"waiting" default:"10000" min:"1" max:"1000000"`
 	// UDPSize is the largest UDP reply, in octets; a larger answer is truncated and the client comes back over TCP.
 	UDPSize int `yaml:"udp_size" default:"1232" min:"512" max:"4096"`
 	// ReceiveBuffer is the kernel's buffer of each UDP socket, in which bursts wait.
 	ReceiveBuffer Size `yaml:"receive_buffer" reload:"restart" default:"4MiB" min:"64KiB" max:"1GiB"`
 	// Shutdown is how long queries that are being answered may take after SIGTERM.
-	Shutdown time.Duration `yaml:"shutdown" reload:"restart" default:"5s" min:"0s" max:"5m"`
+	Shutdown time.Duration `yaml:"shutdown" default:"5s" min:"0s" max:"5m"`
 }

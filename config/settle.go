@@ -102,20 +102,38 @@ func stateDir(env func(string) string, root bool) (Path, error) {
 	return "", errors.New("no place for the state: set the key state, or $XDG_STATE_HOME")
 }
 
-// checkFiles looks at the files that the configuration names. What is missing may still come, so these are warnings.
+// checkFiles looks at the files that the configuration names. A feed that is missing may still come, so that is a warning; without its secrets or its
+// suffix list the server does not work as it is told to.
 func (c *Config) checkFiles(r *reader) {
 	for i, f := range c.Feeds {
 		if _, err := os.Stat(string(f.Path)); err != nil {
 			r.warn(r.at(fmt.Sprintf("feeds[%d].path", i)), fmt.Sprintf("the feed %s cannot be read now: %v", quoted(f.Name), err), "it is loaded as soon as it is there")
 		}
 	}
+	_, secretErr := c.Cookies.Read()
+	_, tokenErr := c.API.Token()
 	for _, secret := range []struct {
 		key  string
 		path Path
-	}{{"cookies.secret_file", c.Cookies.SecretFile}, {"api.token_file", c.API.TokenFile}} {
+		err  error
+		hint string
+	}{
+		{"cookies.secret_file", c.Cookies.SecretFile, secretErr, "make one with: openssl rand -hex 16"},
+		{"api.token_file", c.API.TokenFile, tokenErr, "make one with: openssl rand -hex 32"},
+	} {
+		if secret.err != nil {
+			r.fault(r.at(secret.key), secret.err.Error(), secret.hint)
+		}
 		info, err := os.Stat(string(secret.path))
 		if secret.path != "" && err == nil && info.Mode().Perm()&0o004 != 0 {
 			r.warn(r.at(secret.key), fmt.Sprintf("%s can be read by everybody on this host", secret.path), "chmod o-r "+string(secret.path))
+		}
+	}
+	if list := string(c.Compile.SuffixList); list != "" {
+		if f, err := os.Open(list); err != nil {
+			r.fault(r.at("compile.suffix_list"), fmt.Sprintf("compile.suffix_list: %v", err), "remove the key to use the list that is built in")
+		} else {
+			_ = f.Close()
 		}
 	}
 }

@@ -28,7 +28,7 @@ const (
 // while it waits. Its methods may be called from many goroutines.
 type network struct {
 	worker  *worker
-	max     int64
+	core    *core
 	clients *clientShare
 	ctx     context.Context // ends the waiting; the queries are then answered from what is there
 	cancel  context.CancelFunc
@@ -56,9 +56,9 @@ type replier interface {
 	finish(w *waiting, reply []byte)
 }
 
-func newNetwork(c *core, b Bounds) *network {
-	n := &network{worker: c.newShared(), max: int64(b.Waiting)}
-	n.clients = newClientShare(c, max(b.Waiting/waitingShare, min(b.Waiting, waitingFloor)))
+func newNetwork(c *core) *network {
+	n := &network{worker: c.newShared(), core: c}
+	n.clients = newClientShare(c, func(b *Bounds) int { return max(b.Waiting/waitingShare, min(b.Waiting, waitingFloor)) })
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.pool.New = func() any { return new(waiting) }
 	return n
@@ -67,7 +67,7 @@ func newNetwork(c *core, b Bounds) *network {
 // enter makes room for q and copies it. It returns nil, and counts why, if there is none: the caller then sheds the query. Otherwise the
 // caller says in the result where the reply goes and calls start.
 func (n *network) enter(q *Query) *waiting {
-	if n.waiting.Add(1) > n.max {
+	if n.waiting.Add(1) > int64(n.core.bounds.Load().Waiting) {
 		n.waiting.Add(-1)
 		n.full.Add(1)
 		return nil

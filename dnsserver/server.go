@@ -12,7 +12,6 @@ import (
 // Server answers DNS queries over UDP and TCP. New binds its sockets, Run serves them. All methods may be called from many goroutines.
 type Server struct {
 	core      *core
-	bounds    Bounds
 	endpoints []*endpoint
 	loops     []udpLoop
 	network   *network
@@ -32,8 +31,8 @@ func New(c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{core: core, bounds: c.Bounds, endpoints: endpoints, network: newNetwork(core, c.Bounds)}
-	s.tcp = newTCPServer(core, s.network, c.Bounds)
+	s := &Server{core: core, endpoints: endpoints, network: newNetwork(core)}
+	s.tcp = newTCPServer(core, s.network)
 	for _, e := range endpoints {
 		for _, socket := range e.udp {
 			s.loops = append(s.loops, udpLoop{socket: socket, worker: core.newWorker(), network: s.network})
@@ -70,9 +69,10 @@ func (s *Server) warnOfSmallBuffers() {
 		return
 	}
 	got := s.loops[0].socket.receiveBuffer()
-	if got > 0 && got < s.bounds.ReceiveBuffer {
+	want := s.core.bounds.Load().ReceiveBuffer
+	if got > 0 && got < want {
 		s.core.log.Warn("receive buffer is smaller than configured; raise net.core.rmem_max or grant CAP_NET_ADMIN",
-			"octets", got, "configured", s.bounds.ReceiveBuffer)
+			"octets", got, "configured", want)
 	}
 }
 
@@ -87,6 +87,10 @@ func (s *Server) Addrs() []Listen {
 
 // Apply puts settings in force for the queries that come from now on. After an error nothing has changed.
 func (s *Server) Apply(settings Settings) error { return s.core.apply(settings) }
+
+// SetBounds puts bounds in force for what is let in from now on; what is already in work stays. Workers and ReceiveBuffer belong to the sockets
+// and are those of New.
+func (s *Server) SetBounds(b Bounds) { s.core.setBounds(b) }
 
 // Close closes the sockets of a server that Run was not called for. After Run it does nothing.
 func (s *Server) Close() { closeEndpoints(s.endpoints) }
@@ -147,11 +151,12 @@ func (s *Server) stopReading(loops, listeners *sync.WaitGroup) {
 	loops.Wait()
 }
 
-// finishQueries waits for the queries under way. Those that still wait for the network at the end of bounds.Shutdown are answered from what
+// finishQueries waits for the queries under way. Those that still wait for the network at the end of Bounds.Shutdown are answered from what
 // is there.
 func (s *Server) finishQueries() {
-	giveUp := time.AfterFunc(s.bounds.Shutdown, s.network.cancel)
-	endAll := time.AfterFunc(s.bounds.Shutdown+s.bounds.Write, s.tcp.endAll)
+	bounds := s.core.bounds.Load()
+	giveUp := time.AfterFunc(bounds.Shutdown, s.network.cancel)
+	endAll := time.AfterFunc(bounds.Shutdown+bounds.Write, s.tcp.endAll)
 	s.tcp.running.Wait() // before the network, for connections still send queries there
 	s.network.running.Wait()
 	giveUp.Stop()

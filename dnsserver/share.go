@@ -9,14 +9,14 @@ import (
 // such as a forwarder in front of us, have no share. Its methods may be called from many goroutines.
 type clientShare struct {
 	core *core
-	max  int
+	most func(*Bounds) int // the share
 
 	mu   sync.Mutex
 	held map[netip.Prefix]int // guarded by mu; only networks that hold something
 }
 
-func newClientShare(c *core, most int) *clientShare {
-	return &clientShare{core: c, max: most, held: map[netip.Prefix]int{}}
+func newClientShare(c *core, most func(*Bounds) int) *clientShare {
+	return &clientShare{core: c, most: most, held: map[netip.Prefix]int{}}
 }
 
 // enter counts one more for the network of addr, which it returns for leave, unless that holds its share.
@@ -24,7 +24,7 @@ func (s *clientShare) enter(addr netip.Addr) (network netip.Prefix, ok bool) {
 	network, exempt := s.network(addr)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.held[network] >= s.max && !exempt {
+	if s.held[network] >= s.most(s.core.bounds.Load()) && !exempt {
 		return network, false
 	}
 	s.held[network]++

@@ -32,7 +32,7 @@ const (
 type tcpServer struct {
 	worker  *worker
 	network *network
-	bounds  Bounds
+	core    *core
 	clients *clientShare
 	open    atomic.Int64 // connections
 	unsent  atomic.Int64 // octets of replies that wait for their clients
@@ -61,9 +61,9 @@ type tcpCounters struct {
 	slowReaders   atomic.Uint64 // connections ended because replies were not read
 }
 
-func newTCPServer(c *core, n *network, b Bounds) *tcpServer {
-	t := &tcpServer{worker: c.newShared(), network: n, bounds: b, most: unsentBounds{unsentMax, unsentTotal}, conns: map[*tcpConn]struct{}{}}
-	t.clients = newClientShare(c, b.PerClient)
+func newTCPServer(c *core, n *network) *tcpServer {
+	t := &tcpServer{worker: c.newShared(), network: n, core: c, most: unsentBounds{unsentMax, unsentTotal}, conns: map[*tcpConn]struct{}{}}
+	t.clients = newClientShare(c, func(b *Bounds) int { return b.PerClient })
 	t.queries.New = func() any { return new(Query) }
 	return t
 }
@@ -140,16 +140,18 @@ func tcpAddr(a net.Addr) netip.AddrPort {
 	return netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
 }
 
-// keep takes a connection in, if need be in the place of an idle one.
+// keep takes a connection in, if need be in the place of an idle one, or of several if the bound was lowered.
 func (t *tcpServer) keep(c *tcpConn) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.stopping {
 		return false
 	}
-	if len(t.conns) >= t.bounds.Connections && !t.evict() {
-		t.refusedFull.Add(1)
-		return false
+	for len(t.conns) >= t.core.bounds.Load().Connections {
+		if !t.evict() {
+			t.refusedFull.Add(1)
+			return false
+		}
 	}
 	t.conns[c] = struct{}{}
 	t.open.Add(1)

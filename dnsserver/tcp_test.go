@@ -141,7 +141,7 @@ func TestConnectionsThatDoNotRead(t *testing.T) {
 				asking.Go(func() { askUntilClosed(t, conn) })
 			}
 			asking.Wait()
-			waitFor(t, "all connections have ended", func() bool { return s.TCPCounts().Open == 0 && s.Waiting() == 0 })
+			waitFor(t, "all connections have ended", func() bool { got := s.TCPCounts(); return got.Open == 0 && got.Unsent == 0 && s.Waiting() == 0 })
 			if got := s.TCPCounts(); got.Readers != clients || got.Unsent != 0 {
 				t.Errorf("counted %+v, want %d connections ended for not reading, nothing unsent", got, clients)
 			}
@@ -486,4 +486,32 @@ func FuzzStream(f *testing.F) {
 			t.Errorf("%d octets of room were taken for %d that came", room, len(data))
 		}
 	})
+}
+
+// TestBoundsChangeWhileServing: new bounds hold for what comes next, and nobody who was let in is sent away for them.
+func TestBoundsChangeWhileServing(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	s := startLive(t, dnsserver.Config{Resolver: heldNames(release), Bounds: dnsserver.Bounds{Connections: 8, Waiting: 1}})
+	first, second := s.dial("tcp"), s.dial("tcp")
+	if _, err := first.Write(packQuestion(t, first, 1, "held.example")); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "one query waits", func() bool { return s.Waiting() == 1 })
+	if r := askFor(t, second, 2, "held2.example"); r.Rcode != dns.RcodeServerFailure {
+		t.Errorf("beyond one waiting query: %v, want SERVFAIL", dns.RcodeToString[r.Rcode])
+	}
+
+	s.SetBounds(dnsserver.Bounds{Connections: 1, Waiting: 2})
+	if _, err := second.Write(packQuestion(t, second, 3, "held3.example")); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "two queries wait", func() bool { return s.Waiting() == 2 })
+	isClosed(t, s.dial("tcp")) // one connection is the most now, and neither of the two is idle
+	close(release)
+	isTruth(t, getReply(t, first), 1)
+	isTruth(t, getReply(t, second), 3)
+	waitFor(t, "both are idle", func() bool { return s.TCPIdle() == 2 })
+	isTruth(t, askFor(t, s.dial("tcp"), 4, "localhost"), 4)
+	waitFor(t, "one is left", func() bool { return s.TCPCounts().Open == 1 })
 }

@@ -88,14 +88,14 @@ func (c *tcpConn) next() ([]byte, error) {
 	}
 }
 
-// fill reads once. A query must be whole within bounds.Read of its first octet, however slowly the rest drips in; before that octet the
+// fill reads once. A query must be whole within Bounds.Read of its first octet, however slowly the rest drips in; before that octet the
 // idle time runs, except while queries of the connection are being worked on (RFC 7766 section 6.2.3).
 func (c *tcpConn) fill() error {
 	c.makeRoom()
 	between := len(c.have) == 0 // nothing has come of a next query
-	deadline := c.began.Add(c.server.bounds.Read)
+	deadline := c.began.Add(c.server.core.bounds.Load().Read)
 	if between {
-		deadline = time.Now().Add(c.server.bounds.Idle)
+		deadline = time.Now().Add(c.server.core.bounds.Load().Idle)
 	}
 	c.conn.SetReadDeadline(deadline)
 	if c.stopping.Load() { // after the deadline is set: stop sets its own after it says so
@@ -203,7 +203,7 @@ func (c *tcpConn) lastReply() {
 	}
 	now := time.Now()
 	c.idleSince.Store(now.UnixNano())
-	c.conn.SetReadDeadline(now.Add(c.server.bounds.Idle))
+	c.conn.SetReadDeadline(now.Add(c.server.core.bounds.Load().Idle))
 }
 
 // busy reports whether queries are being worked on.
@@ -217,7 +217,7 @@ func (c *tcpConn) busy() bool {
 func (c *tcpConn) awaitRoom() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for c.pending >= c.server.bounds.Pipeline && !c.dead {
+	for c.pending >= c.server.core.bounds.Load().Pipeline && !c.dead {
 		c.changed.Wait()
 	}
 }
@@ -252,7 +252,7 @@ func (c *tcpConn) queue(reply []byte) {
 }
 
 // flush writes all that is queued unless another goroutine does so already. A client that does not read what it asked for holds up one
-// goroutine at most, for as long as bounds.Write, and then loses the connection.
+// goroutine at most, for as long as Bounds.Write, and then loses the connection.
 func (c *tcpConn) flush() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -276,7 +276,7 @@ func (c *tcpConn) flush() {
 }
 
 func (c *tcpConn) write(batch []byte) error {
-	c.conn.SetWriteDeadline(time.Now().Add(c.server.bounds.Write))
+	c.conn.SetWriteDeadline(time.Now().Add(c.server.core.bounds.Load().Write))
 	_, err := c.conn.Write(batch)
 	return err
 }

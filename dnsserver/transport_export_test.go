@@ -84,7 +84,9 @@ const QueryTimeout = queryTimeout
 
 // ReadMessages cuts a stream into messages as a connection does, until it ends or breaks a rule.
 func ReadMessages(conn net.Conn) (messages [][]byte, capacityMax int) {
-	t := &tcpServer{bounds: Bounds{Idle: time.Minute, Read: time.Minute, Connections: 1}}
+	shared := &core{}
+	shared.setBounds(Bounds{Idle: time.Minute, Read: time.Minute, Connections: 1})
+	t := &tcpServer{core: shared}
 	c := &tcpConn{server: t, conn: conn, peer: netip.AddrPort{}}
 	for {
 		msg, err := c.next()

@@ -17,7 +17,8 @@ type core struct {
 	config   Config
 	log      *slog.Logger
 	settings atomic.Pointer[settings]
-	applying sync.Mutex // held while settings are replaced
+	bounds   atomic.Pointer[Bounds] // with their defaults
+	applying sync.Mutex             // held while settings are replaced
 
 	mu      sync.Mutex
 	workers []*worker // guarded by mu; for the scrape
@@ -32,7 +33,14 @@ func newCore(c Config) (*core, error) {
 	if out.log == nil {
 		out.log = slog.Default()
 	}
+	out.setBounds(c.Bounds)
 	return out, out.apply(c.Settings)
+}
+
+// setBounds puts b in force for what is let in from now on.
+func (c *core) setBounds(b Bounds) {
+	b = b.withDefaults()
+	c.bounds.Store(&b)
 }
 
 // apply puts s in force for the queries that begin from now on. On an error nothing has changed.

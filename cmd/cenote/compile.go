@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,7 +37,8 @@ func (c *compileCommand) Run(ctx context.Context, std streams) error {
 			return err
 		}
 	}
-	job := blocklist.CompileConfig{Generation: 1, Force: true, Merge: true, Progress: newProgress(std.err).show}
+	drawn := newProgress(std.err)
+	job := blocklist.CompileConfig{Generation: 1, Force: true, Merge: true, Progress: drawn.show}
 	served := map[string]bool{}
 	for _, z := range conf.Policy.Zones {
 		for _, f := range z.Feeds {
@@ -47,50 +49,59 @@ func (c *compileCommand) Run(ctx context.Context, std streams) error {
 		job.Feeds = append(job.Feeds, blocklist.CompileFeed{FeedConfig: f.FeedConfig, ShrinkMax: 1, Read: true, Serve: served[f.Name]})
 	}
 	report, err := compileTo(ctx, job, c.Output)
-	if err != nil {
-		return err
-	}
+	drawn.clear()
 	if c.JSON {
-		return printJSON(std.out, report)
+		err = errors.Join(err, printJSON(std.out, report))
+	} else {
+		printCompile(std.out, &report, c.Output)
 	}
-	return printCompile(std.out, &report, c.Output)
+	if err == nil && slices.ContainsFunc(report.Feeds, func(f blocklist.FeedResult) bool { return f.Failure != nil }) {
+		return errReported
+	}
+	return err
 }
 
-// compileTo does the job in a directory beside the output and moves the index there.
+// compileTo does the job in a directory beside the output and moves the index there. The report says also beside an error what became of the
+// feeds.
 func compileTo(ctx context.Context, job blocklist.CompileConfig, output string) (blocklist.CompileReport, error) {
 	dir, err := os.MkdirTemp(filepath.Dir(output), ".compile-")
 	if err != nil {
-		return blocklist.CompileReport{}, err
+		return blocklist.CompileReport{}, fmt.Errorf("making room beside %s: %w (name another file with --output)", output, err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	job.Dir = dir
+	if err := os.Mkdir(filepath.Join(dir, "policy"), 0o750); err != nil {
+		return blocklist.CompileReport{}, err
+	}
 	report, err := blocklist.Compile(ctx, job)
 	if err != nil {
 		return report, err
 	}
-	if !report.Compiled {
-		return report, errors.New("nothing to compile: no policy zone holds a feed that could be read")
+	served := slices.ContainsFunc(report.Feeds, func(f blocklist.FeedResult) bool { return f.Failure == nil && serves(&job, f.Name) })
+	if !report.Compiled || !served {
+		return report, errors.New("nothing to compile: no policy zone holds a feed that could be read; " + output + " is not written")
 	}
 	return report, os.Rename(filepath.Join(dir, "policy", "1.index"), output)
 }
 
-func printCompile(to io.Writer, r *blocklist.CompileReport, output string) error {
-	failed := false
+// serves reports whether the job is to serve a feed.
+func serves(job *blocklist.CompileConfig, name string) bool {
+	return slices.ContainsFunc(job.Feeds, func(f blocklist.CompileFeed) bool { return f.Name == name && f.Serve })
+}
+
+func printCompile(to io.Writer, r *blocklist.CompileReport, output string) {
 	for i := range r.Feeds {
 		f := &r.Feeds[i]
 		if f.Failure != nil {
-			failed = true
 			_, _ = fmt.Fprintf(to, "%s: %s\n", f.Name, printable(f.Failure.Text))
 			continue
 		}
 		_, _ = fmt.Fprintf(to, "%s: %d entries of %d rows, %d refused, %d held, %d twice, in %.1f s\n", f.Name, f.Report.Live, f.Report.Parsed,
 			f.Report.Refused, f.Report.Held, f.Report.Duplicates.Count, f.Seconds)
 	}
-	_, _ = fmt.Fprintf(to, "%s: %d names, %d sets, %d octets, in %.1f s\n", output, r.Names, r.Sets, r.Bytes, r.Seconds)
-	if failed {
-		return errReported
+	if r.Compiled {
+		_, _ = fmt.Fprintf(to, "%s: %d names, %d sets, %d octets, in %.1f s\n", output, r.Names, r.Sets, r.Bytes, r.Seconds)
 	}
-	return nil
 }
 
 // progress draws how far a compilation is, on a terminal only.
@@ -118,6 +129,13 @@ func (p *progress) show(now blocklist.Progress) {
 		what += " " + now.Feed
 	}
 	_, _ = fmt.Fprintf(p.to, "\r\x1b[K%-28s %s", what, bar(now.Done, now.Of))
+}
+
+// clear takes the line away, so that what is printed next stands alone.
+func (p *progress) clear() {
+	if p.tty {
+		_, _ = io.WriteString(p.to, "\r\x1b[K")
+	}
 }
 
 // bar is a progress bar where the end is known, and a count where it is not.

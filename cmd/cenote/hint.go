@@ -1,6 +1,28 @@
 package main
 
-import "cenote/blocklist"
+import (
+	"errors"
+	"net"
+	"syscall"
+
+	"cenote/blocklist"
+)
+
+// systemHint is what an operator can do about a refusal of the system, or "".
+func systemHint(err error) string {
+	op, ok := errors.AsType[*net.OpError](err)
+	switch listening := ok && op.Op == "listen"; {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return "another program has the address (see `ss -lntup`); stop it, or set another one with listen or api.http"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return "this host does not have the address (see `ip address`); correct listen or api.http"
+	case listening && errors.Is(err, syscall.EACCES):
+		return "ports below 1024 need root or the capability CAP_NET_BIND_SERVICE; grant it, or set a higher port"
+	case errors.Is(err, syscall.EWOULDBLOCK):
+		return "another server works on the same state directory; stop it, or set another one with the key state"
+	}
+	return ""
+}
 
 // hint is what an operator can do about a row that is not served.
 func hint(r blocklist.Reason) string {

@@ -118,7 +118,7 @@ func newLoad(t *testing.T, server netip.AddrPort, rate int) *load {
 	return &load{t: t, conn: conn, rate: rate, pending: map[uint16]pending{}}
 }
 
-// run sends until ctx ends and then waits a moment for the last replies.
+// run sends until ctx ends and then waits for the last replies.
 func (l *load) run(ctx context.Context) {
 	var reading sync.WaitGroup
 	reading.Go(l.read)
@@ -129,8 +129,18 @@ func (l *load) run(ctx context.Context) {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	_ = l.conn.SetReadDeadline(time.Now().Add(2 * time.Second))
+	for deadline := time.Now().Add(patience); l.waits() && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
+	_ = l.conn.SetReadDeadline(time.Now())
 	reading.Wait()
+}
+
+// waits reports whether replies are still to come.
+func (l *load) waits() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.pending) > 0
 }
 
 func (l *load) send(n int) {
@@ -286,18 +296,39 @@ sightings: {indicators_max: 1000000}
 `)
 	var newest atomic.Int64
 	l := newLoad(t, s.addr(), sized(2000, 5000))
+	asked, met := map[int]dnsname.Name{}, sync.Map{} // by query, guarded by l.mu; names that were sinkholed
 	l.ask = func(n int) dnsname.Name {
 		round := max(0, int(newest.Load())-rand.IntN(3))
-		return dnsname.MustParse(fmt.Sprintf("n%d.r%d.example", n%names, round))
+		name := dnsname.MustParse(fmt.Sprintf("n%d.r%d.example", n%names, round))
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		asked[n] = name
+		return name
 	}
-	l.judge = func(int, []byte) string { return "" }
+	var sinkholed atomic.Int64
+	l.judge = func(n int, reply []byte) string {
+		l.mu.Lock()
+		name := asked[n]
+		delete(asked, n)
+		l.mu.Unlock()
+		if firstAnswer(reply) == "192.0.2.53" {
+			if _, before := met.LoadOrStore(name, true); !before {
+				sinkholed.Add(1)
+			}
+		}
+		return ""
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var loading sync.WaitGroup
 	loading.Go(func() { l.run(ctx) })
-	for round := 1; round <= rounds; round++ {
+	pause, deadline := 100*time.Millisecond, time.Now().Add(5*time.Minute)
+	for round := 1; round <= rounds || sinkholed.Load() < 2*names && time.Now().Before(deadline); round++ {
+		if round > rounds {
+			pause = time.Second // a machine that did not keep up gets time to serve a list before the next
+		}
 		write(round)
 		newest.Store(int64(round))
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(pause)
 	}
 	cancel()
 	loading.Wait()

@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"log/slog"
+	"strconv"
 
 	"cenote/config"
 )
@@ -27,4 +28,15 @@ func logLevel(l config.LogLevel) slog.Level {
 	case config.LevelInfo:
 	}
 	return slog.LevelInfo
+}
+
+// logWarnings tells what is doubtful in a configuration that is used all the same.
+func logWarnings(log *slog.Logger, warnings config.Warnings) {
+	for _, w := range warnings {
+		place := w.File
+		if w.Line > 0 {
+			place += ":" + strconv.Itoa(w.Line)
+		}
+		log.Warn("configuration", "warning", w.Text, "place", place, "hint", w.Hint)
+	}
 }

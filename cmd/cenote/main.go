@@ -101,6 +101,9 @@ func report(err error, to io.Writer) int {
 		_, _ = fmt.Fprintln(to, faults.Error())
 	default:
 		_, _ = fmt.Fprintln(to, "cenote:", err)
+		if h := systemHint(err); h != "" {
+			_, _ = fmt.Fprintln(to, "    hint:", h)
+		}
 	}
 	return 1
 }

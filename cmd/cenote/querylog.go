@@ -16,8 +16,11 @@ func queryLogConfig(c *config.Config, names querylog.Names, log *slog.Logger) qu
 		Mode: logMode(q.Mode), Path: string(q.Path), Ring: q.Ring, Names: names, Log: log,
 		Rotate: querylog.Rotate{Size: int64(q.Rotate.Size), Age: q.Rotate.Age, Keep: q.Rotate.Keep}, Compression: compression(q.Compress),
 	}
-	if share := q.Sample.Share(); share > 0 {
-		out.Sample = int(math.Round(1 / share))
+	switch share := q.Sample.Share(); {
+	case share > 0:
+		out.Sample = int(min(math.Round(1/share), math.MaxUint32))
+	case q.Mode == config.LogSampled:
+		out.Mode = querylog.ModeMatches // 0 is "not set" there, and "none" here
 	}
 	return out
 }

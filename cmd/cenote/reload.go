@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"time"
@@ -53,16 +54,7 @@ func printReload(std streams, a *api.ReloadAnswer) error {
 	for _, key := range a.NeedsRestart {
 		_, _ = fmt.Fprintf(std.err, "%s takes effect at the next restart\n", key)
 	}
-	t := newTable(std.out, "FEED", "OUTCOME", "ENTRIES", "COPY")
-	for i := range a.Feeds {
-		f := &a.Feeds[i]
-		entries := ""
-		if f.Report != nil {
-			entries = fmt.Sprint(f.Report.Live)
-		}
-		t.row(f.Name, string(f.Outcome), entries, fmt.Sprint(f.Copy))
-	}
-	if err := t.flush(); err != nil {
+	if err := printOutcomes(std.out, a.Feeds); err != nil {
 		return err
 	}
 	for i := range a.Feeds {
@@ -72,6 +64,24 @@ func printReload(std streams, a *api.ReloadAnswer) error {
 	}
 	_, err := fmt.Fprintf(std.out, "policy generation %d, after %.1f s\n", a.Generation, a.Seconds)
 	return err
+}
+
+// printOutcomes shows what became of the feeds that were read.
+func printOutcomes(to io.Writer, feeds []blocklist.FeedResult) error {
+	if len(feeds) == 0 {
+		_, err := fmt.Fprintln(to, "no feed has changed")
+		return err
+	}
+	t := newTable(to, "FEED", "OUTCOME", "ENTRIES", "COPY")
+	for i := range feeds {
+		f := &feeds[i]
+		entries := ""
+		if f.Report != nil {
+			entries = fmt.Sprint(f.Report.Live)
+		}
+		t.row(f.Name, string(f.Outcome), entries, fmt.Sprint(f.Copy))
+	}
+	return t.flush()
 }
 
 // reloadOn reloads at every signal until ctx ends.
@@ -93,24 +103,51 @@ func (s *server) reloadOn(ctx context.Context, signals <-chan os.Signal) {
 func (s *server) Reload(ctx context.Context, r api.ReloadRequest) (api.ReloadAnswer, error) {
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
-	var answer api.ReloadAnswer
-	if s.path != "" {
-		next, warnings, err := config.Load(s.path)
-		for _, w := range warnings {
-			answer.Warnings = append(answer.Warnings, w.String())
-		}
-		if err != nil {
-			return answer, err
-		}
-		if answer.NeedsRestart, err = s.apply(ctx, next); err != nil {
-			return answer, err
-		}
+	answer, undo, err := s.reloadConfig(ctx, r.Feeds)
+	if err != nil {
+		return answer, err
 	}
 	report, err := s.publisher.Reload(ctx, blocklist.ReloadOptions{Force: r.Force, Feeds: r.Feeds})
-	answer.ReloadReport = report
-	answer.Feeds = append(answer.Feeds, s.stillKept(report.Feeds, r.Feeds)...)
-	s.log.Info("reloaded", "generation", report.Generation, "published", report.Published, "seconds", report.Seconds)
-	return answer, err
+	if err != nil {
+		return answer, errors.Join(err, undo())
+	}
+	addReport(&answer.ReloadReport, report)
+	answer.Feeds = append(answer.Feeds, s.stillKept(answer.Feeds, r.Feeds)...)
+	s.log.Info("reloaded", "generation", answer.Generation, "published", answer.Published, "seconds", answer.Seconds)
+	return answer, nil
+}
+
+// reloadConfig puts the configuration file in force, if there is one, and returns how to take that back. asked are the feeds that must be in it.
+func (s *server) reloadConfig(ctx context.Context, asked []string) (answer api.ReloadAnswer, undo func() error, err error) {
+	if s.path == "" {
+		return answer, func() error { return nil }, nil
+	}
+	next, warnings, err := config.Load(s.path)
+	logWarnings(s.log, warnings)
+	for _, w := range warnings {
+		answer.Warnings = append(answer.Warnings, w.String())
+	}
+	if err != nil {
+		return answer, nil, err
+	}
+	for _, name := range asked {
+		if !slices.ContainsFunc(next.Feeds, func(f config.Feed) bool { return f.Name == name }) {
+			return answer, nil, fmt.Errorf("%w: %q is not in %s", blocklist.ErrUnknownFeed, name, s.path)
+		}
+	}
+	undo, err = s.apply(ctx, next, &answer)
+	return answer, undo, err
+}
+
+// addReport adds what a second step did to what the first did: of a feed that both looked at, the second counts.
+func addReport(sum *blocklist.ReloadReport, next blocklist.ReloadReport) {
+	sum.Feeds = slices.DeleteFunc(sum.Feeds, func(f blocklist.FeedResult) bool {
+		return slices.ContainsFunc(next.Feeds, func(n blocklist.FeedResult) bool { return n.Name == f.Name })
+	})
+	sum.Feeds = append(sum.Feeds, next.Feeds...)
+	sum.Generation = next.Generation
+	sum.Published = sum.Published || next.Published
+	sum.Seconds += next.Seconds
 }
 
 // stillKept are the feeds that were not read again because they are as bad as they were: whoever asks for a reload wants to know of them.
@@ -127,27 +164,31 @@ func (s *server) stillKept(read []blocklist.FeedResult, asked []string) []blockl
 	return out
 }
 
-// apply puts a configuration in force as far as that needs no new socket and no new memory. If a later part refuses it, the earlier ones get the old
-// one back.
-func (s *server) apply(ctx context.Context, next *config.Config) (needsRestart []string, err error) {
+// apply puts a configuration in force as far as that needs no new socket and no new memory, writes into answer what came of it, and returns how to
+// take it back. If a later part refuses it, the earlier ones get the old one back.
+func (s *server) apply(ctx context.Context, next *config.Config, answer *api.ReloadAnswer) (undo func() error, err error) {
 	before := s.config.Load()
 	changes := config.Diff(before, next)
-	if len(changes) == 0 {
-		return nil, nil
-	}
-	undo, err := s.applyRooms(next, before)
+	undoRooms, err := s.applyRooms(next, before)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.publisher.Reconfigure(ctx, feeds(next), policyZones(next)); err != nil {
-		return nil, errors.Join(err, undo())
+	if len(changes) == 0 {
+		return undoRooms, nil // what the rooms read from files, such as the cookies' secrets, may have changed all the same
+	}
+	if answer.ReloadReport, err = s.publisher.Reconfigure(ctx, feeds(next), policyZones(next)); err != nil {
+		return nil, errors.Join(err, undoRooms())
 	}
 	s.config.Store(next)
 	for _, c := range config.NeedsRestart(changes) {
-		needsRestart = append(needsRestart, c.Key)
+		answer.NeedsRestart = append(answer.NeedsRestart, c.Key)
 		s.log.Warn("this key takes effect at the next restart", "key", c.Key)
 	}
-	return needsRestart, nil
+	return func() error {
+		_, err := s.publisher.Reconfigure(context.WithoutCancel(ctx), feeds(before), policyZones(before))
+		s.config.Store(before)
+		return errors.Join(err, undoRooms())
+	}, nil
 }
 
 // applyRooms hands next to the rooms that can change while they run, and returns how to give them before again.
@@ -157,11 +198,17 @@ func (s *server) applyRooms(next, before *config.Config) (undo func() error, err
 		if err != nil {
 			return err
 		}
+		token, err := c.API.Token()
+		if err != nil {
+			return err
+		}
+		s.dns.SetBounds(serverBounds(c))
 		return errors.Join(
 			s.dns.Apply(settings),
 			s.cache.Update(cacheConfig(c)),
 			s.resolver.Update(resolverConfig(c, s.cache, s.log)),
 			s.queries.Update(queryLogConfig(c, s.catalog, s.log)),
+			s.api.SetGuards(os.FileMode(c.API.SocketMode), token),
 		)
 	}
 	undo = func() error { return apply(before) }

@@ -134,7 +134,7 @@ func serverBounds(c *config.Config) dnsserver.Bounds {
 	return dnsserver.Bounds{
 		Workers: c.Limits.Workers, Waiting: c.Limits.Waiting, ReceiveBuffer: int(c.Limits.ReceiveBuffer),
 		Connections: c.TCP.Connections, PerClient: c.TCP.PerClient, Pipeline: c.TCP.Pipeline,
-		Idle: c.TCP.Idle, Read: c.TCP.Read, Write: c.TCP.Write, Shutdown: c.Limits.Shutdown,
+		Idle: c.TCP.Idle, Read: c.TCP.Read, Write: c.TCP.Write, Shutdown: max(c.Limits.Shutdown, 1), // 0 is "not set" there, and "at once" here
 	}
 }
 

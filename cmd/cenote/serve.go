@@ -37,9 +37,7 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	log := newLogger(conf, std.err)
-	for _, w := range warnings {
-		log.Warn("configuration", "warning", w.Text, "place", fmt.Sprintf("%s:%d", w.File, w.Line), "hint", w.Hint)
-	}
+	logWarnings(log, warnings)
 	s, err := newServer(conf, options{path: c.Config, log: log})
 	if err != nil {
 		return err

@@ -47,7 +47,11 @@ func (c *sightingsList) Run(ctx context.Context, std streams) error {
 	buffered := bufio.NewWriter(std.out)
 	to := c.printer(buffered)
 	losses, err := c.pages(ctx, client, to)
-	err = errors.Join(err, to.end(losses), buffered.Flush())
+	if err != nil {
+		// What came before stays; an end would say that it is all there is.
+		return errors.Join(err, to.flush(), buffered.Flush())
+	}
+	err = errors.Join(to.end(losses), buffered.Flush())
 	if !c.JSON {
 		printLosses(std.err, losses)
 	}
@@ -112,10 +116,11 @@ func prefix(p netip.Prefix) string {
 	return p.String()
 }
 
-// printer writes sightings in one form.
+// printer writes sightings in one form. end completes them; flush only lets go of what was written.
 type printer interface {
 	sighting(*sighting.Sighting) error
 	end([]sighting.Loss) error
+	flush() error
 }
 
 func (c *sightingsList) printer(to io.Writer) printer {
@@ -123,14 +128,25 @@ func (c *sightingsList) printer(to io.Writer) printer {
 	case c.JSON:
 		return &jsonPrinter{to: to}
 	case c.CSV:
-		return newCSVPrinter(to)
+		return &csvPrinter{w: csv.NewWriter(to)}
 	}
-	return &textPrinter{newTable(to, "CLIENT", "FAMILY", "INDICATOR", "FEED", "FIRST SEEN", "LAST SEEN", "COUNT", "ACTION", "PLACE")}
+	return &textPrinter{table: newTable(to)}
 }
 
-type textPrinter struct{ *table }
+type textPrinter struct {
+	*table
+	begun bool
+}
+
+func (p *textPrinter) begin() {
+	if !p.begun {
+		p.begun = true
+		p.row("CLIENT", "FAMILY", "INDICATOR", "FEED", "FIRST SEEN", "LAST SEEN", "COUNT", "ACTION", "PLACE")
+	}
+}
 
 func (p *textPrinter) sighting(s *sighting.Sighting) error {
+	p.begin()
 	action := s.Action
 	if s.Enforced == 0 {
 		action += " (observed)"
@@ -139,7 +155,10 @@ func (p *textPrinter) sighting(s *sighting.Sighting) error {
 	return nil
 }
 
-func (p *textPrinter) end([]sighting.Loss) error { return p.flush() }
+func (p *textPrinter) end([]sighting.Loss) error {
+	p.begin()
+	return p.flush()
+}
 
 func orDash(text string) string {
 	if text == "" {
@@ -190,22 +209,35 @@ func (p *jsonPrinter) end(losses []sighting.Loss) error {
 	return err
 }
 
-type csvPrinter struct{ w *csv.Writer }
+func (*jsonPrinter) flush() error { return nil }
 
-func newCSVPrinter(to io.Writer) *csvPrinter {
-	p := &csvPrinter{csv.NewWriter(to)}
+type csvPrinter struct {
+	w     *csv.Writer
+	begun bool
+}
+
+func (p *csvPrinter) begin() {
+	if p.begun {
+		return
+	}
+	p.begun = true
 	_ = p.w.Write([]string{"client", "family", "threat", "indicator", "kind", "zone", "feed", "action", "first_seen", "first_port", "last_seen", "last_port",
 		"count", "enforced", "verified", "file", "line", "reference"})
-	return p
 }
 
 func (p *csvPrinter) sighting(s *sighting.Sighting) error {
+	p.begin()
 	number := func(n uint64) string { return strconv.FormatUint(n, 10) }
 	return p.w.Write([]string{s.Client.String(), cell(s.Family), cell(s.Threat), s.Name, s.Kind, s.Zone, s.Feed, s.Action, stamp(s.FirstSeen), number(uint64(s.FirstPort)),
 		stamp(s.LastSeen), number(uint64(s.LastPort)), number(s.Count), number(s.Enforced), number(s.Verified), cell(s.File), strconv.Itoa(s.Line), cell(s.Reference)})
 }
 
 func (p *csvPrinter) end([]sighting.Loss) error {
+	p.begin()
+	return p.flush()
+}
+
+func (p *csvPrinter) flush() error {
 	p.w.Flush()
 	return p.w.Error()
 }

@@ -15,7 +15,9 @@ type table struct{ w *tabwriter.Writer }
 
 func newTable(to io.Writer, headings ...string) *table {
 	t := &table{tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)}
-	t.row(headings...)
+	if len(headings) > 0 {
+		t.row(headings...)
+	}
 	return t
 }
 

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"cenote/api"
+	"cenote/config"
+)
+
+// quiet is a configuration that asks nobody and listens where the kernel says.
+const quiet = "state: state\nlisten: ['127.0.0.1:0']\ncompile: {poll: 1h}\n"
+
+// bound is one end of what a key may be.
+type bound struct{ key, yaml string }
+
+// bounds are the ends of every key with a least or a most that a reload brings into effect.
+func bounds(t reflect.Type, outer []string) []bound {
+	var out []bound
+	for i := range t.NumField() {
+		f := t.Field(i)
+		keys := append(outer[:len(outer):len(outer)], f.Tag.Get("yaml"))
+		if f.Tag.Get("reload") == "restart" {
+			continue
+		}
+		for _, end := range []string{f.Tag.Get("min"), f.Tag.Get("max")} {
+			if end != "" {
+				out = append(out, bound{strings.Join(keys, ".") + "=" + end, strings.Join(keys, ": {") + ": " + end + strings.Repeat("}", len(keys)-1)})
+			}
+		}
+		if f.Type.Kind() == reflect.Struct && f.Tag.Get("min") == "" {
+			out = append(out, bounds(f.Type, keys)...)
+		}
+	}
+	return out
+}
+
+// TestRoomsTakeWhatTheConfigurationAllows holds that no value which passes the checks of the configuration is refused by the room it is for: what
+// `cenote check` calls good must start, and reload.
+func TestRoomsTakeWhatTheConfigurationAllows(t *testing.T) {
+	s := startServer(t, t.TempDir(), quiet)
+	before := s.config.Load()
+	applied := 0
+	for _, b := range bounds(reflect.TypeFor[config.Config](), nil) {
+		next, _, err := config.Parse(s.path, []byte(quiet+b.yaml))
+		if err != nil {
+			continue // another key must change with it
+		}
+		next.API.Socket, next.QueryLog.Path = before.API.Socket, before.QueryLog.Path
+		undo, err := s.applyRooms(next, before)
+		if err != nil {
+			t.Errorf("%s is allowed, and refused: %v", b.key, err)
+			continue
+		}
+		if err := undo(); err != nil {
+			t.Fatalf("%s: taking it back: %v", b.key, err)
+		}
+		applied++
+	}
+	if applied < 50 {
+		t.Errorf("only %d bounds were tried", applied)
+	}
+}
+
+// TestReloadIsAllOrNothing: a request that cannot be met leaves the configuration as it was, also where the file has a new one.
+func TestReloadIsAllOrNothing(t *testing.T) {
+	dir := t.TempDir()
+	s := startServer(t, dir, quiet)
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, "cenote.yaml"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(quiet + "tcp: {idle: 20s}\n")
+	if _, err := s.Reload(t.Context(), api.ReloadRequest{Feeds: []string{"nobody"}}); err == nil {
+		t.Error("a feed that is not there was loaded")
+	}
+	if got := s.config.Load().TCP.Idle.Seconds(); got != 10 {
+		t.Errorf("after a refused reload tcp.idle is %v s, want 10", got)
+	}
+	if _, err := s.Reload(t.Context(), api.ReloadRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.config.Load().TCP.Idle.Seconds(); got != 20 {
+		t.Errorf("after a reload tcp.idle is %v s, want 20", got)
+	}
+}
+
+// TestReloadReadsSecretsAgain: a token that was changed in its file is in force after a reload, although the configuration says what it said.
+func TestReloadReadsSecretsAgain(t *testing.T) {
+	dir := t.TempDir()
+	secret := filepath.Join(dir, "cookies")
+	if err := os.WriteFile(secret, []byte(strings.Repeat("0", 32)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := startServer(t, dir, quiet+"cookies: {secret_file: cookies}\n")
+	if err := os.WriteFile(secret, []byte("nothing\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Reload(t.Context(), api.ReloadRequest{}); err == nil || !strings.Contains(err.Error(), "cookies.secret_file") {
+		t.Errorf("a reload with a spoilt secret: %v, want a fault of cookies.secret_file", err)
+	}
+}
+
+// TestReloadTellsOfNewFeeds: whoever adds a feed and reloads hears what was read.
+func TestReloadTellsOfNewFeeds(t *testing.T) {
+	dir := t.TempDir()
+	s := startServer(t, dir, quiet)
+	for name, text := range map[string]string{
+		"new.domains": "malware.example\n",
+		"cenote.yaml": quiet + "feeds: [{name: new, path: new.domains}]\npolicy: {zones: [{name: z, feeds: [new], action: nxdomain}]}\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	answer, err := s.Reload(t.Context(), api.ReloadRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(answer.Feeds) != 1 || answer.Feeds[0].Name != "new" || !answer.Published {
+		t.Errorf("got %+v, want the new feed, published", answer.ReloadReport)
+	}
+}
