@@ -19,7 +19,7 @@ type Sightings struct {
 	// and the loss is shown.
 	PairsMax int `yaml:"pairs_max" reload:"restart" default:"4000000" min:"10000" max:"1000000000"`
 	// BatchPairs is how many of them are written to a day file at a time.
-	BatchPairs int `yaml:"batch_pairs" reload:"restart" default:"262144" min:"1000" max:"10000000"`
+	BatchPairs int `yaml:"batch_pairs" reload:"restart" default:"1048576" min:"1000" max:"10000000"`
 	// QueueMax is how much waits for the journal when the disk does not take it. Above it matches are lost, and the loss is shown.
 	QueueMax Size `yaml:"queue_max" reload:"restart" default:"64MiB" min:"64KiB" max:"64GiB"`
 	// JournalKeep is how long written journals are kept as raw evidence.

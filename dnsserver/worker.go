@@ -155,6 +155,12 @@ func (w *worker) rescueResolve(q *Query) {
 	}
 }
 
+func (w *worker) rescueForesight() {
+	if fault := recover(); fault != nil {
+		w.bug(fault)
+	}
+}
+
 func (w *worker) bug(fault any) {
 	w.counters.bugs.Add(1)
 	w.core.log.Error("a query met a fault in the server", "fault", fault, "stack", string(debug.Stack()))

@@ -132,9 +132,13 @@ func exercise(t testing.TB, file []byte) bool {
 		_ = x.Set(set)
 		walk(x, name)
 	}
+	var ahead nameindex.Lookahead
 	for i := range 45 {
-		walk(x, dnsname.MustParse(fmt.Sprintf("www.n%d.example", i)))
+		name := dnsname.MustParse(fmt.Sprintf("www.n%d.example", i))
+		ahead.Add(x, []byte(name))
+		walk(x, name)
 	}
+	ahead.Fetch(x)
 	x.Manifest()
 	return true
 }

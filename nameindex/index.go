@@ -72,12 +72,17 @@ func (x *Index) Walk(name []byte, out []Match) int {
 // find looks up one name, given its hash and its wire form without the root octet.
 func (x *Index) find(h uint64, name []byte) (set uint32, ok bool) {
 	bucket, fp := x.keys.place(h, x.header.buckets)
-	slot := x.directory[dirEntryLen*bucket:][:dirEntryLen]
-	likely := equalOctets(binary.LittleEndian.Uint64(slot[4:]), fp) | equalOctets(uint64(binary.LittleEndian.Uint32(slot[12:])), fp)<<8&0xf00
+	slot, likely := x.entry(bucket, fp)
 	if likely == 0 && slot[dirEntryLen-1] == 0 {
 		return 0, false // the common end: no such fingerprint, and none beyond the directory
 	}
 	return x.search(binary.LittleEndian.Uint32(slot), likely, fp, name)
+}
+
+// entry returns a bucket's entry in the directory, and a bit for each of the fingerprints there that equals fp.
+func (x *Index) entry(bucket uint64, fp uint8) (slot []byte, likely uint64) {
+	slot = x.directory[dirEntryLen*bucket:][:dirEntryLen]
+	return slot, equalOctets(binary.LittleEndian.Uint64(slot[4:]), fp) | equalOctets(uint64(binary.LittleEndian.Uint32(slot[12:])), fp)<<8&0xf00
 }
 
 // search compares name with those entries of the bucket at off whose fingerprint is fp: the bits of likely for the first dirFPs.

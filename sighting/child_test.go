@@ -68,6 +68,7 @@ func childMain() bool {
 	if err != nil {
 		panic(err)
 	}
+	s.CutTransfers(2000) // so that it is often killed between two transactions of one commit
 	go s.Run(context.Background())
 	childRecord(s, b, round)
 	return true

@@ -20,7 +20,7 @@ const (
 	lossFlush     = time.Second
 	segmentOctets = 64 << 20
 	freezeOctets  = 256 << 20 // of journal: what a start may have to replay for one table
-	freezeSize    = 96 << 20  // of table
+	freezeSize    = 256 << 20 // of table
 	hourGrace     = 5 * time.Second
 	timeBehind    = 48 * time.Hour // events that are older, or
 	timeAhead     = 24 * time.Hour // further ahead, get the time of their arrival
@@ -49,6 +49,7 @@ type collector struct {
 	segment segmentState
 	check   checkpoint
 	row     row
+	ahead   foresight
 }
 
 // segmentState is what the collector must know of the journal segment that its next batch goes to.
@@ -136,8 +137,9 @@ func (c *collector) drainRing(r *ring.SPSC[Event], now time.Time) int {
 	for left := n; left > 0; {
 		events := r.Peek(min(left, chunk))
 		l.mu.Lock()
+		c.ahead.lookUp(events, l.dict)
 		for i := range events {
-			c.add(&events[i], now)
+			c.add(&events[i], &c.ahead.events[i], now)
 		}
 		l.mu.Unlock()
 		r.Release(len(events))
@@ -151,7 +153,7 @@ func (c *collector) drainRing(r *ring.SPSC[Event], now time.Time) int {
 }
 
 // add counts one event in the window. ledger.mu is held.
-func (c *collector) add(e *Event, now time.Time) {
+func (c *collector) add(e *Event, f *foreseen, now time.Time) {
 	if len(c.delta.entries) == 0 {
 		c.opened = time.Now()
 	}
@@ -161,18 +163,17 @@ func (c *collector) add(e *Event, now time.Time) {
 		c.s.counters.retimed.Add(1)
 	}
 	hour, at := split(ns)
-	listed := listedAt(e)
-	entry, _ := c.delta.upsert(&e.Client, c.intern(e, listed), hour)
+	entry, _ := c.delta.upsert(&e.Client, c.intern(e, f), hour)
 	c.delta.note(entry, &sample{
-		at: at, port: e.ClientPort, qtype: e.QType, transport: e.Transport, stage: e.Stage, flags: e.Flags, prefix: e.Name[:listed],
+		at: at, port: e.ClientPort, qtype: e.QType, transport: e.Transport, stage: e.Stage, flags: e.Flags, prefix: e.Name[:f.listed],
 	})
 }
 
 // intern returns the number of the indicator that e names. ledger.mu is held.
-func (c *collector) intern(e *Event, listed int) uint32 {
-	t := termOf(e, listed)
+func (c *collector) intern(e *Event, f *foreseen) uint32 {
+	t := termOf(e, int(f.listed))
 	d := c.s.ledger.dict
-	number, fresh := d.intern(&t)
+	number, fresh := d.intern(&t, f.key)
 	if fresh {
 		r := c.ruleOf(e)
 		d.at(number).rule = r

@@ -6,8 +6,6 @@ import (
 	"encoding/binary"
 	"slices"
 	"sync"
-
-	"go.etcd.io/bbolt"
 )
 
 // memory is a table that is, or was, filled by the collector, with what belongs to it. Once frozen it does not change.
@@ -40,54 +38,26 @@ type commit struct {
 	m     *memory
 	book  []rule     // of the Store, as it was when the last event of m was taken
 	dict  dictionary // likewise; its slices are copies of the headers
-	order []sortKey
+	order order
+	pace  pace
 	local numbering // of terms in the run being written
 	rules numbering // of rules
 	row   row
 	merge row
 }
 
-// sortKey orders entries without touching them.
-type sortKey struct {
-	hour   uint32
-	term   uint32 // index of the canonical record
-	hi, lo uint64 // client
-	entry  uint32
-}
-
-func compareKeys(a, b sortKey) int {
-	if c := cmp.Compare(a.hour, b.hour); c != 0 {
-		return c
-	}
-	if c := cmp.Compare(a.hi, b.hi); c != 0 {
-		return c
-	}
-	if c := cmp.Compare(a.lo, b.lo); c != 0 {
-		return c
-	}
-	return cmp.Compare(a.term, b.term)
-}
-
 // begin sorts the entries of m.
 func (c *commit) begin(m *memory, dict dictionary, book []rule) {
 	c.m, c.dict, c.book = m, dict, book
 	m.dict.canon.extend(&c.dict, len(c.dict.records))
-	c.order = c.order[:0]
-	for i := range m.table.entries {
-		e := &m.table.entries[i]
-		c.order = append(c.order, sortKey{
-			hour: e.hour, term: m.dict.canon.first[e.indicator-c.dict.base], entry: uint32(i),
-			hi: binary.BigEndian.Uint64(e.client[:8]), lo: binary.BigEndian.Uint64(e.client[8:]),
-		})
-	}
-	slices.SortFunc(c.order, compareKeys)
+	c.order.sort(m.table.entries, len(c.dict.records), func(e *entry) uint32 { return m.dict.canon.first[e.indicator-c.dict.base] }, &c.pace)
 }
 
 // days lists the days that m has anything of, oldest first.
 func (c *commit) days() []uint32 {
 	var days []uint32
-	for i := range c.order {
-		if d := c.order[i].hour / hoursPerDay; len(days) == 0 || days[len(days)-1] != d {
+	for i := range c.order.keys {
+		if d := c.hour(&c.order.keys[i]) / hoursPerDay; len(days) == 0 || days[len(days)-1] != d {
 			days = append(days, d)
 		}
 	}
@@ -98,28 +68,39 @@ func (c *commit) days() []uint32 {
 	return slices.Compact(days)
 }
 
-// write puts what m has of a day into tx and returns the runs that were made, the first numbered number.
-func (c *commit) write(tx *bbolt.Tx, day, number uint32) ([]runInfo, error) {
-	from, _ := slices.BinarySearchFunc(c.order, day*hoursPerDay, func(k sortKey, h uint32) int { return cmp.Compare(k.hour, h) })
-	to, _ := slices.BinarySearchFunc(c.order, (day+1)*hoursPerDay, func(k sortKey, h uint32) int { return cmp.Compare(k.hour, h) })
-	var runs []runInfo
-	for rest := c.order[from:to]; len(rest) > 0; {
-		n := 1
-		for n < len(rest) && rest[n].hour == rest[0].hour {
-			n++
+func (c *commit) hour(k *sortKey) uint32 { return c.m.table.entries[k.entry].hour }
+
+// hours cuts the keys of a day into those of each hour.
+func (c *commit) hours(day uint32) [][]sortKey {
+	var out [][]sortKey
+	keys := c.order.keys
+	for hour := day * hoursPerDay; hour < (day+1)*hoursPerDay; hour++ {
+		from, _ := slices.BinarySearchFunc(keys, hour, func(k sortKey, h uint32) int { return cmp.Compare(c.hour(&k), h) })
+		to, _ := slices.BinarySearchFunc(keys, hour+1, func(k sortKey, h uint32) int { return cmp.Compare(c.hour(&k), h) })
+		if from < to {
+			out = append(out, keys[from:to])
 		}
-		info, err := c.writeRun(tx, rest[:n], number+uint32(len(runs)))
+	}
+	return out
+}
+
+// write puts the runs that m has of a day, and its first sightings. The runs are numbered from number on; their entries are the caller's to
+// put, with the losses, when all else is there.
+func (c *commit) write(put putter, day, number uint32) ([]runInfo, error) {
+	var runs []runInfo
+	for _, keys := range c.hours(day) {
+		info, err := c.writeRun(put, keys, number+uint32(len(runs)))
 		if err != nil {
 			return nil, err
 		}
-		runs, rest = append(runs, info), rest[n:]
+		runs = append(runs, info)
 	}
-	return runs, c.writeLists(tx, day, number)
+	return runs, c.writeFirsts(put, day, number)
 }
 
 // writeRun writes the entries of one hour; those of one client and canonical term are one row.
-func (c *commit) writeRun(tx *bbolt.Tx, keys []sortKey, number uint32) (runInfo, error) {
-	w := newRunWriter(tx, keys[0].hour, number)
+func (c *commit) writeRun(put putter, keys []sortKey, number uint32) (runInfo, error) {
+	w := newRunWriter(put, c.hour(&keys[0]), number)
 	c.local.reset(len(c.dict.records))
 	c.rules.reset(len(c.book))
 	for len(keys) > 0 {
@@ -128,8 +109,10 @@ func (c *commit) writeRun(tx *bbolt.Tx, keys []sortKey, number uint32) (runInfo,
 		if err := w.add(&c.row); err != nil {
 			return runInfo{}, err
 		}
+		c.pace.step()
 	}
 	terms := func(i int, dst []byte) []byte {
+		c.pace.step()
 		r := &c.dict.records[c.local.used[i]]
 		return appendTerm(dst, c.rules.number(r.rule), r.action, r.trigger, c.dict.nameOf(r), c.dict.placeOf(r))
 	}
@@ -148,7 +131,7 @@ func (c *commit) gather(keys []sortKey) int {
 	t := c.m.table
 	t.row(&t.entries[keys[0].entry], &c.row)
 	n := 1
-	for ; n < len(keys) && keys[n].term == keys[0].term && keys[n].hi == keys[0].hi && keys[n].lo == keys[0].lo; n++ {
+	for ; n < len(keys) && keys[n].rank == keys[0].rank; n++ {
 		t.row(&t.entries[keys[n].entry], &c.merge)
 		c.row.merge(&c.merge)
 	}
@@ -156,8 +139,8 @@ func (c *commit) gather(keys []sortKey) int {
 	return n
 }
 
-func (c *commit) writeLists(tx *bbolt.Tx, day, number uint32) error {
-	firsts := newListWriter(tx, bucketFirst, number)
+func (c *commit) writeFirsts(put putter, day, number uint32) error {
+	firsts := newListWriter(put, bucketFirst, number)
 	for i := range c.m.firsts {
 		f := &c.m.firsts[i]
 		if f.hour/hoursPerDay != day {
@@ -166,8 +149,13 @@ func (c *commit) writeLists(tx *bbolt.Tx, day, number uint32) error {
 		if err := firsts.add(func(dst []byte) []byte { return appendFirst(dst, f, c.book[f.rule].familyKey()) }); err != nil {
 			return err
 		}
+		c.pace.step()
 	}
-	lost := newListWriter(tx, bucketLosses, number)
+	return firsts.flush()
+}
+
+func (c *commit) writeLosses(put putter, day, number uint32) error {
+	lost := newListWriter(put, bucketLosses, number)
 	for _, l := range c.m.losses.m {
 		if l.day() != day {
 			continue
@@ -175,9 +163,6 @@ func (c *commit) writeLists(tx *bbolt.Tx, day, number uint32) error {
 		if err := lost.add(func(dst []byte) []byte { return appendLoss(appendRule(dst, &c.book[l.rule]), l) }); err != nil {
 			return err
 		}
-	}
-	if err := firsts.flush(); err != nil {
-		return err
 	}
 	return lost.flush()
 }

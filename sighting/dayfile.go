@@ -47,7 +47,11 @@ type dayFile struct {
 	durable   uint64    // as the file knows it: rows of all days in batches up to here were in day files
 	bad       bool      // found damaged by a reader; the writer will put it aside
 
-	next uint32 // number of the next run; the writer's
+	next  uint32 // number of the next run; the writer's
+	begun struct {
+		memory *memory
+		number uint32
+	} // the transfer that was begun and is not finished; the writer's
 }
 
 // runInfo is what a file's catalogue says of a run.

@@ -251,7 +251,7 @@ func copyRun(g, f *dayFile, info runInfo, without [16]byte) (dropped int, err er
 	}
 	key := runKey(info.hour, info.number)
 	err = g.update(func(tx *bbolt.Tx) error {
-		w := newRunWriter(tx, info.hour, info.number)
+		w := newRunWriter(putInto(tx), info.hour, info.number)
 		for {
 			ok, err := r.next()
 			if err != nil {

@@ -1,8 +1,11 @@
 package sighting
 
 import (
+	"bytes"
+	"cmp"
 	"io"
 	"os"
+	"slices"
 )
 
 // FailJournal makes every write to the journal call f first, and fail if f does.
@@ -18,6 +21,9 @@ func (s *Store) FailJournal(f func() error) {
 
 // FailCommit makes every commit to a day file call f first, and fail if f does.
 func (s *Store) FailCommit(f func() error) { s.faults.commit = f }
+
+// CutTransfers makes a commit use one transaction for every n octets.
+func (s *Store) CutTransfers(n int) { s.faults.part = n }
 
 // DrainOnce does what the collector does in a pass, for benchmarks of a Store whose Run does not work.
 func (s *Store) DrainOnce() int { return s.collector.drain(s.now()) }
@@ -115,4 +121,26 @@ func DecodeValues(b []byte) {
 	readFirsts(b, func(firstSeen, []byte) error { return nil })
 	parseCursor(string(b))
 	readPlace(b)
+}
+
+// OrderOf sorts pairs of client and term as a commit does, and as comparing them does; it returns both orders as indexes.
+func OrderOf(clients [][16]byte, terms, hours []uint32) (got, want []uint32) {
+	entries := make([]entry, len(clients))
+	most := uint32(0)
+	for i := range entries {
+		entries[i] = entry{client: clients[i], indicator: terms[i], hour: hours[i]}
+		most = max(most, terms[i])
+		want = append(want, uint32(i))
+	}
+	var o order
+	for range 2 { // the second time with the memory of the first
+		o.sort(entries, int(most)+1, func(e *entry) uint32 { return e.indicator }, new(pace))
+	}
+	for i := range o.keys {
+		got = append(got, o.keys[i].entry)
+	}
+	slices.SortStableFunc(want, func(a, b uint32) int {
+		return cmp.Or(cmp.Compare(hours[a], hours[b]), bytes.Compare(clients[a][:], clients[b][:]), cmp.Compare(terms[a], terms[b]))
+	})
+	return got, want
 }

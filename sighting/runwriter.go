@@ -2,7 +2,6 @@ package sighting
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 
 	"go.etcd.io/bbolt"
@@ -14,9 +13,22 @@ const (
 	listBlockSize = 16 << 10 // of blocks of first sightings and losses
 )
 
-// runWriter writes one run into a transaction: rows in order of client and term, then the terms and rules they name.
+// putter puts a value into a bucket of a day file, in a transaction of the caller's or one that it makes. It keeps key and value.
+type putter func(bucket, key, value []byte) error
+
+// putInto is the putter of a transaction.
+func putInto(tx *bbolt.Tx) putter {
+	return func(bucket, key, value []byte) error {
+		b := tx.Bucket(bucket)
+		b.FillPercent = dayPageFill
+		return b.Put(key, value)
+	}
+}
+
+// runWriter writes one run: rows in order of client and term, then the terms and rules they name. Readers see it when its entry in
+// bucketRuns is there, which is the caller's to put.
 type runWriter struct {
-	tx   *bbolt.Tx
+	put  putter
 	info runInfo
 
 	block   []byte // being filled
@@ -25,11 +37,8 @@ type runWriter struct {
 	ordinal uint32
 }
 
-func newRunWriter(tx *bbolt.Tx, hour, number uint32) *runWriter {
-	for _, name := range [][]byte{bucketRows, bucketTerms, bucketRuns} {
-		tx.Bucket(name).FillPercent = dayPageFill
-	}
-	return &runWriter{tx: tx, info: runInfo{hour: hour, number: number}}
+func newRunWriter(put putter, hour, number uint32) *runWriter {
+	return &runWriter{put: put, info: runInfo{hour: hour, number: number}}
 }
 
 // add writes a row whose indicator is the number of a term in this run.
@@ -59,7 +68,7 @@ func (w *runWriter) flush() error {
 	w.ordinal++
 	block := sealed(w.block)
 	w.block, w.inside = nil, 0
-	return w.tx.Bucket(bucketRows).Put(key, block)
+	return w.put(bucketRows, key, block)
 }
 
 // finish writes what is left. terms gives the n terms by number, already encoded; rules the rules that they name.
@@ -74,8 +83,7 @@ func (w *runWriter) finish(n int, terms func(i int, dst []byte) []byte, rules []
 	for i := range rules {
 		b = appendRule(b, &rules[i])
 	}
-	key := runKey(w.info.hour, w.info.number)
-	return errors.Join(w.tx.Bucket(bucketRules).Put(key, sealed(b)), w.tx.Bucket(bucketRuns).Put(key, w.info.encode()))
+	return w.put(bucketRules, runKey(w.info.hour, w.info.number), sealed(b))
 }
 
 func (w *runWriter) putTerms(n int, terms func(i int, dst []byte) []byte) error {
@@ -86,7 +94,7 @@ func (w *runWriter) putTerms(n int, terms func(i int, dst []byte) []byte) error 
 			b = terms(i, b)
 		}
 		key := binary.BigEndian.AppendUint32(runKey(w.info.hour, w.info.number), uint32(from/termsPerBlock))
-		if err := w.tx.Bucket(bucketTerms).Put(key, sealed(b)); err != nil {
+		if err := w.put(bucketTerms, key, sealed(b)); err != nil {
 			return err
 		}
 	}
@@ -154,16 +162,15 @@ func readRules(b []byte) ([]rule, error) {
 
 // listWriter writes the first sightings or losses of a commit, in blocks.
 type listWriter struct {
-	bucket  *bbolt.Bucket
+	put     putter
+	bucket  []byte
 	number  uint32
 	block   []byte
 	ordinal uint32
 }
 
-func newListWriter(tx *bbolt.Tx, bucket []byte, number uint32) *listWriter {
-	b := tx.Bucket(bucket)
-	b.FillPercent = dayPageFill
-	return &listWriter{bucket: b, number: number}
+func newListWriter(put putter, bucket []byte, number uint32) *listWriter {
+	return &listWriter{put: put, bucket: bucket, number: number}
 }
 
 // add calls encode to append one entry.
@@ -183,5 +190,5 @@ func (w *listWriter) flush() error {
 	w.ordinal++
 	block := sealed(w.block)
 	w.block = nil
-	return w.bucket.Put(key, block)
+	return w.put(w.bucket, key, block)
 }

@@ -1,6 +1,9 @@
 package sighting
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // seal closes the window: bounds are applied, and each pair goes into the journal's next batch and the table of the hour.
 // If the journal takes nothing more, the window is lost and counted.
@@ -19,10 +22,11 @@ func (c *collector) seal() {
 	c.turnDay(hourOf(now) / hoursPerDay)
 	b := c.s.scribe.buffer()
 	c.turnSegment(b, hourOf(now))
-	m := l.active.table
-	m.warm(c.delta.entries)
-	for i := range c.delta.entries {
-		c.settle(b, &c.delta.entries[i])
+	for pairs := range slices.Chunk(c.delta.entries, chunk) {
+		c.ahead.place(pairs, c)
+		for i := range pairs {
+			c.settle(b, &pairs[i], &c.ahead.pairs[i])
+		}
 	}
 	c.delta.reset()
 	c.flushPlaces(b)
@@ -70,16 +74,18 @@ func (c *collector) turnDay(day uint32) {
 }
 
 // settle puts one pair of the window where it belongs.
-func (c *collector) settle(b *batch, e *entry) {
+func (c *collector) settle(b *batch, e *entry, f *foreseenPair) {
 	m := c.s.ledger.active
 	number := e.indicator
-	to := m.table.find(&e.client, number, e.hour)
-	if to == nil {
+	var to *entry
+	if f.place >= 0 {
+		to = &m.table.entries[f.place]
+	} else {
 		if c.s.ledger.pairs() >= c.s.config.Limits.Pairs {
 			c.losePair(LossBacklog, e)
 			return
 		}
-		number = c.admit(e)
+		number = c.admit(e, f.cap)
 		var fresh bool
 		if to, fresh = m.table.upsert(&e.client, number, e.hour); fresh {
 			var first sample
@@ -93,14 +99,12 @@ func (c *collector) settle(b *batch, e *entry) {
 	m.table.merge(to, c.delta, e)
 }
 
-// admit applies the bound of distinct indicators per client and day. It returns the number under which the pair is counted.
-func (c *collector) admit(e *entry) uint32 {
-	d := c.s.ledger.dict
-	r := d.at(e.indicator)
-	if r.byFamily || e.hour/hoursPerDay != c.day {
+// admit applies the bound of distinct indicators per client and day; pair is the capHash of e. It returns the number under which the pair is counted.
+func (c *collector) admit(e *entry, pair uint64) uint32 {
+	if c.s.ledger.dict.at(e.indicator).byFamily || e.hour/hoursPerDay != c.day {
 		return e.indicator
 	}
-	if !c.overBound(capHash(&e.client, c.s.ledger.hashes[r.rule].zone, d.nameOf(r)), &e.client) {
+	if !c.overBound(pair, &e.client) {
 		return e.indicator
 	}
 	c.s.counters.byFamily.Add(1)
@@ -133,7 +137,7 @@ func (c *collector) familyOf(number uint32) uint32 {
 	}
 	t := d.term(d.at(number))
 	t.name, t.labels = nil, 0
-	f, fresh := d.intern(&t)
+	f, fresh := d.intern(&t, d.key(&t))
 	if fresh {
 		d.at(f).rule = l.rule(l.book.list[d.at(number).rule].byFamily(), c.s.seed)
 		l.interned++

@@ -1,5 +1,7 @@
 package sighting
 
+import "cenote/prefetch"
+
 // fingerprints is a set of keyed 64-bit hashes with a number each, in segments, so that growth never takes longer than a
 // ring can hold: a set of millions grows a few thousand places at a time. Two keys with one hash are taken for one; the
 // hash is keyed and 64 bits wide, so that this is a matter of one in 10^12 and nobody can provoke it.
@@ -39,6 +41,17 @@ func (f *fingerprints) get(hash uint64) (value *uint32, fresh bool) {
 	s.used++
 	f.used++
 	return &s.values[i], true
+}
+
+// touch fetches where a hash is, or would be.
+func (f *fingerprints) touch(hash uint64) {
+	hash |= 1
+	s := &f.segments[hash>>56]
+	if len(s.keys) > 0 {
+		i := hash >> 1 & uint64(len(s.keys)-1)
+		prefetch.Line(&s.keys[i])
+		prefetch.Line(&s.values[i])
+	}
 }
 
 func (s *fingerprintSegment) probe(hash uint64) uint64 {

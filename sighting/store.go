@@ -46,7 +46,7 @@ type Limits struct {
 	// Pairs is how many (client, indicator, hour) may wait in memory for their day file, about 110 octets each. Matches of
 	// further pairs are lost. Default 4,000,000.
 	Pairs int
-	// TablePairs is how many of them are written to a day file at a time. Default 262,144.
+	// TablePairs is how many of them are written to a day file at a time. Default 1,048,576.
 	TablePairs int
 	// QueueOctets is how much may wait for the journal when the disk does not take it. Default 64 MiB.
 	QueueOctets int64
@@ -65,7 +65,7 @@ func (c *Config) defaults() {
 	setDefault(&c.Ring, 1<<14)
 	setDefault(&c.Limits.IndicatorsPerClient, 1000)
 	setDefault(&c.Limits.Pairs, 4_000_000)
-	setDefault(&c.Limits.TablePairs, 1<<18)
+	setDefault(&c.Limits.TablePairs, 1<<20)
 	setDefault(&c.Limits.QueueOctets, 64<<20)
 	setDefault(&c.Evidence.Age, 72*time.Hour)
 	setDefault(&c.Evidence.Bytes, 1<<30)
@@ -131,8 +131,11 @@ type Store struct {
 	ended     chan struct{} // closed when Run has ended
 }
 
-// faults lets tests break what a full or failing disk breaks. The zero value breaks nothing.
-type faults struct{ commit func() error }
+// faults lets tests break what a full or failing disk breaks.
+type faults struct {
+	commit func() error // nil breaks nothing
+	part   int          // octets of one transaction of a transfer
+}
 
 func (f *faults) commitFault() error {
 	if f.commit == nil {
@@ -151,6 +154,7 @@ func Open(c Config) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{config: c, log: c.Log, now: c.Now, seed: rand.Uint64(), shared: newShared(c.Ring), ended: make(chan struct{})}
+	s.faults.part = transferPart
 	s.producers.Store(new([]*Producer))
 	s.counters.init()
 	if err := s.openDirectory(); err != nil {

@@ -3,6 +3,8 @@ package sighting
 import (
 	"encoding/binary"
 	"math/bits"
+
+	"cenote/prefetch"
 )
 
 // table counts events by (client, indicator, hour) in open addressing. It holds no pointers but those of its three arrays, so
@@ -62,8 +64,8 @@ func (t *table) upsert(client *[16]byte, indicator, hour uint32) (e *entry, fres
 	}
 }
 
-// find returns the entry of a pair, or nil.
-func (t *table) find(client *[16]byte, indicator, hour uint32) *entry {
+// find returns the index of the entry of a pair, or -1.
+func (t *table) find(client *[16]byte, indicator, hour uint32) int {
 	tag := pairHash(t.seed, client, indicator, hour) >> 32
 	mask := uint64(len(t.slots) - 1)
 	for i := tag & mask; t.slots[i] != 0; i = (i + 1) & mask {
@@ -72,27 +74,25 @@ func (t *table) find(client *[16]byte, indicator, hour uint32) *entry {
 		}
 		e := &t.entries[uint32(t.slots[i])-1]
 		if e.indicator == indicator && e.hour == hour && e.client == *client {
-			return e
+			return int(uint32(t.slots[i]) - 1)
 		}
 	}
-	return nil
+	return -1
 }
 
-// warm reads where the pairs of another table are, or would be, in this one. The reads do not depend on each other, so that the
-// processor waits for many cache lines at once; find, one pair after the other, would wait for each.
-func (t *table) warm(pairs []entry) (sum uint64) {
+// warm fetches where the pairs of another table are, or would be, in this one.
+func (t *table) warm(pairs []entry) {
 	mask := uint64(len(t.slots) - 1)
 	for i := range pairs {
 		e := &pairs[i]
-		sum += t.slots[pairHash(t.seed, &e.client, e.indicator, e.hour)>>32&mask]
+		prefetch.Line(&t.slots[pairHash(t.seed, &e.client, e.indicator, e.hour)>>32&mask])
 	}
 	for i := range pairs {
 		e := &pairs[i]
 		if n := uint32(t.slots[pairHash(t.seed, &e.client, e.indicator, e.hour)>>32&mask]); n != 0 {
-			sum += uint64(t.entries[n-1].count)
+			prefetch.Line(&t.entries[n-1])
 		}
 	}
-	return sum
 }
 
 func (t *table) insert(tag, slot uint64, client *[16]byte, indicator, hour uint32) *entry {

@@ -8,8 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
-
-	"go.etcd.io/bbolt"
 )
 
 // writer is the one goroutine that changes day files: it commits what the collector froze, drops days that are too old, puts
@@ -178,21 +176,19 @@ func (w *writer) commitDay(c *commit, day uint32, durable uint64) error {
 		return nil
 	}
 	begun := time.Now()
-	number := f.next
-	var runs []runInfo
-	err = f.update(func(tx *bbolt.Tx) error {
-		if err := w.s.faults.commitFault(); err != nil {
-			return err
-		}
-		var err error
-		if runs, err = c.write(tx, day, number); err != nil {
-			return err
-		}
-		f.next = number + uint32(len(runs)) + 1
-		return f.putProgress(tx, applied, durable)
-	})
+	t := &transfer{file: f, faults: &w.s.faults, number: f.numberFor(c.m), pace: &c.pace, part: w.s.faults.part}
+	runs, err := c.write(t.put, day, t.number)
+	if err == nil {
+		err = t.finish(func(put putter) error {
+			for i := range runs {
+				if err := put(bucketRuns, runKey(runs[i].hour, runs[i].number), runs[i].encode()); err != nil {
+					return err
+				}
+			}
+			return c.writeLosses(put, day, t.number)
+		}, applied, durable)
+	}
 	if err != nil {
-		f.next = number
 		return fmt.Errorf("writing %s: %w", f.path, err)
 	}
 	w.s.counters.commits.Observe(time.Since(begun).Seconds())

@@ -1,0 +1,27 @@
+package dnsserver
+
+import (
+	"cenote/dnsname"
+	"cenote/policy"
+	"cenote/wire"
+)
+
+// lookahead fetches, for a whole batch of messages, what answering them will look at in large tables. It belongs to one goroutine.
+type lookahead struct {
+	policy policy.Lookahead
+	name   [dnsname.WireMax]byte
+}
+
+// add notes the name that msg asks for. A message that is no question is passed over: whoever reads it in earnest says so.
+func (l *lookahead) add(p *policy.Policy, msg []byte) {
+	if len(msg) <= wire.HeaderLen {
+		return
+	}
+	n, _, err := dnsname.Check(msg[wire.HeaderLen:])
+	if err != nil {
+		return
+	}
+	name := l.name[:n]
+	dnsname.Lower(name, msg[wire.HeaderLen:wire.HeaderLen+n])
+	l.policy.Add(p, name)
+}
