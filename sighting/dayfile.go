@@ -319,7 +319,12 @@ func getNumber(tx *bbolt.Tx, key []byte) uint64 {
 }
 
 // sealed closes a value with its checksum, opened takes it off again.
-func sealed(b []byte) []byte { return binary.BigEndian.AppendUint64(b, xxh3.Hash(b)) }
+func sealed(b []byte) []byte { return appendSeal(b, b) }
+
+// appendSeal appends the checksum of value to dst.
+func appendSeal(dst, value []byte) []byte {
+	return binary.BigEndian.AppendUint64(dst, xxh3.Hash(value))
+}
 
 func opened(b []byte) ([]byte, error) {
 	n := len(b) - 8
@@ -329,14 +334,16 @@ func opened(b []byte) ([]byte, error) {
 	return b[:n], nil
 }
 
-func runKey(hour, number uint32) []byte {
-	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(make([]byte, 0, 28), hour), number)
+func runKey(hour, number uint32) []byte { return appendRunKey(make([]byte, 0, 28), hour, number) }
+
+func appendRunKey(dst []byte, hour, number uint32) []byte {
+	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(dst, hour), number)
 }
 
 func (i *runInfo) encode() []byte {
 	b := appendUvarint(nil, uint64(i.rows))
 	b = appendUvarint(b, uint64(i.terms))
-	return sealed(append(append(b, i.low[:]...), i.high[:]...))
+	return append(append(b, i.low[:]...), i.high[:]...)
 }
 
 func readRunInfo(k, v []byte) (i runInfo, err error) {

@@ -276,7 +276,7 @@ func copyRun(g, f *dayFile, info runInfo, without [16]byte) (dropped int, err er
 			return err
 		}
 		g.runs = append(g.runs, w.info)
-		return tx.Bucket(bucketRuns).Put(key, w.info.encode())
+		return putInto(tx)(bucketRuns, key, w.info.encode())
 	})
 	return dropped, err
 }

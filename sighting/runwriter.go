@@ -1,6 +1,7 @@
 package sighting
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 
@@ -13,16 +14,20 @@ const (
 	listBlockSize = 16 << 10 // of blocks of first sightings and losses
 )
 
-// putter puts a value into a bucket of a day file, in a transaction of the caller's or one that it makes. It keeps key and value.
+// putter puts a value, which it closes with its checksum, into a bucket of a day file: in a transaction of the caller's or one that it makes.
+// It copies key and value.
 type putter func(bucket, key, value []byte) error
 
 // putInto is the putter of a transaction.
 func putInto(tx *bbolt.Tx) putter {
-	return func(bucket, key, value []byte) error {
-		b := tx.Bucket(bucket)
-		b.FillPercent = dayPageFill
-		return b.Put(key, value)
-	}
+	return func(bucket, key, value []byte) error { return putSealed(tx, bucket, key, sealed(bytes.Clone(value))) }
+}
+
+// putSealed puts a value that has its checksum; it must stay as it is until tx ends.
+func putSealed(tx *bbolt.Tx, bucket, key, value []byte) error {
+	b := tx.Bucket(bucket)
+	b.FillPercent = dayPageFill
+	return b.Put(key, value)
 }
 
 // runWriter writes one run: rows in order of client and term, then the terms and rules they name. Readers see it when its entry in
@@ -31,7 +36,8 @@ type runWriter struct {
 	put  putter
 	info runInfo
 
-	block   []byte // being filled
+	block   []byte // being filled; its memory is used again
+	key     []byte // likewise
 	first   [16]byte
 	inside  uint32 // rows in block
 	ordinal uint32
@@ -49,7 +55,7 @@ func (w *runWriter) add(r *row) error {
 	w.info.high = r.client
 	w.info.rows++
 	if len(w.block) == 0 {
-		w.block, w.first = make([]byte, 0, rowBlockSize+8), r.client
+		w.first = r.client
 	}
 	w.block = appendRow(w.block, r)
 	w.inside++
@@ -63,12 +69,12 @@ func (w *runWriter) flush() error {
 	if len(w.block) == 0 {
 		return nil
 	}
-	key := append(runKey(w.info.hour, w.info.number), w.first[:]...)
-	key = binary.BigEndian.AppendUint32(key, w.ordinal)
+	w.key = append(appendRunKey(w.key[:0], w.info.hour, w.info.number), w.first[:]...)
+	w.key = binary.BigEndian.AppendUint32(w.key, w.ordinal)
 	w.ordinal++
-	block := sealed(w.block)
-	w.block, w.inside = nil, 0
-	return w.put(bucketRows, key, block)
+	err := w.put(bucketRows, w.key, w.block)
+	w.block, w.inside = w.block[:0], 0
+	return err
 }
 
 // finish writes what is left. terms gives the n terms by number, already encoded; rules the rules that they name.
@@ -83,18 +89,18 @@ func (w *runWriter) finish(n int, terms func(i int, dst []byte) []byte, rules []
 	for i := range rules {
 		b = appendRule(b, &rules[i])
 	}
-	return w.put(bucketRules, runKey(w.info.hour, w.info.number), sealed(b))
+	return w.put(bucketRules, runKey(w.info.hour, w.info.number), b)
 }
 
 func (w *runWriter) putTerms(n int, terms func(i int, dst []byte) []byte) error {
 	w.info.terms = uint32(n)
 	for from := 0; from < n; from += termsPerBlock {
-		var b []byte
+		w.block = w.block[:0]
 		for i := from; i < min(n, from+termsPerBlock); i++ {
-			b = terms(i, b)
+			w.block = terms(i, w.block)
 		}
-		key := binary.BigEndian.AppendUint32(runKey(w.info.hour, w.info.number), uint32(from/termsPerBlock))
-		if err := w.put(bucketTerms, key, sealed(b)); err != nil {
+		w.key = binary.BigEndian.AppendUint32(appendRunKey(w.key[:0], w.info.hour, w.info.number), uint32(from/termsPerBlock))
+		if err := w.put(bucketTerms, w.key, w.block); err != nil {
 			return err
 		}
 	}
@@ -186,9 +192,8 @@ func (w *listWriter) flush() error {
 	if len(w.block) == 0 {
 		return nil
 	}
-	key := runKey(w.number, w.ordinal)
+	err := w.put(w.bucket, runKey(w.number, w.ordinal), w.block)
 	w.ordinal++
-	block := sealed(w.block)
-	w.block = nil
-	return w.put(w.bucket, key, block)
+	w.block = w.block[:0]
+	return err
 }

@@ -10,13 +10,15 @@ type transfer struct {
 	faults *faults
 	number uint32
 	pace   *pace
-	part   int // octets of one transaction
 	values []value
-	octets int
+	arena  []byte // of the keys and values that wait; its memory is used again
 }
 
-// value waits for its transaction.
-type value struct{ bucket, key, value []byte }
+// value waits for its transaction. Its key and then its value end in the arena at these offsets; both begin where the one before ends.
+type value struct {
+	bucket        []byte
+	keyEnd, endAt int
+}
 
 // transferPart is how many octets one transaction writes: some milliseconds of work.
 const transferPart = 512 << 10
@@ -34,10 +36,19 @@ func (f *dayFile) numberFor(m *memory) uint32 {
 	return f.begun.number
 }
 
+func (t *transfer) begin(f *dayFile, number uint32, faults *faults, p *pace) {
+	t.file, t.number, t.faults, t.pace = f, number, faults, p
+	t.values, t.arena = t.values[:0], t.arena[:0]
+}
+
 // put is a putter.
 func (t *transfer) put(bucket, key, v []byte) error {
-	t.values = append(t.values, value{bucket, key, v})
-	if t.octets += len(key) + len(v); t.octets < t.part {
+	t.arena = append(t.arena, key...)
+	keyEnd := len(t.arena)
+	t.arena = append(t.arena, v...)
+	t.arena = appendSeal(t.arena, t.arena[keyEnd:])
+	t.values = append(t.values, value{bucket, keyEnd, len(t.arena)})
+	if len(t.arena) < t.faults.part {
 		return nil
 	}
 	return t.commit(func(tx *bbolt.Tx) error { return putNumber(tx, keyNext, uint64(t.file.next)) })
@@ -63,16 +74,17 @@ func (t *transfer) commit(more func(*bbolt.Tx) error) error {
 		if err := t.faults.commitFault(); err != nil {
 			return err
 		}
-		put := putInto(tx)
-		for i := range t.values {
-			if err := put(t.values[i].bucket, t.values[i].key, t.values[i].value); err != nil {
+		from := 0
+		for _, v := range t.values {
+			if err := putSealed(tx, v.bucket, t.arena[from:v.keyEnd], t.arena[v.keyEnd:v.endAt:v.endAt]); err != nil {
 				return err
 			}
+			from = v.endAt
 			t.pace.step()
 		}
 		return more(tx)
 	})
-	t.values, t.octets = t.values[:0], 0
+	t.values, t.arena = t.values[:0], t.arena[:0]
 	t.pace.look()
 	return err
 }

@@ -13,11 +13,12 @@ import (
 // writer is the one goroutine that changes day files: it commits what the collector froze, drops days that are too old, puts
 // damaged files aside, and does what Erase asks for.
 type writer struct {
-	s       *Store
-	wake    chan struct{}
-	jobs    chan func(context.Context)
-	commit  commit
-	failing bool
+	s        *Store
+	wake     chan struct{}
+	jobs     chan func(context.Context)
+	commit   commit
+	transfer transfer
+	failing  bool
 }
 
 const (
@@ -176,7 +177,8 @@ func (w *writer) commitDay(c *commit, day uint32, durable uint64) error {
 		return nil
 	}
 	begun := time.Now()
-	t := &transfer{file: f, faults: &w.s.faults, number: f.numberFor(c.m), pace: &c.pace, part: w.s.faults.part}
+	t := &w.transfer
+	t.begin(f, f.numberFor(c.m), &w.s.faults, &c.pace)
 	runs, err := c.write(t.put, day, t.number)
 	if err == nil {
 		err = t.finish(func(put putter) error {
