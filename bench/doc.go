@@ -14,13 +14,16 @@
 // with the same queries. The table gives the median of the ratios and how far they spread. A run in which either of them loses queries, or
 // whose queries did not meet what the load is named for, is no measurement and ends with an error.
 //
-//   - hits: names of the list, spread over all of it, each query from one of many client addresses
+//   - hits: names of the list, spread over all of it, from a few client addresses, so that the ledger knows the pairs of client and name
+//   - new pairs: the same from many addresses, so that hardly a pair is known
 //   - cached: 10,000 names that are not listed, all in the cache
 //   - mix: 3 % listed names, the rest cached by Zipf's law; 80 % A, 13 % AAAA, 7 % HTTPS
 //
 // Then, at half the rate of hits, it asks for millions of different pairs of client and name, and compares the matches that the server
 // counted with what the ledger recorded and reported as lost: it fails if one is lost or unaccounted for. -ledger has to be long enough
 // for five million.
+//
+// At last it asks at a steady rate, first leaving the server alone and then replacing its list again and again, and compares the slowest answers.
 //
 // Start reading at main.go, then server.go.
 package main

@@ -27,6 +27,8 @@ type options struct {
 	window        int
 	clients       int
 	ledger        time.Duration
+	reloads       int
+	rate          int
 	ratioMin      string
 }
 
@@ -45,6 +47,8 @@ func parseOptions() *options {
 	flag.IntVar(&o.window, "window", 256, "queries under way at full load")
 	flag.IntVar(&o.clients, "clients", 16, "client addresses at full load")
 	flag.DurationVar(&o.ledger, "ledger", 50*time.Second, "how long the ledger is loaded; 0 leaves that out")
+	flag.IntVar(&o.reloads, "reloads", 10, "how often the list is replaced under load; 0 leaves that out")
+	flag.IntVar(&o.rate, "rate", 10_000, "queries a second while the list is replaced")
 	flag.StringVar(&o.ratioMin, "min", "hits=0.70,cached=0.65", "fail if the median ratio of a load is below; empty never fails")
 	flag.Parse()
 	return o
@@ -52,7 +56,7 @@ func parseOptions() *options {
 
 // check refuses what would measure nothing.
 func (o *options) check() error {
-	if o.names < 1 || o.turns < 1 || o.window < 1 || o.clients < 1 || o.count < 1 || !(o.seconds > 0) || o.ledger < 0 {
+	if o.names < 1 || o.turns < 1 || o.window < 1 || o.clients < 1 || o.count < 1 || !(o.seconds > 0) || o.ledger < 0 || o.reloads < 0 || o.rate < 1 {
 		return errors.New("names, turns, seconds, window, clients and count have to be above 0, and ledger not below")
 	}
 	return nil

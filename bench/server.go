@@ -137,13 +137,18 @@ func (c *cenote) awaitReady(ctx context.Context, lastFile string) error {
 		return err
 	}
 	last, _, _ := strings.Cut(string(b), " ")
+	return c.await(ctx, last)
+}
+
+// await waits until a name is answered by policy.
+func (c *cenote) await(ctx context.Context, name string) error {
 	timeout := time.After(readyMax)
-	for !listed(last) {
+	for !listed(name) {
 		select {
 		case <-c.done:
-			return errors.New("the server ended at its start")
+			return errors.New("the server has ended")
 		case <-timeout:
-			return fmt.Errorf("the server did not come to answer %s by policy within %v", last, readyMax)
+			return fmt.Errorf("the server did not come to answer %s by policy within %v", name, readyMax)
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(20 * time.Millisecond):

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// reloadResult is the server at a steady rate: first left alone, then while its list is replaced again and again. Each number is of one
+// slice of time.
+type reloadResult struct {
+	rate, count    int
+	steady, during []outcome
+	times          []float64 // seconds from the replacement of the list to the first answer by the new one
+}
+
+// sliceLen is how long one run of the load generator is, in seconds.
+const sliceLen = 3.0
+
+// slicesSteady is how many runs show the server left alone.
+const slicesSteady = 10
+
+// measureReloads asks at the flag's rate, first for a while and then until the list was replaced as often as the flag says.
+func (r *rig) measureReloads(ctx context.Context) (*reloadResult, error) {
+	result := &reloadResult{rate: r.rate, count: r.reloads}
+	for range slicesSteady {
+		if err := r.slice(ctx, &result.steady); err != nil {
+			return nil, err
+		}
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- r.replaceLists(ctx, result) }()
+	for {
+		select {
+		case err := <-ended:
+			return result, err
+		default:
+			if err := r.slice(ctx, &result.during); err != nil {
+				return nil, err
+			}
+		}
+	}
+}
+
+func (r *rig) slice(ctx context.Context, to *[]outcome) error {
+	o, err := r.blast(ctx, "q.mix", load{server: cenoteAddr, seconds: sliceLen, rate: r.rate})
+	*to = append(*to, o)
+	return err
+}
+
+// replaceLists replaces the list by one with another last name, and waits for it to be served, each time.
+func (r *rig) replaceLists(ctx context.Context, result *reloadResult) error {
+	path := filepath.Join(r.dir, "domains.txt")
+	list, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	for i := range r.reloads {
+		marker := fmt.Sprintf("round-%d.marker.example", i)
+		if err := os.WriteFile(path+".new", append(list[:len(list):len(list)], marker+"\n"...), 0o600); err != nil {
+			return err
+		}
+		if err := os.Rename(path+".new", path); err != nil {
+			return err
+		}
+		began := time.Now()
+		if err := r.server.await(ctx, marker); err != nil {
+			return err
+		}
+		result.times = append(result.times, time.Since(began).Seconds())
+		fmt.Printf("reload %d: %.1f s\n", i+1, result.times[i])
+	}
+	return nil
+}
+
+// p999 are the 99.9th percentiles of runs, in order.
+func p999(runs []outcome) []float64 {
+	var out []float64
+	for _, o := range runs {
+		out = append(out, o.P999)
+	}
+	slices.Sort(out)
+	return out
+}
+
+func lostOf(runs []outcome) (lost, sent uint64) {
+	for _, o := range runs {
+		lost, sent = lost+o.Lost+o.ServFail, sent+o.Sent
+	}
+	return lost, sent
+}
+
+// text is the paragraph of the page.
+func (l *reloadResult) text() string {
+	steady, during := p999(l.steady), p999(l.during)
+	lost, sent := lostOf(l.during)
+	return fmt.Sprintf("\nReloads at %s queries/s, the child that compiles on the server's core, at the lowest priority: %d reloads, %s of %s queries lost or SERVFAIL; the new list "+
+		"answers after %.1f s (median). p99.9 in runs of %.0f s: %.0f us left alone, %.0f us during reloads (medians of %d and %d runs; worst %.0f and %.0f us), ratio %.2f.\n",
+		thousands(float64(l.rate)), l.count, thousands(float64(lost)), thousands(float64(sent)), median(l.times), sliceLen, median(steady), median(during),
+		len(steady), len(during), steady[len(steady)-1], during[len(during)-1], median(during)/median(steady))
+}
