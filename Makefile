@@ -3,7 +3,7 @@
 GO      ?= go
 BIN     := bin/cenote
 PKG     ?= ./...
-# How long each fuzz target runs.
+# How long each fuzz target runs: a time, or a number of inputs such as 5000x.
 FUZZTIME ?= 30s
 
 .PHONY: help

@@ -3,6 +3,7 @@ package sighting
 import (
 	"bytes"
 	"cmp"
+	"encoding/binary"
 	"io"
 	"os"
 	"slices"
@@ -143,4 +144,20 @@ func OrderOf(clients [][16]byte, terms, hours []uint32) (got, want []uint32) {
 		return cmp.Or(cmp.Compare(hours[a], hours[b]), bytes.Compare(clients[a][:], clients[b][:]), cmp.Compare(terms[a], terms[b]))
 	})
 	return got, want
+}
+
+// ProbesOfClients is how many slots are looked at to find each of so many IPv4 clients in the ranks that a commit makes, together.
+func ProbesOfClients(n int) (probes int) {
+	entries := make([]entry, n)
+	for i := range entries {
+		binary.BigEndian.PutUint32(entries[i].client[12:], 0x0a000000+uint32(i))
+		entries[i].client[10], entries[i].client[11] = 0xff, 0xff
+	}
+	var r clientRanks
+	r.read(entries, new(pace))
+	mask := uint64(len(r.slots) - 1)
+	for i := range entries {
+		probes += 1 + int((r.probe(&entries[i].client)-pairHash(r.seed, &entries[i].client, 0, 0))&mask)
+	}
+	return probes
 }

@@ -3,6 +3,7 @@ package sighting
 import (
 	"bytes"
 	"math/bits"
+	"math/rand/v2"
 	"slices"
 )
 
@@ -77,7 +78,7 @@ type clientRanks struct {
 	clients [][16]byte
 	slots   []uint32 // 1 + index into clients, then 1 + rank
 	ranks   []uint32 // by index into clients
-	seed    uint64
+	seed    uint64   // never 0, with which all IPv4 clients would share a slot
 }
 
 // read collects the clients of entries.
@@ -121,6 +122,9 @@ func (r *clientRanks) probe(client *[16]byte) uint64 {
 }
 
 func (r *clientRanks) grow() {
+	if r.seed == 0 {
+		r.seed = rand.Uint64() | 1
+	}
 	r.slots = make([]uint32, max(1<<10, 4*len(r.slots)))
 	for i := range r.clients {
 		r.slots[r.probe(&r.clients[i])] = uint32(i + 1)

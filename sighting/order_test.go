@@ -29,3 +29,11 @@ func TestOrderIsThatOfComparing(t *testing.T) {
 		}
 	}
 }
+
+// TestClientsAreSpread: neighbouring IPv4 addresses, of which every network has many, do not crowd each other.
+func TestClientsAreSpread(t *testing.T) {
+	const n = 30_000
+	if got := sighting.ProbesOfClients(n); got > 4*n {
+		t.Errorf("%d clients take %d probes, want about one each", n, got)
+	}
+}
