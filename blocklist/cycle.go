@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"cenote/nameindex"
+	"cenote/pace"
 	"cenote/policy"
 
 	"github.com/zeebo/xxh3"
@@ -227,7 +228,7 @@ func (p *Publisher) publishIfNew(job CompileConfig, report CompileReport) error 
 	p.mu.Unlock()
 	switch {
 	case report.Compiled:
-		index, err := nameindex.Open(p.store.index(job.Generation), nameindex.OpenOptions{})
+		index, err := nameindex.Open(p.store.index(job.Generation), nameindex.OpenOptions{Rest: new(pace.Pace).Look})
 		if err != nil {
 			return fmt.Errorf("opening policy %d: %w", job.Generation, err)
 		}

@@ -9,8 +9,10 @@ import (
 	"hash/crc32"
 	"io"
 	"os"
+	"slices"
 
 	"cenote/dnsname"
+	"cenote/hugepage"
 )
 
 // Reasons for which Open refuses a file. Its errors wrap one of them.
@@ -27,6 +29,9 @@ const sizeMaxDefault = 8 << 30
 type OpenOptions struct {
 	// SizeMax is the largest file that is read, in octets. Default: 8 GiB. Example: 1 << 30.
 	SizeMax int64
+	// Rest is called after each small piece of the work, so that a caller beside whom queries are answered can let them through. Default:
+	// nothing. Example: (*pace.Pace).Look.
+	Rest func()
 }
 
 // Open reads the file at path into memory and checks all of it: lengths, checksums, and that every entry lies where it must, so that
@@ -59,12 +64,22 @@ func read(f *os.File, o OpenOptions) (*Index, error) {
 	case size < headerLen+footerLen:
 		return nil, fmt.Errorf("%w: only %d octets", ErrDamaged, size)
 	default:
-		return load(f, size)
+		return load(f, size, o.rest())
 	}
 }
 
+func (o *OpenOptions) rest() func() {
+	if o.Rest == nil {
+		return func() {}
+	}
+	return o.Rest
+}
+
+// pieceLen is how many octets are read or hashed before a rest.
+const pieceLen = 64 << 10
+
 // load reads size octets from r. The header is checked first, so that a foreign file costs no memory.
-func load(r io.Reader, size int64) (*Index, error) {
+func load(r io.Reader, size int64, rest func()) (*Index, error) {
 	head := make([]byte, headerLen)
 	if _, err := io.ReadFull(r, head); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
@@ -73,31 +88,34 @@ func load(r io.Reader, size int64) (*Index, error) {
 	if err != nil {
 		return nil, err
 	}
-	file := make([]byte, size)
+	file := hugepage.Make[byte](int(size))
 	copy(file, head)
-	if _, err := io.ReadFull(r, file[headerLen:]); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+	for piece := range slices.Chunk(file[headerLen:], pieceLen) {
+		if _, err := io.ReadFull(r, piece); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
+		rest()
 	}
-	return parse(file, h)
+	return parse(file, h, rest)
 }
 
 // parse checks file, whose header is h, and returns its Index.
-func parse(file []byte, h *header) (*Index, error) {
-	if err := checkSums(file, h); err != nil {
+func parse(file []byte, h *header, rest func()) (*Index, error) {
+	if err := checkSums(file, h, rest); err != nil {
 		return nil, err
 	}
 	x := newIndex(file, h)
 	if err := x.checkSets(); err != nil {
 		return nil, err
 	}
-	if err := x.checkNames(); err != nil {
+	if err := x.checkNames(rest); err != nil {
 		return nil, err
 	}
 	return x, nil
 }
 
 // checkSums compares every block with its checksum and the whole with the footer.
-func checkSums(file []byte, h *header) error {
+func checkSums(file []byte, h *header, rest func()) error {
 	sums := h.sections[sectionChecksums]
 	table := castagnoli()
 	for i := range blocks(sums.off) {
@@ -106,15 +124,20 @@ func checkSums(file []byte, h *header) error {
 		if got != want {
 			return fmt.Errorf("%w: block %d has checksum %08x, want %08x", ErrDamaged, i, got, want)
 		}
+		rest()
 	}
 	body, footer := file[:sums.end()], file[sums.end():]
-	whole := sha256.Sum256(body)
+	whole := sha256.New()
+	for piece := range slices.Chunk(body, pieceLen) {
+		whole.Write(piece)
+		rest()
+	}
 	switch {
 	case binary.LittleEndian.Uint64(footer) != footerMagic:
 		return fmt.Errorf("%w: no footer", ErrDamaged)
 	case binary.LittleEndian.Uint64(footer[8:]) != uint64(len(file)):
 		return fmt.Errorf("%w: %d octets, want %d", ErrDamaged, len(file), binary.LittleEndian.Uint64(footer[8:]))
-	case !bytes.Equal(footer[16:], whole[:]):
+	case !bytes.Equal(footer[16:], whole.Sum(nil)):
 		return fmt.Errorf("%w: sha256 does not agree", ErrDamaged)
 	}
 	return nil
@@ -135,8 +158,11 @@ func (x *Index) checkSets() error {
 	return nil
 }
 
+// bucketsAtOnce is how many buckets are checked before a rest: some ten microseconds of work.
+const bucketsAtOnce = 64
+
 // checkNames reads every bucket as a look-up would, but trusts nothing.
-func (x *Index) checkNames() error {
+func (x *Index) checkNames(pause func()) error {
 	rest, names := x.names, uint64(0)
 	for i := range x.header.buckets {
 		slot := x.directory[dirEntryLen*i:][:dirEntryLen]
@@ -152,6 +178,9 @@ func (x *Index) checkNames() error {
 			return fmt.Errorf("bucket %d: %w", i, err)
 		}
 		rest, names = after, names+uint64(count)
+		if i%bucketsAtOnce == 0 {
+			pause()
+		}
 	}
 	if len(rest) > 0 || names != x.header.names {
 		return fmt.Errorf("%w: %d names and %d octets left over, want %d names", ErrDamaged, names, len(rest), x.header.names)

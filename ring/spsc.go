@@ -1,6 +1,10 @@
 package ring
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"cenote/hugepage"
+)
 
 // SPSC is a bounded queue between one producer and one consumer.
 //
@@ -20,7 +24,7 @@ type SPSC[T any] struct {
 // NewSPSC makes a queue of at least size records, rounded up to a power of two.
 func NewSPSC[T any](size int) *SPSC[T] {
 	n := roundUp(size)
-	return &SPSC[T]{slots: make([]T, n), mask: uint64(n - 1)}
+	return &SPSC[T]{slots: hugepage.Make[T](n), mask: uint64(n - 1)}
 }
 
 // Slot returns the record to fill next, or nil if the queue is full. It holds what an earlier lap left there: the

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"cenote/hugepage"
 )
 
 // Config says how much a Cache keeps and for how long. Zero values stand for the defaults.
@@ -179,8 +181,8 @@ func (s *shard) allocate(bytes int64) {
 	ghosts := bytes / unit
 	arena := ghosts * ghostSpan
 	small := arena / smallShare &^ (recordAlign - 1)
-	s.slots, s.ghosts = make([]slot, 2*ghosts), make([]uint32, ghosts)
-	s.arena = make([]byte, arena)
+	s.slots, s.ghosts = hugepage.Make[slot](int(2*ghosts)), make([]uint32, ghosts)
+	s.arena = hugepage.Make[byte](int(arena))
 	s.small = queue{size: uint64(small)}
 	s.main = queue{base: uint32(small), size: uint64(arena - small)}
 	s.liveMax = len(s.slots) * 3 / 4

@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"slices"
 	"sync"
+
+	"cenote/pace"
 )
 
 // memory is a table that is, or was, filled by the collector, with what belongs to it. Once frozen it does not change.
@@ -39,7 +41,7 @@ type commit struct {
 	book  []rule     // of the Store, as it was when the last event of m was taken
 	dict  dictionary // likewise; its slices are copies of the headers
 	order order
-	pace  pace
+	pace  pace.Pace
 	local numbering // of terms in the run being written
 	rules numbering // of rules
 	row   row
@@ -109,10 +111,10 @@ func (c *commit) writeRun(put putter, keys []sortKey, number uint32) (runInfo, e
 		if err := w.add(&c.row); err != nil {
 			return runInfo{}, err
 		}
-		c.pace.step()
+		c.pace.Step()
 	}
 	terms := func(i int, dst []byte) []byte {
-		c.pace.step()
+		c.pace.Step()
 		r := &c.dict.records[c.local.used[i]]
 		return appendTerm(dst, c.rules.number(r.rule), r.action, r.trigger, c.dict.nameOf(r), c.dict.placeOf(r))
 	}
@@ -149,7 +151,7 @@ func (c *commit) writeFirsts(put putter, day, number uint32) error {
 		if err := firsts.add(func(dst []byte) []byte { return appendFirst(dst, f, c.book[f.rule].familyKey()) }); err != nil {
 			return err
 		}
-		c.pace.step()
+		c.pace.Step()
 	}
 	return firsts.flush()
 }

@@ -5,6 +5,8 @@ import (
 	"math/bits"
 	"math/rand/v2"
 
+	"cenote/hugepage"
+
 	"github.com/zeebo/xxh3"
 )
 
@@ -152,7 +154,7 @@ func (d *dictionary) intern(t *term, k termKey) (number uint32, fresh bool) {
 
 func (d *dictionary) insert(k termKey, slot uint32, t *term) uint32 {
 	n := uint32(len(d.records))
-	d.records = append(d.records, record{
+	d.records = append(hugepage.Grow(d.records), record{
 		memberKey: t.memberKey, name: uint32(len(d.names)), nameLen: uint8(len(t.name)),
 		labels: t.labels, action: t.action, trigger: t.trigger, byFamily: len(t.name) == 0,
 	})
@@ -167,7 +169,7 @@ func (d *dictionary) insert(k termKey, slot uint32, t *term) uint32 {
 // grow gives the table four times the room. No term is hashed again.
 func (d *dictionary) grow() {
 	old := d.slots
-	d.slots = make([]termSlot, 4*len(old))
+	d.slots = hugepage.Make[termSlot](4 * len(old))
 	mask := uint32(len(d.slots) - 1)
 	for _, s := range old {
 		if s.record == 0 {

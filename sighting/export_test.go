@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"slices"
+
+	"cenote/pace"
 )
 
 // FailJournal makes every write to the journal call f first, and fail if f does.
@@ -135,7 +137,7 @@ func OrderOf(clients [][16]byte, terms, hours []uint32) (got, want []uint32) {
 	}
 	var o order
 	for range 2 { // the second time with the memory of the first
-		o.sort(entries, int(most)+1, func(e *entry) uint32 { return e.indicator }, new(pace))
+		o.sort(entries, int(most)+1, func(e *entry) uint32 { return e.indicator }, new(pace.Pace))
 	}
 	for i := range o.keys {
 		got = append(got, o.keys[i].entry)
@@ -154,7 +156,7 @@ func ProbesOfClients(n int) (probes int) {
 		entries[i].client[10], entries[i].client[11] = 0xff, 0xff
 	}
 	var r clientRanks
-	r.read(entries, new(pace))
+	r.read(entries, new(pace.Pace))
 	mask := uint64(len(r.slots) - 1)
 	for i := range entries {
 		probes += 1 + int((r.probe(&entries[i].client)-pairHash(r.seed, &entries[i].client, 0, 0))&mask)

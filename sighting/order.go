@@ -5,6 +5,8 @@ import (
 	"math/bits"
 	"math/rand/v2"
 	"slices"
+
+	"cenote/pace"
 )
 
 // order brings the entries of a table into the order of rows: by hour, client and term. Each entry's key is packed into one number, with
@@ -22,7 +24,7 @@ type sortKey struct {
 }
 
 // sort orders entries; term gives each its term, below terms.
-func (o *order) sort(entries []entry, terms int, term func(*entry) uint32, p *pace) {
+func (o *order) sort(entries []entry, terms int, term func(*entry) uint32, p *pace.Pace) {
 	o.keys = slices.Grow(o.keys[:0], len(entries))
 	o.spare = slices.Grow(o.spare[:0], len(entries))[:len(entries)]
 	hour := hoursOf(entries)
@@ -35,7 +37,7 @@ func (o *order) sort(entries []entry, terms int, term func(*entry) uint32, p *pa
 		k.rank = (uint64(e.hour-hour)<<clientBits|uint64(o.ranks.of(&e.client)))<<termBits | uint64(k.term)
 		highest = max(highest, k.rank)
 		o.keys = append(o.keys, k)
-		p.step()
+		p.Step()
 	}
 	for shift := 0; shift < bits.Len64(highest); shift += digitBits {
 		o.pass(shift, p)
@@ -55,7 +57,7 @@ func hoursOf(entries []entry) uint32 {
 const digitBits = 11
 
 // pass sorts keys by one digit and keeps the order of those that agree in it.
-func (o *order) pass(shift int, p *pace) {
+func (o *order) pass(shift int, p *pace.Pace) {
 	var ends [1<<digitBits + 1]uint32
 	for i := range o.keys {
 		ends[o.keys[i].rank>>shift&(1<<digitBits-1)+1]++
@@ -68,7 +70,7 @@ func (o *order) pass(shift int, p *pace) {
 		to := &ends[k.rank>>shift&(1<<digitBits-1)]
 		o.spare[*to] = *k
 		*to++
-		p.step()
+		p.Step()
 	}
 	o.keys, o.spare = o.spare, o.keys
 }
@@ -82,7 +84,7 @@ type clientRanks struct {
 }
 
 // read collects the clients of entries.
-func (r *clientRanks) read(entries []entry, p *pace) {
+func (r *clientRanks) read(entries []entry, p *pace.Pace) {
 	r.clients = r.clients[:0]
 	clear(r.slots)
 	for i := range entries {
@@ -93,14 +95,14 @@ func (r *clientRanks) read(entries []entry, p *pace) {
 			r.clients = append(r.clients, entries[i].client)
 			r.slots[at] = uint32(len(r.clients))
 		}
-		p.step()
+		p.Step()
 	}
 	byOrder := make([]uint32, len(r.clients))
 	for i := range byOrder {
 		byOrder[i] = uint32(i)
 	}
 	slices.SortFunc(byOrder, func(a, b uint32) int {
-		p.step()
+		p.Step()
 		return bytes.Compare(r.clients[a][:], r.clients[b][:])
 	})
 	r.ranks = slices.Grow(r.ranks[:0], len(byOrder))[:len(byOrder)]

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math/bits"
 
+	"cenote/hugepage"
 	"cenote/prefetch"
 )
 
@@ -96,7 +97,7 @@ func (t *table) warm(pairs []entry) {
 }
 
 func (t *table) insert(tag, slot uint64, client *[16]byte, indicator, hour uint32) *entry {
-	t.entries = append(t.entries, entry{client: *client, indicator: indicator, hour: hour})
+	t.entries = append(hugepage.Grow(t.entries), entry{client: *client, indicator: indicator, hour: hour})
 	t.slots[slot] = tag<<32 | uint64(len(t.entries))
 	if 4*len(t.entries) > 3*len(t.slots) {
 		t.slots = regrow(t.slots, 2*len(t.slots))
@@ -107,7 +108,7 @@ func (t *table) insert(tag, slot uint64, client *[16]byte, indicator, hour uint3
 // regrow copies slots of (tag, number) into an array of n. The tag alone gives the place, so that no key is hashed again: a
 // large table grows in milliseconds, within what a ring can hold.
 func regrow(slots []uint64, n int) []uint64 {
-	grown, mask := make([]uint64, n), uint64(n-1)
+	grown, mask := hugepage.Make[uint64](n), uint64(n-1)
 	for _, slot := range slots {
 		if slot == 0 {
 			continue

@@ -1,6 +1,10 @@
 package sighting
 
-import "go.etcd.io/bbolt"
+import (
+	"go.etcd.io/bbolt"
+
+	"cenote/pace"
+)
 
 // transfer brings one memory into a day file by many small transactions, so that none keeps the processor or the disk for long, and one at
 // the end that makes it count. Until then readers do not look for what was put, and a start does not: what a crash leaves of a
@@ -9,7 +13,7 @@ type transfer struct {
 	file   *dayFile
 	faults *faults
 	number uint32
-	pace   *pace
+	pace   *pace.Pace
 	values []value
 	arena  []byte // of the keys and values that wait; its memory is used again
 }
@@ -36,7 +40,7 @@ func (f *dayFile) numberFor(m *memory) uint32 {
 	return f.begun.number
 }
 
-func (t *transfer) begin(f *dayFile, number uint32, faults *faults, p *pace) {
+func (t *transfer) begin(f *dayFile, number uint32, faults *faults, p *pace.Pace) {
 	t.file, t.number, t.faults, t.pace = f, number, faults, p
 	t.values, t.arena = t.values[:0], t.arena[:0]
 }
@@ -80,11 +84,11 @@ func (t *transfer) commit(more func(*bbolt.Tx) error) error {
 				return err
 			}
 			from = v.endAt
-			t.pace.step()
+			t.pace.Step()
 		}
 		return more(tx)
 	})
 	t.values, t.arena = t.values[:0], t.arena[:0]
-	t.pace.look()
+	t.pace.Look()
 	return err
 }

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package hugepage
+
+// Advise does nothing: this system gives huge pages by itself, or not at all.
+func Advise[T any]([]T) {}
