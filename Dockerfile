@@ -1,4 +1,4 @@
-# A static binary on nothing else. Build: docker build -t cenote .
+# A static binary on nothing else. Build: docker build -t cenote --build-arg VERSION=1.2.3 .
 #
 # Run:
 #   docker run -p 53:53/udp -p 53:53/tcp \
@@ -12,7 +12,8 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
-RUN CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o /out/cenote ./cmd/cenote \
+ARG VERSION=
+RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$VERSION" -o /out/cenote ./cmd/cenote \
  && mkdir -p /out/state /out/etc
 
 FROM scratch

@@ -3,6 +3,8 @@
 GO      ?= go
 BIN     := bin/cenote
 PKG     ?= ./...
+# What `cenote version` says; empty for a build between releases.
+VERSION ?=
 # How long each fuzz target runs: a time, or a number of inputs such as 5000x.
 FUZZTIME ?= 30s
 
@@ -12,7 +14,7 @@ help: ## show this list
 
 .PHONY: build
 build: ## build bin/cenote, a static binary
-	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN) ./cmd/cenote
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o $(BIN) ./cmd/cenote
 
 .PHONY: run
 run: build ## serve on 127.0.0.1:5354 with the embedded configuration
@@ -86,4 +88,4 @@ docs: ## write what is made from the code: docs/config.md, the example, the sche
 
 .PHONY: image
 image: ## build the container image
-	docker build -t cenote .
+	docker build -t cenote --build-arg VERSION=$(VERSION) .
