@@ -19,7 +19,7 @@ type CompileConfig struct {
 	Generation uint64 `json:"generation"`
 	// Feeds are all feeds. The order of those that are served is the order of the manifest.
 	Feeds []CompileFeed `json:"feeds"`
-	// Force takes a feed that is empty or has lost most of its entries for what it is. Default: false.
+	// Force takes a feed that is empty, looks like a web page or has lost most of its entries for what it is. Default: false.
 	Force bool `json:"force,omitempty"`
 	// Merge makes an index even if no feed has changed: a zone holds other feeds than before. Default: false.
 	Merge bool `json:"merge,omitempty"`
@@ -241,39 +241,6 @@ func (k *compiler) read(ctx context.Context, f *CompileFeed, result *FeedResult)
 	return nil
 }
 
-// CheckFeed reads a feed as Compile does and keeps nothing of it. faults takes the faults that a Sink is shown; it may be nil. The report
-// is as full as the reading came.
-func CheckFeed(ctx context.Context, c FeedConfig, faults func(Fault)) (FeedReport, error) {
-	dir, err := os.MkdirTemp("", "cenote-check-")
-	if err != nil {
-		return FeedReport{}, err
-	}
-	defer os.RemoveAll(dir)
-	w, err := newRowsWriter(dir, 0, nil)
-	if err != nil {
-		return FeedReport{}, err
-	}
-	defer w.close()
-	report, err := ReadFeed(ctx, c, &checkSink{w, faults})
-	if err != nil {
-		return FeedReport{Report: report}, err
-	}
-	return w.finish(layout{dir}.current(), 1, report, SourceState{Read: time.Now().UTC()}, nil)
-}
-
-// checkSink is a rowsWriter that hands faults on.
-type checkSink struct {
-	*rowsWriter
-	faults func(Fault)
-}
-
-// Fault implements Sink.
-func (s *checkSink) Fault(f Fault) {
-	if s.faults != nil {
-		s.faults(f)
-	}
-}
-
 // saysTheSame reports whether a new copy adds nothing to the last good one, which must be whole for that.
 func saysTheSame(previous, fresh *Rows) bool {
 	return previous.header.Content == fresh.header.Content && previous.report.ClosestEncloser == fresh.report.ClosestEncloser &&
@@ -345,6 +312,7 @@ func (k *compiler) readOnce(ctx context.Context, f *CompileFeed, result *FeedRes
 	defer w.close()
 	feed := f.FeedConfig
 	feed.AllowEmpty = feed.AllowEmpty || k.config.Force
+	feed.AllowHTML = feed.AllowHTML || k.config.Force
 	source := SourceState{Stamp: stamp, Fingerprint: fingerprint(f.FeedConfig), Read: time.Now().UTC()}
 	report, err := ReadFeed(ctx, feed, w)
 	if err != nil {

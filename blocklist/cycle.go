@@ -110,7 +110,7 @@ func (p *Publisher) work(ctx context.Context, job CompileConfig) (CompileReport,
 	}
 	var failed []FeedResult
 	for {
-		report, err := p.child.compile(ctx, job)
+		report, err := p.child().compile(ctx, job)
 		p.counts.compiled(report, err)
 		var crash *ChildError
 		if ctx.Err() != nil {

@@ -3,6 +3,7 @@ package blocklist
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"cenote/policy"
@@ -85,6 +86,9 @@ type FeedConfig struct {
 	AllowPrivateSuffixes bool `json:"allow_private_suffixes,omitempty"`
 	// AllowEmpty takes a feed without a single usable row for what it is. Default: false, it is refused with ErrEmpty.
 	AllowEmpty bool `json:"allow_empty,omitempty"`
+	// AllowHTML reads a source that looks like a web page as if it were a list: those of its lines that are rows count. Default: false, it is
+	// refused with ErrHTML.
+	AllowHTML bool `json:"allow_html,omitempty"`
 	// Limits bound what a feed may cost. Default: DefaultLimits.
 	Limits Limits `json:"limits,omitzero"`
 }
@@ -125,7 +129,8 @@ type Sink interface {
 	Fault(Fault)
 }
 
-// FaultsMax is how many faults of each reason a Sink is shown.
+// FaultsMax is how many faults of each reason a Sink is shown: a feed of a million bad rows would spend its time on their texts.
+// CheckFeed shows all.
 const FaultsMax = 100
 
 // Report is what was found in a feed. Always Parsed = Live + Refused + Held, and Refused + Held is the sum of Faults.
@@ -166,15 +171,35 @@ type TrailKinds struct {
 // the guards say. The Report is filled also when there is an error; but then what s got is incomplete and must be thrown away.
 // Errors wrap one of the Err values of this package where the source is to blame.
 func ReadFeed(ctx context.Context, c FeedConfig, s Sink) (Report, error) {
+	return readFeed(ctx, c, s, FaultsMax)
+}
+
+// readFeed is ReadFeed with the number of faults of each reason that s is shown.
+func readFeed(ctx context.Context, c FeedConfig, s Sink, shown int) (Report, error) {
 	r, err := newReader(c, s)
 	if err != nil {
 		return Report{}, fmt.Errorf("reading feed %q: %w", c.Name, err)
 	}
+	r.shown = shown
 	if err := r.read(ctx); err != nil {
 		return r.report, fmt.Errorf("reading feed %q: %w", c.Name, err)
 	}
 	return r.report, nil
 }
+
+// CheckFeed reads the feed of c as ReadFeed does, keeps nothing of it, and hands every row that is not served to faults, however many there are.
+func CheckFeed(ctx context.Context, c FeedConfig, faults func(Fault)) (Report, error) {
+	return readFeed(ctx, c, checkSink{faults}, math.MaxInt)
+}
+
+// checkSink takes all faults and no indicator.
+type checkSink struct{ faults func(Fault) }
+
+// Indicator implements Sink.
+func (checkSink) Indicator(*Indicator) error { return nil }
+
+// Fault implements Sink.
+func (s checkSink) Fault(f Fault) { s.faults(f) }
 
 func (c *FeedConfig) confidence() uint8 {
 	if c.Confidence == 0 {

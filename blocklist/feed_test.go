@@ -381,3 +381,19 @@ func writeFile(t testing.TB, path, body string) {
 		t.Fatal(err)
 	}
 }
+
+func TestCheckFeedShowsEveryFault(t *testing.T) {
+	const rows = 3 * blocklist.FaultsMax
+	path := filepath.Join(t.TempDir(), "f.hosts")
+	writeFile(t, path, "0.0.0.0 a.example\n"+strings.Repeat("0.0.0.0 com\n0.0.0.0 bad/name\n", rows))
+	var lines []int
+	r, err := blocklist.CheckFeed(t.Context(), blocklist.FeedConfig{Name: "f", Path: path}, func(f blocklist.Fault) { lines = append(lines, f.Line) })
+	if err != nil || r.Live != 1 || r.Refused != 2*rows || len(lines) != 2*rows {
+		t.Fatalf("%d live, %d refused, %v; %d faults shown, want 1 and %d, all of them", r.Live, r.Refused, err, len(lines), 2*rows)
+	}
+	for i, line := range lines {
+		if line != i+2 {
+			t.Fatalf("fault %d is of line %d, want %d", i, line, i+2)
+		}
+	}
+}

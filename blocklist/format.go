@@ -83,20 +83,26 @@ func formatByName(name string) (*format, error) {
 }
 
 // checkText refuses a file that is no text of rows at all, by how it begins.
-func checkText(name string, head []byte) error {
-	body := trim(bytes.TrimPrefix(head, []byte(byteOrderMark)))
+func (r *reader) checkText(name string, head []byte) error {
+	body := textOf(head)
 	switch {
 	case bytes.HasPrefix(head, []byte("\xff\xfe")), bytes.HasPrefix(head, []byte("\xfe\xff")):
 		return &SourceError{File: name, Err: ErrBinary, Next: "it is UTF-16: convert it to UTF-8"}
 	case bytes.IndexByte(head, 0) >= 0, bytes.HasPrefix(head, []byte("\x1f\x8b")):
 		return &SourceError{File: name, Err: ErrBinary, Next: "an archive must not hold another one; in a directory, select the feed's files by files"}
-	case bytes.HasPrefix(body, []byte("<")):
-		return &SourceError{File: name, Err: ErrHTML, Next: "the publisher answered with a page, perhaps a log-in or an error: look into it and fetch again"}
+	case looksHTML(body) && !r.config.AllowHTML:
+		return &SourceError{File: name, Err: ErrHTML,
+			Next: "the publisher answered with a page, perhaps a log-in or an error: look into it and fetch again; " + r.ifMeant("allow_html")}
 	case looksJSON(body):
 		return &SourceError{File: name, Err: ErrJSON, Next: "no format here is JSON; ask the publisher for hosts, domains, RPZ or CSV"}
 	}
 	return nil
 }
+
+// textOf is the beginning of a file without its mark and blanks.
+func textOf(head []byte) []byte { return trim(bytes.TrimPrefix(head, []byte(byteOrderMark))) }
+
+func looksHTML(body []byte) bool { return bytes.HasPrefix(body, []byte("<")) }
 
 // looksJSON tells an object or an array from the head line of an adblock list and from an IPv6 address in brackets.
 func looksJSON(body []byte) bool {
@@ -108,7 +114,7 @@ func looksJSON(body []byte) bool {
 }
 
 // detect settles the feed's format by the beginning of its first file that has rows. Content decides, by what most lines look like; the
-// file's name decides where there are only comments.
+// file's name decides where there are only comments. A page that may be read, and has no rows of any format, is a file without rows.
 func (r *reader) detect(f *file, head []byte) error {
 	list := formats()
 	votes, rows := countVotes(list, wholeLines(head))
@@ -123,6 +129,7 @@ func (r *reader) detect(f *file, head []byte) error {
 		r.setFormat(list[best])
 	case rows == 0:
 		r.setFormatByEnding(list, f.base)
+	case looksHTML(textOf(head)): // checkText has let it pass
 	default:
 		return &SourceError{File: f.name, Err: ErrUnknownFormat, Next: "set format to one of " + formatNames(list) + ", or select the feed's files by files"}
 	}

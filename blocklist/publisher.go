@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"cenote/policy"
@@ -24,14 +25,8 @@ type Config struct {
 	AnswerEarly bool
 	// ShrinkMax is the share of its entries that a feed may lose in one change, if the feed does not say. Default: 0.5. Example: 0.8.
 	ShrinkMax float64
-	// Poll is how often every source is looked at. Default: 1s; at most 2s keep the promise to follow a change within 3s. Example: 2s.
-	Poll time.Duration
-	// Debounce is how long a source must stay as it is before it is read. Default: 200ms. Example: 300ms.
-	Debounce time.Duration
-	// PollOnly does without notices from the kernel. Default: false. Example: true where all feeds lie on a network file system.
-	PollOnly bool
-	// Child says how compilations are run. Default: this program, "compile --child".
-	Child ChildConfig
+	// Settings are what Update changes later.
+	Settings
 	// Publish takes every new generation, from New (the stored one), Run, Reload and Reconfigure, one call at a time. The receiver closes each when it is superseded
 	// and no event of it is left. It must not call the Publisher. Required.
 	Publish func(*Generation)
@@ -43,8 +38,6 @@ type Config struct {
 
 // Defaults of Config.
 const (
-	pollDefault      = time.Second
-	debounceDefault  = 200 * time.Millisecond
 	shrinkMaxDefault = 0.5
 	feedNameMax      = 80
 )
@@ -54,11 +47,11 @@ type Publisher struct {
 	config  Config
 	log     *slog.Logger
 	store   *store
-	child   *child
 	counts  counts
-	turn    chan struct{} // holds a token while a compilation or a change of the configuration is under way
-	wake    chan struct{} // a feed may be due
-	rewatch chan struct{} // the set of feeds has changed
+	now     atomic.Pointer[Settings] // in force
+	turn    chan struct{}            // holds a token while a compilation or a change of the configuration is under way
+	wake    chan struct{}            // a feed may be due
+	rewatch chan struct{}            // the feeds, or how they are watched, have changed
 
 	mu      sync.Mutex // guards what follows
 	feeds   []*feedState
@@ -88,9 +81,10 @@ func New(c Config) (*Publisher, error) {
 		return nil, err
 	}
 	p := &Publisher{
-		config: c, log: c.Log, zones: c.Zones, child: &child{config: c.Child, progress: c.Progress, log: c.Log},
+		config: c, log: c.Log, zones: c.Zones,
 		turn: make(chan struct{}, 1), wake: make(chan struct{}, 1), rewatch: make(chan struct{}, 1),
 	}
+	p.now.Store(&c.Settings)
 	for _, f := range c.Feeds {
 		p.feeds = append(p.feeds, newFeedState(f))
 	}
@@ -111,12 +105,6 @@ func (c Config) checked() (Config, error) {
 	if err := checkFeeds(c.Feeds); err != nil {
 		return c, err
 	}
-	if c.Poll == 0 {
-		c.Poll = pollDefault
-	}
-	if c.Debounce == 0 {
-		c.Debounce = debounceDefault
-	}
 	if c.ShrinkMax == 0 {
 		c.ShrinkMax = shrinkMaxDefault
 	}
@@ -124,7 +112,7 @@ func (c Config) checked() (Config, error) {
 		c.Log = slog.Default()
 	}
 	var err error
-	c.Child, err = c.Child.withDefaults()
+	c.Settings, err = c.Settings.checked()
 	return c, err
 }
 
@@ -161,12 +149,12 @@ func (p *Publisher) Close() error {
 	return p.store.close()
 }
 
-// watch runs the watcher, anew after every change of the feeds.
+// watch runs the watcher, anew after every change of the feeds and of how they are watched.
 func (p *Publisher) watch(ctx context.Context) {
 	for ctx.Err() == nil {
 		round, cancel := context.WithCancel(ctx)
 		var running sync.WaitGroup
-		w := newWatcher(watchConfig{p.config.Poll, p.config.Debounce, p.config.PollOnly, p.log}, p.noticed)
+		w := newWatcher(p.now.Load().watch(p.log), p.noticed)
 		feeds, known := p.watched()
 		running.Go(func() { w.run(round, feeds, known) })
 		select {
@@ -356,7 +344,7 @@ func (p *Publisher) lookAtAll(ctx context.Context, names []string) {
 	for _, f := range feeds {
 		if len(names) == 0 || slices.Contains(names, f.feed.Name) {
 			all.Go(func() {
-				seen := atRest(ctx, &f.feed.FeedConfig, p.config.Debounce)
+				seen := atRest(ctx, &f.feed.FeedConfig, p.now.Load().Debounce)
 				p.mu.Lock()
 				defer p.mu.Unlock()
 				p.see(f, seen)
@@ -386,10 +374,7 @@ func (p *Publisher) Reconfigure(ctx context.Context, feeds []Feed, zones []polic
 	}
 	report, err := p.cycle(ctx, ReloadOptions{})
 	p.finishSwap(swap, err == nil)
-	select {
-	case p.rewatch <- struct{}{}:
-	default:
-	}
+	p.watchAnew()
 	report.Seconds = time.Since(began).Seconds()
 	p.counts.reloaded(err)
 	return report, err

@@ -103,7 +103,7 @@ func (w *world) zones() []policy.Zone {
 
 func (w *world) config(change func(*blocklist.Config)) blocklist.Config {
 	c := blocklist.Config{
-		Dir: filepath.Join(w.dir, "state"), Feeds: w.feeds, Zones: w.zones(), Debounce: 50 * time.Millisecond,
+		Dir: filepath.Join(w.dir, "state"), Feeds: w.feeds, Zones: w.zones(), Settings: blocklist.Settings{Debounce: 50 * time.Millisecond},
 		Publish: func(g *blocklist.Generation) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -349,9 +349,11 @@ func TestGuardsKeepTheLastGoodCopy(t *testing.T) {
 		{"less than half", manyHosts("v2", 49), 0, "cenote reload --force f", true},
 		{"less than half, allowed by its setting", manyHosts("v2", 49), 0.8, "", true},
 		{"one row less where none may go", manyHosts("v2", 99), -1, "cenote reload --force f", true},
-		{"nothing but comments", "# nothing\n", 0, "holds no rule", false},
-		{"no octet", "", 0, "holds no rule", false},
-		{"a web page", "<!DOCTYPE html><html><body>log in</body></html>\n", 0, "web page", false},
+		{"nothing but comments", "# nothing\n", 0, "cenote reload --force f", true},
+		{"no octet", "", 0, "cenote reload --force f", true},
+		{"a web page without a row", "<!DOCTYPE html><html><body>log in</body></html>\n", 0, "cenote reload --force f", true},
+		{"a list in a web page", "<pre>\n" + manyHosts("v2", 100) + "</pre>\n", 0, "set allow_html", true},
+		{"JSON", "{\"names\": []}\n", 0, "it is JSON", false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -373,6 +375,36 @@ func TestGuardsKeepTheLastGoodCopy(t *testing.T) {
 			w.reload(blocklist.ReloadOptions{Force: true, Feeds: []string{"f"}})
 			if got := !w.lists("n0.v1.example"); got != tc.forced {
 				t.Errorf("taken by force: %v, want %v; status %+v", got, tc.forced, w.status("f"))
+			}
+		})
+	}
+}
+
+// TestSettingsOverrideTheGuards lets a feed say for itself what --force says once.
+func TestSettingsOverrideTheGuards(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		setting func(*blocklist.Feed)
+		content string
+		lists   string // a name of the new state; "" if it has none
+	}{
+		{"empty", func(f *blocklist.Feed) { f.AllowEmpty = true }, "", ""},
+		{"nothing but comments", func(f *blocklist.Feed) { f.AllowEmpty = true }, "# nothing\n", ""},
+		{"a list in a web page", func(f *blocklist.Feed) { f.AllowHTML = true }, "<pre>\n" + manyHosts("v2", 100) + "</pre>\n", "n0.v2.example"},
+		{"a web page", func(f *blocklist.Feed) { f.AllowHTML, f.AllowEmpty = true, true }, "<html><body>nothing listed</body></html>\n", ""},
+		{"shrunk", func(f *blocklist.Feed) { f.ShrinkMax = 0.99 }, manyHosts("v2", 1), "n0.v2.example"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, nil)
+			path := w.feed("f", manyHosts("v1", 100))
+			w.feeds[0].ShrinkMax = 1
+			tc.setting(&w.feeds[0])
+			w.reload(blocklist.ReloadOptions{})
+			write(t, path, tc.content)
+			w.reload(blocklist.ReloadOptions{})
+			if s := w.status("f"); s.State != blocklist.FeedGood || w.lists("n0.v1.example") || tc.lists != "" && !w.lists(tc.lists) {
+				t.Errorf("state %s (%s), old one served: %v, new one: %v", s.State, s.Error, w.lists("n0.v1.example"), tc.lists == "" || w.lists(tc.lists))
 			}
 		})
 	}
@@ -678,17 +710,6 @@ func checkVersion(t *testing.T, g *blocklist.Generation, last int, content func(
 		if err != nil || row.Line != i+2 || row.Family != family {
 			t.Errorf("generation %d, version %d: %s is %s in line %d (%v), want %s in line %d", g.Number, version, name, row.Family, row.Line, err, family, i+2)
 		}
-	}
-}
-
-func TestCheckFeed(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "f")
-	write(t, path, "0.0.0.0 a.example\n0.0.0.0 a.example\n0.0.0.0 com\n")
-	var faults []blocklist.Fault
-	r, err := blocklist.CheckFeed(t.Context(), blocklist.FeedConfig{Name: "f", Path: path}, func(f blocklist.Fault) { faults = append(faults, f) })
-	if err != nil || r.Live != 1 || r.Duplicates.Count != 1 || r.Refused != 1 || len(faults) != 1 || faults[0].Line != 3 {
-		t.Errorf("CheckFeed = %+v, %v, faults %v; want 1 live, 1 duplicate, the fault of line 3", r, err, faults)
 	}
 }
 

@@ -20,6 +20,7 @@ type reader struct {
 	limits Limits
 	format *format // nil until detected
 	sink   Sink
+	shown  int // how many faults of each reason the sink is shown
 	guard  *suffixes
 	names  *nameParser
 	lines  *lineReader
@@ -43,7 +44,7 @@ func newReader(c FeedConfig, s Sink) (*reader, error) {
 }
 
 func newGuardedReader(c FeedConfig, s Sink, guard *suffixes) (*reader, error) {
-	r := &reader{config: c, limits: c.Limits.orDefault(), sink: s, guard: guard, names: newNameParser(), lines: newLineReader(), texts: map[string]string{}}
+	r := &reader{config: c, limits: c.Limits.orDefault(), sink: s, shown: FaultsMax, guard: guard, names: newNameParser(), lines: newLineReader(), texts: map[string]string{}}
 	r.report.Faults = map[Reason]*FaultCount{}
 	if c.Confidence > 100 {
 		return nil, fmt.Errorf("confidence %d is over 100", c.Confidence)
@@ -101,13 +102,15 @@ func (r *reader) prepare(ctx context.Context) {
 
 // checkWhole guards against a feed that says nothing.
 func (r *reader) checkWhole() error {
-	if r.format == nil {
-		return &SourceError{File: r.config.Path, Err: ErrEmpty, Next: "it has no rows at all: was the download cut off?"}
-	}
 	if r.report.Live > 0 || r.config.AllowEmpty {
 		return nil
 	}
-	return &SourceError{File: r.config.Path, Err: ErrEmpty, Next: r.whyEmpty()}
+	return &SourceError{File: r.config.Path, Err: ErrEmpty, Next: r.whyEmpty() + "; " + r.ifMeant("allow_empty")}
+}
+
+// ifMeant is how to take a feed that a guard keeps back.
+func (r *reader) ifMeant(setting string) string {
+	return fmt.Sprintf("if it is right run `cenote reload --force %s` or set %s on the feed", r.config.Name, setting)
 }
 
 func (r *reader) whyEmpty() string {
@@ -117,7 +120,7 @@ func (r *reader) whyEmpty() string {
 			most = c
 		}
 	}
-	if most == nil {
+	if most == nil || r.format == nil {
 		return "it has no rows: was the download cut off?"
 	}
 	return fmt.Sprintf("none of its %d rows read as %s is usable, first %s; is the format right?", r.report.Parsed, r.format.name, most.First)
@@ -148,7 +151,7 @@ func (r *reader) readFile(f *file, body io.Reader) error {
 		return r.readError(f, err)
 	}
 	r.lines.skipMark()
-	if err := checkText(f.name, head); err != nil {
+	if err := r.checkText(f.name, head); err != nil {
 		return err
 	}
 	if r.format == nil {
@@ -304,7 +307,7 @@ func (f *file) refuseAt(line int, why Reason, text []byte) {
 	}
 	c.Count++
 	showHeld := held && len(f.report.HeldRows) < HeldMax
-	if c.Count > FaultsMax && !showHeld {
+	if c.Count > f.shown && !showHeld {
 		return
 	}
 	fault := Fault{File: f.name, Line: line, Reason: why, Text: printable(bytes.TrimSpace(text), faultTextMax)}
@@ -314,7 +317,7 @@ func (f *file) refuseAt(line int, why Reason, text []byte) {
 	if showHeld {
 		f.report.HeldRows = append(f.report.HeldRows, fault)
 	}
-	if c.Count <= FaultsMax {
+	if c.Count <= f.shown {
 		f.sink.Fault(fault)
 	}
 }

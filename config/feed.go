@@ -42,6 +42,9 @@ type Feed struct {
 	AllowPublicSuffix bool `yaml:"allow_public_suffix" default:"false"`
 	// AllowEmpty takes a feed without a row for what it is, such as an allow list that may be empty. Otherwise its last good list stays.
 	AllowEmpty bool `yaml:"allow_empty" default:"false"`
+	// AllowHTML reads a feed that looks like a web page as if it were a list: those of its lines that are rows are served. Otherwise its last
+	// good list stays, since a page is mostly a log-in or an error of the publisher.
+	AllowHTML bool `yaml:"allow_html" default:"false"`
 	// ShrinkMax is the largest share of its names that the feed may lose in one change. A larger loss keeps the last good list
 	// until `cenote reload --force`; 100% accepts everything but an empty list.
 	ShrinkMax Percent `yaml:"shrink_max" default:"50%" min:"0%" max:"100%" example:"80%"`
@@ -89,17 +92,17 @@ type FeedLimits struct {
 type Compile struct {
 	// Poll is how often the paths of the feeds are looked at. Notices of the kernel come sooner where there are any. At most 2s keep the
 	// promise to follow a change within 3s.
-	Poll time.Duration `yaml:"poll" reload:"restart" default:"1s" min:"100ms" max:"1h"`
+	Poll time.Duration `yaml:"poll" default:"1s" min:"100ms" max:"1h"`
 	// Debounce is how long a path must stay as it is before it is read, so that no half-written list is.
-	Debounce time.Duration `yaml:"debounce" reload:"restart" default:"200ms" min:"10ms" max:"1m"`
+	Debounce time.Duration `yaml:"debounce" default:"200ms" min:"10ms" max:"1m"`
 	// PollOnly does without the kernel's notices, for feeds on a network file system.
-	PollOnly bool `yaml:"poll_only" reload:"restart" default:"false"`
+	PollOnly bool `yaml:"poll_only" default:"false"`
 	// Cores is how many cores the child uses at once; 0 is half of them.
-	Cores int `yaml:"cores" reload:"restart" default:"0" min:"0" max:"1024"`
+	Cores int `yaml:"cores" default:"0" min:"0" max:"1024"`
 	// Memory is how much memory the child aims to stay under.
-	Memory Size `yaml:"memory" reload:"restart" default:"2GiB" min:"64MiB" max:"1TiB"`
+	Memory Size `yaml:"memory" default:"2GiB" min:"64MiB" max:"1TiB"`
 	// SuffixList is a Public Suffix List to use in place of the one that is built in, for the rows that name a suffix.
 	SuffixList Path `yaml:"suffix_list" example:"/usr/share/publicsuffix/public_suffix_list.dat"`
 	// Timeout is how long one compilation may take. A child that takes longer is ended, and the last good policy stays.
-	Timeout time.Duration `yaml:"timeout" reload:"restart" default:"10m" min:"1s" max:"1d"`
+	Timeout time.Duration `yaml:"timeout" default:"10m" min:"1s" max:"1d"`
 }

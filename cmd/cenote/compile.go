@@ -38,7 +38,7 @@ func (c *compileCommand) Run(ctx context.Context, std streams) error {
 		}
 	}
 	drawn := newProgress(std.err)
-	job := blocklist.CompileConfig{Generation: 1, Force: true, Merge: true, Progress: drawn.show}
+	job := blocklist.CompileConfig{Generation: 1, Merge: true, Progress: drawn.show}
 	served := map[string]bool{}
 	for _, z := range conf.Policy.Zones {
 		for _, f := range z.Feeds {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -75,4 +77,8 @@ func printFeedTrouble(to io.Writer, f *blocklist.FeedStatus, now time.Time) {
 		n := report.Faults[r]
 		_, _ = fmt.Fprintf(to, "  %7d %-20s first at %s:%d: %s\n", n.Count, r, n.First.File, n.First.Line, n.First.Text)
 	}
+}
+
+func sortedReasons(faults map[blocklist.Reason]*blocklist.FaultCount) []blocklist.Reason {
+	return slices.Sorted(maps.Keys(faults))
 }

@@ -44,6 +44,8 @@ func hint(r blocklist.Reason) string {
 		return "directives are never followed; put the rows into the file, or make the other file a feed"
 	case blocklist.ReasonOutOfZone:
 		return "an owner must lie below the zone's apex; set the feed's zone if $ORIGIN is missing"
+	case blocklist.ReasonTooManyRecords:
+		return "nobody answers with so many records; keep those that are meant"
 	case blocklist.ReasonConflict, blocklist.ReasonBadAction:
 		return "see the actions of the RPZ draft, section 3"
 	case blocklist.ReasonRoot, blocklist.ReasonTLD, blocklist.ReasonPublicSuffix:

@@ -16,7 +16,7 @@ import (
 
 type reloadCommand struct {
 	socketFlag
-	Force bool     `short:"f" help:"Take feeds as they are, although they are empty or have lost most of their entries."`
+	Force bool     `short:"f" help:"Take feeds as they are, although they are empty, look like a web page or have lost most of their entries."`
 	Feeds []string `arg:"" optional:"" name:"feed" help:"The feeds to load; all if none is named."`
 	JSON  bool     `help:"Print JSON."`
 }
@@ -208,6 +208,7 @@ func (s *server) applyRooms(next, before *config.Config) (undo func() error, err
 			s.cache.Update(cacheConfig(c)),
 			s.resolver.Update(resolverConfig(c, s.cache, s.log)),
 			s.queries.Update(queryLogConfig(c, s.catalog, s.log)),
+			s.publisher.Update(compileSettings(c, s.compiler)),
 			s.api.SetGuards(os.FileMode(c.API.SocketMode), token),
 		)
 	}

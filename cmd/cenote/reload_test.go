@@ -126,3 +126,28 @@ func TestReloadTellsOfNewFeeds(t *testing.T) {
 		t.Errorf("got %+v, want the new feed, published", answer.ReloadReport)
 	}
 }
+
+// TestReloadChangesHowFeedsAreWatched: a server that looks at its feeds once an hour follows them after a reload that tells it to.
+func TestReloadChangesHowFeedsAreWatched(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	conf := func(compile string) string {
+		return "state: state\nlisten: ['127.0.0.1:0']\ncompile: {" + compile + "}\nfeeds: [{name: f, path: f.domains}]\n" +
+			"policy: {zones: [{name: z, feeds: [f], action: nxdomain}]}\n"
+	}
+	write("f.domains", "a.example\n")
+	s := startServer(t, dir, conf("poll: 1h, poll_only: true"))
+	write("cenote.yaml", conf("poll: 100ms, poll_only: true, debounce: 50ms, cores: 1, memory: 1GiB, timeout: 5m"))
+	answer, err := s.Reload(t.Context(), api.ReloadRequest{})
+	if err != nil || len(answer.NeedsRestart) > 0 {
+		t.Fatalf("reload: %v, needs a restart for %v; want none", err, answer.NeedsRestart)
+	}
+	before := s.publisher.Current().Number
+	write("f.domains", "b.example\n")
+	s.wait("the change is followed", func() bool { return s.publisher.Current().Number > before })
+}

@@ -47,6 +47,7 @@ func feedConfig(f *config.Feed, suffixList string) blocklist.FeedConfig {
 			Reference: f.Columns.Reference, Comment: f.Columns.Comment,
 		},
 		SuffixList: suffixList, AllowSuffixes: f.AllowPublicSuffix, AllowPrivateSuffixes: f.AllowPrivateSuffix, AllowEmpty: f.AllowEmpty,
+		AllowHTML: f.AllowHTML,
 		Limits: blocklist.Limits{
 			SourceBytes: int64(f.Limits.Size), ContentBytes: int64(f.Limits.Unpacked), Files: f.Limits.Files, Rows: f.Limits.Rows,
 		},
@@ -71,6 +72,15 @@ func matchOf(m config.Match) blocklist.Match {
 	case config.MatchDefault:
 	}
 	return blocklist.MatchDefault
+}
+
+// compileSettings says how feeds are watched and compiled; program compiles them, nil is this one.
+func compileSettings(c *config.Config, program []string) blocklist.Settings {
+	k := &c.Compile
+	return blocklist.Settings{
+		Poll: k.Poll, Debounce: k.Debounce, PollOnly: k.PollOnly,
+		Child: blocklist.ChildConfig{Command: program, MemoryBytes: int64(k.Memory), Cores: k.Cores, Timeout: k.Timeout},
+	}
 }
 
 func policyZones(c *config.Config) []policy.Zone {

@@ -145,9 +145,7 @@ func (s *server) openDNS(c *config.Config) error {
 func (s *server) openPublisher(c *config.Config) (err error) {
 	s.publisher, err = blocklist.New(blocklist.Config{
 		Dir: stateOf(c).policy(), Feeds: feeds(c), Zones: policyZones(c), AnswerEarly: c.Policy.AnswerEarly,
-		Poll: c.Compile.Poll, Debounce: c.Compile.Debounce,
-		PollOnly: c.Compile.PollOnly, Publish: s.catalog.publish, Log: s.log,
-		Child: blocklist.ChildConfig{Command: s.compiler, MemoryBytes: int64(c.Compile.Memory), Cores: c.Compile.Cores, Timeout: c.Compile.Timeout},
+		Settings: compileSettings(c, s.compiler), Publish: s.catalog.publish, Log: s.log,
 	})
 	return err
 }
