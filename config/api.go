@@ -18,7 +18,7 @@ type API struct {
 // Log is the server's own log, on standard error.
 type Log struct {
 	// Level is the least important line that is written.
-	Level LogLevel `yaml:"level" reload:"restart" default:"info"`
+	Level LogLevel `yaml:"level" default:"info"`
 	// Format is `text` for people and `json` for programs.
-	Format LogFormat `yaml:"format" reload:"restart" default:"text" example:"json"`
+	Format LogFormat `yaml:"format" default:"text" example:"json"`
 }

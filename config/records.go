@@ -5,27 +5,27 @@ import "time"
 // Sightings is the ledger of which client asked for which listed name, when, and how often.
 type Sightings struct {
 	// Retention is how long sightings are kept, in whole days; older days are dropped whole.
-	Retention time.Duration `yaml:"retention" reload:"restart" default:"90d" min:"2d" max:"520w"`
+	Retention time.Duration `yaml:"retention" default:"90d" min:"2d" max:"520w"`
 	// Stream is a file to which the first sighting of each client and family is appended, a line of JSON each. Empty writes none.
-	Stream Path `yaml:"stream" reload:"restart" example:"/var/log/cenote/first-sightings.jsonl"`
+	Stream Path `yaml:"stream" example:"/var/log/cenote/first-sightings.jsonl"`
 	// StreamMax is how large the stream may grow before it is renamed to the same name with .1 behind, over an older one.
-	StreamMax Size `yaml:"stream_max" reload:"restart" default:"64MiB" min:"64KiB" max:"1TiB"`
+	StreamMax Size `yaml:"stream_max" default:"64MiB" min:"64KiB" max:"1TiB"`
 	// IndicatorsMax is how many different indicators are kept of one client on one day. Above it they are counted by family.
-	IndicatorsMax int `yaml:"indicators_max" reload:"restart" default:"1000" min:"10" max:"1000000"`
+	IndicatorsMax int `yaml:"indicators_max" default:"1000" min:"10" max:"1000000"`
 	// Ring is how many matches of one worker wait to be written down, and as many of everything else together. Above it they are
 	// counted by client network, feed and family.
 	Ring int `yaml:"ring" reload:"restart" default:"16384" min:"256" max:"1048576"`
 	// PairsMax is how many pairs of client and indicator wait in memory for their day file, about 110 octets each. Above it they are lost,
 	// and the loss is shown.
-	PairsMax int `yaml:"pairs_max" reload:"restart" default:"4000000" min:"10000" max:"1000000000"`
+	PairsMax int `yaml:"pairs_max" default:"4000000" min:"10000" max:"1000000000"`
 	// BatchPairs is how many of them are written to a day file at a time.
-	BatchPairs int `yaml:"batch_pairs" reload:"restart" default:"1048576" min:"1000" max:"10000000"`
+	BatchPairs int `yaml:"batch_pairs" default:"1048576" min:"1000" max:"10000000"`
 	// QueueMax is how much waits for the journal when the disk does not take it. Above it matches are lost, and the loss is shown.
-	QueueMax Size `yaml:"queue_max" reload:"restart" default:"64MiB" min:"64KiB" max:"64GiB"`
+	QueueMax Size `yaml:"queue_max" default:"64MiB" min:"64KiB" max:"64GiB"`
 	// JournalKeep is how long written journals are kept as raw evidence.
-	JournalKeep time.Duration `yaml:"journal_keep" reload:"restart" default:"3d" min:"1m" max:"520w"`
+	JournalKeep time.Duration `yaml:"journal_keep" default:"3d" min:"1m" max:"520w"`
 	// JournalMax is how much disk the journals may take together. Above it the oldest are removed first.
-	JournalMax Size `yaml:"journal_max" reload:"restart" default:"1GiB" min:"1MiB" max:"1PiB"`
+	JournalMax Size `yaml:"journal_max" default:"1GiB" min:"1MiB" max:"1PiB"`
 }
 
 // QueryLog writes one line of JSON a query.

@@ -29,7 +29,7 @@ func TestMemoryIsAsMade(t *testing.T) {
 }
 
 func TestGrowDoesNotShareMemory(t *testing.T) {
-	s := make([]byte, 3, 3)
+	s := make([]byte, 3)
 	a, b := append(hugepage.Grow(s), 1), append(hugepage.Grow(s), 2)
 	if a[3] != 1 || b[3] != 2 {
 		t.Errorf("got %d and %d, want 1 and 2", a[3], b[3])

@@ -268,7 +268,7 @@ func (c *collector) freeze(now time.Time) {
 // full reports whether the active memory is to be frozen. ledger.mu is held.
 func (c *collector) full() bool {
 	m := c.s.ledger.active
-	return m.pairs() >= c.s.config.Limits.TablePairs || m.table.size() >= freezeSize || m.octets >= freezeOctets
+	return m.pairs() >= c.s.live.Load().Limits.TablePairs || m.table.size() >= freezeSize || m.octets >= freezeOctets
 }
 
 // capHash is what distinct indicators of a client are told apart by: the policy zone and the listed name.

@@ -393,9 +393,6 @@ func replaceFile(path string, b []byte) error {
 // firsts rewrites the file of first sightings.
 func (e *eraser) firsts() error {
 	a := e.s.announcer
-	if a.out == nil {
-		return nil
-	}
 	a.drain()
 	client := clientAddr(&e.client)
 	var err error

@@ -76,10 +76,8 @@ const (
 )
 
 func newAnnouncer(s *Store) *announcer {
-	a := &announcer{s: s, wake: make(chan struct{}, 1), subscribers: map[chan First]struct{}{}}
-	if s.config.First.Path != "" {
-		a.out = &lineFile{path: s.config.First.Path, max: s.config.First.Bytes}
-	}
+	a := &announcer{s: s, wake: make(chan struct{}, 1), subscribers: map[chan First]struct{}{}, out: new(lineFile)}
+	a.out.move(s.config.First)
 	return a
 }
 
@@ -140,9 +138,7 @@ func (a *announcer) close() {
 		close(c)
 	}
 	a.subscribers = nil
-	if a.out != nil {
-		a.out.close()
-	}
+	a.out.close()
 }
 
 func (a *announcer) drain() {
@@ -166,11 +162,8 @@ func (a *announcer) drain() {
 
 func (a *announcer) announce(f First) {
 	a.s.counters.firsts.Add(1)
-	if a.out != nil {
-		line, err := json.Marshal(&f)
-		if err == nil {
-			a.out.add(line)
-		}
+	if line, err := json.Marshal(&f); err == nil {
+		a.out.add(line)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -184,12 +177,9 @@ func (a *announcer) announce(f First) {
 }
 
 func (a *announcer) flush() {
-	if a.out == nil {
-		return
-	}
 	if lost, err := a.out.flush(); err != nil {
 		a.dropped.Add(uint64(lost))
-		a.s.log.Error("first sightings cannot be written", "file", a.out.path, "lines", lost, "error", err)
+		a.s.log.Error("first sightings cannot be written", "lines", lost, "error", err)
 	}
 }
 
@@ -222,18 +212,32 @@ func joinedName(prefix []byte, name string) string {
 
 // lineFile appends lines to a file that is renamed aside when it is large.
 type lineFile struct {
-	path string
-	max  int64
 	mu   sync.Mutex // guards the rest
+	path string     // empty: lines go nowhere
+	max  int64
 	f    *os.File
 	size int64
 	buf  []byte
 	n    int // lines in buf
 }
 
+// move makes the lines that are flushed from now on go to another file.
+func (o *lineFile) move(c FirstConfig) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.f != nil && o.path != c.Path {
+		o.f.Close()
+		o.f = nil
+	}
+	o.path, o.max = c.Path, c.Bytes
+}
+
 func (o *lineFile) add(line []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.path == "" {
+		return
+	}
 	o.buf = append(append(o.buf, line...), '\n')
 	o.n++
 }
@@ -243,6 +247,9 @@ func (o *lineFile) flush() (lost int, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	defer func() { o.buf, o.n = o.buf[:0], 0 }()
+	if o.path == "" {
+		return 0, nil
+	}
 	if err := o.ready(); err != nil {
 		return o.n, err
 	}
@@ -300,6 +307,9 @@ func (o *lineFile) rewrite(keep func(line []byte) bool) (dropped int, err error)
 	if o.f != nil {
 		o.f.Close()
 		o.f = nil
+	}
+	if o.path == "" {
+		return 0, nil
 	}
 	for _, path := range []string{o.path, o.path + ".1"} {
 		n, err := rewriteLines(path, keep)

@@ -109,7 +109,7 @@ func (p *replay) batch(h *segmentHeader, b *batch) error {
 	}
 	p.last = max(p.last, b.sequence)
 	p.m.to = p.last
-	if p.m.pairs() >= p.s.config.Limits.TablePairs || p.m.table.size() > freezeSize {
+	if p.m.pairs() >= p.s.live.Load().Limits.TablePairs || p.m.table.size() > freezeSize {
 		return p.finish()
 	}
 	return nil
@@ -187,7 +187,7 @@ func (s *Store) recover(aside []uint32) (last uint64, err error) {
 	for len(aside) == 0 && len(wanted) > 1 && wanted[1].first <= durable+1 {
 		wanted = wanted[1:]
 	}
-	oldest := int64(s.today()) - int64(s.config.RetentionDays)
+	oldest := int64(s.today()) - int64(s.live.Load().RetentionDays)
 	p := &replay{
 		s: s, fresh: s.greetReplayed, upTo: 1<<64 - 1,
 		keep: func(day uint32, sequence uint64) bool { return sequence > applied[day] && int64(day) >= oldest },

@@ -15,14 +15,13 @@ import (
 
 // scribe writes the journal: a goroutine that appends batches in their order, and one that syncs what was appended. The
 // collector never waits for either. A write that fails is tried again, at the same offset, until it succeeds; what
-// comes meanwhile waits in a queue bounded by queueMax octets.
+// comes meanwhile waits in a queue bounded by Limits.QueueOctets.
 type scribe struct {
 	dir      string
 	run      uint64
 	log      *slog.Logger
 	now      func() time.Time
-	evidence EvidenceConfig
-	queueMax int64
+	live     *atomic.Pointer[Config]
 	in       chan *batch
 	free     chan *batch
 	progress *progress
@@ -63,7 +62,7 @@ const (
 
 // accepts reports whether the queue has room for n more octets.
 func (s *scribe) accepts(n int) bool {
-	return s.pending.Load()+int64(n) <= s.queueMax && len(s.in) < cap(s.in)
+	return s.pending.Load()+int64(n) <= s.live.Load().Limits.QueueOctets && len(s.in) < cap(s.in)
 }
 
 // append hands a batch over; accepts was asked before.
@@ -239,13 +238,13 @@ func (s *scribe) sync() {
 func (s *scribe) prune(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	total := int64(0)
+	keep, total := s.live.Load().Evidence, int64(0)
 	for _, g := range s.segments {
 		total += g.size
 	}
 	for len(s.segments) > 1 && s.settled(0) {
 		g := s.segments[0]
-		if total <= s.evidence.Bytes && now.Sub(g.made) <= s.evidence.Age {
+		if total <= keep.Bytes && now.Sub(g.made) <= keep.Age {
 			return
 		}
 		if err := os.Remove(g.path(s.dir)); err != nil {
@@ -333,7 +332,7 @@ func pause(ctx context.Context, d time.Duration) {
 func newScribe(s *Store) *scribe {
 	return &scribe{
 		dir: filepath.Join(s.config.Dir, journalDirectory), run: rand.Uint64(), log: s.log, now: s.now,
-		evidence: s.config.Evidence, queueMax: s.config.Limits.QueueOctets,
+		live: &s.live,
 		in: make(chan *batch, batchesMax), free: make(chan *batch, 8),
 		progress: &s.progress, durable: &s.durable, writeAt: (*os.File).WriteAt,
 	}

@@ -81,7 +81,7 @@ func (c *collector) settle(b *batch, e *entry, f *foreseenPair) {
 	if f.place >= 0 {
 		to = &m.table.entries[f.place]
 	} else {
-		if c.s.ledger.pairs() >= c.s.config.Limits.Pairs {
+		if c.s.ledger.pairs() >= c.s.live.Load().Limits.Pairs {
 			c.losePair(LossBacklog, e)
 			return
 		}
@@ -120,7 +120,7 @@ func (c *collector) overBound(pair uint64, client *[16]byte) bool {
 	if n == nil {
 		return false
 	}
-	if int(*n) >= c.s.config.Limits.IndicatorsPerClient {
+	if int(*n) >= c.s.live.Load().Limits.IndicatorsPerClient {
 		*over = 1
 		return true
 	}
@@ -156,7 +156,7 @@ func (c *collector) greet(m *memory, number uint32, client [16]byte, hour uint32
 		c.s.counters.unannounced.Add(1)
 		return
 	}
-	expired := int64(*last)+int64(c.s.config.RetentionDays) < int64(day)
+	expired := int64(*last)+int64(c.s.live.Load().RetentionDays) < int64(day)
 	*last = max(*last, day)
 	if !fresh && !expired {
 		return

@@ -101,13 +101,28 @@ func (c *Config) check() error {
 	return errors.Join(faults...)
 }
 
+// Update puts the retention, limits, evidence and file of first sightings of c in force. The rest of c, which belongs to what Open took, is
+// not looked at. After an error nothing has changed.
+func (s *Store) Update(c Config) error {
+	next := s.config
+	next.RetentionDays, next.Limits, next.Evidence, next.First = c.RetentionDays, c.Limits, c.Evidence, c.First
+	next.defaults()
+	if err := next.check(); err != nil {
+		return err
+	}
+	s.live.Store(&next)
+	s.announcer.out.move(next.First)
+	return nil
+}
+
 // ErrClosed is returned for what is asked of a Store whose Run has ended.
 var ErrClosed = errors.New("the ledger of sightings is closed")
 
 // Store is the ledger. Make one with Open. Producers, Put and all queries may be used from any goroutine, before, during
 // and after Run; what is recorded when Run does not work is drained when it does.
 type Store struct {
-	config Config
+	config Config                 // as Open was given it; of what Update changes, live has the truth
+	live   atomic.Pointer[Config] // never changed in place
 	log    *slog.Logger
 	now    func() time.Time
 	seed   uint64 // of the hashes of everything that clients can choose
@@ -154,6 +169,7 @@ func Open(c Config) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{config: c, log: c.Log, now: c.Now, seed: rand.Uint64(), shared: newShared(c.Ring), ended: make(chan struct{})}
+	s.live.Store(&s.config)
 	s.faults.part = transferPart
 	s.producers.Store(new([]*Producer))
 	s.counters.init()

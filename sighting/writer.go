@@ -156,7 +156,7 @@ func (w *writer) write(m *memory) error {
 
 // writeDay commits what the current memory has of a day. A file that turns out to be damaged is put aside, once, and begun anew.
 func (w *writer) writeDay(day uint32, durable uint64) error {
-	if day+uint32(w.s.config.RetentionDays) < w.s.today() {
+	if day+uint32(w.s.live.Load().RetentionDays) < w.s.today() {
 		return nil // late by more than the retention: it would be dropped at once
 	}
 	err := w.commitDay(&w.commit, day, durable)
@@ -282,7 +282,7 @@ func (s *Store) setAside(path string) {
 func (w *writer) retain() {
 	now := w.s.now()
 	w.s.scribe.prune(now)
-	oldest := int64(w.s.today()) - int64(w.s.config.RetentionDays)
+	oldest := int64(w.s.today()) - int64(w.s.live.Load().RetentionDays)
 	l := &w.s.ledger
 	l.mu.Lock()
 	var old []*dayFile

@@ -36,9 +36,9 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	log := newLogger(conf, std.err)
+	log, settings := newLogger(conf, std.err)
 	logWarnings(log, warnings)
-	s, err := newServer(conf, options{path: c.Config, log: log})
+	s, err := newServer(conf, options{path: c.Config, log: log, logSettings: settings})
 	if err != nil {
 		return err
 	}
@@ -51,9 +51,10 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 
 // options are what a server needs beside its configuration.
 type options struct {
-	path     string       // the configuration file, for reloads; "" for the embedded default
-	log      *slog.Logger // where events go
-	compiler []string     // the program that compiles feeds; nil for this one
+	path string       // the configuration file, for reloads; "" for the embedded default
+	log  *slog.Logger // where events go
+	*logSettings
+	compiler []string // the program that compiles feeds; nil for this one
 }
 
 // server is one running Cenote: its rooms, connected.
