@@ -333,7 +333,7 @@ func newScribe(s *Store) *scribe {
 	return &scribe{
 		dir: filepath.Join(s.config.Dir, journalDirectory), run: rand.Uint64(), log: s.log, now: s.now,
 		live: &s.live,
-		in: make(chan *batch, batchesMax), free: make(chan *batch, 8),
+		in:   make(chan *batch, batchesMax), free: make(chan *batch, 8),
 		progress: &s.progress, durable: &s.durable, writeAt: (*os.File).WriteAt,
 	}
 }
