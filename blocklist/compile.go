@@ -340,7 +340,7 @@ func (k *compiler) guard(f *CompileFeed, previous, fresh *Rows) error {
 }
 
 // rowsVersion is part of every fingerprint: raise it when the reading of feeds or the rows file changes, and all feeds are read anew.
-const rowsVersion = 1
+const rowsVersion = 2
 
 // fingerprint changes with everything but the source's content that decides what a feed's copy holds.
 func fingerprint(c FeedConfig) string {

@@ -130,6 +130,8 @@ func (r *reader) detect(f *file, head []byte) error {
 	case rows == 0:
 		r.setFormatByEnding(list, f.base)
 	case looksHTML(textOf(head)): // checkText has let it pass
+	case mostlyAddresses(wholeLines(head), rows):
+		return &SourceError{File: f.name, Err: ErrEmpty, Next: "it lists addresses, and only names are matched; ask the publisher for the names"}
 	default:
 		return &SourceError{File: f.name, Err: ErrUnknownFormat, Next: "set format to one of " + formatNames(list) + ", or select the feed's files by files"}
 	}
@@ -164,6 +166,17 @@ func countVotes(list []*format, head []byte) (votes []evidence, rows int) {
 		}
 	}
 	return votes, rows
+}
+
+// mostlyAddresses reports whether most of the rows of a sample are addresses, which no format here lists.
+func mostlyAddresses(head []byte, rows int) bool {
+	addresses := 0
+	for line := range bytes.Lines(bytes.TrimPrefix(head, []byte(byteOrderMark))) {
+		if row, _ := cutRemark(trim(line)); isAddress(row) {
+			addresses++
+		}
+	}
+	return 2*addresses > rows
 }
 
 func isCommentLine(line []byte) bool { return bytes.IndexByte([]byte("#!;"), line[0]) >= 0 }

@@ -54,6 +54,13 @@ func TestMaltrailCompiles(t *testing.T) {
 	s, n := index.Sizes(), float64(index.Len())
 	t.Logf("opened in %v; per name: names %.2f B, sets %.3f B, manifest %.3f B, rows %.2f B", opened, float64(s.Names)/n, float64(s.Sets)/n,
 		float64(s.Manifest)/n, float64(info.Size())/n)
+	const namesMax = 26.0 // octets
+	if perName := float64(s.Names) / n; perName > namesMax {
+		t.Errorf("%.2f octets a name, want at most %v", perName, namesMax)
+	}
+	if sum := r.Live + r.Refused + r.Held + r.Duplicates.Count + r.Crowded.Count; sum != r.Parsed || r.Crowded.Count != 0 {
+		t.Errorf("%d rows are accounted for, of which %d crowded; want %d and none", sum, r.Crowded.Count, r.Parsed)
+	}
 	if index.Len() != r.Names {
 		t.Errorf("the index has %d names, the copy of the feed %d", index.Len(), r.Names)
 	}

@@ -633,8 +633,68 @@ func TestRunFollowsFeeds(t *testing.T) {
 			if w.lists("old.example") {
 				t.Error("old.example is still listed")
 			}
+			w.neverHalf(1)
 		})
 	}
+}
+
+// neverHalf fails if a generation has another number of names than every version of the feeds has.
+func (w *world) neverHalf(names int) {
+	w.t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, g := range w.generations {
+		if got := g.Policy.Index().Len(); got != names {
+			w.t.Errorf("generation %d has %d names, want %d: it is of no version of the feed", g.Number, got, names)
+		}
+	}
+}
+
+// TestSlowWriterIsNeverReadHalf has a list written in place, with pauses longer than a debounce, and no other guard against half of it.
+func TestSlowWriterIsNeverReadHalf(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	const names, steps = 100, 5
+	path := w.feed("f", manyHosts("v1", names))
+	if blocklist.WriterOf(path) != blocklist.WriterNone {
+		t.Skip("this file system gives no leases: a writer that rests is not seen")
+	}
+	w.feeds[0].ShrinkMax = 1
+	w.run()
+	w.eventually("the first version is listed", func() bool { return w.lists("n0.v1.example") })
+	lines := strings.SplitAfter(manyHosts("v2", names), "\n")
+	f, err := os.Create(path)
+	must(t, err)
+	for i := range steps {
+		_, err := f.WriteString(strings.Join(lines[i*names/steps:(i+1)*names/steps], ""))
+		must(t, err)
+		time.Sleep(4 * w.config(nil).Debounce)
+	}
+	must(t, f.Close())
+	w.eventually("the second version is listed", func() bool { return w.lists("n0.v2.example") })
+	w.neverHalf(names)
+}
+
+// TestOverflowLosesNoChange replaces a feed while more notices come than the kernel keeps.
+func TestOverflowLosesNoChange(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	path := w.feed("f", "0.0.0.0 a.example\n")
+	w.run()
+	w.eventually("a.example is listed", func() bool { return w.lists("a.example") })
+	flood, err := os.Create(filepath.Join(filepath.Dir(path), "flood"))
+	must(t, err)
+	for i := range 200_000 {
+		_, err := flood.WriteAt([]byte{byte(i)}, 0)
+		must(t, err)
+		if i == 150_000 {
+			write(t, path+".new", "0.0.0.0 b.example\n")
+			must(t, os.Rename(path+".new", path))
+		}
+	}
+	must(t, flood.Close())
+	w.eventually("b.example is listed", func() bool { return w.lists("b.example") })
+	w.neverHalf(1)
 }
 
 func TestRunKeepsARemovedFeed(t *testing.T) {

@@ -110,7 +110,7 @@ func (r *reader) checkWhole() error {
 
 // ifMeant is how to take a feed that a guard keeps back.
 func (r *reader) ifMeant(setting string) string {
-	return fmt.Sprintf("if it is right run `cenote reload --force %s` or set %s on the feed", r.config.Name, setting)
+	return fmt.Sprintf("to take it as it is run `cenote reload --force %s` or set %s on the feed", r.config.Name, setting)
 }
 
 func (r *reader) whyEmpty() string {
@@ -121,9 +121,9 @@ func (r *reader) whyEmpty() string {
 		}
 	}
 	if most == nil || r.format == nil {
-		return "it has no rows: was the download cut off?"
+		return "it has no rows: look whether the download was cut off"
 	}
-	return fmt.Sprintf("none of its %d rows read as %s is usable, first %s; is the format right?", r.report.Parsed, r.format.name, most.First)
+	return fmt.Sprintf("none of its %d rows read as %s is usable, first %s; look whether the format is right", r.report.Parsed, r.format.name, most.First)
 }
 
 // file is one file of the feed while it is read.

@@ -2,8 +2,11 @@ package blocklist_test
 
 import (
 	"bufio"
+	"errors"
+	"io/fs"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -72,20 +75,32 @@ func TestSameNamesInFourSyntaxes(t *testing.T) {
 	}
 }
 
+// realList is a list and what it comes to.
+type realList struct {
+	name, format                string
+	parsed, live, refused, held int
+}
+
+// realLists are the lists of the data set, and what each comes to.
+var realLists = []realList{
+	{"lists/basic.hosts", "hosts", 76_036, 76_034, 0, 2},
+	{"lists/basic.domains", "domains", 76_036, 76_034, 0, 2},
+	{"lists/basic.adblock", "adblock", 76_036, 76_034, 0, 2},
+	{"lists/basic.dnsmasq", "dnsmasq", 76_036, 76_034, 0, 2},
+	{"lists/blackbook.csv", "csv", 18_151, 18_151, 0, 0},
+	{"lists/phishing.domains", "domains", 190_215, 190_209, 0, 6},
+	{"lists/ransomware.hosts", "hosts", 1_904, 1_904, 0, 0},
+	{"lists/scam.hosts", "hosts", 8_527, 8_527, 0, 0},
+	{"lists/stalkerware/hosts_full", "domains", 989, 989, 0, 0},
+	{"lists/stalkerware/network.csv", "csv", 1_034, 966, 68, 0},
+	{"lists/stalkerware/quad9_blocklist.txt", "domains", 969, 966, 3, 0},
+	{"lists/infostealers.unbound.conf.gz", "unbound", 20_000, 19_998, 0, 2},
+	{"rpz/infostealers.rpz.gz", "rpz", 132_466, 119_134, 13_318, 14},
+	{"rpz/all-triggers.rpz", "rpz", 1_956, 1_948, 8, 0},
+}
+
 func TestRealLists(t *testing.T) {
-	for _, tc := range []struct {
-		name, format                string
-		parsed, live, refused, held int
-	}{
-		{"lists/blackbook.csv", "csv", 18_151, 18_151, 0, 0},
-		{"lists/phishing.domains", "domains", 190_215, 190_209, 0, 6},
-		{"lists/ransomware.hosts", "hosts", 1_904, 1_904, 0, 0},
-		{"lists/scam.hosts", "hosts", 8_527, 8_527, 0, 0},
-		{"lists/stalkerware/hosts_full", "domains", 989, 989, 0, 0},
-		{"lists/stalkerware/network.csv", "csv", 1_034, 966, 68, 0},
-		{"lists/stalkerware/quad9_blocklist.txt", "domains", 969, 966, 3, 0},
-		{"lists/infostealers.unbound.conf.gz", "unbound", 20_000, 19_998, 0, 2},
-	} {
+	for _, tc := range realLists {
 		t.Run(tc.name, func(t *testing.T) {
 			_, report := readShared(t, tc.name)
 			got := [4]int{report.Parsed, report.Live, report.Refused, report.Held}
@@ -94,6 +109,60 @@ func TestRealLists(t *testing.T) {
 				t.Errorf("read as %s: parsed, live, refused, held = %v; want %s: %v", report.Format, got, tc.format, want)
 			}
 		})
+	}
+}
+
+// TestRealListsAreAllKnown fails if the data set holds a list that TestRealLists does not read.
+func TestRealListsAreAllKnown(t *testing.T) {
+	for _, dir := range []string{"lists", "rpz"} {
+		root := sharedData(t, dir)
+		must(t, filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() || strings.HasPrefix(entry.Name(), "LICENSE") {
+				return err
+			}
+			name := dir + filepath.ToSlash(strings.TrimPrefix(path, root))
+			if !slices.ContainsFunc(realLists, func(l realList) bool { return l.name == name }) {
+				t.Errorf("%s is not in realLists", name)
+			}
+			return nil
+		}))
+	}
+}
+
+// TestRealAddressLists reads lists of addresses: nothing in them can be served, and the operator is told why, whether the format is given or not.
+func TestRealAddressLists(t *testing.T) {
+	for name, rows := range map[string]int{"ips/threatfox-ips.txt": 19_863, "ips/blocklistproject-malware.ip": 20_907} {
+		path := sharedData(t, name)
+		_, _, err := readFeed(t, blocklist.FeedConfig{Path: path})
+		if !errors.Is(err, blocklist.ErrEmpty) || !strings.Contains(err.Error(), "only names are matched") {
+			t.Errorf("%s: %v, want ErrEmpty and that it lists addresses", name, err)
+		}
+		_, report, err := readFeed(t, blocklist.FeedConfig{Path: path, Format: "domains"})
+		if got := report.Faults[blocklist.ReasonIPAddress]; !errors.Is(err, blocklist.ErrEmpty) || report.Parsed != rows || got == nil || got.Count != rows {
+			t.Errorf("%s as domains: parsed %d, faults %v, %v; want %d addresses and ErrEmpty", name, report.Parsed, report.Faults, err, rows)
+		}
+	}
+}
+
+// TestRealIntelIsRefused reads STIX and MISP, which are no lists of rows: none is taken for one.
+func TestRealIntelIsRefused(t *testing.T) {
+	files := 0
+	must(t, filepath.WalkDir(sharedData(t, "intel"), func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || strings.HasPrefix(entry.Name(), "LICENSE") {
+			return err
+		}
+		want := blocklist.ErrJSON
+		if entry.Name() == "hashes.csv" {
+			want = blocklist.ErrUnknownFormat
+		}
+		if _, _, err := readFeed(t, blocklist.FeedConfig{Path: path}); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", entry.Name(), err, want)
+		}
+		files++
+		return nil
+	}))
+	if files < 50 {
+		t.Errorf("only %d files", files)
 	}
 }
 

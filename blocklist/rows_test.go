@@ -143,6 +143,30 @@ func TestRowsBoundMembersOfAName(t *testing.T) {
 	}
 }
 
+// TestCrowdedNameKeepsItsReach adds the row that reaches furthest, or longest, after as many others as a name may have.
+func TestCrowdedNameKeepsItsReach(t *testing.T) {
+	crowd := func() (rows []blocklist.Indicator) {
+		for i := range blocklist.MembersMax {
+			r := row("crowd.example", fmt.Sprint("family", i), i+1)
+			r.Kind, r.Expiry = policy.KindExact, readAt.Add(time.Hour)
+			rows = append(rows, r)
+		}
+		return rows
+	}
+	const last = blocklist.MembersMax + 1
+	further, longer, forEver, other := row("crowd.example", "last", last), row("crowd.example", "last", last), row("crowd.example", "last", last), row("crowd.example", "last", last)
+	further.Kind, longer.Kind, forEver.Kind, other.Kind = policy.KindSubtree, policy.KindExact, policy.KindExact, policy.KindExact
+	further.Expiry, longer.Expiry = readAt.Add(time.Minute), readAt.Add(2*time.Hour)
+	other.Expiry, other.Action = readAt.Add(time.Minute), policy.ActionNXDOMAIN
+	for name, r := range map[string]blocklist.Indicator{"further": further, "longer": longer, "for ever": forEver, "another action": other} {
+		file, report := writeRows(t, rowsOptions{}, append(crowd(), r)...)
+		found := find(t, file, "crowd.example")
+		if got := found[len(found)-1]; len(found) != blocklist.MembersMax || got.Family != "last" || report.Crowded.Count != 1 {
+			t.Errorf("%s: %d rows, the last of %s, %d crowded; want the added one among %d, 1", name, len(found), got.Family, report.Crowded.Count, blocklist.MembersMax)
+		}
+	}
+}
+
 func TestRowsAddEmptyNonTerminals(t *testing.T) {
 	wild := row("wild.test.example", "", 3)
 	wild.Kind = policy.KindBelow

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -286,11 +287,33 @@ func (m *rowsMaker) take(r rawRow) {
 			return
 		}
 	}
-	if len(m.rows) == membersMax {
-		m.count(&m.report.Crowded, &m.firstOdd, r)
-		return
-	}
 	m.rows = append(m.rows, r)
+	if len(m.rows) > membersMax {
+		m.crowd()
+	}
+}
+
+// crowd takes a row out of a group that has one too many: the last of those without which the rest blocks as much for as long. So a name that
+// gets one more row never loses what an earlier one blocked.
+func (m *rowsMaker) crowd() {
+	out := len(m.rows) - 1
+	for out > 0 && !m.covered(out) {
+		out--
+	}
+	m.count(&m.report.Crowded, &m.firstOdd, m.rows[out])
+	m.rows = slices.Delete(m.rows, out, out+1)
+}
+
+// covered reports whether another row of the group does what row i does.
+func (m *rowsMaker) covered(i int) bool {
+	r := &m.rows[i]
+	for j := range m.rows {
+		other := &m.rows[j]
+		if j != i && other.Kind == r.Kind && other.Exception == r.Exception && other.Action == r.Action && laterExpiry(other.Expiry, r.Expiry) == other.Expiry {
+			return true
+		}
+	}
+	return false
 }
 
 func laterExpiry(a, b int64) int64 {

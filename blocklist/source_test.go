@@ -187,7 +187,7 @@ func TestRefusedSources(t *testing.T) {
 		{name: "archive in an archive", body: tarred(t, member{"x.gz", string(whole)}), want: blocklist.ErrBinary},
 		{name: "unknown", body: []byte("who = knows\nwhat this = is\n"), want: blocklist.ErrUnknownFormat},
 		{name: "mostly unknown", body: []byte("a.example\nwho = knows\nwhat this = is\n"), want: blocklist.ErrUnknownFormat},
-		{name: "addresses", body: []byte("192.0.2.1\n192.0.2.2\n"), want: blocklist.ErrUnknownFormat},
+		{name: "addresses", body: []byte("192.0.2.1\n192.0.2.2\n"), want: blocklist.ErrEmpty},
 		{name: "cut gzip", body: whole[:len(whole)/2], want: blocklist.ErrTruncated},
 		{name: "cut tar.gz", body: gzipped(t, tarred(t, member{"x.hosts", many}))[:100], want: blocklist.ErrTruncated},
 		{name: "cut tar", body: tarred(t, member{"x.hosts", many})[:2000], want: blocklist.ErrTruncated},

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"cenote/blocklist"
+
+	"golang.org/x/sys/unix"
 )
 
 // Times of the watcher in these tests: those of the server.
@@ -204,6 +206,72 @@ var replacements = []struct {
 			write(t, dir+"/.list.swp", after)
 			must(t, os.Rename(dir+"/.list.swp", dir+"/list"))
 		}, nil,
+	},
+	{
+		"editor: backup by rename, the new file written in place",
+		func(t testing.TB, dir string) string { write(t, dir+"/list", before); return dir + "/list" },
+		func(t testing.TB, dir string) {
+			must(t, os.Rename(dir+"/list", dir+"/list~"))
+			write(t, dir+"/list", after)
+			must(t, os.Remove(dir+"/list~"))
+		}, nil,
+	},
+	{
+		"removed and made again",
+		func(t testing.TB, dir string) string { write(t, dir+"/list", before); return dir + "/list" },
+		func(t testing.TB, dir string) { must(t, os.Remove(dir+"/list")); write(t, dir+"/list", after) }, nil,
+	},
+	{
+		"older than what it replaces, as a restored backup is",
+		func(t testing.TB, dir string) string { write(t, dir+"/list", before); return dir + "/list" },
+		func(t testing.TB, dir string) {
+			write(t, dir+"/list.new", after)
+			past := time.Now().Add(-1000 * time.Hour)
+			must(t, os.Chtimes(dir+"/list.new", past, past), os.Rename(dir+"/list.new", dir+"/list"))
+		}, nil,
+	},
+	{
+		"link to a directory swapped above the file",
+		func(t testing.TB, dir string) string {
+			write(t, dir+"/v1/list", before)
+			must(t, os.Symlink("v1", dir+"/current"))
+			return dir + "/current/list"
+		},
+		func(t testing.TB, dir string) {
+			write(t, dir+"/v2/list", after)
+			must(t, os.Symlink("v2", dir+"/current.new"), os.Rename(dir+"/current.new", dir+"/current"))
+		}, nil,
+	},
+	{
+		"link to a directory of lists swapped",
+		func(t testing.TB, dir string) string {
+			write(t, dir+"/v1/list", before)
+			must(t, os.Symlink("v1", dir+"/current"))
+			return dir + "/current"
+		},
+		func(t testing.TB, dir string) {
+			write(t, dir+"/v2/list", after)
+			must(t, os.Symlink("v2", dir+"/current.new"), os.Rename(dir+"/current.new", dir+"/current"))
+		},
+		func(path string) string { return readFile(path + "/list") },
+	},
+	{
+		"directory of lists renamed away and replaced",
+		func(t testing.TB, dir string) string { write(t, dir+"/feeds/list", before); return dir + "/feeds" },
+		func(t testing.TB, dir string) {
+			write(t, dir+"/next/list", after)
+			must(t, os.Rename(dir+"/feeds", dir+"/past"), os.Rename(dir+"/next", dir+"/feeds"))
+		},
+		func(path string) string { return readFile(path + "/list") },
+	},
+	{
+		"directories exchanged at once",
+		func(t testing.TB, dir string) string { write(t, dir+"/feeds/list", before); return dir + "/feeds" },
+		func(t testing.TB, dir string) {
+			write(t, dir+"/next/list", after)
+			must(t, unix.Renameat2(unix.AT_FDCWD, dir+"/feeds", unix.AT_FDCWD, dir+"/next", unix.RENAME_EXCHANGE))
+		},
+		func(path string) string { return readFile(path + "/list") },
 	},
 	{
 		"same size and same time of modification",
