@@ -291,7 +291,7 @@ func (r *rig) measureLedger(ctx context.Context, hits *loadResult) (*ledgerResul
 	if result.names, err = r.oddLines("q.blocked", "q.ledger"); err != nil {
 		return nil, err
 	}
-	before, err := r.server.metrics(ctx)
+	before, err := r.settled(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -299,14 +299,25 @@ func (r *rig) measureLedger(ctx context.Context, hits *loadResult) (*ledgerResul
 	if err != nil {
 		return nil, err
 	}
+	after, err := r.settled(ctx)
+	if err != nil {
+		return nil, err
+	}
+	result.grown(before, after)
+	return result, nil
+}
+
+// settled reads the metrics once every match that the server counted is recorded or reported as lost, or after settleMax.
+func (r *rig) settled(ctx context.Context) (map[string]float64, error) {
 	for deadline := time.Now().Add(settleMax); ; time.Sleep(settleMax / 20) {
-		after, err := r.server.metrics(ctx)
+		now, err := r.server.metrics(ctx)
 		if err != nil {
 			return nil, err
 		}
-		result.grown(before, after)
-		if result.recorded+result.lost >= result.matches || time.Now().After(deadline) {
-			return result, nil
+		var since ledgerResult
+		since.grown(nil, now)
+		if since.recorded+since.lost >= since.matches || time.Now().After(deadline) {
+			return now, nil
 		}
 	}
 }
