@@ -54,7 +54,7 @@ func (p *Publisher) plan(o ReloadOptions) CompileConfig {
 // wants reports whether a feed is to be read: it is due, or whoever asked insists.
 func (o *ReloadOptions) wants(f *feedState, now time.Time) bool {
 	named := slices.Contains(o.Feeds, f.feed.Name)
-	if len(o.Feeds) > 0 && !named || f.seen.err != nil || f.seen.stamp.Sum == "" {
+	if len(o.Feeds) > 0 && !named || slices.Contains(o.restless, f.feed.Name) || f.seen.err != nil || f.seen.stamp.Sum == "" {
 		return false
 	}
 	insists := o.Force || named && f.failure.err != nil || o.asked && !f.failure.retry.IsZero()

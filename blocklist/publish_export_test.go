@@ -35,6 +35,9 @@ func NameHash(name []byte) uint64 { return nameHash(name) }
 // MembersMax is membersMax.
 const MembersMax = membersMax
 
+// SetRest sets how long Reload waits for a source to rest.
+func (p *Publisher) SetRest(d time.Duration) { p.rest = d }
+
 // Settling is settling with its fields set.
 type Settling struct{ s settling }
 

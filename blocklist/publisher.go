@@ -49,6 +49,7 @@ type Publisher struct {
 	store   *store
 	counts  counts
 	now     atomic.Pointer[Settings] // in force
+	rest    time.Duration            // restMax
 	turn    chan struct{}            // holds a token while a compilation or a change of the configuration is under way
 	wake    chan struct{}            // a feed may be due
 	rewatch chan struct{}            // the feeds, or how they are watched, have changed
@@ -81,7 +82,7 @@ func New(c Config) (*Publisher, error) {
 		return nil, err
 	}
 	p := &Publisher{
-		config: c, log: c.Log, zones: c.Zones,
+		config: c, log: c.Log, zones: c.Zones, rest: restMax,
 		turn: make(chan struct{}, 1), wake: make(chan struct{}, 1), rewatch: make(chan struct{}, 1),
 	}
 	p.now.Store(&c.Settings)
@@ -284,7 +285,8 @@ type ReloadOptions struct {
 	// Feeds are the names of the feeds to look at. Default: all.
 	Feeds []string
 
-	asked bool // somebody waits: what is to be tried again later is tried now
+	asked    bool     // somebody waits: what is to be tried again later is tried now
+	restless []string // the feeds that are being written, and not to be read by any means
 }
 
 // ReloadReport is what came of a Reload or Reconfigure.
@@ -307,9 +309,10 @@ func (p *Publisher) Reload(ctx context.Context, o ReloadOptions) (ReloadReport, 
 		p.counts.reloadFailed.Add(1)
 		return ReloadReport{}, err
 	}
-	p.lookAtAll(ctx, o.Feeds)
+	o.restless = p.lookAtAll(ctx, o.Feeds)
 	o.asked = true
 	report, err := p.cycle(ctx, o)
+	report.Feeds = append(report.Feeds, p.notRead(o.restless)...)
 	report.Seconds = time.Since(began).Seconds()
 	p.counts.reloaded(err)
 	return report, err
@@ -333,9 +336,9 @@ func (p *Publisher) checkNames(names []string) error {
 // restMax is how long Reload waits for a source to come to rest.
 const restMax = 15 * time.Second
 
-// lookAtAll waits for the named feeds (all if there are no names) to rest and notes how they are.
-func (p *Publisher) lookAtAll(ctx context.Context, names []string) {
-	ctx, cancel := context.WithTimeout(ctx, restMax)
+// lookAtAll waits for the named feeds (all if there are no names) to rest and notes how they are. It returns those that are still being written.
+func (p *Publisher) lookAtAll(ctx context.Context, names []string) (restless []string) {
+	ctx, cancel := context.WithTimeout(ctx, p.rest)
 	defer cancel()
 	p.mu.Lock()
 	feeds := slices.Clone(p.feeds)
@@ -344,14 +347,34 @@ func (p *Publisher) lookAtAll(ctx context.Context, names []string) {
 	for _, f := range feeds {
 		if len(names) == 0 || slices.Contains(names, f.feed.Name) {
 			all.Go(func() {
-				seen := atRest(ctx, &f.feed.FeedConfig, p.now.Load().Debounce)
+				seen, rests := atRest(ctx, &f.feed.FeedConfig, p.now.Load().Debounce)
 				p.mu.Lock()
 				defer p.mu.Unlock()
+				if !rests && seen.stamp.Sum != f.settled.Sum {
+					restless = append(restless, f.feed.Name)
+					return
+				}
 				p.see(f, seen)
 			})
 		}
 	}
 	all.Wait()
+	return restless
+}
+
+// notRead tells whoever waits of the feeds that are being written. The watcher sees when they rest.
+func (p *Publisher) notRead(restless []string) (results []FeedResult) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, name := range restless {
+		p.log.Warn("feed is being written, it is read when it rests", "feed", name)
+		if f := p.feed(name); f != nil {
+			results = append(results, FeedResult{Name: name, Outcome: OutcomeFailed, Copy: f.kept(), Failure: &FeedFailure{
+				Text: f.feed.Path + ": it is being written; it is read when it rests", Transient: true,
+			}})
+		}
+	}
+	return results
 }
 
 // Reconfigure changes feeds and policy zones, all or nothing: if the new ones cannot be served, the old ones stay. A change of zones alone compiles
@@ -369,10 +392,12 @@ func (p *Publisher) Reconfigure(ctx context.Context, feeds []Feed, zones []polic
 		return ReloadReport{}, err
 	}
 	swap := p.swapConfig(feeds, zones)
+	var o ReloadOptions
 	if len(swap.fresh) > 0 {
-		p.lookAtAll(ctx, swap.fresh)
+		o.restless = p.lookAtAll(ctx, swap.fresh)
 	}
-	report, err := p.cycle(ctx, ReloadOptions{})
+	report, err := p.cycle(ctx, o)
+	report.Feeds = append(report.Feeds, p.notRead(o.restless)...)
 	p.finishSwap(swap, err == nil)
 	p.watchAnew()
 	report.Seconds = time.Since(began).Seconds()

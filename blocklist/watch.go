@@ -163,7 +163,7 @@ const (
 	restlessAfter  = 4
 	restlessShare  = 8
 	growingMax     = time.Minute
-	writingMax     = 10 * time.Second
+	writingMax     = time.Minute
 	racyAge        = 20 * time.Millisecond
 	samplesPerWait = 4
 )
@@ -308,19 +308,20 @@ func identify(dir string) (directoryID, bool) {
 	return directoryID{uint64(st.Dev), st.Ino}, true
 }
 
-// atRest looks at a source until it rests, for somebody who waits for it. One whose last change is older than a debounce rests already.
-func atRest(ctx context.Context, feed *FeedConfig, debounce time.Duration) outlook {
+// atRest looks at a source until it rests, for somebody who waits for it, and returns whether it does. One whose last change is older than a
+// debounce rests already.
+func atRest(ctx context.Context, feed *FeedConfig, debounce time.Duration) (seen outlook, rests bool) {
 	rest := settling{debounce: debounce, poll: debounce, reported: outlook{err: os.ErrInvalid}} // like nothing that is seen
 	for {
 		now := time.Now()
 		seen, writers := look(feed, now)
 		age := now.Sub(seen.stamp.Changed)
 		if seen.err != nil || (age < 0 || age > debounce) && writers() != writerActive {
-			return seen
+			return seen, true
 		}
 		ready, wait := rest.observe(now, seen, writers)
 		if ready || ctx.Err() != nil {
-			return seen
+			return seen, ready
 		}
 		pause(ctx, wait, nil)
 	}
