@@ -91,7 +91,10 @@ func openStore(dir string) (*store, error) {
 	return s, nil
 }
 
-func (s *store) close() error { return s.lock.Close() }
+// close gives the directory up. The lock is taken off by name: a child that is just being started holds a copy of every open file for a moment.
+func (s *store) close() error {
+	return errors.Join(syscall.Flock(int(s.lock.Fd()), syscall.LOCK_UN), s.lock.Close())
+}
 
 // storedPolicy names the files of one published policy.
 type storedPolicy struct {

@@ -314,6 +314,8 @@ func (s *Store) closeFiles() {
 			s.log.Error("day file of sightings cannot be closed", "file", f.path, "error", err)
 		}
 	}
+	// By name: a child that is just being started holds a copy of every open file for a moment.
+	_ = syscall.Flock(int(s.lock.Fd()), syscall.LOCK_UN)
 	s.lock.Close()
 }
 
