@@ -390,6 +390,8 @@ func cmpOr(a, b string) string {
 // judgeEvidence holds every sighting against the files of its round, which are still there.
 func judgeEvidence(t *testing.T, s *running, names, families int) {
 	t.Helper()
+	ended := time.Now()
+	s.wait("traced to their rows", func() bool { return s.ledger.Drained().After(ended) })
 	var rows, wrong int
 	for g, err := range s.ledger.All(t.Context(), sighting.Filter{}) {
 		if err != nil {
