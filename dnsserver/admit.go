@@ -73,7 +73,7 @@ func (w *worker) withinRate(q *Query, fault wire.Fault) bool {
 		return within
 	}
 	w.counters.slipped.Add(1)
-	if q.draft.cookie == cookieNew && fault == wire.FaultNone {
+	if q.draft.cookie == cookieNew && (fault == wire.FaultNone || fault == wire.FaultNoQuestion) {
 		q.turnAway(wire.RcodeBadCookie, policy.EDENone)
 	} else {
 		q.turnAway(wire.RcodeSuccess, policy.EDENone)
@@ -97,6 +97,8 @@ func (q *Query) inspect(fault wire.Fault) {
 		q.turnAway(wire.RcodeNotImp, edeNotSupported)
 	case fault == wire.FaultVersion:
 		q.turnAway(wire.RcodeBadVers, policy.EDENone)
+	case fault == wire.FaultNoQuestion && q.settings.cookies != nil:
+		q.turnAway(q.cookieRcode(), policy.EDENone)
 	case fault != wire.FaultNone:
 		q.turnAway(wire.RcodeFormErr, policy.EDENone)
 	case q.msg.TSIG:
@@ -110,6 +112,14 @@ func (q *Query) inspect(fault wire.Fault) {
 	default:
 		q.inspectType()
 	}
+}
+
+// cookieRcode answers a client that asks for nothing but a cookie, or whether the one it has is good (RFC 7873 section 5.4).
+func (q *Query) cookieRcode() int {
+	if q.draft.cookie == cookieValid || len(q.msg.OPT.Cookie) == cookieClientLen {
+		return wire.RcodeSuccess
+	}
+	return wire.RcodeBadCookie
 }
 
 // Types that stand for no record a resolver could have (IANA DNS RR TYPEs; RFC 6895 section 3.1).

@@ -165,6 +165,37 @@ func TestCookieExchange(t *testing.T) {
 	}
 }
 
+// A client may ask for a cookie and nothing else, or whether the one it has is still good (RFC 7873 section 5.4).
+func TestCookieWithoutQuestion(t *testing.T) {
+	ask := func(b *bench, cookie string) *dns.Msg {
+		m := cookieQuery("www.example", cookie)
+		m.Question = nil
+		return b.ask(m)
+	}
+	const client = "0102030405060708"
+	b := newBench(t, options{})
+	first := ask(b, client)
+	expect(t, first, "NOERROR")
+	good := cookieIn(first)
+	if len(good) != 48 || good[:16] != client || len(first.Question) != 0 {
+		t.Fatalf("reply has cookie %q and %d questions, want the client's with ours, and none", good, len(first.Question))
+	}
+	expect(t, ask(b, good), "NOERROR")
+	bad := ask(b, client+"0100000000000000ffffffffffffffff")
+	expect(t, bad, "BADCOOKIE")
+	if got := cookieIn(bad); len(got) != 48 || got[:16] != client {
+		t.Errorf("with BADCOOKIE comes cookie %q, want one to come back with", got)
+	}
+	if b.policyN.Load() != 0 || b.world.asked.Load() != 0 {
+		t.Error("policy or the network was asked without a question")
+	}
+	off := newBench(t, options{settings: func(s *dnsserver.Settings) { s.Cookies.Enabled = false }})
+	expect(t, ask(off, client), "FORMERR")
+	outsider := newBench(t, options{})
+	outsider.peer = netip.MustParseAddrPort("198.51.100.1:9")
+	expect(t, ask(outsider, client), "REFUSED EDE18")
+}
+
 func TestCookiesCanBeOff(t *testing.T) {
 	b := newBench(t, options{settings: func(s *dnsserver.Settings) { s.Cookies.Enabled = false }})
 	if got := cookieIn(b.ask(cookieQuery("www.example", "0102030405060708"))); got != "" {

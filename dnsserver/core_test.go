@@ -257,7 +257,7 @@ func (b *bench) ask(m *dns.Msg) *dns.Msg {
 	if r.Id != m.Id || !r.Response || r.Opcode != m.Opcode {
 		b.t.Errorf("header = %v, want the id and opcode of %v", r.MsgHdr, m.MsgHdr)
 	}
-	if len(r.Question) != 1 || r.Question[0] != m.Question[0] {
+	if !slices.Equal(r.Question, m.Question) {
 		b.t.Errorf("question = %v, want %v, letter case included", r.Question, m.Question)
 	}
 	if (r.IsEdns0() != nil) != (m.IsEdns0() != nil) {

@@ -11,11 +11,12 @@ type Fault uint8
 
 // The faults, in the order in which they are looked for.
 const (
-	FaultNone    Fault = iota
-	FaultDrop          // shorter than a header, or itself a response: silence, so that two servers cannot be made to talk to each other
-	FaultOpcode        // not a QUERY: NOTIMP (RFC 1035 section 4.1.1)
-	FaultFormat        // malformed, cut, trailing octets, QDCOUNT other than 1: FORMERR (RFC 9619)
-	FaultVersion       // an EDNS version above 0: BADVERS (RFC 6891 section 6.1.3)
+	FaultNone       Fault = iota
+	FaultDrop             // shorter than a header, or itself a response: silence, so that two servers cannot be made to talk to each other
+	FaultOpcode           // not a QUERY: NOTIMP (RFC 1035 section 4.1.1)
+	FaultFormat           // malformed, cut, trailing octets, QDCOUNT other than 1: FORMERR (RFC 9619)
+	FaultVersion          // an EDNS version above 0: BADVERS (RFC 6891 section 6.1.3)
+	FaultNoQuestion       // nothing is asked, but a cookie came: the reply has ours (RFC 7873 section 5.4)
 )
 
 // String names the fault for counters and logs.
@@ -31,6 +32,8 @@ func (f Fault) String() string {
 		return "format"
 	case FaultVersion:
 		return "version"
+	case FaultNoQuestion:
+		return "no-question"
 	}
 	return "unknown"
 }
@@ -68,6 +71,9 @@ func (q *Query) Parse(msg []byte) Fault {
 	if Opcode(msg) != OpcodeQuery {
 		return FaultOpcode
 	}
+	if Count(msg, 0) == 0 {
+		return q.parseCookieAlone(msg)
+	}
 	if Count(msg, 0) != 1 || Count(msg, 1) != 0 {
 		return FaultFormat
 	}
@@ -80,6 +86,20 @@ func (q *Query) Parse(msg []byte) Fault {
 		return FaultFormat
 	}
 	return q.parseRest(msg, end, ns, ar)
+}
+
+// parseCookieAlone reads a message without a question, which is one that may be answered only if it has a cookie (RFC 7873 section 5.4).
+func (q *Query) parseCookieAlone(msg []byte) Fault {
+	if Count(msg, 1)+Count(msg, 2) != 0 || Count(msg, 3) != 1 {
+		return FaultFormat
+	}
+	switch fault := q.parseRest(msg, HeaderLen, 0, 1); {
+	case fault != FaultNone:
+		return fault
+	case q.OPT.Cookie == nil:
+		return FaultFormat
+	}
+	return FaultNoQuestion
 }
 
 func (q *Query) parseQuestion(msg []byte) (end int, ok bool) {
@@ -102,6 +122,8 @@ func (q *Query) parseRest(msg []byte, off, ns, ar int) Fault {
 	w := Walker{msg: msg, off: off, left: [3]int{0, ns, ar}}
 	for w.Next() {
 		switch {
+		case q.TSIG || w.Type == TypeTSIG && w.Section != SectionAdditional:
+			return FaultFormat // it is the last record of all, or the message is none (RFC 8945 section 5.2)
 		case w.Section != SectionAdditional:
 		case w.Type == TypeOPT:
 			if q.OPT.Present || w.NameLen(msg) != 1 || !q.OPT.parse(&w) {
@@ -130,7 +152,10 @@ func formatUnless(ok bool) Fault {
 func (o *OPT) parse(w *Walker) bool {
 	o.Present, o.UDPSize = true, w.Class
 	o.Version, o.DO = uint8(w.TTL>>16), w.TTL&0x8000 != 0
-	data := w.RData()
+	return o.Version != 0 || o.parseOptions(w.RData()) // the form of another version is not ours to judge
+}
+
+func (o *OPT) parseOptions(data []byte) bool {
 	for len(data) > 0 {
 		if len(data) < 4 {
 			return false
@@ -141,6 +166,9 @@ func (o *OPT) parse(w *Walker) bool {
 		}
 		switch code {
 		case OptionCookie:
+			if o.Cookie != nil {
+				break // the first counts (RFC 7873 section 5.2)
+			}
 			if o.Cookie = data[4 : 4+n]; n != 8 && (n < 16 || n > 40) {
 				return false // RFC 7873 section 5.2.2
 			}

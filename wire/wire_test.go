@@ -3,6 +3,7 @@ package wire_test
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"testing"
 
 	"cenote/dnsname"
@@ -51,6 +52,20 @@ func TestQueryParse(t *testing.T) {
 		{"trailing octets", append(bytes.Clone(good), 0), wire.FaultFormat},
 		{"compressed question", append(append(bytes.Clone(good[:12]), 0xc0, 0x0c), 0, 1, 0, 1), wire.FaultFormat},
 		{"EDNS version 1", pack(t, ask("example.", dns.TypeA, func(m *dns.Msg) { m.SetEdns0(1232, false); m.IsEdns0().SetVersion(1) })), wire.FaultVersion},
+		{"EDNS version 1 with data in a form to come", pack(t, ask("example.", dns.TypeA, func(m *dns.Msg) {
+			m.SetEdns0(1232, false)
+			m.IsEdns0().SetVersion(1)
+			m.IsEdns0().Option = []dns.EDNS0{&dns.EDNS0_COOKIE{Cookie: "00112233445566"}}
+		})), wire.FaultVersion},
+		{"TSIG behind OPT", signed(t, true), wire.FaultNone},
+		{"TSIG before OPT", signed(t, false), wire.FaultFormat},
+		{"two TSIG records", pack(t, ask("example.", dns.TypeA, func(m *dns.Msg) { m.Extra = []dns.RR{tsig(), tsig()} })), wire.FaultFormat},
+		{"TSIG among the authorities", pack(t, ask("example.", dns.TypeIXFR, func(m *dns.Msg) { m.Ns = []dns.RR{tsig()} })), wire.FaultFormat},
+		{"no question, and a cookie", pack(t, cookies("0011223344556677")), wire.FaultNoQuestion},
+		{"no question, and a malformed cookie", pack(t, cookies("00112233445566")), wire.FaultFormat},
+		{"no question, and EDNS without a cookie", pack(t, cookies()), wire.FaultFormat},
+		{"no question, a cookie and octets after the end", append(pack(t, cookies("0011223344556677")), 0), wire.FaultFormat},
+		{"a malformed cookie behind a good one", pack(t, ask("example.", dns.TypeA, func(m *dns.Msg) { m.Extra = cookies("0011223344556677", "00").Extra })), wire.FaultNone},
 		{"two OPT records", pack(t, ask("example.", dns.TypeA, func(m *dns.Msg) { m.SetEdns0(1232, false); m.Extra = append(m.Extra, m.Extra[0]) })), wire.FaultFormat},
 		{"cookie of 7 octets", pack(t, ask("example.", dns.TypeA, func(m *dns.Msg) {
 			m.SetEdns0(1232, false)
@@ -68,6 +83,39 @@ func TestQueryParse(t *testing.T) {
 	q.Parse(good)
 	if string(q.Name) != string(dnsname.MustParse("WwW.example")) || q.Labels != 2 || q.Type != wire.TypeAAAA || !q.OPT.DO || q.OPT.UDPSize != 4096 {
 		t.Errorf("Parse read %+v", q)
+	}
+}
+
+func tsig() dns.RR {
+	return &dns.TSIG{Hdr: dns.RR_Header{Name: "key.example.", Rrtype: dns.TypeTSIG, Class: dns.ClassANY}, Algorithm: dns.HmacSHA256}
+}
+
+// signed is a query with a TSIG record behind its OPT record, or before it.
+func signed(t *testing.T, last bool) []byte {
+	return pack(t, ask("example.", dns.TypeA, func(m *dns.Msg) {
+		m.SetEdns0(1232, false)
+		m.Extra = append(m.Extra, tsig())
+		if !last {
+			slices.Reverse(m.Extra)
+		}
+	}))
+}
+
+// cookies asks for nothing but sends cookies (RFC 7873 section 5.4).
+func cookies(all ...string) *dns.Msg {
+	m := new(dns.Msg).SetEdns0(1232, false)
+	for _, c := range all {
+		m.IsEdns0().Option = append(m.IsEdns0().Option, &dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: c})
+	}
+	return m
+}
+
+// Of several cookies the first counts (RFC 7873 section 5.2).
+func TestFirstCookieCounts(t *testing.T) {
+	msg := pack(t, ask("example.", dns.TypeA, func(m *dns.Msg) { m.Extra = cookies("0011223344556677", "8899aabbccddeeff").Extra }))
+	var q wire.Query
+	if got := q.Parse(msg); got != wire.FaultNone || !bytes.Equal(q.OPT.Cookie, []byte("\x00\x11\x22\x33\x44\x55\x66\x77")) {
+		t.Errorf("Parse = %v with cookie %x, want none with the first", got, q.OPT.Cookie)
 	}
 }
 
