@@ -116,6 +116,8 @@ func TestLocalData(t *testing.T) {
 	answers := map[string]string{
 		"garden.example A":             "garden.example. 300 CNAME web.garden.example.\nweb.garden.example. 300 A 198.51.100.7",
 		"garden.example MX":            "garden.example. 300 MX 10 mail.garden.example.",
+		"garden.example MINFO":         "garden.example. 300 MINFO mail.garden.example. web.garden.example.",
+		"garden.example MR":            "garden.example. 300 MR mail.garden.example.",
 		"x.w.example.garden.example":   "",
 		"x.w.example.garden.example A": "x.w.example.garden.example. 300 A 198.51.100.8",
 		"a.example A":                  "a.example. 300 A 198.51.100.9",
@@ -131,6 +133,8 @@ func TestLocalData(t *testing.T) {
 		{"ANY gets all", "a.example.", dns.TypeANY, []string{"NOERROR EDE15", "a.example. 60 IN A 192.0.2.1", "a.example. 60 IN A 192.0.2.2", `a.example. 30 IN TXT "hi"`}},
 		{"CNAME is followed", "c.example.", dns.TypeA, []string{"NOERROR EDE15", "c.example. 60 IN CNAME garden.example.", "garden.example. 300 IN CNAME web.garden.example.", "web.garden.example. 300 IN A 198.51.100.7"}},
 		{"names in followed data", "c.example.", dns.TypeMX, []string{"NOERROR EDE15", "c.example. 60 IN CNAME garden.example.", "garden.example. 300 IN MX 10 mail.garden.example."}},
+		{"two names in followed data", "c.example.", dns.TypeMINFO, []string{"NOERROR EDE15", "c.example. 60 IN CNAME garden.example.", "garden.example. 300 IN MINFO mail.garden.example. web.garden.example."}},
+		{"names of an old type in followed data", "c.example.", dns.TypeMR, []string{"NOERROR EDE15", "c.example. 60 IN CNAME garden.example.", "garden.example. 300 IN MR mail.garden.example."}},
 		{"CNAME asked for is not followed", "c.example.", dns.TypeCNAME, []string{"NOERROR EDE15", "c.example. 60 IN CNAME garden.example."}},
 		{"target does not exist", "gone.example.", dns.TypeA, []string{"NXDOMAIN EDE15", "gone.example. 60 IN CNAME none.example."}},
 		{"wildcard target", "X.w.example.", dns.TypeA, []string{"NOERROR EDE15", "X.w.example. 5 IN CNAME x.w.example.garden.example.", "x.w.example.garden.example. 300 IN A 198.51.100.8"}},

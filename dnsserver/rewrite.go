@@ -153,13 +153,17 @@ func appendData(dst, msg []byte, r *wire.Walker) ([]byte, bool) {
 
 // compressed says where a type's data may hold compressed names: after how many octets, and how many.
 func compressed(rtype uint16) (fixed, names int) {
+	const md, mf, mb, mg, mr, minfo = 3, 4, 7, 8, 9, 14
+	const rp, afsdb, rt, px = 17, 18, 21, 26
 	switch rtype {
-	case wire.TypeNS, wire.TypeCNAME, wire.TypePTR, wire.TypeDNAME:
+	case wire.TypeNS, wire.TypeCNAME, wire.TypePTR, wire.TypeDNAME, md, mf, mb, mg, mr:
 		return 0, 1
-	case wire.TypeSOA:
+	case wire.TypeSOA, minfo, rp:
 		return 0, 2
-	case wire.TypeMX:
+	case wire.TypeMX, afsdb, rt:
 		return 2, 1
+	case px:
+		return 2, 2
 	case wire.TypeSRV: // not compressed by RFC 2782, yet some do
 		return 6, 1
 	}
