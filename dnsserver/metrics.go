@@ -165,6 +165,7 @@ func (d *socketDescs) collect(ch chan<- prometheus.Metric, s *Server) {
 	gauge(d.connections, t.open.Load())
 	count(ch, d.accepted, t.accepted.Load())
 	count(ch, d.ended, t.acceptFailed.Load(), "files")
+	count(ch, d.ended, t.acceptLost.Load(), "network")
 	count(ch, d.ended, t.refusedFull.Load(), "full")
 	count(ch, d.ended, t.refusedGreedy.Load(), "greedy-client")
 	count(ch, d.ended, t.timedOut.Load(), "timeout")

@@ -21,7 +21,8 @@ const (
 	unsentMax = 256 << 10
 	// unsentTotal is how many octets of replies all connections together may leave unread, beside what the kernel holds.
 	unsentTotal = 64 << 20
-	// acceptPauseMax is the longest rest after an accept that failed for want of file descriptors or memory.
+	// acceptPauseMin and acceptPauseMax are the shortest and the longest rest after an accept that failed.
+	acceptPauseMin = 5 * time.Millisecond
 	acceptPauseMax = time.Second
 	// evictionTries is how many connections are looked at for the one that was idle longest, when a new one finds every place taken.
 	evictionTries = 64
@@ -54,6 +55,7 @@ type unsentBounds struct{ one, all int64 }
 type tcpCounters struct {
 	accepted      atomic.Uint64
 	acceptFailed  atomic.Uint64 // accepts that found no file descriptor or memory
+	acceptLost    atomic.Uint64 // accepts of connections that the network had broken by then
 	refusedFull   atomic.Uint64 // connections ended at once: the server holds Connections, and none is idle
 	refusedGreedy atomic.Uint64 // connections ended at once: their client network holds PerClient
 	timedOut      atomic.Uint64 // connections ended idle, for their time or for another's place, or in the middle of a query
@@ -69,7 +71,7 @@ func newTCPServer(c *core, n *network) *tcpServer {
 }
 
 // accept serves the connections of one listener until that is closed. It does not end for a lack of file descriptors: it rests, longer
-// each time, for connections that end will give some back.
+// each time, for connections that end will give some back. Nor does it end for what the network does to a connection.
 func (t *tcpServer) accept(ctx context.Context, l net.Listener) error {
 	var pause time.Duration
 	for {
@@ -80,24 +82,37 @@ func (t *tcpServer) accept(ctx context.Context, l net.Listener) error {
 			t.admit(conn)
 		case errors.Is(err, net.ErrClosed):
 			return nil
-		case !passing(err):
+		case scarce(err):
+			t.acceptFailed.Add(1)
+			pause = min(max(2*pause, acceptPauseMin), acceptPauseMax)
+			rest(ctx, pause)
+		case lasting(err):
 			return err
 		default:
-			t.acceptFailed.Add(1)
-			pause = min(max(2*pause, 5*time.Millisecond), acceptPauseMax)
-			rest(ctx, pause)
+			t.acceptLost.Add(1)
+			rest(ctx, acceptPauseMin) // never longer: that would be for the network to decide
 		}
 	}
 }
 
-// passing reports whether an accept that failed may succeed later: no descriptors, no memory, or a client that went away meanwhile.
-func passing(err error) bool {
-	for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED, syscall.EINTR} {
+// scarce reports whether an accept failed for want of descriptors or memory.
+func scarce(err error) bool {
+	for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM} {
 		if errors.Is(err, errno) {
 			return true
 		}
 	}
 	return false
+}
+
+// lasting reports whether an accept failed because of the listener itself, and so will for ever. What else is not scarce concerns one
+// connection: a client that went away meanwhile, or an error of its network, which accept(2) passes on in many kinds.
+func lasting(err error) bool {
+	var errno syscall.Errno
+	if !errors.As(err, &errno) {
+		return true
+	}
+	return errno == syscall.EBADF || errno == syscall.EFAULT || errno == syscall.EINVAL || errno == syscall.ENOTSOCK
 }
 
 // rest waits for d or for the end of ctx.

@@ -24,7 +24,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// TestRepliesOutOfOrder: a query that waits does not hold up those behind it on its connection (RFC 7766 section 6.2.1.1).
+// TestRepliesOutOfOrder (M12): a query that waits does not hold up those behind it on its connection (RFC 7766 section 6.2.1.1).
 func TestRepliesOutOfOrder(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
@@ -39,7 +39,7 @@ func TestRepliesOutOfOrder(t *testing.T) {
 	isTruth(t, getReply(t, conn), 1)
 }
 
-// TestManyQueriesOnOneConnection: there is no last query.
+// TestManyQueriesOnOneConnection (M12): there is no last query.
 func TestManyQueriesOnOneConnection(t *testing.T) {
 	t.Parallel()
 	s := startLive(t, dnsserver.Config{})
@@ -117,7 +117,7 @@ func TestPipelineBound(t *testing.T) {
 	}
 }
 
-// TestConnectionsThatDoNotRead: fifty clients ask for large answers and read none. They must not keep goroutines, nor memory, nor places
+// TestConnectionsThatDoNotRead (M2 in the list that traps_test.go names): fifty clients ask for large answers and read none. They must not keep goroutines, nor memory, nor places
 // among the queries that wait.
 func TestConnectionsThatDoNotRead(t *testing.T) {
 	t.Parallel()
@@ -182,7 +182,7 @@ func askUntilClosed(t *testing.T, conn net.Conn) {
 	}
 }
 
-// TestMemoryOfIdleConnections: a length prefix is a promise, no reason to allocate.
+// TestMemoryOfIdleConnections (M12): a length prefix is a promise, no reason to allocate.
 func TestMemoryOfIdleConnections(t *testing.T) {
 	const conns = 400
 	settings := dnsserver.DefaultSettings()
@@ -232,42 +232,177 @@ func TestLargeQuery(t *testing.T) {
 // TestTimesOfAConnection: idle connections end, and so do those that send a query too slowly, however steadily.
 func TestTimesOfAConnection(t *testing.T) {
 	t.Parallel()
-	s := startLive(t, dnsserver.Config{Bounds: dnsserver.Bounds{Idle: 30 * time.Millisecond, Read: 30 * time.Millisecond}})
-	t.Run("idle", func(t *testing.T) { isClosed(t, s.dial("tcp")) })
-	t.Run("idle after a query", func(t *testing.T) {
-		conn := s.dial("tcp")
-		isTruth(t, askFor(t, conn, 1, "localhost"), 1)
-		isClosed(t, conn)
-	})
-	t.Run("dripping", func(t *testing.T) {
-		conn := s.dial("tcp")
-		go func() {
-			for octet := []byte{0xff}; ; time.Sleep(5 * time.Millisecond) {
-				if _, err := conn.Write(octet); err != nil {
-					return
+	const short = 30 * time.Millisecond
+	for _, tc := range []struct {
+		name   string
+		bounds dnsserver.Bounds
+		use    func(s *live, conn net.Conn)
+	}{
+		{"idle", dnsserver.Bounds{Idle: short, Read: time.Hour}, func(*live, net.Conn) {}},
+		{"idle after a query", dnsserver.Bounds{Idle: time.Hour, Read: time.Hour}, func(s *live, conn net.Conn) {
+			isTruth(t, askFor(t, conn, 1, "localhost"), 1)
+			s.SetBounds(dnsserver.Bounds{Idle: short, Read: time.Hour}) // the time that runs already stays
+			isTruth(t, askFor(t, conn, 2, "localhost"), 2)
+		}},
+		{"dripping", dnsserver.Bounds{Idle: time.Hour, Read: short}, func(_ *live, conn net.Conn) {
+			go func() {
+				for octet := []byte{0xff}; ; time.Sleep(5 * time.Millisecond) {
+					if _, err := conn.Write(octet); err != nil {
+						return
+					}
 				}
+			}()
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := startLive(t, dnsserver.Config{Bounds: tc.bounds})
+			conn := s.dial("tcp")
+			tc.use(s, conn)
+			isClosed(t, conn)
+			if got := s.TCPCounts(); got.TimedOut != 1 {
+				t.Errorf("counted %+v, want one timed out", got)
 			}
-		}()
-		isClosed(t, conn)
-	})
-	if got := s.TCPCounts(); got.TimedOut != 3 {
-		t.Errorf("counted %+v, want three timed out", got)
+		})
 	}
+}
+
+// watched is a connection that notes the read deadlines it is given.
+type watched struct {
+	net.Conn
+	mu        sync.Mutex
+	deadlines []time.Time // guarded by mu
+	before    func()      // called before each is set; nil: nothing
+}
+
+func (c *watched) SetReadDeadline(at time.Time) error {
+	if c.before != nil {
+		c.before()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.deadlines = append(c.deadlines, at)
+	return c.Conn.SetReadDeadline(at)
+}
+
+// seen returns how many deadlines there were, and the last.
+func (c *watched) seen() (n int, last time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n = len(c.deadlines); n > 0 {
+		last = c.deadlines[n-1]
+	}
+	return n, last
+}
+
+// watchedListener gives out watched connections.
+type watchedListener struct {
+	net.Listener
+	conns chan *watched
+}
+
+func (l *watchedListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	w := &watched{Conn: conn}
+	l.conns <- w
+	return w, nil
+}
+
+// dialWatched connects to s, and returns the server's end too.
+func dialWatched(t *testing.T, s *live) (net.Conn, *watched) {
+	t.Helper()
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, done := &watchedListener{inner, make(chan *watched, 1)}, make(chan struct{})
+	go func() {
+		defer close(done)
+		s.Accept(context.Background(), l)
+	}()
+	t.Cleanup(func() {
+		inner.Close()
+		<-done
+	})
+	conn := dialTo(t, "tcp", inner.Addr().(*net.TCPAddr).AddrPort())
+	return conn, <-l.conns
 }
 
 // TestIdleTimeBeginsAfterTheLastReply: a connection that waits for us is not idle.
 func TestIdleTimeBeginsAfterTheLastReply(t *testing.T) {
 	t.Parallel()
-	const idle = 300 * time.Millisecond
+	t.Run("it begins anew", func(t *testing.T) {
+		release := make(chan struct{})
+		s := startLive(t, dnsserver.Config{Resolver: heldNames(release), Bounds: dnsserver.Bounds{Idle: time.Hour}})
+		conn, server := dialWatched(t, s)
+		putQuery(t, conn, 1, "held.example")
+		waitFor(t, "the server reads again", func() bool { n, _ := server.seen(); return s.Waiting() == 1 && n == 2 })
+		released := time.Now()
+		close(release)
+		isTruth(t, getReply(t, conn), 1)
+		waitFor(t, "an hour from the reply on", func() bool { _, last := server.seen(); return !last.Before(released.Add(time.Hour)) })
+	})
+	t.Run("it does not end meanwhile", func(t *testing.T) {
+		release := make(chan struct{})
+		s := startLive(t, dnsserver.Config{Resolver: heldNames(release), Bounds: dnsserver.Bounds{Idle: time.Hour}})
+		conn, server := dialWatched(t, s)
+		isTruth(t, askFor(t, conn, 1, "localhost"), 1)
+		waitFor(t, "the server reads again", func() bool { n, _ := server.seen(); return n == 2 })
+		s.SetBounds(dnsserver.Bounds{Idle: time.Millisecond})
+		putQuery(t, conn, 2, "held.example")
+		waitFor(t, "the idle time is over, again and again", func() bool { n, _ := server.seen(); return n > 6 })
+		close(release)
+		isTruth(t, getReply(t, conn), 2)
+		isClosed(t, conn)
+	})
+}
+
+// TestTimeOfAQueryBehindAFullPipeline: the time to send a query does not run while the server does not read.
+func TestTimeOfAQueryBehindAFullPipeline(t *testing.T) {
+	t.Parallel()
 	release := make(chan struct{})
-	s := startLive(t, dnsserver.Config{Resolver: heldNames(release), Bounds: dnsserver.Bounds{Idle: idle}})
-	conn := s.dial("tcp")
-	putQuery(t, conn, 1, "held.example")
-	time.AfterFunc(idle+idle/2, func() { close(release) })
+	s := startLive(t, dnsserver.Config{Resolver: heldNames(release), Bounds: dnsserver.Bounds{Pipeline: 1, Read: time.Hour, Idle: 2 * time.Hour}})
+	conn, server := dialWatched(t, s)
+	next := packQuestion(t, conn, 2, "localhost")
+	if _, err := conn.Write(append(packQuestion(t, conn, 1, "held.example"), next[:9]...)); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the pipeline is full", func() bool { return s.Waiting() == 1 })
+	n, _ := server.seen()
+	released := time.Now()
+	close(release)
 	isTruth(t, getReply(t, conn), 1)
-	time.Sleep(idle * 2 / 3) // less than the idle time, but more than what is left of it if it ran meanwhile
-	isTruth(t, askFor(t, conn, 2, "localhost"), 2)
-	isClosed(t, conn)
+	waitFor(t, "the server reads again", func() bool { got, _ := server.seen(); return got > n })
+	if _, last := server.seen(); last.Before(released.Add(time.Hour)) {
+		t.Errorf("the rest of the query must be there %v before an hour has passed since the pipeline had room", released.Add(time.Hour).Sub(last))
+	}
+	if _, err := conn.Write(next[9:]); err != nil {
+		t.Fatal(err)
+	}
+	isTruth(t, getReply(t, conn), 2)
+}
+
+// TestLastReplyWhileStopping: a connection whose last reply leaves while the server is told to stop does not stay for its idle time.
+func TestLastReplyWhileStopping(t *testing.T) {
+	t.Parallel()
+	server, client := net.Pipe()
+	defer client.Close()
+	defer server.Close()
+	conn := &watched{Conn: server}
+	stop, finish := dnsserver.LastReply(conn)
+	stopped := false
+	conn.before = func() { // between the look at what the server was told and the deadline
+		if !stopped {
+			stopped = true
+			stop()
+		}
+	}
+	finish()
+	if _, last := conn.seen(); last.After(time.Now()) {
+		t.Errorf("the server is to stop, and still reads until %v", last)
+	}
 }
 
 // TestMessageShorterThanAHeader ends the connection: it is not DNS, and what follows would be read as lengths.
@@ -282,6 +417,7 @@ func TestMessageShorterThanAHeader(t *testing.T) {
 	}
 }
 
+// TestConnectionBounds (M12): connections are bounded, for the server and for each client network.
 func TestConnectionBounds(t *testing.T) {
 	t.Parallel()
 	strict := dnsserver.DefaultSettings()
@@ -360,10 +496,12 @@ func (l *scarce) Accept() (net.Conn, error) {
 	return l.Listener.Accept()
 }
 
-// TestAcceptWithoutFileDescriptors: the server rests and goes on.
+// TestAcceptWithoutFileDescriptors (M12): the server rests and goes on. So it does after what went wrong with the connection and not with
+// the listener: accept(2) passes errors of the network on.
 func TestAcceptWithoutFileDescriptors(t *testing.T) {
 	t.Parallel()
-	for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE} {
+	for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ECONNABORTED, syscall.EPROTO, syscall.EHOSTUNREACH,
+		syscall.ENETDOWN, syscall.ENOPROTOOPT, syscall.EPERM, syscall.ETIMEDOUT} {
 		t.Run(errno.Error(), func(t *testing.T) {
 			s := startLive(t, dnsserver.Config{})
 			inner, err := net.Listen("tcp", "127.0.0.1:0")
@@ -380,8 +518,9 @@ func TestAcceptWithoutFileDescriptors(t *testing.T) {
 			if err := <-done; err != nil {
 				t.Errorf("Accept returned %v, want nil after the listener was closed", err)
 			}
-			if got := s.TCPCounts().AcceptFailed; got != 3 {
-				t.Errorf("AcceptFailed = %d, want 3", got)
+			short := errno == syscall.EMFILE || errno == syscall.ENFILE || errno == syscall.ENOMEM
+			if got := s.TCPCounts(); got.AcceptFailed+got.AcceptLost != 3 || short != (got.AcceptFailed == 3) {
+				t.Errorf("counted %+v, want three for want of descriptors or memory: %v", got, short)
 			}
 		})
 	}

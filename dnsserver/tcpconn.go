@@ -31,7 +31,7 @@ type tcpConn struct {
 	buf   [connRoom]byte
 	store []byte    // buf, or a larger buffer while a query needs one
 	have  []byte    // what has come and is not used yet: a part of store
-	began time.Time // when the first octet of have came
+	began time.Time // when the first octet of have came, or when serve came back to it
 
 	mu      sync.Mutex
 	changed *sync.Cond // on mu: pending fell, or nobody is writing any more
@@ -54,6 +54,7 @@ func (c *tcpConn) serve() {
 		}
 		c.answer(msg)
 		c.awaitRoom()
+		c.began = time.Now() // of what already came of the next query: its time did not run while nobody read
 	}
 	c.awaitQuiet()
 }
@@ -133,13 +134,11 @@ func (c *tcpConn) makeRoom() {
 
 // answer takes the six steps with one message.
 func (c *tcpConn) answer(msg []byte) {
-	now := time.Now()
-	c.began = now // of what already came of the next query
 	t := c.server
 	q := t.queries.Get().(*Query)
 	out := t.outs.get(wire.MessageMax)
 	q.Begin()
-	q.In, q.Out, q.Time = msg, *out, now
+	q.In, q.Out, q.Time = msg, *out, time.Now()
 	q.Peer, q.Client, q.Local, q.Transport = c.peer, c.peer, c.local, policy.TransportTCP
 	verdict := t.worker.answer(q)
 	if verdict == NeedNetwork && !c.wait(q) {
@@ -204,6 +203,9 @@ func (c *tcpConn) lastReply() {
 	now := time.Now()
 	c.idleSince.Store(now.UnixNano())
 	c.conn.SetReadDeadline(now.Add(c.server.core.bounds.Load().Idle))
+	if c.stopping.Load() { // told so meanwhile, and its deadline may be lost to ours
+		c.conn.SetReadDeadline(time.Unix(1, 0))
+	}
 }
 
 // busy reports whether queries are being worked on.

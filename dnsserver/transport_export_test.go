@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"sync"
 	"time"
 )
 
@@ -50,14 +51,14 @@ func (s *Server) Bugs() (n uint64) {
 
 // TCPCounts are what the TCP server counted.
 type TCPCounts struct {
-	Open, Unsent                                                     int64
-	Accepted, AcceptFailed, Full, Greedy, TimedOut, Garbled, Readers uint64
+	Open, Unsent                                                                 int64
+	Accepted, AcceptFailed, AcceptLost, Full, Greedy, TimedOut, Garbled, Readers uint64
 }
 
 // TCPCounts returns what the TCP server counted.
 func (s *Server) TCPCounts() TCPCounts {
 	t := s.tcp
-	return TCPCounts{t.open.Load(), t.unsent.Load(), t.accepted.Load(), t.acceptFailed.Load(), t.refusedFull.Load(),
+	return TCPCounts{t.open.Load(), t.unsent.Load(), t.accepted.Load(), t.acceptFailed.Load(), t.acceptLost.Load(), t.refusedFull.Load(),
 		t.refusedGreedy.Load(), t.timedOut.Load(), t.garbled.Load(), t.slowReaders.Load()}
 }
 
@@ -81,6 +82,17 @@ func (s *Server) Accept(ctx context.Context, l net.Listener) error { return s.tc
 
 // QueryTimeout is how long a query may wait for the network.
 const QueryTimeout = queryTimeout
+
+// LastReply makes a connection that reads while its only query waits. finish ends that query, and stop tells the connection's server to stop.
+func LastReply(conn net.Conn) (stop, finish func()) {
+	shared := &core{}
+	shared.setBounds(Bounds{Idle: time.Hour})
+	t := &tcpServer{core: shared, conns: map[*tcpConn]struct{}{}}
+	c := &tcpConn{server: t, conn: conn, between: true, pending: 1}
+	c.changed = sync.NewCond(&c.mu)
+	t.conns[c] = struct{}{}
+	return t.stop, func() { c.finish(nil, nil) }
+}
 
 // ReadMessages cuts a stream into messages as a connection does, until it ends or breaks a rule.
 func ReadMessages(conn net.Conn) (messages [][]byte, capacityMax int) {
