@@ -182,7 +182,8 @@ func (m *writer) finish(q *Query) {
 	}
 }
 
-// optLen is how long the OPT record will be. It takes the extended error back if that leaves no room for the question.
+// optLen is how long the OPT record will be. With the longest name and every option it leaves room in the 512 octets that any client
+// takes.
 func (q *Query) optLen() int {
 	if !q.msg.OPT.Present {
 		return 0
