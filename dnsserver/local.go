@@ -129,11 +129,17 @@ func (w *worker) findLocal(q *Query) bool {
 	if kind == localNone && q.request.Type == wire.TypeANY {
 		kind = localMinimal
 	}
-	if kind == localNone {
+	if kind == localNone || kind == localEmpty && q.wantsProofOfHome() {
 		return false
 	}
 	q.source.local, q.source.kind = localAnswer{kind: kind, apex: apex}, querylog.SourceLocal
 	return true
+}
+
+// wantsProofOfHome reports whether q asks for the DS record of home.arpa in order to validate: the one question about that name that has to
+// be passed on, for the proof that there is none is its parent's (RFC 8375 section 4).
+func (q *Query) wantsProofOfHome() bool {
+	return q.request.Type == wire.TypeDS && q.request.DO && string(q.request.Name) == "\x04home\x04arpa\x00"
 }
 
 // inspectChaos answers what may be known about ourselves, and turns away the rest of class CH.

@@ -84,3 +84,34 @@ func TestLocalZonesCanBeOff(t *testing.T) {
 		t.Error("the network was not asked")
 	}
 }
+
+// RFC 8375 section 4: whoever validates behind us needs the proof that home.arpa is not signed, which only its parent has.
+func TestProofAboveHomeArpaIsAskedFor(t *testing.T) {
+	for _, tc := range []struct {
+		name, qname string
+		qtype       uint16
+		do, asked   bool
+	}{
+		{"DS with DO", "Home.ARPA.", dns.TypeDS, true, true},
+		{"DS without DO", "home.arpa.", dns.TypeDS, false, false},
+		{"another type", "home.arpa.", dns.TypeDNSKEY, true, false},
+		{"DS below it", "printer.home.arpa.", dns.TypeDS, true, false},
+		{"DS of a name that must not leak", "onion.", dns.TypeDS, true, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b := newBench(t, options{})
+			m := query(tc.qname, tc.qtype)
+			m.IsEdns0().SetDo(tc.do)
+			b.ask(m)
+			if asked := b.world.asked.Load() != 0; asked != tc.asked {
+				t.Errorf("asked the network: %v, want %v", asked, tc.asked)
+			}
+		})
+	}
+	b := newBench(t, options{settings: func(s *dnsserver.Settings) { s.Local.Deny = []dnsname.Name{dnsname.MustParse("home.arpa")} }})
+	m := query("home.arpa.", dns.TypeDS)
+	m.IsEdns0().SetDo(true)
+	if b.ask(m); b.world.asked.Load() != 0 {
+		t.Error("a denied name was asked for")
+	}
+}
