@@ -4,7 +4,10 @@ import (
 	"encoding/binary"
 	"go/parser"
 	"go/token"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -104,4 +107,33 @@ func TestM14LargeQueriesAreRead(t *testing.T) {
 	m := query("www.example", dns.TypeA)
 	m.IsEdns0().Option = append(m.IsEdns0().Option, &dns.EDNS0_PADDING{Padding: make([]byte, 900)})
 	expect(t, b.ask(m), "NOERROR", "www.example. 60 IN A 192.0.2.1")
+}
+
+// M2, M3, M4, M9, M11, M12, M13: the library's server, client, check of signatures and hash of names are not used, for nothing that serves
+// imports it: in the whole program only the reader of RPZ files does.
+func TestM2NothingThatServesImportsTheLibrary(t *testing.T) {
+	var importers []string
+	must(t, filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (d.Name() == "testdata" || d.Name() == "dnstest" || len(d.Name()) > 2 && d.Name()[0] == '.'):
+			return filepath.SkipDir
+		case d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go"):
+			return nil
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, i := range parsed.Imports {
+			if strings.Contains(i.Path.Value, "miekg/dns") {
+				importers = append(importers, filepath.ToSlash(path))
+			}
+		}
+		return nil
+	}))
+	if want := []string{"../blocklist/rpz.go"}; !slices.Equal(importers, want) {
+		t.Errorf("imported by %q, want %q: whoever else needs it has to close its traps first", importers, want)
+	}
 }
