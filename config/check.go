@@ -22,7 +22,7 @@ func (c *Config) check(r *reader) {
 
 func (c *Config) checkListen(r *reader) {
 	if len(c.Listen) == 0 {
-		r.fault(r.at("listen"), "listen is empty, so nobody could ask", "such as listen: [{address: 127.0.0.1:53}]")
+		r.fault(r.at("listen"), "the list is empty, so nobody could ask", "such as listen: [{address: 127.0.0.1:53}]")
 	}
 	for i, l := range c.Listen {
 		key := fmt.Sprintf("listen[%d]", i)
@@ -81,7 +81,7 @@ func (c *Config) checkLimits(r *reader) {
 		{"tcp.per_client", "tcp.connections", float64(c.TCP.PerClient), float64(c.TCP.Connections)},
 	} {
 		if pair.lowest > pair.highest && !r.lost(pair.low) && !r.lost(pair.high) {
-			r.fault(r.at(pair.low), fmt.Sprintf("%s is more than %s", pair.low, pair.high), "make it smaller, or the other larger")
+			r.fault(r.at(pair.low), "more than "+pair.high, "make it smaller, or the other larger")
 		}
 	}
 	for _, ttl := range []struct {
@@ -94,12 +94,12 @@ func (c *Config) checkLimits(r *reader) {
 		checkTTL(r, ttl.key, ttl.ttl)
 	}
 	if c.Sightings.Retention%(24*time.Hour) != 0 {
-		r.fault(r.at("sightings.retention"), "the retention is not a number of whole days", "such as 90d")
+		r.fault(r.at("sightings.retention"), "not a number of whole days", "such as 90d")
 	}
 	c.checkRate(r)
 	for key, text := range map[string]string{"local_zones.identity": c.LocalZones.Identity, "local_zones.version": c.LocalZones.Version} {
 		if len(text) > identityMax {
-			r.fault(r.at(key), fmt.Sprintf("%s has %d octets; %d is the most", key, len(text), identityMax), "DNS cannot say more in one text")
+			r.fault(r.at(key), fmt.Sprintf("the text has %d octets; %d is the most", len(text), identityMax), "DNS cannot say more in one text")
 		}
 	}
 }
@@ -126,7 +126,7 @@ func (c *Config) checkRate(r *reader) {
 // checkTTL finds times that DNS cannot say.
 func checkTTL(r *reader, key string, ttl time.Duration) {
 	if ttl%time.Second != 0 {
-		r.fault(r.at(key), key+" is not a whole number of seconds", "DNS counts lifetimes in seconds")
+		r.fault(r.at(key), "not a whole number of seconds", "DNS counts lifetimes in seconds")
 	}
 }
 
@@ -293,7 +293,7 @@ func (c *Config) checkPaths(r *reader) {
 			continue
 		}
 		if other, twice := written[w.path]; twice {
-			r.fault(r.at(w.key), fmt.Sprintf("%s and %s are the same path", other, w.key), "give each its own")
+			r.fault(r.at(w.key), "the same path as "+other, "give each its own")
 		}
 		written[w.path] = w.key
 	}

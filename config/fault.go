@@ -11,7 +11,7 @@ type Place struct {
 	File    string `json:"file"`
 	Line    int    `json:"line"`    // from 1; 0 where the file has no such place
 	Column  int    `json:"column"`  // from 1, in characters
-	Key     string `json:"key"`     // such as feeds[2].path; empty where the file is no mapping
+	Key     string `json:"key"`     // such as feeds[2].path; empty where the fault is that of the whole file
 	Excerpt string `json:"excerpt"` // the line, with what a terminal could take for a command escaped
 	Caret   int    `json:"caret"`   // characters of Excerpt before the place
 }
@@ -45,20 +45,24 @@ func (f Faults) Error() string {
 	return strings.Join(blocks, "\n")
 }
 
-// String prints the fault as file:line:column: text, with the line, a caret and the hint below.
-func (f Fault) String() string { return show(f.Place, f.Text, f.Hint) }
+// String prints the fault as file:line:column: key: text, with the line, a caret and the hint below.
+func (f Fault) String() string { return show(f.Place, "", f.Text, f.Hint) }
 
 // String prints the warning as a fault is printed, marked as a warning.
-func (w Warning) String() string { return show(w.Place, "warning: "+w.Text, w.Hint) }
+func (w Warning) String() string { return show(w.Place, "warning: ", w.Text, w.Hint) }
 
-// show prints `file:line:column: text`, and below it the excerpt, a caret and the hint.
-func show(p Place, text, hint string) string {
+// show prints `file:line:column: mark key: text`, and below it the excerpt, a caret and the hint.
+func show(p Place, mark, text, hint string) string {
 	var b strings.Builder
 	b.WriteString(p.File)
 	if p.Line > 0 {
 		fmt.Fprintf(&b, ":%d:%d", p.Line, p.Column)
 	}
-	b.WriteString(": " + text)
+	b.WriteString(": " + mark)
+	if key := shownKey(p.Key); key != "" && !strings.HasPrefix(text, key+": ") {
+		b.WriteString(key + ": ")
+	}
+	b.WriteString(text)
 	if p.Excerpt != "" {
 		fmt.Fprintf(&b, "\n    %s\n    %s^", p.Excerpt, strings.Repeat(" ", p.Caret))
 	}
@@ -66,6 +70,15 @@ func show(p Place, text, hint string) string {
 		b.WriteString("\n    hint: " + hint)
 	}
 	return b.String()
+}
+
+// shownKey is a key as a message shows it: whole, escaped, and not longer than a line.
+func shownKey(key string) string {
+	runes := []rune(key)
+	if len(runes) > excerptMax {
+		return printable(runes[:excerptMax]) + "…"
+	}
+	return printable(runes)
 }
 
 // excerptMax is how many characters of a line an excerpt shows.

@@ -22,7 +22,8 @@ policy:
     - {name: block, feeds: [malware]}
 `
 
-// faultsOf parses text and returns its faults as line:column: text | hint, and the same of its warnings.
+// faultsOf parses text and returns its faults as line:column: key: text | hint, and the same of its warnings: the first line of what is
+// printed, without the file, and the hint.
 func faultsOf(t *testing.T, text string) (faults, warnings []string) {
 	t.Helper()
 	_, w, err := config.Parse("/etc/cenote/cenote.yaml", []byte(text))
@@ -32,13 +33,23 @@ func faultsOf(t *testing.T, text string) (faults, warnings []string) {
 			t.Fatalf("got error of type %T, want config.Faults", err)
 		}
 		for _, f := range all {
-			faults = append(faults, fmt.Sprintf("%d:%d: %s | %s", f.Line, f.Column, f.Text, f.Hint))
+			faults = append(faults, firstLine(t, f.String())+" | "+f.Hint)
 		}
 	}
 	for _, f := range w {
-		warnings = append(warnings, fmt.Sprintf("%d:%d: %s | %s", f.Line, f.Column, f.Text, f.Hint))
+		warnings = append(warnings, firstLine(t, f.String())+" | "+f.Hint)
 	}
 	return faults, warnings
+}
+
+func firstLine(t *testing.T, printed string) string {
+	t.Helper()
+	line, _, _ := strings.Cut(printed, "\n")
+	rest, found := strings.CutPrefix(line, "/etc/cenote/cenote.yaml:")
+	if !found {
+		t.Errorf("%q does not begin with the name of the file", line)
+	}
+	return rest
 }
 
 func TestReadingFaults(t *testing.T) {
@@ -46,42 +57,42 @@ func TestReadingFaults(t *testing.T) {
 		text string
 		want []string // one for each fault, a part of it
 	}{
-		"unknown key, near one":       {"listn: []", []string{`1:1: unknown key "listn" | did you mean "listen"?`}},
-		"unknown key, other case":     {"rate-limit: {Enabled: true}", []string{`unknown key "rate-limit" | did you mean "rate_limit"?`}},
-		"unknown key of elsewhere":    {"cache: {retention: 5d}", []string{`unknown key "retention" in cache | there is sightings.retention`}},
-		"unknown key, nothing near":   {"log: {colour: true}", []string{`unknown key "colour" in log | known here: format, level`}},
-		"key twice":                   {"state: /a\nlog:\n  level: info\n  level: warn", []string{`4:3: the key "level" is here twice | the first is on line 3`}},
-		"missing key":                 {"feeds:\n  - path: x", []string{`2:5: the key "name" is missing | such as name: malware`}},
-		"key without value":           {"feeds:\n  - name: a\n    path:", []string{`the key "path" has no value`}},
-		"list for one":                {"log: [info]", []string{`1:6: log is not a mapping`}},
-		"one for a list":              {"feeds: malware", []string{`1:8: feeds is a list`}},
+		"unknown key, near one":       {"listn: []", []string{`1:1: listn: unknown key | did you mean "listen"?`}},
+		"unknown key, other case":     {"rate-limit: {Enabled: true}", []string{`1:1: rate-limit: unknown key | did you mean "rate_limit"?`}},
+		"unknown key of elsewhere":    {"cache: {retention: 5d}", []string{`1:9: cache.retention: unknown key | there is sightings.retention`}},
+		"unknown key, nothing near":   {"log: {colour: true}", []string{`1:7: log.colour: unknown key | known here: format, level`}},
+		"key twice":                   {"state: /a\nlog:\n  level: info\n  level: warn", []string{`4:3: log.level: the key is here twice | the first is on line 3`}},
+		"missing key":                 {"feeds:\n  - path: x", []string{`2:5: feeds[0].name: the key is missing | such as name: malware`}},
+		"key without value":           {"feeds:\n  - name: a\n    path:", []string{`3:11: feeds[0].path: the key has no value`}},
+		"list for one":                {"log: [info]", []string{`1:6: log: not a mapping`}},
+		"one for a list":              {"feeds: malware", []string{`1:8: feeds: not a list`}},
 		"scalar for the file":         {"malware", []string{`1:1: the file is not a mapping`}},
-		"unknown word":                {"log: {level: warning}", []string{`1:14: level: unknown word "warning" | did you mean "warn"?`}},
-		"word for true":               {"cookies: {enabled: yes}", []string{`"yes" is not true or false`}},
-		"number for text":             {"feeds: [{name: a, path: x, family: 12}]", []string{`"12" is not text | write text; put it in quotes`}},
-		"text for number":             {"tcp: {pipeline: many}", []string{`"many" is not a whole number`}},
-		"fraction for whole number":   {"tcp: {pipeline: 1.5}", []string{`"1.5" is not a whole number`}},
-		"too little":                  {"rate_limit: {burst: 0}", []string{`burst: "0" is too little | the least is 1`}},
-		"too much":                    {"cache: {ttl_max: 8d}", []string{`ttl_max: "8d" is too much | the most is 1w`}},
-		"time without unit":           {"tcp: {idle: 10}", []string{`idle: "10" is not a time span | write a number with its unit`}},
-		"size without unit":           {"cache: {size: 512}", []string{`size: "512" is not a size`}},
-		"share without sign":          {"query_log: {sample: 0.5}", []string{`sample: "0.5" is not a share`}},
-		"share above all":             {"query_log: {sample: 101%}", []string{`sample: "101%" is not a share`}},
-		"rate without time":           {"rate_limit: {queries: 5}", []string{`queries: "5" is not a rate`}},
-		"address":                     {"policy: {sinkhole: {ipv4: [192.0.2.256]}}", []string{`"192.0.2.256" is not an IP address`}},
-		"port alone":                  {"listen: [':53']", []string{`has no address | write 0.0.0.0:53 for every IPv4 address`}},
-		"host name for address":       {"upstreams: [dns.example]", []string{`"dns.example" is not an IP address with a port`}},
-		"network with host bits":      {"access: {allow: [10.0.0.1/8]}", []string{`bits set beyond its 8 | did you mean "10.0.0.0/8"?`}},
-		"network":                     {"access: {allow: [here]}", []string{`"here" is not a network`}},
-		"domain name":                 {"local_zones: {deny: [a..example]}", []string{`"a..example" is not a domain name`}},
-		"root as domain name":         {"local_zones: {deny: [.]}", []string{`the root cannot be used`}},
-		"name of a feed":              {"feeds: [{name: ../x, path: y}]", []string{`"../x" cannot be used here | use small letters`}},
-		"control character in text":   {`feeds: [{name: a, path: "x\u0007"}]`, []string{`a character that cannot be shown`}},
-		"tag":                         {"state: !!str /x", []string{`tags such as "!!str" are not used`}},
-		"alias of nothing":            {"state: *x", []string{`nothing is named "x"`}},
-		"alias of itself":             {"access: &a\n  allow: [*a]", []string{`not a network`}},
-		"alias of itself alone":       {"log: &a {<<: *a}", []string{"the merged mappings lead in a circle"}},
-		"alias of itself as list":     {"feeds: &a [*a]", []string{`is not a mapping`}},
+		"unknown word":                {"log: {level: warning}", []string{`1:14: log.level: unknown word "warning" | did you mean "warn"?`}},
+		"word for true":               {"cookies: {enabled: yes}", []string{`1:20: cookies.enabled: "yes" is not true or false`}},
+		"number for text":             {"feeds: [{name: a, path: x, family: 12}]", []string{`1:36: feeds[0].family: "12" is not text | write text; put it in quotes`}},
+		"text for number":             {"tcp: {pipeline: many}", []string{`tcp.pipeline: "many" is not a whole number`}},
+		"fraction for whole number":   {"tcp: {pipeline: 1.5}", []string{`tcp.pipeline: "1.5" is not a whole number`}},
+		"too little":                  {"rate_limit: {burst: 0}", []string{`rate_limit.burst: "0" is too little | the least is 1`}},
+		"too much":                    {"cache: {ttl_max: 8d}", []string{`cache.ttl_max: "8d" is too much | the most is 1w`}},
+		"time without unit":           {"tcp: {idle: 10}", []string{`tcp.idle: "10" is not a time span | write a number with its unit`}},
+		"size without unit":           {"cache: {size: 512}", []string{`cache.size: "512" is not a size`}},
+		"share without sign":          {"query_log: {sample: 0.5}", []string{`query_log.sample: "0.5" is not a share`}},
+		"share above all":             {"query_log: {sample: 101%}", []string{`query_log.sample: "101%" is not a share`}},
+		"rate without time":           {"rate_limit: {queries: 5}", []string{`rate_limit.queries: "5" is not a rate`}},
+		"address":                     {"policy: {sinkhole: {ipv4: [192.0.2.256]}}", []string{`policy.sinkhole.ipv4[0]: "192.0.2.256" is not an IP address`}},
+		"port alone":                  {"listen: [':53']", []string{`listen[0].address: ":53" has no address | write 0.0.0.0:53 for every IPv4 address`}},
+		"host name for address":       {"upstreams: [dns.example]", []string{`upstreams[0].address: "dns.example" is not an IP address with a port`}},
+		"network with host bits":      {"access: {allow: [10.0.0.1/8]}", []string{`access.allow[0]: "10.0.0.1/8" has bits set beyond its 8 | did you mean "10.0.0.0/8"?`}},
+		"network":                     {"access: {allow: [here]}", []string{`access.allow[0]: "here" is not a network`}},
+		"domain name":                 {"local_zones: {deny: [a..example]}", []string{`local_zones.deny[0]: "a..example" is not a domain name`}},
+		"root as domain name":         {"local_zones: {deny: [.]}", []string{`local_zones.deny[0]: the root cannot be used`}},
+		"name of a feed":              {"feeds: [{name: ../x, path: y}]", []string{`feeds[0].name: "../x" cannot be used here | use small letters`}},
+		"control character in text":   {`feeds: [{name: a, path: "x\u0007"}]`, []string{`feeds[0].path: "x\u0007" holds a character that cannot be shown`}},
+		"tag":                         {"state: !!str /x", []string{`state: tags such as "!!str" are not used`}},
+		"alias of nothing":            {"state: *x", []string{`state: nothing is named "x"`}},
+		"alias of itself":             {"access: &a\n  allow: [*a]", []string{`access.allow[0]: ":" is not a network`}},
+		"alias of itself alone":       {"log: &a {<<: *a}", []string{"log: the merged mappings lead in a circle"}},
+		"alias of itself as list":     {"feeds: &a [*a]", []string{`feeds[0]: not a mapping`}},
 		"second document":             {"state: /a\n---\nstate: /b", []string{`3:1: the file holds a second document`}},
 		"no YAML: open bracket":       {"listen: [", []string{`1:9: not YAML`}},
 		"no YAML: tab":                {"log:\n\tlevel: info", []string{`blanks, never with tabs`}},
@@ -89,7 +100,7 @@ func TestReadingFaults(t *testing.T) {
 		"no text":                     {"state: \xff", []string{`not text in UTF-8`}},
 		"zero byte":                   {"state: a\x00b", []string{`not text in UTF-8`}},
 		"all at once, in their order": {"log: {level: warning}\nlistn: []\ncache: {size: 5}", []string{`1:14:`, `2:1:`, `3:15:`}},
-		"windows line ends":           {"log:\r\n  level: warning\r\n", []string{`2:10: level: unknown word`}},
+		"windows line ends":           {"log:\r\n  level: warning\r\n", []string{`2:10: log.level: unknown word`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, _ := faultsOf(t, tc.text)
@@ -138,25 +149,25 @@ func TestChecks(t *testing.T) {
 		warnings []string
 	}{
 		"empty file":               {"", nil, []string{"no policy zone", "no upstreams"}},
-		"nobody to listen to":      {base + "listen: []", []string{"listen is empty"}, nil},
+		"nobody to listen to":      {base + "listen: []", []string{"listen: the list is empty"}, nil},
 		"listener without service": {base + "listen: [{address: 127.0.0.1, udp: false, tcp: false}]", []string{"neither UDP nor TCP"}, nil},
 		"listener without TCP":     {base + "listen: [{address: 127.0.0.1, tcp: false}]", nil, []string{"serves no TCP"}},
-		"listener twice":           {base + "listen: [127.0.0.1, '127.0.0.1:53']", []string{"already served by 127.0.0.1:53"}, nil},
+		"listener twice":           {base + "listen: [127.0.0.1, '127.0.0.1:53']", []string{"listen[1].address: 127.0.0.1:53 is already served by 127.0.0.1:53"}, nil},
 		"listener under wildcard":  {base + "listen: [192.0.2.1, 0.0.0.0]", []string{"already served by 192.0.2.1:53"}, nil},
 		"IPv4 under [::]":          {base + "listen: ['[::]', 192.0.2.1]", []string{"already served by [::]:53"}, nil},
 		"path read twice":          {strings.Replace(base, "feeds:", "feeds:\n  - {name: second, path: malware.hosts}", 1), nil, []string{"no zone holds", "read the same path"}},
 		"sinkhole with many": {strings.Replace(base, "192.0.2.66", strings.Repeat("192.0.2.66,", 9), 1),
 			[]string{"more than 8 sinkhole addresses"}, nil},
-		"open to all":         {base + "access: {allow: [0.0.0.0/0]}", nil, []string{"open resolver"}},
+		"open to all":         {base + "access: {allow: [0.0.0.0/0]}", nil, []string{"warning: access.allow[0]: 0.0.0.0/0 lets everybody ask: an open resolver"}},
 		"closed to all":       {base + "access: {allow: []}", nil, []string{"nobody may ask"}},
 		"deny without allow":  {base + "access: {deny: [198.51.100.0/24]}", nil, []string{"does nothing"}},
 		"burst of days":       {base + "rate_limit: {queries: 1/m, burst: 1000}", []string{"a burst of 1000 is what 60/h allows in 17 hours"}, nil},
-		"identity too long":   {base + "local_zones: {identity: " + strings.Repeat("x", 256) + "}", []string{"has 256 octets; 255 is the most"}, nil},
+		"identity too long":   {base + "local_zones: {identity: " + strings.Repeat("x", 256) + "}", []string{"local_zones.identity: the text has 256 octets; 255 is the most"}, nil},
 		"burst under rate":    {base + "rate_limit: {burst: 10}", nil, []string{"the burst is less"}},
-		"try longer than all": {base + "resolver: {timeout: 5s, total: 2s}", []string{"resolver.timeout is more than resolver.total"}, nil},
-		"ttl not in seconds":  {base + "cache: {ttl_max: 1500ms}", []string{"not a whole number of seconds"}, nil},
-		"retention in hours":  {base + "sightings: {retention: 50h}", []string{"not a number of whole days"}, nil},
-		"least above most":    {base + "cache: {ttl_min: 1h, ttl_max: 5s}", []string{"cache.ttl_min is more than cache.ttl_max"}, nil},
+		"try longer than all": {base + "resolver: {timeout: 5s, total: 2s}", []string{"resolver.timeout: more than resolver.total"}, nil},
+		"ttl not in seconds":  {base + "cache: {ttl_max: 1500ms}", []string{"cache.ttl_max: not a whole number of seconds"}, nil},
+		"retention in hours":  {base + "sightings: {retention: 50h}", []string{"sightings.retention: not a number of whole days"}, nil},
+		"least above most":    {base + "cache: {ttl_min: 1h, ttl_max: 5s}", []string{"cache.ttl_min: more than cache.ttl_max"}, nil},
 		"upstream is itself":  {strings.Replace(base, "192.0.2.53", "127.0.0.1", 1), []string{"is this server itself"}, nil},
 		"upstream is itself by wildcard": {strings.Replace(base, "192.0.2.53", "127.0.0.7", 1) + "listen: ['[::]']",
 			[]string{"is this server itself"}, nil},
@@ -165,14 +176,14 @@ func TestChecks(t *testing.T) {
 		"feed unknown to the zone": {strings.Replace(base, "[malware]", "[malwre]", 1),
 			[]string{`holds the feed "malwre", and there is none of that name | did you mean "malware"?`}, []string{"no zone holds"}},
 		"feed in the zone twice":   {strings.Replace(base, "[malware]", "[malware, malware]", 1), []string{"in this zone twice"}, nil},
-		"zone without feeds":       {strings.Replace(base, "[malware]", "[]", 1), []string{"feeds is empty"}, []string{"no zone holds"}},
+		"zone without feeds":       {strings.Replace(base, "[malware]", "[]", 1), []string{"policy.zones[0].feeds: the list is empty"}, []string{"no zone holds"}},
 		"no sinkhole":              {strings.Replace(base, "192.0.2.66", "", 1), []string{"has no addresses to answer with"}, nil},
 		"sinkhole of other family": {strings.Replace(base, "192.0.2.66", "'2001:db8::1'", 1), []string{"does not belong under ipv4"}, nil},
 		"sinkhole for many":        {strings.Replace(base, "192.0.2.66", "224.0.0.1", 1), []string{"cannot be the address of a sinkhole"}, nil},
 		"columns of a hosts file":  {strings.Replace(base, "path:", "format: hosts, columns: {name: a}, path:", 1), []string{"columns are for feeds of format csv"}, nil},
 		"http for everybody":       {base + "api: {http: 192.0.2.1}", []string{"api.token_file is not set"}, nil},
 		"http on the DNS port":     {base + "api: {http: 127.0.0.1:53}", []string{"already served by 127.0.0.1:53"}, nil},
-		"one path for two":         {base + "api: {socket: /run/x}\nsightings: {stream: /run/x}", []string{"are the same path"}, nil},
+		"one path for two":         {base + "api: {socket: /run/x}\nsightings: {stream: /run/x}", []string{"sightings.stream: the same path as api.socket"}, nil},
 		"feed is our own log":      {base + "query_log: {path: malware.hosts}", []string{"reads what query_log.path writes"}, nil},
 		"feed holds the state":     {base + "state: malware.hosts/state", []string{"holds the state directory"}, nil},
 		"checks and readings together": {strings.Replace(base, "[malware]", "[malwre]", 1) + "cache: {size: 5}",
@@ -194,17 +205,17 @@ func TestAllTogether(t *testing.T) {
 		want []string
 	}{
 		"unknown key of the top": {"lissten: [192.0.2.1]\n" + strings.Replace(base, "[malware]", "[malwre]", 1),
-			[]string{`unknown key "lissten"`, "there is none of that name"}},
-		"value of the top that cannot be read": {"log: [info]\napi: {http: 192.0.2.1}" + base, []string{"log is not a mapping", "api.token_file is not set"}},
-		"feeds under a wrong key":              {strings.Replace(base, "feeds:\n", "feds:\n", 1), []string{`unknown key "feds"`}},
-		"feeds twice":                          {base + "feeds: [{name: other, path: x}]\n" + "log: {level: no}", []string{`"feeds" is here twice`, "unknown word"}},
-		"feed without a name":                  {strings.Replace(base, "name: malware, ", "", 1) + "tcp: {per_client: 5000}", []string{`"name" is missing`, "tcp.per_client is more"}},
-		"two feeds without names":              {base + "upstrem: []\n" + "access: {alow: []}", []string{`"upstrem"`, `"alow"`}},
-		"sinkhole under a wrong key":           {strings.Replace(base, "sinkhole:", "sinkole:", 1), []string{`unknown key "sinkole"`}},
-		"action under a wrong key":             {strings.Replace(strings.Replace(base, "192.0.2.66", "", 1), "{name: block", "{acton: drop, name: block", 1), []string{`unknown key "acton"`}},
-		"token under a wrong key":              {base + "api: {http: 192.0.2.1, token: /t}", []string{`unknown key "token"`}},
+			[]string{`lissten: unknown key`, "there is none of that name"}},
+		"value of the top that cannot be read": {"log: [info]\napi: {http: 192.0.2.1}" + base, []string{"log: not a mapping", "api.token_file is not set"}},
+		"feeds under a wrong key":              {strings.Replace(base, "feeds:\n", "feds:\n", 1), []string{`feds: unknown key`}},
+		"feeds twice":                          {base + "feeds: [{name: other, path: x}]\n" + "log: {level: no}", []string{`feeds: the key is here twice`, "unknown word"}},
+		"feed without a name":                  {strings.Replace(base, "name: malware, ", "", 1) + "tcp: {per_client: 5000}", []string{`feeds[0].name: the key is missing`, "tcp.per_client: more"}},
+		"two feeds without names":              {base + "upstrem: []\n" + "access: {alow: []}", []string{`upstrem: unknown`, `access.alow: unknown`}},
+		"sinkhole under a wrong key":           {strings.Replace(base, "sinkhole:", "sinkole:", 1), []string{`policy.sinkole: unknown key`}},
+		"action under a wrong key":             {strings.Replace(strings.Replace(base, "192.0.2.66", "", 1), "{name: block", "{acton: drop, name: block", 1), []string{`policy.zones[0].acton: unknown key`}},
+		"token under a wrong key":              {base + "api: {http: 192.0.2.1, token: /t}", []string{`api.token: unknown key`}},
 		"bound that cannot be read":            {base + "resolver: {timeout: 20s, total: long}", []string{"is not a time span"}},
-		"listener that cannot be read":         {strings.Replace(base, "192.0.2.53", "127.0.0.1", 1) + "listen: 5353", []string{"listen is a list"}},
+		"listener that cannot be read":         {strings.Replace(base, "192.0.2.53", "127.0.0.1", 1) + "listen: 5353", []string{"listen: not a list"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			faults, _ := faultsOf(t, tc.text)
@@ -225,7 +236,7 @@ policy:
     - {name: z, feeds: [a]}
     - {name: z, feeds: [a]}
 `)
-	comparePart(t, faults, []string{`5:12: two feeds are named "a" | the other is on line 4`, `10:14: two zones are named "z"`})
+	comparePart(t, faults, []string{`5:12: feeds[1].name: two feeds are named "a" | the other is on line 4`, `10:14: policy.zones[1].name: two zones are named "z"`})
 }
 
 func TestManyZones(t *testing.T) {
@@ -297,7 +308,7 @@ func TestBoundsOfAFile(t *testing.T) {
 		"list":                      {"upstreams: [" + strings.Repeat("192.0.2.1,", config.ListMax+1) + "]", "10000 is the most"},
 		"values by merges":          {merges + "log: {<<: *x40}", "the merged mappings lead in a circle, or further"},
 		"values by lists of merges": {wide + "log: {<<: *x5}", "has more than 100000 values"},
-		"aliases of lists":          {aliases.String() + "upstreams: *a9", `unknown key "a0"`},
+		"aliases of lists":          {aliases.String() + "upstreams: *a9", `a0: unknown key`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, _ := faultsOf(t, tc.text)
@@ -313,7 +324,7 @@ func TestBoundsOfAFile(t *testing.T) {
 
 func TestFaultIsPrinted(t *testing.T) {
 	_, _, err := config.Parse("/etc/cenote/cenote.yaml", []byte("log:\n  level: warning\n"))
-	want := `/etc/cenote/cenote.yaml:2:10: level: unknown word "warning"
+	want := `/etc/cenote/cenote.yaml:2:10: log.level: unknown word "warning"
       level: warning
              ^
     hint: did you mean "warn"?`
@@ -327,10 +338,16 @@ func TestFaultIsEscaped(t *testing.T) {
 	if err == nil || strings.ContainsAny(err.Error(), "\x1b\u202e") {
 		t.Errorf("got %q, want a fault without control characters", err)
 	}
+	_, _, err = config.Parse("c.yaml", []byte("log: {\"\\e[2J\": info}"))
+	if err == nil || strings.Contains(err.Error(), "\x1b") || !strings.Contains(err.Error(), `log.\u001b[2J: unknown key`) {
+		t.Errorf("got %q, want a fault with the key escaped", err)
+	}
 	long := strings.Repeat("x", 5000)
-	_, _, err = config.Parse("c.yaml", []byte("log: {level: "+long+"}"))
-	if err == nil || len(err.Error()) > 600 {
-		t.Errorf("got a fault of %d octets, want a short one", len(err.Error()))
+	for _, text := range []string{"log: {level: " + long + "}", "log: {" + long + ": info}"} {
+		_, _, err = config.Parse("c.yaml", []byte(text))
+		if err == nil || len(err.Error()) > 600 {
+			t.Errorf("got a fault of %d octets, want a short one", len(err.Error()))
+		}
 	}
 }
 

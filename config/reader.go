@@ -55,7 +55,7 @@ func (r *reader) mapping(n ast.Node, v reflect.Value, path string) {
 	}
 	for _, f := range all {
 		if f.required && !seen[f.key] {
-			r.fault(r.place(n, path), fmt.Sprintf("the key %s is missing", quoted(f.key)), "such as "+f.key+": "+f.example)
+			r.fault(r.place(n, join(path, f.key)), "the key is missing", "such as "+f.key+": "+f.example)
 		}
 	}
 }
@@ -70,11 +70,7 @@ func (r *reader) unknownKey(e entry, all []field, path string) {
 	if hint == "" {
 		hint = didYouMean(e.key, keysOf(all))
 	}
-	text := "unknown key " + quoted(e.key)
-	if path != "" {
-		text += " in " + path
-	}
-	r.fault(r.place(e.node, join(path, e.key)), text, hint)
+	r.fault(r.place(e.node, join(path, e.key)), "unknown key", hint)
 }
 
 // value reads a value of any type.
@@ -92,7 +88,7 @@ func (r *reader) value(n ast.Node, v reflect.Value, f field, path string) {
 	case n.Type() == ast.NullType:
 		// A list or mapping with nothing below it, as when all its lines are commented out, is a key that is not there.
 		if scalar || f.required {
-			r.fault(place, fmt.Sprintf("the key %s has no value", quoted(f.key)), "write one, or remove the key")
+			r.fault(place, "the key has no value", "write one, or remove the key")
 		}
 	case scalar:
 		r.scalar(n, v, f, place)
@@ -115,11 +111,11 @@ func (r *reader) structure(n ast.Node, v reflect.Value, path string) {
 func (r *reader) sequence(n ast.Node, v reflect.Value, f field, path string) {
 	seq, ok := n.(*ast.SequenceNode)
 	if !ok {
-		r.fault(r.place(n, path), f.key+" is a list", "begin each element with a dash on a line of its own, or write "+f.key+": [ … ]")
+		r.fault(r.place(n, path), "not a list", "begin each element with a dash on a line of its own, or write "+f.key+": [ … ]")
 		return
 	}
 	if len(seq.Values) > listMax {
-		r.fault(r.place(n, path), fmt.Sprintf("%s has %d elements; %d is the most", f.key, len(seq.Values), listMax), "")
+		r.fault(r.place(n, path), fmt.Sprintf("the list has %d elements; %d is the most", len(seq.Values), listMax), "")
 		return
 	}
 	v.Set(reflect.MakeSlice(v.Type(), len(seq.Values), len(seq.Values)))
@@ -130,7 +126,7 @@ func (r *reader) sequence(n ast.Node, v reflect.Value, f field, path string) {
 		r.value(item, v.Index(i), f.element(), fmt.Sprintf("%s[%d]", path, i))
 	}
 	if f.required && len(seq.Values) == 0 {
-		r.fault(r.place(n, path), f.key+" is empty", "such as "+f.key+": "+f.example)
+		r.fault(r.place(n, path), "the list is empty", "such as "+f.key+": "+f.example)
 	}
 }
 
@@ -146,14 +142,14 @@ func (r *reader) scalar(n ast.Node, v reflect.Value, f field, place Place) {
 		if v.Kind() == reflect.String {
 			v.SetString(text) // so that what refers to it by name is not at fault as well
 		}
-		r.fault(place, f.key+": "+err.Error(), hintOf(err, s))
+		r.fault(place, err.Error(), hintOf(err, s))
 		return
 	}
 	switch f.outside(got) {
 	case -1:
-		r.fault(place, fmt.Sprintf("%s: %s is too little", f.key, quoted(text)), fmt.Sprintf("the least is %s", f.min))
+		r.fault(place, quoted(text)+" is too little", fmt.Sprintf("the least is %s", f.min))
 	case +1:
-		r.fault(place, fmt.Sprintf("%s: %s is too much", f.key, quoted(text)), fmt.Sprintf("the most is %s", f.max))
+		r.fault(place, quoted(text)+" is too much", fmt.Sprintf("the most is %s", f.max))
 	default:
 		v.Set(reflect.ValueOf(got))
 	}

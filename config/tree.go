@@ -32,7 +32,7 @@ func (r *reader) entries(n ast.Node, path string) ([]entry, bool) {
 		}
 		e := entry{keyText(mv.Key), mv.Key, mv.Value}
 		if first, twice := seen[e.key]; twice {
-			r.fault(r.place(e.node, join(path, e.key)), "the key "+quoted(e.key)+" is here twice",
+			r.fault(r.place(e.node, join(path, e.key)), "the key is here twice",
 				fmt.Sprintf("the first is on line %d; keep one", first.GetToken().Position.Line))
 			continue
 		}
@@ -49,7 +49,7 @@ func wantMapping(path string) string {
 	if path == "" {
 		return "the file is not a mapping of keys to values"
 	}
-	return path + " is not a mapping of keys to values"
+	return "not a mapping of keys to values"
 }
 
 // merge adds the entries of a merged mapping, or of each of a list of them, that are not there yet.

@@ -85,6 +85,6 @@ func logWarnings(log *slog.Logger, warnings config.Warnings) {
 		if w.Line > 0 {
 			place += ":" + strconv.Itoa(w.Line)
 		}
-		log.Warn("configuration", "warning", w.Text, "place", place, "hint", w.Hint)
+		log.Warn("configuration", "warning", w.Text, "key", w.Key, "place", place, "hint", w.Hint)
 	}
 }
