@@ -75,23 +75,28 @@ func asciiName(name string) (string, error) {
 	return name, nil
 }
 
-// withoutServer opens the policy that was compiled last.
+// withoutServer opens the policy that was compiled last. It takes no lock and writes nothing: a server may be about to start, or run with
+// another socket.
 func (c *explainCommand) withoutServer(params url.Values, std streams) (api.Explanation, error) {
 	conf, _, err := c.read()
 	if err != nil {
 		return api.Explanation{}, err
 	}
-	held := newCatalog(slog.New(slog.DiscardHandler))
-	defer held.close()
-	publisher, err := blocklist.New(blocklist.Config{
-		Dir: stateOf(conf).policy(), Feeds: feeds(conf), Zones: policyZones(conf), Publish: held.publish, Log: slog.New(slog.DiscardHandler),
+	quiet := slog.New(slog.DiscardHandler)
+	g, err := blocklist.OpenStored(blocklist.Config{
+		Dir: stateOf(conf).policy(), Zones: policyZones(conf), AnswerEarly: conf.Policy.AnswerEarly, Log: quiet,
 	})
-	if err != nil {
-		return api.Explanation{}, fmt.Errorf("opening the compiled policy: %w", err)
+	if errors.Is(err, blocklist.ErrNothingStored) {
+		return api.Explanation{}, fmt.Errorf("%w (start a server with `cenote serve`; it compiles the feeds)", err)
 	}
-	defer func() { _ = publisher.Close() }()
+	if err != nil {
+		return api.Explanation{}, err
+	}
+	held := newCatalog(quiet)
+	defer held.close()
+	held.publish(g)
 	_, _ = fmt.Fprintln(std.err, "No server is running; this is the policy that was compiled last.")
-	q := api.Question{Reference: params.Get("reference"), Client: c.Client}
+	q := api.Question{Reference: params.Get("reference"), Client: c.Client.Unmap()}
 	if name := params.Get("name"); name != "" {
 		if q.Name, err = dnsname.Parse(name); err != nil {
 			return api.Explanation{}, err
