@@ -111,6 +111,20 @@ f.example CNAME x$INCLUDE
 g.example MX $GENERATE`, `
 			4 exact a.example action=local-data type65400/3600=[abcd]`,
 			"5 syntax\n6 syntax\n7 syntax\n8 syntax\n9 out-of-zone\n10 syntax"},
+		{"rows made by a directive", zoneHead + `
+$GENERATE 0-65535 n$.example CNAME .
+$generate 1-4294967295/1 host-${0,5,d}.example CNAME .
+$GENERATE 1-9 ( a$.example CNAME
+  . )
+b.example CNAME .
+  $GENERATE 1-9 c$.example CNAME .
+$GENERATE
+\$GENERATE.example CNAME .
+a.example TXT "
+$GENERATE 1-9 d$.example CNAME .`, `
+			9 exact b.example action=nxdomain
+			12 exact \036generate.example action=nxdomain`,
+			"5 generate-directive\n6 generate-directive\n7 generate-directive\n10 syntax\n11 generate-directive\n13 syntax\n14 generate-directive"},
 		{"targets", zoneHead + `a.example CNAME rpz-other.
 b.example CNAME x.rpz-ns.
 c.example CNAME rpz-passthru
@@ -225,6 +239,20 @@ func TestRecordsOfAnOwnerAreBounded(t *testing.T) {
 	}
 	if c := report.Faults[blocklist.ReasonTooManyRecords]; len(s.rows) != 1 || c == nil || c.Count != 300-256 {
 		t.Errorf("%d rows, faults %v, want one row and 44 records refused", len(s.rows), report.Faults)
+	}
+}
+
+// TestGenerateCostsNothing: a directive of a few octets that stands for millions of records is one row, refused and counted.
+func TestGenerateCostsNothing(t *testing.T) {
+	const directives = 1000
+	body := zoneHead + strings.Repeat("$GENERATE 0-65535 $.example CNAME .\n", directives) + "a.example CNAME .\n"
+	s, report, err := readZone(t, blocklist.FeedConfig{}, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantLines(t, "rows", s.rows, fmt.Sprintf("%d exact a.example action=nxdomain", directives+4))
+	if c := report.Faults[blocklist.ReasonGenerate]; c == nil || c.Count != directives || report.Refused != directives || report.Live != 1 {
+		t.Errorf("%d rows live, %d refused, want 1 and %d, each of them a %v", report.Live, report.Refused, directives, blocklist.ReasonGenerate)
 	}
 }
 
