@@ -209,6 +209,17 @@ func FuzzQuery(f *testing.F) {
 // FuzzRecords walks arbitrary octets: no panic, and no name longer than a name.
 func FuzzRecords(f *testing.F) {
 	f.Add(append(make([]byte, 12), 0xc0, 12))
+	f.Add(pack(f, ask("www.example.", dns.TypeA, func(m *dns.Msg) {
+		m.Response, m.Compress = true, true
+		for _, line := range []string{"www.example. 60 CNAME host.www.example.", "host.www.example. 60 A 192.0.2.1", "example. 60 NS ns.www.example."} {
+			rr, err := dns.NewRR(line)
+			if err != nil {
+				f.Fatal(err)
+			}
+			m.Answer = append(m.Answer, rr)
+		}
+		m.SetEdns0(1232, true)
+	})))
 	f.Fuzz(func(t *testing.T, msg []byte) {
 		w, err := wire.Records(msg)
 		if err != nil {
