@@ -19,6 +19,7 @@ type exchange struct {
 	up     *upstream
 	q      *question
 	manner manner
+	sent   time.Time // when the query went out that was sent last
 	// apart is set once a reply came with another letter case. TCP then tells whether the upstream does that or somebody forges.
 	apart bool
 	// bare is set once a reply said that the server does not understand EDNS. An answer without EDNS then tells whether that was true.
@@ -108,7 +109,6 @@ func (x *exchange) leg(ctx context.Context) ([]byte, error) {
 	var room [600]byte
 	query := x.q.appendQuery(room[:0], x.manner)
 	x.up.counts.queries.Add(1)
-	begun := time.Now()
 	var packet []byte
 	var like likeness
 	var err error
@@ -120,7 +120,7 @@ func (x *exchange) leg(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return x.judge(packet, like, time.Since(begun))
+	return x.judge(packet, like, time.Since(x.sent))
 }
 
 // errNoEDNS is a reply that says the server did not understand the OPT record (RFC 6891 section 7).

@@ -50,3 +50,11 @@ func (r *Resolver) Suspected(i int) bool {
 	defer u.mu.Unlock()
 	return u.health.suspected
 }
+
+// Connections returns how many TCP connections to the i-th upstream are open, and how many of them are idle.
+func (r *Resolver) Connections(i int) (open, idle int) {
+	c := &r.state.Load().upstreams[i].connections
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.open, len(c.idle)
+}

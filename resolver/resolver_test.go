@@ -273,6 +273,43 @@ func TestConnectionThatTheServerClosedIsReplaced(t *testing.T) {
 	}
 }
 
+// TestConnectionsToAnUpstreamThatVanished: a machine that went away without a word, or lost its state, answers nothing on connections from before.
+// One of them is tried, for no longer than an attempt is waited for; then the others go unasked and a fresh one has the answer.
+func TestConnectionsToAnUpstreamThatVanished(t *testing.T) {
+	for name, vanished := range map[string]dnstest.Fault{"silent": {Drop: true, Times: 1}, "closed": {Close: true, Times: 1}} {
+		t.Run(name, func(t *testing.T) {
+			up := dnstest.Start(t, internet)
+			const before = 5
+			udp, tcp := make(chan struct{}), make(chan struct{})
+			up.Break("*", dnstest.Fault{Truncate: true, Hold: udp, Times: before})
+			up.Break("*", dnstest.Fault{Hold: tcp})
+			f := start(t, func(c *resolver.Config) { c.Timeouts.Attempt, c.Bounds.Tries = 200*time.Millisecond, 1 }, up.Addr())
+			var all sync.WaitGroup
+			for i := range before {
+				all.Go(func() { f.want(fmt.Sprintf("n%d.example", i), dns.TypeA, "NXDOMAIN SOA:ns.example.") })
+			}
+			eventually(t, "all are asked by UDP", func() bool { return up.Total() == before })
+			close(udp)
+			eventually(t, "all are asked by TCP, a connection each", func() bool { return up.Total() == 2*before })
+			close(tcp)
+			all.Wait()
+			if open, idle := f.Connections(0); open != before || idle != before {
+				t.Fatalf("%d connections are open, %d of them idle, want %d", open, idle, before)
+			}
+			up.Mend()
+			up.Break("alias.example", dnstest.Fault{Truncate: true, Times: 1})
+			up.Break("alias.example", vanished)
+			f.want("alias.example", dns.TypeA, "NOERROR CNAME:www.example. A:192.0.2.1")
+			if n := up.Asked("alias.example", dns.TypeA); n != 3 {
+				t.Errorf("asked %d times, want 3: by UDP, on a connection from before, and on a fresh one", n)
+			}
+			if open, idle := f.Connections(0); open != 1 || idle != 1 {
+				t.Errorf("%d connections are open, %d of them idle, want the fresh one alone", open, idle)
+			}
+		})
+	}
+}
+
 func TestForgedRepliesAreIgnored(t *testing.T) {
 	for _, tc := range []struct {
 		name  string

@@ -59,6 +59,12 @@ func (c *connections) lose(conn net.Conn) {
 	c.drop(conn)
 }
 
+// replace closes a connection and all that are idle, and keeps the place of the one for a new one.
+func (c *connections) replace(conn net.Conn) {
+	conn.Close()
+	c.closeIdle(0)
+}
+
 func (c *connections) drop(conn net.Conn) {
 	c.open--
 	if conn != nil {
@@ -86,34 +92,44 @@ func (c *connections) retire() {
 	c.closeIdle(0)
 }
 
-// overTCP asks over a connection that is there or a new one. If one that was there fails, the server had closed it: a new one is tried.
+// overTCP asks over a connection that is there or a new one. If one that was there has no answer in the time of an attempt, or fails, the
+// upstream has closed it, or does not know it any more: a new one is opened at once, and the others that are idle, which are no younger, go.
 func (x *exchange) overTCP(ctx context.Context, query []byte) ([]byte, likeness, error) {
 	x.up.counts.tcp.Add(1)
 	pool := &x.up.connections
-	for {
-		conn, ok := pool.take(x.s.config.Bounds.Connections)
-		if !ok {
-			x.up.counts.shed.Add(1)
-			return nil, stranger, errSockets
-		}
-		used := conn != nil
-		if !used {
-			var err error
-			if conn, err = dialTCP(ctx, x.up.Addr); err != nil {
-				pool.lose(nil)
-				return nil, stranger, x.lost(ctx, err)
-			}
-		}
-		packet, like, err := x.talk(ctx, conn, query)
+	conn, ok := pool.take(x.s.config.Bounds.Connections)
+	if !ok {
+		x.up.counts.shed.Add(1)
+		return nil, stranger, errSockets
+	}
+	if conn != nil {
+		soon, cancel := context.WithTimeout(ctx, x.s.config.Timeouts.Attempt)
+		defer cancel()
+		packet, like, err := x.talk(soon, conn, query)
 		if err == nil {
 			pool.give(conn)
 			return packet, like, nil
 		}
-		pool.lose(conn)
-		if !used || ctx.Err() != nil {
-			return nil, stranger, x.lost(ctx, err)
-		}
+		pool.replace(conn)
 	}
+	return x.overNewTCP(ctx, query)
+}
+
+// overNewTCP asks over a connection that it opens in the place that was taken for it.
+func (x *exchange) overNewTCP(ctx context.Context, query []byte) ([]byte, likeness, error) {
+	pool := &x.up.connections
+	conn, err := dialTCP(ctx, x.up.Addr)
+	if err != nil {
+		pool.lose(nil)
+		return nil, stranger, x.lost(ctx, err)
+	}
+	packet, like, err := x.talk(ctx, conn, query)
+	if err != nil {
+		pool.lose(conn)
+		return nil, stranger, x.lost(ctx, err)
+	}
+	pool.give(conn)
+	return packet, like, nil
 }
 
 func dialTCP(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
@@ -124,6 +140,7 @@ func dialTCP(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
 // talk sends one query with its length before it (RFC 1035 section 4.2.2) and reads one reply. Another message than the reply is an
 // error: on a connection nobody else can have sent it.
 func (x *exchange) talk(ctx context.Context, conn net.Conn, query []byte) (packet []byte, like likeness, err error) {
+	x.sent = time.Now()
 	conn.SetDeadline(time.Time{})
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	defer func() {

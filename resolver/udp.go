@@ -23,6 +23,7 @@ func (x *exchange) overUDP(ctx context.Context, query []byte) (packet []byte, li
 	defer x.r.counts.sockets.Add(-1)
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
+	x.sent = time.Now()
 	if _, err := conn.Write(query); err != nil {
 		return nil, stranger, x.lost(ctx, err)
 	}
