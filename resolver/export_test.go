@@ -13,6 +13,9 @@ func Scrub(k *rrcache.Key, packet []byte, trusted bool) (msg []byte, ede uint16,
 	return scrub(&q, packet, trusted)
 }
 
+// TrialsMax is how often an upstream that is down is asked by questions in a second.
+const TrialsMax = trialsMax
+
 // Faults of a reply.
 var (
 	ErrMalformed = errMalformed
@@ -58,3 +61,6 @@ func (r *Resolver) Connections(i int) (open, idle int) {
 	defer c.mu.Unlock()
 	return c.open, len(c.idle)
 }
+
+// Network says whose fault an error of a socket is.
+func (r *Resolver) Network(err error) error { return r.network(err) }

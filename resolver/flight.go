@@ -99,12 +99,15 @@ func (r *Resolver) rescue(err *error) {
 	}
 }
 
-// remember keeps a failure for a moment (RFC 9520), unless it is our own. Where signatures do not hold, a stale answer goes.
+// remember keeps a failure for a moment (RFC 9520), unless it is our own. Where signatures do not hold, a stale answer goes. That upstreams
+// cannot be reached is kept with them, not with the name (RFC 2308 section 7.2): a stale answer is put on hold, but the next caller tries.
 func (r *Resolver) remember(k *rrcache.Key, err error, now int64) {
-	if errors.Is(err, ErrNoUpstreams) || errors.Is(err, ErrBusy) || errors.Is(err, ErrClosed) {
+	switch {
+	case errors.Is(err, ErrNoUpstreams), errors.Is(err, ErrBusy), errors.Is(err, ErrClosed):
 		return
-	}
-	if isVerdict(edeOf(err)) && r.isStale(k, now) {
+	case errors.Is(err, errNetwork) && !r.isStale(k, now):
+		return
+	case isVerdict(edeOf(err)) && r.isStale(k, now):
 		r.cache.Remove(k)
 	}
 	q := questionOf(k)
@@ -153,7 +156,9 @@ type search struct {
 	s       *state
 	q       *question
 	tried   map[*upstream]int
-	failed  map[*upstream]bool // it answered, and cannot help
+	failed  map[*upstream]bool      // it answered, and cannot help
+	rest    map[*upstream]time.Time // until when it is left alone, since it could not be reached
+	heard   bool                    // one of them did
 	started int
 	pending int
 	results chan outcome // has room for all
@@ -165,7 +170,7 @@ func (r *Resolver) ask(s *state, q *question) outcome {
 	ctx, cancel := context.WithTimeout(r.life, s.config.Timeouts.Total)
 	defer cancel()
 	tries := s.config.Bounds.Tries
-	a := &search{r: r, s: s, q: q, tried: map[*upstream]int{}, failed: map[*upstream]bool{}, results: make(chan outcome, tries)}
+	a := &search{r: r, s: s, q: q, tried: map[*upstream]int{}, failed: map[*upstream]bool{}, rest: map[*upstream]time.Time{}, results: make(chan outcome, tries)}
 	a.last = outcome{ede: EDENone, err: ErrTimeout}
 	patience := time.NewTimer(0)
 	defer patience.Stop()
@@ -188,15 +193,29 @@ func (r *Resolver) ask(s *state, q *question) outcome {
 	}
 }
 
-// take notes how an attempt ended.
+// An upstream that could not be reached is left alone for restMin before it is tried again, then for twice that, restDoubles times.
+const (
+	restMin     = 200 * time.Millisecond
+	restDoubles = 3
+)
+
+// take notes how an attempt ended. One that could not be made may be made again, unless another upstream said that it cannot help: what
+// one says counts for more than that another could not be reached.
 func (a *search) take(got outcome) {
 	a.pending--
-	if got.err != nil {
-		a.failed[got.up] = true
-		if a.last.ede == EDENone || got.ede != EDENone {
-			a.last = got
-		}
+	if got.err == nil {
+		return
 	}
+	gone := errors.Is(got.err, errNetwork)
+	if gone && got.up.restarts(a.r.now()) {
+		a.rest[got.up] = time.Now().Add(restMin << min(a.tried[got.up]-1, restDoubles))
+	} else {
+		a.failed[got.up] = true
+	}
+	if got.ede != EDENone || a.last.ede == EDENone && !(gone && a.heard) {
+		a.last = got
+	}
+	a.heard = a.heard || !gone
 }
 
 // try starts one more attempt and returns how long to wait for it, 0 if there is none left.
@@ -205,12 +224,33 @@ func (a *search) try(ctx context.Context) time.Duration {
 		return 0
 	}
 	up, err := a.choose()
-	if up == nil {
-		if a.started == 0 {
-			a.last = outcome{ede: EDENone, err: err}
+	if err == nil {
+		if rest := time.Until(a.rest[up]); rest > 0 && a.heard {
+			return 0
+		} else if rest > 0 {
+			return rest
 		}
+		err = a.enter(up)
+	}
+	if err != nil {
+		a.turnedAway(err)
 		return 0
 	}
+	return a.start(ctx, up)
+}
+
+// turnedAway notes that no attempt could be made.
+func (a *search) turnedAway(err error) {
+	if errors.Is(err, ErrBusy) {
+		a.r.counts.shed.Add(1)
+	}
+	if a.started == 0 {
+		a.last = outcome{ede: EDENone, err: err}
+	}
+}
+
+// start begins an attempt, which gives its place back, and returns how long to wait for it.
+func (a *search) start(ctx context.Context, up *upstream) time.Duration {
 	a.started++
 	a.pending++
 	again := a.tried[up]
@@ -227,7 +267,7 @@ func (a *search) timedOut() outcome {
 	if a.r.life.Err() != nil {
 		return outcome{ede: EDENone, err: ErrClosed}
 	}
-	if a.last.err == nil || a.last.ede == EDENone {
+	if a.pending > 0 && a.last.ede == EDENone {
 		return outcome{ede: EDENone, err: ErrTimeout}
 	}
 	return a.last

@@ -16,6 +16,7 @@ import (
 // it cannot reach anybody itself, is quicker than all others and would be preferred for that.
 type health struct {
 	success   time.Time // when it last answered
+	lost      time.Time // when it first did not, after that
 	suspected bool      // a probe is due or under way
 	down      bool
 	pause     time.Duration // before the next probe, while down
@@ -23,7 +24,8 @@ type health struct {
 }
 
 const (
-	silenceSuspect = time.Second // without a reply to any purpose, when an attempt fails
+	silenceSuspect = time.Second     // without a reply to any purpose, when an attempt fails
+	restartMax     = 5 * time.Second // that an upstream cannot be reached and is still expected back at any moment
 	suspectsMax    = 64
 	probeTick      = 250 * time.Millisecond
 )
@@ -46,8 +48,23 @@ func (r *Resolver) silent(u *upstream, waited time.Duration) {
 	if waited > u.rtt.mean {
 		u.rtt.observe(waited)
 	}
+	u.health.miss(r.now())
 	u.mu.Unlock()
 	r.suspect(u)
+}
+
+// miss notes when the first failure was since the last answer.
+func (h *health) miss(now time.Time) {
+	if h.lost.IsZero() {
+		h.lost = now
+	}
+}
+
+// restarts reports whether an upstream that cannot be reached was there so lately that it may come back at any moment.
+func (u *upstream) restarts(now time.Time) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return !u.health.success.IsZero() && now.Sub(u.health.lost) < restartMax
 }
 
 // suspect asks for a probe after a failure, unless the upstream answered somebody a moment ago.
@@ -138,6 +155,7 @@ func (u *upstream) probed(err error, begun, now time.Time, t *Timeouts) bool {
 	}
 	was := h.down
 	h.down = true
+	h.miss(begun)
 	h.pause = min(max(2*h.pause, t.ProbeMin), t.ProbeMax)
 	h.nextProbe = now.Add(h.pause)
 	return !was

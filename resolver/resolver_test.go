@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
+	"os"
 	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -624,6 +627,101 @@ func TestUpstreamGoesDownAndComesBack(t *testing.T) {
 	}
 }
 
+// TestOnlyUpstreamRestarts: while nobody listens the question is put again and again, and one that was given up is asked anew by the next
+// caller; that an upstream could not be reached says nothing about a name.
+func TestOnlyUpstreamRestarts(t *testing.T) {
+	up := dnstest.Start(t, internet)
+	f := start(t, func(c *resolver.Config) { c.Bounds.Tries = 16 }, up.Addr()) // patience for a slow machine
+	f.want("alias.example", dns.TypeA, "NOERROR CNAME:www.example. A:192.0.2.1")
+	up.Close()
+	var asking sync.WaitGroup
+	asking.Go(func() { f.want("www.example", dns.TypeA, "NOERROR A:192.0.2.1") })
+	eventually(t, "the question was put twice in vain", func() bool { return f.Status()[0].Counts.Unreachable >= 2 })
+	up.Reopen(t)
+	asking.Wait()
+}
+
+func TestUnreachableUpstreamIsNoFaultOfTheName(t *testing.T) {
+	up := dnstest.Start(t, internet)
+	f := start(t, nil, up.Addr())
+	up.Close()
+	f.Suspect(0)
+	eventually(t, "it is down", func() bool { return !f.Status()[0].Up })
+	for range 2 {
+		f.wantError("www.example", resolver.ErrFailed, 23)
+	}
+	up.Reopen(t)
+	f.want("www.example", dns.TypeA, "NOERROR A:192.0.2.1")
+	if !f.Status()[0].Up {
+		t.Error("the upstream answered and is still said to be down")
+	}
+}
+
+// TestDeadUpstreamIsNotWaitedFor: what has been gone for long fails at once, without further tries.
+func TestDeadUpstreamIsNotWaitedFor(t *testing.T) {
+	up := dnstest.Start(t, internet)
+	f := start(t, nil, up.Addr())
+	f.want("www.example", dns.TypeA, "NOERROR A:192.0.2.1")
+	up.Close()
+	f.advance(2 * time.Second)
+	f.Suspect(0)
+	eventually(t, "it is down", func() bool { return !f.Status()[0].Up })
+	f.advance(time.Minute)
+	before := f.Status()[0].Counts.Unreachable
+	f.wantError("alias.example", resolver.ErrFailed, 23)
+	if n := f.Status()[0].Counts.Unreachable - before; n != 1 {
+		t.Errorf("tried %d times, want once", n)
+	}
+}
+
+// TestUpstreamThatIsDownIsNotFlooded: with no other left it is tried, at a rate that does it no harm; what is over that fails at once.
+func TestUpstreamThatIsDownIsNotFlooded(t *testing.T) {
+	up := dnstest.Start(t, internet)
+	up.Break("*", dnstest.Fault{Rcode: dns.RcodeRefused})
+	f := start(t, nil, up.Addr())
+	f.Suspect(0)
+	eventually(t, "it is down", func() bool { return !f.Status()[0].Up })
+	const questions = 500
+	begun := f.now()
+	for i := range questions {
+		f.resolve(keyOf(fmt.Sprintf("n%d.example", i), dns.TypeA))
+	}
+	seconds := int(f.now().Sub(begun)/time.Second) + 2
+	tried := 0
+	for _, q := range up.Queries() {
+		if !isProbe(q) {
+			tried++
+		}
+	}
+	if tried < 1 || tried > resolver.TrialsMax*seconds {
+		t.Errorf("tried %d times within %d seconds, want 1 to %d a second", tried, seconds, resolver.TrialsMax)
+	}
+	if shed := f.Status()[0].Counts.Shed; int(shed)+tried != questions {
+		t.Errorf("%d of %d questions were tried and %d turned away", tried, questions, shed)
+	}
+	up.Mend()
+	f.advance(time.Second)
+	f.want("www.example", dns.TypeA, "NOERROR A:192.0.2.1")
+	for i := range 3 * resolver.TrialsMax {
+		f.want(fmt.Sprintf("m%d.example", i), dns.TypeA, "NXDOMAIN SOA:ns.example.")
+	}
+}
+
+// TestReplyCountsForMoreThanSilence: an upstream that cannot be reached does not hold up the failure that another one reported.
+func TestReplyCountsForMoreThanSilence(t *testing.T) {
+	gone, refuses := dnstest.Start(t, internet), dnstest.Start(t, internet)
+	refuses.Break("www.example", dnstest.Fault{Rcode: dns.RcodeRefused})
+	f := start(t, nil, gone.Addr())
+	f.want("alias.example", dns.TypeA, "NOERROR CNAME:www.example. A:192.0.2.1")
+	gone.Close()
+	f.update(nil, gone.Addr(), refuses.Addr())
+	f.wantError("www.example", resolver.ErrFailed, 22)
+	if n := f.Status()[0].Counts.Unreachable; n != 1 {
+		t.Errorf("the one that is gone was tried %d times, want once", n)
+	}
+	f.want("www.example", dns.TypeA, "SERVFAIL EDE13") // remembered: it is the name's
+}
+
 func TestSocketsAreBounded(t *testing.T) {
 	up := dnstest.Start(t, internet)
 	hold := make(chan struct{})
@@ -723,6 +821,25 @@ func TestOwnFaultsDoNotTakeAnUpstreamDown(t *testing.T) {
 	}
 	close(hold)
 	asking.Wait()
+}
+
+func TestErrorsOfSockets(t *testing.T) {
+	f := start(t, nil)
+	for _, tc := range []struct {
+		err error
+		own bool
+	}{
+		{syscall.EMFILE, true}, {syscall.ENFILE, true}, {syscall.ENOBUFS, true}, {syscall.EAGAIN, true},
+		{syscall.ECONNREFUSED, false}, {syscall.ENETUNREACH, false}, {syscall.EHOSTUNREACH, false}, {syscall.EADDRNOTAVAIL, false},
+	} {
+		err := &net.OpError{Op: "dial", Err: os.NewSyscallError("socket", tc.err)}
+		if got := errors.Is(f.Network(err), resolver.ErrBusy); got != tc.own {
+			t.Errorf("%v: our own fault %v, want %v", tc.err, got, tc.own)
+		}
+	}
+	if n := f.Stats().SocketsShed; n != 4 {
+		t.Errorf("%d sockets counted as turned away, want 4", n)
+	}
 }
 
 // below reports whether a function of the resolver is among the callers.

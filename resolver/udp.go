@@ -3,9 +3,11 @@ package resolver
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"syscall"
 	"time"
 )
 
@@ -48,6 +50,17 @@ func (x *exchange) lost(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ErrTimeout
 	}
+	return x.r.network(err)
+}
+
+// network says whose fault an error of a socket is: ours if this host has no room for another one.
+func (r *Resolver) network(err error) error {
+	for _, own := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EAGAIN} {
+		if errors.Is(err, own) {
+			r.counts.socketsShed.Add(1)
+			return fmt.Errorf("%w: %w", errSockets, err)
+		}
+	}
 	return fmt.Errorf("%w: %w", errNetwork, err)
 }
 
@@ -63,7 +76,7 @@ func (r *Resolver) dialUDP(ctx context.Context, s *state, to netip.AddrPort) (*n
 	conn, err := dialer.DialUDP(ctx, "udp", netip.AddrPort{}, to)
 	if err != nil {
 		r.counts.sockets.Add(-1)
-		return nil, fmt.Errorf("%w: %w", errNetwork, err)
+		return nil, r.network(err)
 	}
 	return conn, nil
 }

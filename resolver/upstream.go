@@ -17,6 +17,7 @@ type upstream struct {
 	mu     sync.Mutex // guards the rest
 	rtt    roundTrip
 	health health
+	trials trials
 	folds  lesson // it does not keep the letter case of a name
 	noEDNS lesson // it does not understand EDNS
 	faults int    // replies in a row that say it does not understand EDNS
@@ -67,13 +68,16 @@ func (u *upstream) manner(now time.Time, plain bool) manner {
 
 // score is what the best upstream has least of.
 type score struct {
-	down  bool
-	tried int
-	mean  time.Duration
+	resting bool // it could not be reached a moment ago
+	down    bool
+	tried   int
+	mean    time.Duration
 }
 
 func (a score) less(b score) bool {
 	switch {
+	case a.resting != b.resting:
+		return !a.resting
 	case a.tried != b.tried && a.down == b.down:
 		return a.tried < b.tried
 	case a.down != b.down:
@@ -82,29 +86,30 @@ func (a score) less(b score) bool {
 	return a.mean < b.mean
 }
 
+// score reads what is known, for a search that has tried the upstream so often.
 func (u *upstream) score(tried int) score {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return score{down: u.health.down, tried: tried, mean: u.rtt.mean}
 }
 
-// choose picks the upstream to ask next and takes a place there, which the attempt gives back.
+// choose picks the upstream to ask next. With none left that is well, one that is down is asked too, as often as trials allow.
 func (a *search) choose() (*upstream, error) {
 	err := ErrNoUpstreams
 	var best *upstream
 	var least score
-	seen := 0
+	seen, now := 0, a.r.now()
 	explore := a.started == 0 && rand.IntN(exploreOneIn) == 0
 	for _, u := range a.s.upstreams {
 		if u.Group != a.q.group || a.failed[u] {
 			continue
 		}
-		if u.underWay.Load() >= int64(a.s.config.Bounds.PerUpstream) {
-			err = ErrBusy
-			u.counts.shed.Add(1)
+		if why := u.turnsAway(now, a.s.config.Bounds.PerUpstream); why != nil {
+			err = why
 			continue
 		}
 		s := u.score(a.tried[u])
+		s.resting = time.Now().Before(a.rest[u])
 		if !s.down {
 			seen++
 		}
@@ -116,14 +121,64 @@ func (a *search) choose() (*upstream, error) {
 			best, least = u, s
 		}
 	}
-	if best != nil && best.enter(a.s.config.Bounds.PerUpstream) {
-		return best, nil
+	if best == nil {
+		return nil, err
 	}
-	if best != nil || err == ErrBusy {
-		a.r.counts.shed.Add(1)
-		err = ErrBusy
+	return best, nil
+}
+
+// turnsAway returns the bound, if there is one, for which the upstream cannot be asked now.
+func (u *upstream) turnsAway(now time.Time, most int) error {
+	switch {
+	case u.underWay.Load() >= int64(most):
+		u.counts.shed.Add(1)
+		return ErrBusy
+	case !u.mayTry(now, false):
+		u.counts.shed.Add(1)
+		return errDown
 	}
-	return nil, err
+	return nil
+}
+
+// enter takes a place at an upstream, which leave gives back, and a trial if it is down.
+func (a *search) enter(u *upstream) error {
+	if !u.enter(a.s.config.Bounds.PerUpstream) {
+		return ErrBusy
+	}
+	if !u.mayTry(a.r.now(), true) {
+		u.leave()
+		u.counts.shed.Add(1)
+		return errDown
+	}
+	return nil
+}
+
+// trialsMax is how often an upstream that is down is asked by questions in a second, beside the probes.
+const trialsMax = 20
+
+// trials counts the attempts of one second at an upstream that is down.
+type trials struct {
+	since time.Time
+	count int
+}
+
+// mayTry reports whether a question may go to the upstream, and with take counts it if the upstream is down.
+func (u *upstream) mayTry(now time.Time, take bool) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !u.health.down {
+		return true
+	}
+	if age := now.Sub(u.trials.since); age >= time.Second || age < 0 {
+		u.trials = trials{since: now}
+	}
+	if u.trials.count >= trialsMax {
+		return false
+	}
+	if take {
+		u.trials.count++
+	}
+	return true
 }
 
 // enter takes one of most places at an upstream, which leave gives back.
