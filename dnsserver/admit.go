@@ -15,6 +15,9 @@ func (w *worker) admit(q *Query) bool {
 	q.settings = w.core.settings.Load()
 	w.counters.queries[q.Transport].Add(1)
 	fault := q.msg.Parse(q.In)
+	if fault == wire.FaultCookie && q.settings.cookies == nil {
+		fault = wire.FaultNone // an option that is not in use is passed over (RFC 6891 section 6.1.2)
+	}
 	w.counters.faults[fault].Add(1)
 	if fault == wire.FaultDrop || q.Peer.Port() == 0 {
 		return w.drop(dropNoQuery)

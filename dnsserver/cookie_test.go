@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -200,5 +201,27 @@ func TestCookiesCanBeOff(t *testing.T) {
 	b := newBench(t, options{settings: func(s *dnsserver.Settings) { s.Cookies.Enabled = false }})
 	if got := cookieIn(b.ask(cookieQuery("www.example", "0102030405060708"))); got != "" {
 		t.Errorf("got cookie %q, want none", got)
+	}
+}
+
+// TestCookiesThatAreOffAreUnknown: where cookies are off their option is one that is not known, and passed over whatever it holds (RFC 6891
+// section 6.1.2).
+func TestCookiesThatAreOffAreUnknown(t *testing.T) {
+	b := newBench(t, options{answers: map[string]string{"www.example A": "www.example. 60 A 192.0.2.1"},
+		settings: func(s *dnsserver.Settings) { s.Cookies.Enabled = false }})
+	for _, cookie := range []string{"", "010203", "010203040506070809", strings.Repeat("00", 41)} {
+		r := b.ask(cookieQuery("www.example", cookie))
+		expect(t, r, "NOERROR", "www.example. 60 IN A 192.0.2.1")
+		if got := cookieIn(r); got != "" {
+			t.Errorf("cookie %q got %q, want none", cookie, got)
+		}
+	}
+	if got := dnsserver.Faulty(b.worker); got != 0 {
+		t.Errorf("%d queries are counted as faulty, want none", got)
+	}
+	on := newBench(t, options{})
+	expect(t, on.ask(cookieQuery("www.example", strings.Repeat("00", 41))), "FORMERR")
+	if got := dnsserver.Faulty(on.worker); got != 1 {
+		t.Errorf("%d queries are counted as faulty, want the one with the malformed cookie", got)
 	}
 }

@@ -35,7 +35,7 @@ type counters struct {
 const (
 	transportsMax = int(policy.TransportQUIC) + 1
 	rcodesMax     = wire.RcodeBadCookie + 2
-	faultsMax     = int(wire.FaultNoQuestion) + 1
+	faultsMax     = int(wire.FaultCookie) + 1
 	actionsMax    = int(policy.ActionDisabled) + 1
 	sourcesMax    = int(querylog.SourceResolver) + 1
 	cookiesMax    = int(cookieValid) + 1

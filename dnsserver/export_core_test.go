@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/netip"
 	"time"
+
+	"cenote/wire"
 )
 
 // Doors for the tests of the path of a query.
@@ -33,6 +35,16 @@ func Take(t *RateTable, a netip.Addr, now time.Time) (within, slip bool) {
 }
 func NewCookieJar(c Cookies, old *CookieJar) (*CookieJar, error) { return newCookieJar(c, old) }
 func SipHash24(k *[16]byte, msg []byte) uint64                   { return sipHash24(k, msg) }
+
+// Faulty counts the messages of w that could not be answered as asked.
+func Faulty(w *Worker) (n uint64) {
+	for i := range w.counters.faults {
+		if wire.Fault(i) != wire.FaultNone {
+			n += w.counters.faults[i].Load()
+		}
+	}
+	return n
+}
 
 // Tap makes w hand its matches and records to rings of the test.
 func Tap(w *Worker, sights eventRing, queries recordRing) { w.sights, w.queries = sights, queries }

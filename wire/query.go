@@ -17,6 +17,7 @@ const (
 	FaultFormat           // malformed, cut, trailing octets, QDCOUNT other than 1: FORMERR (RFC 9619)
 	FaultVersion          // an EDNS version above 0: BADVERS (RFC 6891 section 6.1.3)
 	FaultNoQuestion       // nothing is asked, but a cookie came: the reply has ours (RFC 7873 section 5.4)
+	FaultCookie           // a malformed cookie, and nothing else: FORMERR where cookies are in use (RFC 7873 section 5.2.2), else none at all
 )
 
 // String names the fault for counters and logs.
@@ -34,6 +35,8 @@ func (f Fault) String() string {
 		return "version"
 	case FaultNoQuestion:
 		return "no-question"
+	case FaultCookie:
+		return "cookie"
 	}
 	return "unknown"
 }
@@ -59,9 +62,12 @@ type OPT struct {
 	UDPSize uint16 // as sent; at least UDPMin counts
 	Cookie  []byte // option 10, RFC 7873: 8 octets from the client, then none or 8 to 32 from a server
 	ECS     []byte // option 8, RFC 7871
+
+	badCookie bool // Cookie has another length
 }
 
 // Parse reads msg into q. After FaultOpcode, FaultFormat and FaultVersion, ID and Flags are set, and as much of the rest as could be read.
+// After FaultCookie all is set.
 func (q *Query) Parse(msg []byte) Fault {
 	*q = Query{}
 	if len(msg) < HeaderLen || msg[2]&0x80 != 0 {
@@ -94,10 +100,10 @@ func (q *Query) parseCookieAlone(msg []byte) Fault {
 		return FaultFormat
 	}
 	switch fault := q.parseRest(msg, HeaderLen, 0, 1); {
+	case fault == FaultCookie || fault == FaultNone && q.OPT.Cookie == nil:
+		return FaultFormat
 	case fault != FaultNone:
 		return fault
-	case q.OPT.Cookie == nil:
-		return FaultFormat
 	}
 	return FaultNoQuestion
 }
@@ -136,8 +142,11 @@ func (q *Query) parseRest(msg []byte, off, ns, ar int) Fault {
 	if w.Err != nil || w.off != len(msg) {
 		return FaultFormat
 	}
-	if q.OPT.Version != 0 {
+	switch {
+	case q.OPT.Version != 0:
 		return FaultVersion
+	case q.OPT.badCookie:
+		return FaultCookie
 	}
 	return FaultNone
 }
@@ -169,9 +178,8 @@ func (o *OPT) parseOptions(data []byte) bool {
 			if o.Cookie != nil {
 				break // the first counts (RFC 7873 section 5.2)
 			}
-			if o.Cookie = data[4 : 4+n]; n != 8 && (n < 16 || n > 40) {
-				return false // RFC 7873 section 5.2.2
-			}
+			o.Cookie = data[4 : 4+n]
+			o.badCookie = n != 8 && (n < 16 || n > 40)
 		case OptionECS:
 			o.ECS = data[4 : 4+n]
 		}

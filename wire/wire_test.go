@@ -67,10 +67,15 @@ func TestQueryParse(t *testing.T) {
 		{"no question, a cookie and octets after the end", append(pack(t, cookies("0011223344556677")), 0), wire.FaultFormat},
 		{"a malformed cookie behind a good one", pack(t, ask("example.", dns.TypeA, func(m *dns.Msg) { m.Extra = cookies("0011223344556677", "00").Extra })), wire.FaultNone},
 		{"two OPT records", pack(t, ask("example.", dns.TypeA, func(m *dns.Msg) { m.SetEdns0(1232, false); m.Extra = append(m.Extra, m.Extra[0]) })), wire.FaultFormat},
+		{"a malformed cookie and EDNS version 1", pack(t, ask("example.", dns.TypeA, func(m *dns.Msg) {
+			m.Extra = cookies("00").Extra
+			m.IsEdns0().SetVersion(1)
+		})), wire.FaultVersion},
+		{"a malformed cookie and octets after the end", append(pack(t, ask("example.", dns.TypeA, func(m *dns.Msg) { m.Extra = cookies("00").Extra })), 0), wire.FaultFormat},
 		{"cookie of 7 octets", pack(t, ask("example.", dns.TypeA, func(m *dns.Msg) {
 			m.SetEdns0(1232, false)
 			m.IsEdns0().Option = append(m.IsEdns0().Option, &dns.EDNS0_COOKIE{Cookie: "00112233445566"})
-		})), wire.FaultFormat},
+		})), wire.FaultCookie},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var q wire.Query
