@@ -22,6 +22,7 @@ func (w *worker) answer(q *Query) (v Verdict) {
 		w.check(q) // 4: what the answer says: every step of its CNAME chain
 	}
 	v = w.reply(q) // 5: the action, as a message
+	q.step = stepRecord
 	w.record(q, v) // 6: matches and the query log; never waits
 	return v
 }

@@ -56,6 +56,7 @@ const (
 	stepAdmit  step = iota // nothing is known of the query yet
 	stepSource             // decided; what it takes to answer is to be found
 	stepReply              // all is known
+	stepRecord             // the reply is made
 )
 
 // source is step 3's outcome: the truth about one name, and how it was come by.

@@ -147,6 +147,66 @@ func TestMatchIsRecordedWithoutANetwork(t *testing.T) {
 	}
 }
 
+// Invariants 6 and 10: a fault of our own after the decision costs the client its answer, and the operator no evidence. The reply has what
+// every reply to such a query has.
+func TestFaultAfterTheDecisionIsRecorded(t *testing.T) {
+	broken, shadow := sink("sink", policy.ActionSinkhole), sink("shadow", policy.ActionSinkhole)
+	broken.IPv4, shadow.LogOnly = []netip.Addr{{}}, true // no address: the reply writer cannot write it
+	b := newTapped(t, options{policy: newPolicy(t, 7, []policy.Zone{shadow, broken}, listed{name: "bad.example", zone: "sink"}, listed{name: "bad.example", zone: "shadow"})})
+	r := b.ask(cookieQuery("bad.example", "0102030405060708"))
+	expect(t, r, "SERVFAIL")
+	if got := cookieIn(r); len(got) != 48 {
+		t.Errorf("the reply has cookie %q, want the client's and ours", got)
+	}
+	plain := query("bad.example", dns.TypeA)
+	plain.Extra = nil
+	expect(t, b.ask(plain), "SERVFAIL")
+	want := []string{
+		"192.168.1.2:5353 bad.example A zone 1 labels 2 stage 0 sinkhole qname udp generation 7 [enforced]",
+		"192.168.1.2:5353 bad.example A zone 0 labels 2 stage 0 sinkhole qname udp generation 7 []",
+	}
+	var got []string
+	for i := range b.tap.events {
+		got = append(got, describeEvent(&b.tap.events[i]))
+	}
+	if !slices.Equal(got, slices.Concat(want, want)) {
+		t.Errorf("events:\n%s\nwant twice:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if len(b.tap.records) != 2 || b.tap.records[0].Rcode != dns.RcodeServerFailure || b.tap.records[0].ReplySize == 0 {
+		t.Errorf("the query log has %d records, the first of %+v; want two of SERVFAIL", len(b.tap.records), b.tap.records)
+	}
+	if bugs := dnsserver.Bugs(b.worker); bugs != 2 {
+		t.Errorf("bugs = %d, want one a query", bugs)
+	}
+}
+
+// brokenRecords is a query log with a fault.
+type brokenRecords struct{}
+
+func (brokenRecords) Want(bool) bool         { panic("a fault of the log") }
+func (brokenRecords) Slot() *querylog.Record { return nil }
+func (brokenRecords) Commit()                {}
+
+// TestFaultOfTheRecordCostsNoAnswer: where only the record fails, the client gets its reply, and what was recorded before is not recorded again.
+func TestFaultOfTheRecordCostsNoAnswer(t *testing.T) {
+	b := newTapped(t, options{policy: newPolicy(t, 1, []policy.Zone{sink("sink", policy.ActionSinkhole)}, listed{name: "bad.example", zone: "sink"})})
+	dnsserver.Tap(b.worker, ownEvents{b.tap}, brokenRecords{})
+	expect(t, b.ask(query("bad.example", dns.TypeA)), "NOERROR EDE15", "bad.example. 10 IN A 192.0.2.53")
+	if events, bugs := len(b.tap.events), dnsserver.Bugs(b.worker); events != 1 || bugs != 1 {
+		t.Errorf("%d events and %d bugs, want one of each", events, bugs)
+	}
+}
+
+// TestTwoFaultsOfOneQuery: a fault on the way of a fault is caught too.
+func TestTwoFaultsOfOneQuery(t *testing.T) {
+	b := newTapped(t, options{policyFn: func() *policy.Policy { panic("a fault") }})
+	dnsserver.Tap(b.worker, ownEvents{b.tap}, brokenRecords{})
+	expect(t, b.ask(query("www.example", dns.TypeA)), "SERVFAIL")
+	if bugs := dnsserver.Bugs(b.worker); bugs != 2 {
+		t.Errorf("bugs = %d, want 2", bugs)
+	}
+}
+
 func TestVerifiedByCookie(t *testing.T) {
 	b := newTapped(t, options{policy: newPolicy(t, 1, []policy.Zone{sink("sink", policy.ActionSinkhole)}, listed{name: "bad.example", zone: "sink"})})
 	r := b.ask(cookieQuery("bad.example", "0102030405060708"))

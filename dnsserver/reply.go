@@ -17,6 +17,11 @@ func (w *worker) reply(q *Query) Verdict {
 		return Dropped
 	}
 	q.dress()
+	return w.compose(q)
+}
+
+// compose writes the message that the draft, as it is, calls for.
+func (w *worker) compose(q *Query) Verdict {
 	m := writer{buf: q.Out[:0], limit: q.limit() - q.optLen()}
 	if !m.begin(q) {
 		w.drop(dropRoom)
@@ -226,19 +231,14 @@ func (m *writer) ede(q *Query) {
 	}
 }
 
-// fail answers SERVFAIL with nothing but the question, from nothing but the query, after a fault of our own.
-func (w *worker) fail(q *Query) Verdict {
-	n := wire.HeaderLen + len(q.msg.Question)
-	if len(q.In) < wire.HeaderLen || wire.Flags(q.In)&wire.FlagQR != 0 || len(q.Out) < n {
+// replyFailure answers SERVFAIL after a fault of our own: the question, and of EDNS what every reply has. It looks at nothing that the path made
+// of the query but its cookie, without which a client that knows ours would throw the reply away (RFC 7873 section 5.3).
+func (w *worker) replyFailure(q *Query) Verdict {
+	if len(q.In) < wire.HeaderLen || wire.Flags(q.In)&wire.FlagQR != 0 {
 		return Dropped
 	}
-	out := append(q.Out[:0], make([]byte, wire.HeaderLen)...)
-	out = append(out, q.msg.Question...)
-	wire.SetID(out, wire.ID(q.In))
-	wire.SetFlags(out, wire.FlagQR|wire.FlagRA|wire.Flags(q.In)&(opcodeMask|wire.FlagRD|wire.FlagCD)|wire.RcodeServFail)
-	if len(q.msg.Question) > 0 {
-		wire.SetCount(out, 0, 1)
-	}
-	q.Reply = out
-	return Replied
+	q.source.kind = querylog.SourceNone
+	q.draft = draft{flags: wire.FlagRA, cookie: q.draft.cookie}
+	q.turnAway(wire.RcodeServFail, policy.EDENone)
+	return w.compose(q)
 }

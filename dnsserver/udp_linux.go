@@ -165,7 +165,7 @@ func (u *udpBatcher) foresee() {
 	if u.came == 1 {
 		return
 	}
-	defer u.worker.rescueForesight()
+	defer u.worker.rescueAlone()
 	p := u.worker.core.config.Policy()
 	if p == nil {
 		return

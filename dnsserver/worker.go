@@ -128,24 +128,39 @@ func (w *worker) resolve(ctx context.Context, q *Query) {
 
 // shed answers a query that found no room among those that wait for the network: with what the cache still holds past its time,
 // or else SERVFAIL.
-func (w *worker) shed(q *Query) Verdict {
+func (w *worker) shed(q *Query) (v Verdict) {
+	defer w.rescue(q, &v)
 	w.counters.shed.Add(1)
 	q.source.asked = true
 	w.findStale(q)
-	if v := w.answer(q); v != NeedNetwork {
-		return v
+	if v = w.answer(q); v == NeedNetwork {
+		return Dropped
 	}
-	return Dropped
+	return v
 }
 
-// rescue keeps a fault of our own from stopping the server (invariant 6): the client gets SERVFAIL, the fault is counted and logged.
+// rescue keeps a fault of our own from stopping the server (invariant 6): the client gets SERVFAIL, the fault is counted and logged. A fault
+// of step 6 leaves the reply as it was made.
 func (w *worker) rescue(q *Query, v *Verdict) {
 	fault := recover()
 	if fault == nil {
 		return
 	}
 	w.bug(fault)
-	*v = w.fail(q)
+	if q.step != stepRecord {
+		*v = w.fail(q)
+	}
+}
+
+// fail ends a query that met a fault of our own. What was decided by then is recorded (invariant 10), a pending decision as the one that
+// holds. A second fault, on this way, is caught too, and leaves a reply only if that was made before.
+func (w *worker) fail(q *Query) (v Verdict) {
+	v = Dropped
+	defer w.rescueAlone()
+	v = w.replyFailure(q)
+	q.decision.Pending = false
+	w.record(q, v)
+	return v
 }
 
 func (w *worker) rescueResolve(q *Query) {
@@ -155,7 +170,8 @@ func (w *worker) rescueResolve(q *Query) {
 	}
 }
 
-func (w *worker) rescueForesight() {
+// rescueAlone is for what leaves no query to be answered.
+func (w *worker) rescueAlone() {
 	if fault := recover(); fault != nil {
 		w.bug(fault)
 	}
