@@ -27,7 +27,7 @@ type Config struct {
 	Compile Compile `yaml:"compile"`
 	// Policy says what happens to listed names.
 	Policy Policy `yaml:"policy"`
-	// Upstreams are the resolvers that names are forwarded to, in order of preference.
+	// Upstreams are the resolvers that names are forwarded to. Of those that are well the quickest is asked first, whatever their order.
 	Upstreams []Upstream `yaml:"upstreams"`
 	// Resolver says how upstreams are asked.
 	Resolver Resolver `yaml:"resolver"`

@@ -78,7 +78,7 @@ type Cache struct {
 	// NegativeTTLMax keeps answers that a name or type does not exist at most so long (RFC 2308).
 	NegativeTTLMax time.Duration `yaml:"negative_ttl_max" default:"1h" min:"1s" max:"1d"`
 	// FailureTTL is how long it is remembered that no upstream had an answer (RFC 9520), so that a dead name is not asked for again and
-	// again.
+	// again. That no upstream could be reached says nothing about a name and is not remembered for it.
 	FailureTTL time.Duration `yaml:"failure_ttl" default:"2s" min:"1s" max:"5s"`
 	// AnswerMax is the longest answer that is kept.
 	AnswerMax Size `yaml:"answer_max" default:"16KiB" min:"512B" max:"16KiB"`
