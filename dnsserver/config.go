@@ -33,6 +33,8 @@ type Config struct {
 	Bounds Bounds
 	// Log gets one line an event, none a query. Nil: slog.Default.
 	Log *slog.Logger
+
+	spread func([]*udpSocket) error // nil: spreadUDP
 }
 
 // Listen is one address on which DNS is served.

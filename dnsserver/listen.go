@@ -18,8 +18,9 @@ const tcpSendBuffer = 128 << 10
 
 // endpoint is what one Listen opened: a UDP socket for each worker, and a TCP listener.
 type endpoint struct {
-	udp []*udpSocket
-	tcp *net.TCPListener
+	udp    []*udpSocket
+	tcp    *net.TCPListener
+	spread error // why the kernel does not spread datagrams as it was told
 }
 
 // udpSocket is one bound UDP socket. Its options are those of setUDPOptions.
@@ -95,6 +96,9 @@ func tryEndpoint(ctx context.Context, c *Config, l Listen, suffix string) (e *en
 			if err != nil {
 				return e, err
 			}
+			if err := spread(c, sockets); err != nil {
+				e.spread = err
+			}
 			e.udp = append(e.udp, sockets...)
 			addr = netip.AddrPortFrom(addr.Addr(), sockets[0].local.Port())
 		}
@@ -146,8 +150,7 @@ func (e *endpoint) addrs() []Listen {
 	return out
 }
 
-// openUDP binds one socket a worker to one address. Several share the port by SO_REUSEPORT, and a filter in the kernel spreads the
-// datagrams over them.
+// openUDP binds one socket a worker to one address. Several share the port by SO_REUSEPORT.
 func openUDP(ctx context.Context, c *Config, network string, addr netip.AddrPort) (sockets []*udpSocket, err error) {
 	defer func() {
 		if err != nil {
@@ -174,10 +177,19 @@ func openUDP(ctx context.Context, c *Config, network string, addr netip.AddrPort
 		sockets = append(sockets, s)
 		addr = s.local
 	}
-	if workers > 1 {
-		err = spreadUDP(sockets)
+	return sockets, nil
+}
+
+// spread has a filter in the kernel spread the datagrams over the sockets of an address. Old kernels lack it and sandboxes refuse it: the
+// sockets then serve as well, but the kernel chooses among them by its hash.
+func spread(c *Config, sockets []*udpSocket) error {
+	switch {
+	case len(sockets) < 2:
+		return nil
+	case c.spread != nil:
+		return c.spread(sockets)
 	}
-	return sockets, err
+	return spreadUDP(sockets)
 }
 
 // probeUDP fails if the address is taken. With SO_REUSEPORT the bind itself would succeed beside another server of the same user, and the

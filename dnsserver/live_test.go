@@ -113,7 +113,9 @@ func tryLive(t testing.TB, c dnsserver.Config) (*dnsserver.Server, error) {
 	if c.Cache == nil {
 		c.Cache = newCache(t)
 	}
-	c.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
 	return dnsserver.New(c)
 }
 

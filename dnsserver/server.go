@@ -39,6 +39,7 @@ func New(c Config) (*Server, error) {
 		}
 	}
 	s.warnOfSmallBuffers()
+	s.warnOfHashing()
 	return s, nil
 }
 
@@ -73,6 +74,16 @@ func (s *Server) warnOfSmallBuffers() {
 	if got > 0 && got < want {
 		s.core.log.Warn("receive buffer is smaller than configured; raise net.core.rmem_max or grant CAP_NET_ADMIN",
 			"octets", got, "configured", want)
+	}
+}
+
+// warnOfHashing tells the operator, once, that the kernel spreads datagrams in its own way.
+func (s *Server) warnOfHashing() {
+	for _, e := range s.endpoints {
+		if e.spread != nil {
+			s.core.log.Warn("the kernel spreads queries over the workers by address and port; one busy forwarder keeps one worker busy", "err", e.spread)
+			return
+		}
 	}
 }
 

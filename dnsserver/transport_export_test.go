@@ -13,6 +13,9 @@ import (
 // UsePortable makes Run use the UDP loop of systems without recvmmsg.
 func (s *Server) UsePortable() { s.portable = true }
 
+// RefuseSpread makes a server made from c meet a kernel that refuses to spread datagrams as it is told.
+func RefuseSpread(c *Config, err error) { c.spread = func([]*udpSocket) error { return err } }
+
 // UDPWorkers counts the UDP sockets.
 func (s *Server) UDPWorkers() int { return len(s.loops) }
 

@@ -1,13 +1,16 @@
 package dnsserver_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -80,6 +83,27 @@ func TestBothIPVersionsOnOnePort(t *testing.T) {
 		for _, network := range []string{"udp", "tcp"} {
 			isTruth(t, askFor(t, dialTo(t, network, netip.AddrPortFrom(netip.MustParseAddr(asked), port)), 7, "localhost"), 7)
 		}
+	}
+}
+
+// TestKernelThatSpreadsByItself: where the kernel is too old for our filter, or a sandbox refuses it, all workers serve all the same, and the
+// log says so once for all addresses.
+func TestKernelThatSpreadsByItself(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	c := dnsserver.Config{Bounds: dnsserver.Bounds{Workers: 4}, Log: slog.New(slog.NewTextHandler(&log, nil)), Listen: []dnsserver.Listen{
+		{Addr: netip.MustParseAddrPort("127.0.0.1:0"), UDP: true}, {Addr: netip.MustParseAddrPort("127.0.0.2:0"), UDP: true}}}
+	dnsserver.RefuseSpread(&c, syscall.ENOPROTOOPT)
+	s := startLive(t, c)
+	for _, l := range s.Addrs() {
+		for port := range uint16(20) { // each from a port of its own, so that the kernel's hash has something to choose by
+			isTruth(t, askFor(t, dialTo(t, "udp", l.Addr), port, "localhost"), port)
+		}
+	}
+	s.stop()
+	s.ended()
+	if got := strings.Count(log.String(), "level=WARN msg=\"the kernel spreads queries over the workers by address and port"); got != 1 || !strings.Contains(log.String(), "protocol not available") {
+		t.Errorf("the log says it %d times, want once, with the kernel's reason:\n%s", got, &log)
 	}
 }
 
