@@ -57,6 +57,7 @@ var (
 	errTooMany    = errors.New("reply has too many records")
 	errReferral   = errors.New("upstream does not recurse")
 	errNetwork    = errors.New("upstream cannot be reached")
+	errNoTCP      = errors.New("upstream answers by UDP alone")
 	errDown       = fmt.Errorf("%w: it is down, and was tried often enough this second", errNetwork)
 	errRcode      = errors.New("upstream refuses")
 	errBug        = errors.New("fault in the resolver")

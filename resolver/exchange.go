@@ -20,6 +20,7 @@ type exchange struct {
 	q      *question
 	manner manner
 	sent   time.Time // when the query went out that was sent last
+	heard  bool      // it replied, whatever it said
 	// apart is set once a reply came with another letter case. TCP then tells whether the upstream does that or somebody forges.
 	apart bool
 	// bare is set once a reply said that the server does not understand EDNS. An answer without EDNS then tells whether that was true.
@@ -37,6 +38,10 @@ func (r *Resolver) attempt(ctx context.Context, s *state, up *upstream, q *quest
 	begun := time.Now()
 	x := r.exchangeWith(s, up, q)
 	packet, err := x.run(ctx)
+	if errors.Is(err, errNetwork) && x.heard {
+		up.counts.unreachable.Add(1)
+		return outcome{up: up, ede: EDENone, err: fmt.Errorf("%w: %v", errNoTCP, err)}
+	}
 	if err != nil {
 		r.blame(up, err, time.Since(begun), wait)
 		return outcome{up: up, ede: EDENone, err: err}
@@ -137,6 +142,7 @@ func (x *exchange) judge(packet []byte, like likeness, took time.Duration) ([]by
 	case like == bare:
 		return nil, errMalformed
 	}
+	x.heard = true
 	x.up.counts.replies.Add(1)
 	x.learn(packet, like, took, hasOPT)
 	if isCut(packet) && !x.manner.tcp {

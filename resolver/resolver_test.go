@@ -313,6 +313,23 @@ func TestConnectionsToAnUpstreamThatVanished(t *testing.T) {
 	}
 }
 
+// TestUpstreamWithoutTCP: a machine that answers by UDP is there, so what it sends by TCP alone cannot be had, now or by trying again.
+func TestUpstreamWithoutTCP(t *testing.T) {
+	up := dnstest.Start(t, internet)
+	up.Break("www.example", dnstest.Fault{Truncate: true, Times: 1})
+	up.Break("www.example", dnstest.Fault{Close: true, Times: 1})
+	f := start(t, nil, up.Addr())
+	f.want("alias.example", dns.TypeA, "NOERROR CNAME:www.example. A:192.0.2.1")
+	f.wantError("www.example", resolver.ErrFailed, 22)
+	if n := up.Asked("www.example", dns.TypeA); n != 2 {
+		t.Errorf("asked %d times, want 2: once by UDP, once by TCP", n)
+	}
+	f.want("www.example", dns.TypeA, "SERVFAIL EDE13")
+	if s := f.Status()[0]; s.Counts.Unreachable != 1 || s.Counts.Probes != 0 {
+		t.Errorf("status %+v, want one attempt in vain and no suspicion", s)
+	}
+}
+
 func TestForgedRepliesAreIgnored(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
