@@ -30,6 +30,8 @@ type Erasure struct {
 	Days     int          `json:"days"`   // day files rewritten
 	Journals int          `json:"journals"`
 	Firsts   int          `json:"firsts"` // lines of the file of first sightings
+	// Quarantined are the damaged files that were put aside. They may hold the client and cannot be rewritten; they go with the retention, or by hand.
+	Quarantined int `json:"quarantined,omitempty"`
 }
 
 // Export returns everything about one client, and notes in the audit file that by asked for it.
@@ -58,26 +60,36 @@ func (s *Store) Export(ctx context.Context, client netip.Addr, by string) (Expor
 
 // Erase removes one client from day files, memory, journals and the file of first sightings: files that hold it are written
 // anew, so that nothing of it is left in free pages. It needs the Store's Run, and room for a copy of the largest day. What
-// is recorded while it works stays. by goes into the audit file. Losses name only networks, and stay.
+// is recorded while it works stays. by goes into the audit file. Losses name only networks, and stay. Damaged files in the quarantine stay too, and
+// are counted. When ctx ends it stops between two files.
 func (s *Store) Erase(ctx context.Context, client netip.Addr, by string) (Erasure, error) {
 	e := &eraser{s: s, client: client.As16()}
 	e.done.Client = prefixOf(&e.client)
 	if err := s.settle(ctx); err != nil {
 		return Erasure{}, fmt.Errorf("erasing a client: %w", err)
 	}
-	err := s.writer.do(ctx, e.run)
+	// The writer tells the audit, since whoever asked may be gone by then.
+	err := s.writer.do(ctx, func() error {
+		if err := e.run(ctx); err != nil {
+			return errors.Join(err, s.audit("erase failed", by, e.done))
+		}
+		return s.audit("erase", by, e.done)
+	})
 	if err == nil {
 		err = s.forget(ctx, e)
 	}
 	if err != nil {
-		return e.done, errors.Join(fmt.Errorf("erasing a client: %w", err), s.audit("erase failed", by, e.done))
+		return Erasure{}, fmt.Errorf("erasing a client: %w", err)
 	}
-	return e.done, s.audit("erase", by, e.done)
+	return e.done, nil
 }
+
+// ErrBusy is wrapped by the errors of what has to wait until the disk takes what was recorded: it may be tried again.
+var ErrBusy = errors.New("sightings wait for the disk; try again when it takes them")
 
 // settle brings everything that was committed before out of the rings and the table of the hour, and closes the journal's segment.
 func (s *Store) settle(ctx context.Context) error {
-	closed := make(chan struct{})
+	closed, busy := make(chan struct{}), false
 	err := s.ask(ctx, func() {
 		c := s.collector
 		c.drain(s.now())
@@ -86,10 +98,15 @@ func (s *Store) settle(ctx context.Context) error {
 		c.freeze(s.now())
 		s.ledger.mu.Unlock()
 		c.segment.octets = segmentOctets // so that the next batch begins a new segment
-		s.scribe.append(&batch{closing: closed})
+		if busy = !s.scribe.accepts(0); !busy {
+			s.scribe.append(&batch{closing: closed})
+		}
 	})
 	if err != nil {
 		return err
+	}
+	if busy {
+		return ErrBusy
 	}
 	select {
 	case <-closed:
@@ -132,9 +149,10 @@ type eraser struct {
 	done     Erasure
 }
 
-func (e *eraser) run() error {
+// run ends between two files if nobody waits for it any more.
+func (e *eraser) run(ctx context.Context) error {
 	if e.s.writer.head() != nil {
-		return errors.New("sightings wait for their day file; try again when the disk takes them")
+		return ErrBusy
 	}
 	e.families = map[string]bool{}
 	l := &e.s.ledger
@@ -145,14 +163,19 @@ func (e *eraser) run() error {
 	}
 	l.mu.Unlock()
 	for _, f := range days {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if err := e.day(f); err != nil {
 			return err
 		}
 	}
-	if err := e.journals(); err != nil {
+	if err := e.journals(ctx); err != nil {
 		return err
 	}
-	return e.firsts()
+	quarantined, err := listQuarantine(e.s.config.Dir)
+	e.done.Quarantined = len(quarantined)
+	return errors.Join(err, e.firsts())
 }
 
 func (e *eraser) day(f *dayFile) error {
@@ -313,7 +336,7 @@ func copyLists(g, f *dayFile, without [16]byte) error {
 }
 
 // journals rewrites the segments that hold the client, but for the one that is being written, which was begun later.
-func (e *eraser) journals() error {
+func (e *eraser) journals(ctx context.Context) error {
 	s := e.s.scribe
 	s.mu.Lock()
 	list := append([]segment(nil), s.segments...)
@@ -322,6 +345,9 @@ func (e *eraser) journals() error {
 	}
 	s.mu.Unlock()
 	for _, g := range list {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		path := g.path(s.dir)
 		held, err := journalHolds(path, e.client)
 		if err != nil && !errors.Is(err, errJournal) && !errors.Is(err, os.ErrNotExist) {

@@ -22,6 +22,22 @@ func (s *Store) FailJournal(f func() error) {
 	}
 }
 
+// FailSync makes every sync of the journal call f first, and fail if f does.
+func (s *Store) FailSync(f func() error) {
+	s.scribe.syncFile = func(file *os.File) error {
+		if err := f(); err != nil {
+			return err
+		}
+		return file.Sync()
+	}
+}
+
+// JournalQueue makes the queue of the journal hold n batches.
+func (s *Store) JournalQueue(n int) { s.scribe.in = make(chan *batch, n) }
+
+// JournalFailures is how many writes and syncs of the journal failed.
+func (s *Store) JournalFailures() uint64 { return s.scribe.failures.Load() }
+
 // FailCommit makes every commit to a day file call f first, and fail if f does.
 func (s *Store) FailCommit(f func() error) { s.faults.commit = f }
 

@@ -1,12 +1,13 @@
 package sighting
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -50,6 +51,7 @@ type announcer struct {
 	s       *Store
 	wake    chan struct{}
 	out     *lineFile
+	failing bool // guarded by draining: the last write failed
 	dropped atomic.Uint64
 
 	draining    sync.Mutex // held by whoever drains; before mu
@@ -177,10 +179,15 @@ func (a *announcer) announce(f First) {
 }
 
 func (a *announcer) flush() {
-	if lost, err := a.out.flush(); err != nil {
-		a.dropped.Add(uint64(lost))
-		a.s.log.Error("first sightings cannot be written", "lines", lost, "error", err)
+	lost, err := a.out.flush()
+	a.dropped.Add(uint64(lost))
+	switch {
+	case err != nil && !a.failing:
+		a.s.log.Error("first sightings cannot be written; they are counted as dropped", "error", err)
+	case err == nil && a.failing:
+		a.s.log.Info("first sightings are written again")
 	}
+	a.failing = err != nil
 }
 
 // word puts an announcement into words.
@@ -276,13 +283,39 @@ func (o *lineFile) ready() error {
 	if o.f != nil {
 		return nil
 	}
-	f, err := os.OpenFile(o.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err := os.MkdirAll(filepath.Dir(o.path), 0o750); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(o.path, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
 	if err != nil {
 		return err
 	}
+	if o.size, err = endLines(f); err != nil {
+		f.Close()
+		return err
+	}
 	o.f = f
-	o.size, err = f.Seek(0, io.SeekEnd)
-	return err
+	return nil
+}
+
+// lineMax is above the longest line, in octets.
+const lineMax = 64 << 10
+
+// endLines takes off the end of a file what the end of power left of a line, and returns its size. A pipe or device is left alone.
+func endLines(f *os.File) (size int64, err error) {
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return 0, err
+	}
+	tail := make([]byte, min(info.Size(), lineMax))
+	if _, err := f.ReadAt(tail, info.Size()-int64(len(tail))); err != nil {
+		return 0, err
+	}
+	torn := len(tail) - (bytes.LastIndexByte(tail, '\n') + 1)
+	if torn == 0 {
+		return info.Size(), nil
+	}
+	return info.Size() - int64(torn), f.Truncate(info.Size() - int64(torn))
 }
 
 func (o *lineFile) moved() bool {

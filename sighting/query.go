@@ -22,6 +22,9 @@ const (
 	pageRestartsMax  = 8 // when day files are rewritten or put aside meanwhile
 )
 
+// ErrFilter is wrapped by the errors of a Filter that asks for nothing that can be: whoever asked has to ask otherwise.
+var ErrFilter = errors.New("filtering sightings")
+
 // Query returns a page of sightings, merged over hours and days, with what is still in memory. A page may be short, or
 // even empty, and yet have a Next: it then ends where its time was over. Each read of a day file is a transaction of its
 // own, so that a slow reader holds up nobody.
@@ -97,7 +100,7 @@ func newQuery(f *Filter) (*query, error) {
 	if f.Indicator != "" {
 		n, err := dnsname.Parse(f.Indicator)
 		if err != nil {
-			return nil, fmt.Errorf("filtering sightings: %w", err)
+			return nil, fmt.Errorf("%w: %w", ErrFilter, err)
 		}
 		q.suffix = string(n.Canonical())
 	}
@@ -109,7 +112,7 @@ func newQuery(f *Filter) (*query, error) {
 	}
 	var err error
 	if q.at, err = parseCursor(f.Cursor); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrFilter, err)
 	}
 	if bytes.Compare(q.at.client[:], q.from[:]) > 0 {
 		q.from = q.at.client

@@ -167,6 +167,10 @@ func (d *dictionary) restore(t *termDefinition, rule uint32, place []byte) uint3
 // returns the number of the last batch that ever was.
 func (s *Store) recover(aside []uint32) (last uint64, err error) {
 	dir := filepath.Join(s.config.Dir, journalDirectory)
+	unfinished, _ := filepath.Glob(filepath.Join(dir, "*.new")) // of an erasure that a crash ended; the pattern is right
+	for _, path := range unfinished {
+		s.removeLeftover(path)
+	}
 	list, err := listSegments(dir)
 	if err != nil {
 		return 0, err

@@ -27,10 +27,15 @@ type scribe struct {
 	progress *progress
 	durable  *atomic.Uint64 // batches up to here are in day files; owned by the writer
 	writeAt  func(f *os.File, b []byte, off int64) (int, error)
+	syncFile func(f *os.File) error
 
-	frame   []byte // owned by Run
-	offset  int64  // owned by Run
-	failing bool   // owned by Run
+	frame    []byte    // owned by Run
+	offset   int64     // owned by Run
+	failing  bool      // owned by Run
+	farewell time.Time // owned by Run: when writes that fail are given up; zero before the end
+
+	syncing  sync.Mutex // held during a sync, so that none is taken for done that is not, and no file is closed before its own; before mu
+	unsynced bool       // guarded by syncing: the last one failed
 
 	mu       sync.Mutex
 	file     *os.File  // guarded by mu, written by Run
@@ -82,7 +87,7 @@ func (s *scribe) buffer() *batch {
 	}
 }
 
-// write writes until in is closed. When ctx ends, a write that fails is given up after farewellMax.
+// write writes until in is closed. When ctx ends, writes that fail are given up after farewellMax, for all batches together.
 func (s *scribe) write(ctx context.Context) {
 	for b := range s.in {
 		size := int64(b.size())
@@ -118,7 +123,6 @@ func (s *scribe) closeSegment() {
 
 // persist appends the frame, as often as it takes. It reports whether it did.
 func (s *scribe) persist(ctx context.Context, b *batch) bool {
-	var deadline time.Time
 	for {
 		err := s.try(b)
 		if err == nil {
@@ -129,10 +133,10 @@ func (s *scribe) persist(ctx context.Context, b *batch) bool {
 			return true
 		}
 		s.fail(err)
-		if ctx.Err() != nil && deadline.IsZero() {
-			deadline = time.Now().Add(farewellMax)
+		if ctx.Err() != nil && s.farewell.IsZero() {
+			s.farewell = time.Now().Add(farewellMax)
 		}
-		if !deadline.IsZero() && time.Now().After(deadline) {
+		if !s.farewell.IsZero() && time.Now().After(s.farewell) {
 			s.log.Error("sighting journal lacks its last batch", "events", b.events, "error", err)
 			return false
 		}
@@ -215,7 +219,10 @@ func (s *scribe) syncLoop(ctx context.Context) {
 	}
 }
 
+// sync brings to the disk what was written. What could not be synced is still to be.
 func (s *scribe) sync() {
+	s.syncing.Lock()
+	defer s.syncing.Unlock()
 	s.mu.Lock()
 	f, changed := s.file, s.changed
 	s.changed = false
@@ -225,13 +232,25 @@ func (s *scribe) sync() {
 		return
 	}
 	if changed {
-		if err := f.Sync(); err != nil {
-			s.failures.Add(1)
-			s.log.Error("sighting journal cannot be synced", "error", err)
+		if err := s.syncFile(f); err != nil {
+			s.unsyncedAgain(err)
 			return
 		}
+		s.unsynced = false
 	}
 	s.progress.synced(through)
+}
+
+// unsyncedAgain counts, logs the first of a row, and has the next sync do it. syncing is held.
+func (s *scribe) unsyncedAgain(err error) {
+	s.failures.Add(1)
+	if !s.unsynced {
+		s.log.Error("sighting journal cannot be synced; trying again", "error", err)
+	}
+	s.unsynced = true
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.changed = true
 }
 
 // prune removes segments whose batches are all in day files and which are older, or beyond more octets, than evidence is kept.
@@ -334,6 +353,6 @@ func newScribe(s *Store) *scribe {
 		dir: filepath.Join(s.config.Dir, journalDirectory), run: rand.Uint64(), log: s.log, now: s.now,
 		live: &s.live,
 		in:   make(chan *batch, batchesMax), free: make(chan *batch, 8),
-		progress: &s.progress, durable: &s.durable, writeAt: (*os.File).WriteAt,
+		progress: &s.progress, durable: &s.durable, writeAt: (*os.File).WriteAt, syncFile: (*os.File).Sync,
 	}
 }

@@ -264,7 +264,7 @@ func (s *Store) removeLeftover(path string) {
 		return
 	}
 	if err := os.Remove(path); err != nil {
-		s.log.Warn("unfinished day file of sightings cannot be removed", "file", path, "error", err)
+		s.log.Warn("unfinished file of sightings cannot be removed", "file", path, "error", err)
 	}
 }
 

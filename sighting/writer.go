@@ -25,7 +25,6 @@ const (
 	resolvePoll    = 20 * time.Millisecond // between looks at whether a table's places are known
 	commitRetry    = time.Second
 	retentionEvery = time.Minute
-	quarantine     = "quarantine"
 )
 
 func newWriter(s *Store) *writer {
@@ -36,6 +35,7 @@ func newWriter(s *Store) *writer {
 func (w *writer) run(ctx context.Context, stop <-chan struct{}) {
 	tick := time.NewTicker(retentionEvery)
 	defer tick.Stop()
+	w.retain()
 	for {
 		select {
 		case <-w.wake:
@@ -269,19 +269,11 @@ func (w *writer) putAside(day uint32, cause error, upTo uint64) {
 	}
 }
 
-// setAside renames a damaged file into the quarantine.
-func (s *Store) setAside(path string) {
-	s.counters.damaged.Add(1)
-	name := fmt.Sprintf("%s.%d", filepath.Base(path), s.now().UnixNano())
-	if err := os.Rename(path, filepath.Join(s.config.Dir, quarantine, name)); err != nil {
-		s.log.Error("damaged file cannot be put aside", "file", path, "error", err)
-	}
-}
-
-// retain drops day files and journals that are older than they are kept.
+// retain drops day files, journals and damaged files that are older than they are kept.
 func (w *writer) retain() {
 	now := w.s.now()
 	w.s.scribe.prune(now)
+	w.s.pruneQuarantine(now)
 	oldest := int64(w.s.today()) - int64(w.s.live.Load().RetentionDays)
 	l := &w.s.ledger
 	l.mu.Lock()

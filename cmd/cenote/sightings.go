@@ -19,7 +19,7 @@ import (
 type sightingsCommand struct {
 	List   sightingsList   `cmd:"" default:"withargs" help:"Show which clients asked for listed names."`
 	Export sightingsExport `cmd:"" help:"Print all that is known of one client, as JSON."`
-	Erase  sightingsErase  `cmd:"" help:"Forget one client, wherever it is kept."`
+	Erase  sightingsErase  `cmd:"" help:"Forget one client, wherever the ledger keeps it. The query log is not touched."`
 }
 
 type sightingsList struct {
@@ -291,6 +291,10 @@ func (c *sightingsErase) Run(ctx context.Context, std streams) error {
 	}
 	if c.JSON {
 		return printJSON(std.out, done)
+	}
+	if done.Quarantined > 0 {
+		_, _ = fmt.Fprintf(std.err, "%d damaged files in sightings/quarantine of the state directory may still hold the client; look at them and remove them by hand\n",
+			done.Quarantined)
 	}
 	_, err = fmt.Fprintf(std.out, "erased %d sightings in %d days, %d journals, %d first sightings\n", done.Rows, done.Days, done.Journals, done.Firsts)
 	return err
