@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"net/url"
 	"os"
@@ -15,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"cenote/api"
 	"cenote/blocklist"
@@ -30,6 +33,7 @@ type rooms struct {
 	explain func(api.Question) (api.Explanation, error)
 	reload  func(api.ReloadRequest) (api.ReloadAnswer, error)
 	filter  sighting.Filter
+	fault   error // of the ledger
 	erased  netip.Addr
 }
 
@@ -47,7 +51,7 @@ func (r *rooms) Reload(_ context.Context, q api.ReloadRequest) (api.ReloadAnswer
 
 func (r *rooms) Sightings(_ context.Context, f sighting.Filter) (api.SightingsAnswer, error) {
 	r.filter = f
-	return api.SightingsAnswer{Next: "more"}, nil
+	return api.SightingsAnswer{Next: "more"}, r.fault
 }
 
 func (r *rooms) Export(context.Context, netip.Addr) (sighting.Export, error) {
@@ -56,7 +60,7 @@ func (r *rooms) Export(context.Context, netip.Addr) (sighting.Export, error) {
 
 func (r *rooms) Erase(_ context.Context, a netip.Addr) (sighting.Erasure, error) {
 	r.erased = a
-	return sighting.Erasure{}, nil
+	return sighting.Erasure{}, r.fault
 }
 
 // start runs a server on a socket and a loopback port; it returns both.
@@ -297,5 +301,80 @@ func TestEraseNamesOneClient(t *testing.T) {
 	}
 	if err := api.NewClient(socket, 0).Delete(t.Context(), "/v1/clients/everybody", &done); err == nil {
 		t.Error("a client that is no address was accepted")
+	}
+}
+
+// TestFilterIsHandedOn holds what each parameter of /v1/sightings asks the ledger for.
+func TestFilterIsHandedOn(t *testing.T) {
+	r := &rooms{}
+	_, base := start(t, r, "")
+	status, body := get(t, base+"/v1/sightings?client=192.0.2.0/24&zone=z&feed=f&family=lumma&indicator=bad.example&since=2026-01-31&until=2026-02-01T12:00:00Z"+
+		"&enforced=false&hours=true&limit=7&cursor=c", nil)
+	want := sighting.Filter{
+		Client: netip.MustParsePrefix("192.0.2.0/24"), Zone: "z", Feed: "f", Family: "lumma", Indicator: "bad.example",
+		Since: time.Date(2026, 1, 31, 0, 0, 0, 0, time.UTC), Until: time.Date(2026, 2, 1, 12, 0, 0, 0, time.UTC),
+		Enforcement: sighting.ObservedOnly, Hours: true, Limit: 7, Cursor: "c",
+	}
+	if r.filter != want {
+		t.Errorf("the ledger was asked for\n got %+v\nwant %+v", r.filter, want)
+	}
+	if status != http.StatusOK || !strings.Contains(body, `"next":"more"`) {
+		t.Errorf("got %d %s", status, body)
+	}
+	for _, bad := range []string{"client=nobody", "since=tomorrow", "until=-3h", "enforced=perhaps", "hours=many", "limit=-1"} {
+		if status, body := get(t, base+"/v1/sightings?"+bad, nil); status != http.StatusBadRequest {
+			t.Errorf("%s: got %d %s, want 400", bad, status, body)
+		}
+	}
+}
+
+func TestFaultsOfTheLedgerHaveTheirStatus(t *testing.T) {
+	r := &rooms{}
+	_, base := start(t, r, "")
+	for _, c := range []struct {
+		err  error
+		want int
+	}{
+		{fmt.Errorf("%w: no such cursor", sighting.ErrFilter), http.StatusBadRequest},
+		{fmt.Errorf("erasing: %w", sighting.ErrBusy), http.StatusServiceUnavailable},
+		{sighting.ErrClosed, http.StatusServiceUnavailable},
+		{errors.New("the disk is broken"), http.StatusInternalServerError},
+	} {
+		r.fault = c.err
+		if status, body := get(t, base+"/v1/sightings", nil); status != c.want || !strings.Contains(body, c.err.Error()) {
+			t.Errorf("%v: got %d %s, want %d and the fault", c.err, status, body, c.want)
+		}
+	}
+}
+
+// TestReaderThatStopsIsCutOff: a client that asks and does not read holds no connection for ever.
+func TestReaderThatStopsIsCutOff(t *testing.T) {
+	failed := make(chan error, 1)
+	s := httptest.NewServer(api.BoundWrites(50*time.Millisecond, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		block := make([]byte, 1<<20)
+		for range 256 { // more than any socket buffers
+			if _, err := w.Write(block); err != nil {
+				failed <- err
+				return
+			}
+		}
+		failed <- nil
+	})))
+	defer s.Close()
+	conn, err := net.Dial("tcp", s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-failed:
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("the write ended with %v, want the end of its time", err)
+		}
+	case <-time.After(time.Minute):
+		t.Error("the answer is still being written")
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"time"
 )
 
 // limitListener lets at most n connections be open at once; further ones wait in the kernel's queue.
@@ -48,6 +49,39 @@ type slotConn struct {
 func (c *slotConn) Close() error {
 	defer c.release()
 	return c.Conn.Close()
+}
+
+// boundWrites ends a connection whose client does not take an answer within limit of its first octet. It is no http.Server.WriteTimeout: that
+// counts from the request, and a reload may work for minutes before it answers.
+func boundWrites(limit time.Duration, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(&boundedWriter{ResponseWriter: w, limit: limit}, r)
+	})
+}
+
+type boundedWriter struct {
+	http.ResponseWriter
+	limit time.Duration
+	begun bool
+}
+
+func (w *boundedWriter) begin() {
+	if !w.begun {
+		w.begun = true
+		_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(w.limit)) // a connection of net/http has deadlines
+	}
+}
+
+// WriteHeader makes boundedWriter an http.ResponseWriter, with Write and the embedded Header.
+func (w *boundedWriter) WriteHeader(status int) {
+	w.begin()
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write passes octets on.
+func (w *boundedWriter) Write(b []byte) (int, error) {
+	w.begin()
+	return w.ResponseWriter.Write(b)
 }
 
 // requireToken lets only requests with the bearer token through, apart from the two that a load balancer asks.

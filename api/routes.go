@@ -164,7 +164,7 @@ func (s *Server) sightings(w http.ResponseWriter, r *http.Request) {
 	}
 	answer, err := s.config.Rooms.Ledger.Sightings(r.Context(), filter)
 	if err != nil {
-		failWith(w, http.StatusInternalServerError, err, nil)
+		failWith(w, ledgerStatus(err), err, nil)
 		return
 	}
 	reply(w, http.StatusOK, answer)
@@ -187,10 +187,21 @@ func client[T any](w http.ResponseWriter, r *http.Request, run func(context.Cont
 	}
 	answer, err := run(r.Context(), addr)
 	if err != nil {
-		failWith(w, http.StatusInternalServerError, err, nil)
+		failWith(w, ledgerStatus(err), err, nil)
 		return
 	}
 	reply(w, http.StatusOK, answer)
+}
+
+// ledgerStatus says whose fault an error of the ledger is.
+func ledgerStatus(err error) int {
+	switch {
+	case errors.Is(err, sighting.ErrFilter):
+		return http.StatusBadRequest
+	case errors.Is(err, sighting.ErrBusy), errors.Is(err, sighting.ErrClosed):
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusInternalServerError
 }
 
 func parseFlag(text string) (bool, error) {

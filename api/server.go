@@ -24,6 +24,7 @@ const (
 	headerMax       = 16 << 10         // octets of a request's header
 	headerTimeout   = 5 * time.Second  // to read a request's header
 	idleTimeout     = 60 * time.Second // of a kept connection
+	writeTimeout    = 60 * time.Second // from the first octet of an answer to its last
 	shutdownTimeout = 3 * time.Second  // for requests under way at the end
 	connectionsMax  = 64               // at once, for each listener
 )
@@ -156,7 +157,7 @@ const socketMode fs.FileMode = 0o600
 func (s *Server) add(l net.Listener, handler http.Handler) {
 	s.listeners = append(s.listeners, limitListener(l, connectionsMax))
 	s.servers = append(s.servers, &http.Server{
-		Handler:           http.MaxBytesHandler(handler, bodyMax),
+		Handler:           http.MaxBytesHandler(boundWrites(writeTimeout, handler), bodyMax),
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       idleTimeout,
 		IdleTimeout:       idleTimeout,
