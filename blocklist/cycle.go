@@ -38,7 +38,7 @@ func (p *Publisher) plan(o ReloadOptions) CompileConfig {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
-	served := servedFeeds(p.zones)
+	served := servedFeeds(p.order.Zones)
 	job := CompileConfig{Dir: p.store.dir, Generation: p.next, Force: o.Force}
 	job.Merge = p.trouble.merge || p.missesFeed(served) || p.current == nil && len(served) == 0
 	p.next++
@@ -220,11 +220,11 @@ func (p *Publisher) reject(f *feedState, failure *FeedFailure, report *FeedRepor
 	p.log.Warn("feed not taken, its last good copy stays", "feed", f.feed.Name, "error", failure.Text, "entries", entries)
 }
 
-// publishIfNew publishes the compiled index, or the old one under changed zones.
+// publishIfNew publishes the compiled index, or the old one in a changed order.
 func (p *Publisher) publishIfNew(job CompileConfig, report CompileReport) error {
 	p.mu.Lock()
-	current, zones := p.current, p.zones
-	sameZones := current != nil && p.state.Current.Zones == zonesFingerprint(zones, p.config.AnswerEarly)
+	current, order := p.current, p.order
+	sameOrder := current != nil && p.state.Current.Zones == order.fingerprint()
 	p.mu.Unlock()
 	switch {
 	case report.Compiled:
@@ -232,9 +232,9 @@ func (p *Publisher) publishIfNew(job CompileConfig, report CompileReport) error 
 		if err != nil {
 			return fmt.Errorf("opening policy %d: %w", job.Generation, err)
 		}
-		return p.publish(index, job.Generation, job.Generation, zones)
-	case current != nil && !sameZones:
-		return p.publish(current.Policy.Index(), job.Generation, p.state.Current.Index, zones)
+		return p.publish(index, job.Generation, job.Generation, order)
+	case current != nil && !sameOrder:
+		return p.publish(current.Policy.Index(), job.Generation, p.state.Current.Index, order)
 	}
 	return p.storeCopies()
 }
@@ -268,13 +268,13 @@ func (p *Publisher) save(state storedState) {
 }
 
 // publish makes a generation of an index, stores that it is the current one, and hands it over.
-func (p *Publisher) publish(index *nameindex.Index, number, indexNumber uint64, zones []policy.Zone) error {
-	g, err := p.generation(index, number, zones)
+func (p *Publisher) publish(index *nameindex.Index, number, indexNumber uint64, o order) error {
+	g, err := p.generation(index, number, o)
 	if err != nil {
 		return err
 	}
 	state := p.nextState(storedPolicy{
-		Number: number, Index: indexNumber, Zones: zonesFingerprint(zones, p.config.AnswerEarly), Feeds: p.copies(),
+		Number: number, Index: indexNumber, Zones: o.fingerprint(), Feeds: p.copies(),
 	})
 	p.save(state)
 	p.mu.Lock()
@@ -313,8 +313,8 @@ func (p *Publisher) copies() map[string]uint64 {
 }
 
 // generation makes a generation of an index and opens the copies that it was compiled from.
-func (p *Publisher) generation(index *nameindex.Index, number uint64, zones []policy.Zone) (*Generation, error) {
-	pol, err := policy.New(policy.Config{Zones: zones, Index: index, AnswerEarly: p.config.AnswerEarly, Generation: number})
+func (p *Publisher) generation(index *nameindex.Index, number uint64, o order) (*Generation, error) {
+	pol, err := policy.New(policy.Config{Zones: o.Zones, Index: index, AnswerEarly: o.AnswerEarly, Generation: number})
 	if err != nil {
 		return nil, fmt.Errorf("policy %d: %w", number, err)
 	}
@@ -341,9 +341,15 @@ func (p *Publisher) openCopy(f policy.Feed) *Rows {
 	return rows
 }
 
-// checkZones reports whether zones make a policy.
-func (p *Publisher) checkZones(zones []policy.Zone) error {
-	c := policy.Config{Zones: zones, AnswerEarly: p.config.AnswerEarly}
+// order is what a policy is made of beside the feeds: which zone decides before which, and whether a match waits for the world's answer.
+type order struct {
+	Zones       []policy.Zone
+	AnswerEarly bool
+}
+
+// checkOrder reports whether o makes a policy.
+func (p *Publisher) checkOrder(o order) error {
+	c := policy.Config{Zones: o.Zones, AnswerEarly: o.AnswerEarly}
 	if g := p.Current(); g != nil {
 		c.Index = g.Policy.Index()
 	}
@@ -351,12 +357,9 @@ func (p *Publisher) checkZones(zones []policy.Zone) error {
 	return err
 }
 
-// zonesFingerprint tells one set of zones from another.
-func zonesFingerprint(zones []policy.Zone, answerEarly bool) string {
-	b, err := json.Marshal(struct {
-		Zones       []policy.Zone
-		AnswerEarly bool
-	}{zones, answerEarly})
+// fingerprint tells one order from another. It is in the stored state, so that a start knows its policy again: the names of the fields count.
+func (o order) fingerprint() string {
+	b, err := json.Marshal(o)
 	if err != nil {
 		return ""
 	}

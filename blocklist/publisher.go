@@ -56,7 +56,7 @@ type Publisher struct {
 
 	mu      sync.Mutex // guards what follows
 	feeds   []*feedState
-	zones   []policy.Zone
+	order   order
 	current *Generation // nil until the first is published
 	state   storedState
 	next    uint64 // the next number
@@ -82,7 +82,7 @@ func New(c Config) (*Publisher, error) {
 		return nil, err
 	}
 	p := &Publisher{
-		config: c, log: c.Log, zones: c.Zones, rest: restMax,
+		config: c, log: c.Log, order: order{c.Zones, c.AnswerEarly}, rest: restMax,
 		turn: make(chan struct{}, 1), wake: make(chan struct{}, 1), rewatch: make(chan struct{}, 1),
 	}
 	p.now.Store(&c.Settings)
@@ -377,9 +377,9 @@ func (p *Publisher) notRead(restless []string) (results []FeedResult) {
 	return results
 }
 
-// Reconfigure changes feeds and policy zones, all or nothing: if the new ones cannot be served, the old ones stay. A change of zones alone compiles
-// nothing. New and changed feeds are read before it returns; one that fails does not stop the others.
-func (p *Publisher) Reconfigure(ctx context.Context, feeds []Feed, zones []policy.Zone) (ReloadReport, error) {
+// Reconfigure changes feeds, policy zones and AnswerEarly, all or nothing: if the new ones cannot be served, the old ones stay. A change of zones or
+// of AnswerEarly alone compiles nothing. New and changed feeds are read before it returns; one that fails does not stop the others.
+func (p *Publisher) Reconfigure(ctx context.Context, feeds []Feed, zones []policy.Zone, answerEarly bool) (ReloadReport, error) {
 	began := time.Now()
 	if err := checkFeeds(feeds); err != nil {
 		return ReloadReport{}, err
@@ -388,10 +388,11 @@ func (p *Publisher) Reconfigure(ctx context.Context, feeds []Feed, zones []polic
 		return ReloadReport{}, err
 	}
 	defer p.endTurn()
-	if err := p.checkZones(zones); err != nil {
+	next := order{zones, answerEarly}
+	if err := p.checkOrder(next); err != nil {
 		return ReloadReport{}, err
 	}
-	swap := p.swapConfig(feeds, zones)
+	swap := p.swapConfig(feeds, next)
 	var o ReloadOptions
 	if len(swap.fresh) > 0 {
 		o.restless = p.lookAtAll(ctx, swap.fresh)
@@ -408,9 +409,9 @@ func (p *Publisher) Reconfigure(ctx context.Context, feeds []Feed, zones []polic
 // SetFeeds is Reconfigure with the zones as they are.
 func (p *Publisher) SetFeeds(ctx context.Context, feeds []Feed) (ReloadReport, error) {
 	p.mu.Lock()
-	zones := p.zones
+	o := p.order
 	p.mu.Unlock()
-	return p.Reconfigure(ctx, feeds, zones)
+	return p.Reconfigure(ctx, feeds, o.Zones, o.AnswerEarly)
 }
 
 // SetZones is Reconfigure with the feeds as they are.
@@ -420,22 +421,23 @@ func (p *Publisher) SetZones(ctx context.Context, zones []policy.Zone) (ReloadRe
 	for _, f := range p.feeds {
 		feeds = append(feeds, f.feed)
 	}
+	early := p.order.AnswerEarly
 	p.mu.Unlock()
-	return p.Reconfigure(ctx, feeds, zones)
+	return p.Reconfigure(ctx, feeds, zones, early)
 }
 
 // configSwap is a change of configuration that can still be taken back.
 type configSwap struct {
 	oldFeeds []*feedState
-	oldZones []policy.Zone
+	oldOrder order
 	fresh    []string // the feeds that are new or read differently
 }
 
-// swapConfig puts feeds and zones in place. What is known of feeds that stay is carried over.
-func (p *Publisher) swapConfig(feeds []Feed, zones []policy.Zone) configSwap {
+// swapConfig puts feeds and their order in place. What is known of feeds that stay is carried over.
+func (p *Publisher) swapConfig(feeds []Feed, next order) configSwap {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	swap := configSwap{oldFeeds: p.feeds, oldZones: p.zones}
+	swap := configSwap{oldFeeds: p.feeds, oldOrder: p.order}
 	var states []*feedState
 	for _, f := range feeds {
 		state := newFeedState(f)
@@ -444,7 +446,7 @@ func (p *Publisher) swapConfig(feeds []Feed, zones []policy.Zone) configSwap {
 		}
 		states = append(states, state)
 	}
-	p.feeds, p.zones = states, zones
+	p.feeds, p.order = states, next
 	return swap
 }
 
@@ -455,7 +457,7 @@ func (p *Publisher) finishSwap(swap configSwap, keep bool) {
 	unused := swap.oldFeeds
 	if !keep {
 		unused = p.feeds
-		p.feeds, p.zones = swap.oldFeeds, swap.oldZones
+		p.feeds, p.order = swap.oldFeeds, swap.oldOrder
 	}
 	closeCopies(unused)
 }

@@ -88,7 +88,7 @@ func (w *world) add(f blocklist.Feed) {
 	}
 	w.feeds = append(w.feeds, f)
 	if w.p != nil {
-		_, err := w.p.Reconfigure(w.t.Context(), w.feeds, w.zones())
+		_, err := w.p.Reconfigure(w.t.Context(), w.feeds, w.zones(), false)
 		must(w.t, err)
 	}
 }
@@ -533,6 +533,15 @@ func TestReconfigure(t *testing.T) {
 	}
 	if _, err := w.p.SetZones(t.Context(), other); err != nil || len(w.generations) != 2 {
 		t.Errorf("the same zones again: %d generations, %v; want nothing new", len(w.generations), err)
+	}
+	if report, err := w.p.Reconfigure(t.Context(), w.feeds, other, true); err != nil || !report.Published || len(w.generations) != 3 {
+		t.Errorf("another answer to whether a match waits: %+v, %v; want it published", report, err)
+	}
+	if _, err := w.p.SetZones(t.Context(), other); err != nil || len(w.generations) != 3 {
+		t.Errorf("the same zones again: %d generations, %v; want nothing new, and AnswerEarly as it was", len(w.generations), err)
+	}
+	if report, err := w.p.Reconfigure(t.Context(), w.feeds, other, false); err != nil || !report.Published || w.current().Policy.Index() != first.Policy.Index() {
+		t.Errorf("and back: %+v, %v; want it published, of the same index", report, err)
 	}
 	if _, err := w.p.SetZones(t.Context(), zonesOf("a", "b")); err != nil || !w.lists("b.example") {
 		t.Errorf("a zone that holds one more feed: %v, b.example listed %v", err, w.lists("b.example"))

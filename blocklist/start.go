@@ -42,13 +42,13 @@ func (p *Publisher) begin(stored storedPolicy, newest bool) error {
 	if err != nil {
 		return err
 	}
-	zones := zonesFingerprint(p.zones, p.config.AnswerEarly)
+	zones := p.order.fingerprint()
 	same := newest && stored.Zones == zones
 	if !same {
 		stored.Number, stored.Zones = p.next, zones
 		p.next++
 	}
-	g, err := p.generation(index, stored.Number, p.zones)
+	g, err := p.generation(index, stored.Number, p.order)
 	if err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ type FeedStatus struct {
 func (p *Publisher) Status() []FeedStatus {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	served := servedFeeds(p.zones)
+	served := servedFeeds(p.order.Zones)
 	var out []FeedStatus
 	for _, f := range p.feeds {
 		out = append(out, f.status(served[f.feed.Name]))

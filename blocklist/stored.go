@@ -19,7 +19,7 @@ func OpenStored(c Config) (*Generation, error) {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
-	p := &Publisher{config: c, log: c.Log, store: &store{layout: layout{c.Dir}}}
+	p := &Publisher{config: c, log: c.Log, order: order{c.Zones, c.AnswerEarly}, store: &store{layout: layout{c.Dir}}}
 	state, err := p.store.load()
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
@@ -43,5 +43,5 @@ func (p *Publisher) openStored(stored storedPolicy) (*Generation, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.generation(index, stored.Number, p.config.Zones)
+	return p.generation(index, stored.Number, p.order)
 }

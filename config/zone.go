@@ -9,7 +9,7 @@ import (
 type Policy struct {
 	// AnswerEarly answers a listed name without first waiting for what the world says about it, as rules on addresses and name servers
 	// in earlier zones would need. There are no such rules yet, so both settings answer alike.
-	AnswerEarly bool `yaml:"answer_early" reload:"restart" default:"true"`
+	AnswerEarly bool `yaml:"answer_early" default:"true"`
 	// ExtendedErrors tells clients why an answer is as it is (EDE, RFC 8914); each zone chooses its code.
 	ExtendedErrors bool `yaml:"extended_errors" default:"true"`
 	// Sinkhole are the addresses that zones answer with unless they have their own.

@@ -176,7 +176,7 @@ func (s *server) apply(ctx context.Context, next *config.Config, answer *api.Rel
 	if len(changes) == 0 {
 		return undoRooms, nil // what the rooms read from files, such as the cookies' secrets, may have changed all the same
 	}
-	if answer.ReloadReport, err = s.publisher.Reconfigure(ctx, feeds(next), policyZones(next)); err != nil {
+	if answer.ReloadReport, err = s.publisher.Reconfigure(ctx, feeds(next), policyZones(next), next.Policy.AnswerEarly); err != nil {
 		return nil, errors.Join(err, undoRooms())
 	}
 	s.config.Store(next)
@@ -185,7 +185,7 @@ func (s *server) apply(ctx context.Context, next *config.Config, answer *api.Rel
 		s.log.Warn("this key takes effect at the next restart", "key", c.Key)
 	}
 	return func() error {
-		_, err := s.publisher.Reconfigure(context.WithoutCancel(ctx), feeds(before), policyZones(before))
+		_, err := s.publisher.Reconfigure(context.WithoutCancel(ctx), feeds(before), policyZones(before), before.Policy.AnswerEarly)
 		s.config.Store(before)
 		return errors.Join(err, undoRooms())
 	}, nil

@@ -151,3 +151,35 @@ func TestReloadChangesHowFeedsAreWatched(t *testing.T) {
 	write("f.domains", "b.example\n")
 	s.wait("the change is followed", func() bool { return s.publisher.Current().Number > before })
 }
+
+// TestReloadIsLive: keys that need no new socket are in force after a reload, which asks for no restart.
+func TestReloadIsLive(t *testing.T) {
+	for name, tc := range map[string]struct {
+		keys string
+		seen func(*running) uint64 // what the key changes, as the server sees it
+	}{
+		"policy.answer_early": {"policy: {answer_early: false}\n", func(s *running) uint64 { return s.publisher.Current().Number }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			const feeds = "feeds: [{name: f, path: f.domains}]\n"
+			write := func(name, text string) {
+				t.Helper()
+				if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			write("f.domains", "a.example\n")
+			s := startServer(t, dir, quiet+feeds)
+			before := tc.seen(s)
+			write("cenote.yaml", quiet+feeds+tc.keys)
+			answer, err := s.Reload(t.Context(), api.ReloadRequest{})
+			if err != nil || len(answer.NeedsRestart) > 0 {
+				t.Fatalf("reload: %v, needs a restart for %v; want none", err, answer.NeedsRestart)
+			}
+			if after := tc.seen(s); after == before {
+				t.Errorf("it was %d and is %d after the reload, want a change", before, after)
+			}
+		})
+	}
+}
