@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -64,7 +65,7 @@ func (c *Config) checkAccess(r *reader) {
 	}
 	for i, d := range c.Access.Deny {
 		if !slices.ContainsFunc(c.Access.Allow, func(a netip.Prefix) bool { return a.Overlaps(d) }) {
-			r.warn(r.at(fmt.Sprintf("access.deny[%d]", i)), d.String()+" lies in no allowed network, so denying it does nothing", "")
+			r.warn(r.at(fmt.Sprintf("access.deny[%d]", i)), d.String()+" lies in no allowed network, so denying it does nothing", "remove it, or correct access.allow")
 		}
 	}
 }
@@ -171,13 +172,14 @@ func (c *Config) checkZones(r *reader) {
 	if len(c.Policy.Zones) > zonesMax {
 		r.fault(r.at("policy.zones"), fmt.Sprintf("there are %d policy zones; %d is the most", len(c.Policy.Zones), zonesMax), "one zone can hold many feeds")
 	}
-	names := map[string]bool{}
+	names := map[string]int{}
 	for i := range c.Policy.Zones {
 		z, key := &c.Policy.Zones[i], fmt.Sprintf("policy.zones[%d]", i)
-		if names[z.Name] && z.Name != "" {
-			r.fault(r.at(key+".name"), "two zones are named "+quoted(z.Name), "")
+		if first, twice := names[z.Name]; twice && z.Name != "" {
+			r.fault(r.at(key+".name"), "two zones are named "+quoted(z.Name), fmt.Sprintf("the other is on line %d", r.at(fmt.Sprintf("policy.zones[%d].name", first)).Line))
+		} else {
+			names[z.Name] = i
 		}
-		names[z.Name] = true
 		c.checkZoneFeeds(r, key, z)
 		if _, own := r.places[key+".sinkhole"]; own {
 			checkSinkhole(r, key+".sinkhole", z.Sinkhole)
@@ -202,7 +204,7 @@ func (c *Config) checkZoneFeeds(r *reader, key string, z *Zone) {
 	for i, name := range z.Feeds {
 		at := fmt.Sprintf("%s.feeds[%d]", key, i)
 		if !slices.Contains(known, name) && !slices.Contains(known, "") && !r.lost("feeds") {
-			r.fault(r.at(at), fmt.Sprintf("the zone %s holds the feed %s, and there is none of that name", quoted(z.Name), quoted(name)), didYouMean(name, known))
+			r.fault(r.at(at), fmt.Sprintf("the zone %s holds the feed %s, and there is none of that name", quoted(z.Name), quoted(name)), cmp.Or(didYouMean(name, known), "describe it under feeds"))
 		}
 		if slices.Contains(z.Feeds[:i], name) {
 			r.fault(r.at(at), "the feed "+quoted(name)+" is in this zone twice", "keep one")

@@ -104,20 +104,20 @@ func read(name string, b []byte) (*Config, *reader) {
 
 // tree is the tree of the text, or nil where there is none: a fault, or an empty file.
 func (r *reader) tree(text string) (body ast.Node) {
-	if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
-		r.fault(Place{File: r.file}, "the file is not text in UTF-8", "")
+	if at := foreign(text); at >= 0 {
+		r.fault(r.placeAt(text, at), "the file is not text in UTF-8", "is it another file? an editor saves this one as UTF-8")
 		return nil
 	}
 	// The library is made for trusted files; whatever it stumbles over in this one is a fault of the file.
 	defer func() {
 		if p := recover(); p != nil {
 			body = nil
-			r.fault(Place{File: r.file}, "the file cannot be read as YAML", "")
+			r.fault(Place{File: r.file}, "the file cannot be read as YAML", "take out what is unusual in it, half by half")
 		}
 	}()
 	tokens := lexer.Tokenize(text)
 	if t := tooDeep(tokens); t != nil {
-		r.fault(r.placeOf(t, ""), fmt.Sprintf("more than %d values lie inside each other", depthMax), "")
+		r.fault(r.placeOf(t, ""), fmt.Sprintf("more than %d values lie inside each other", depthMax), "no key needs so many; docs/config.md shows their form")
 		return nil
 	}
 	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
@@ -128,6 +128,16 @@ func (r *reader) tree(text string) (body ast.Node) {
 	return r.body(file)
 }
 
+// foreign is where the first octet stands that no text in UTF-8 has, -1 if there is none.
+func foreign(text string) int {
+	for i, c := range text {
+		if _, n := utf8.DecodeRuneInString(text[i:]); c == 0 || c == utf8.RuneError && n == 1 {
+			return i
+		}
+	}
+	return -1
+}
+
 // syntaxFault notes what the YAML parser says.
 func (r *reader) syntaxFault(err error) {
 	var at *token.Token
@@ -135,7 +145,7 @@ func (r *reader) syntaxFault(err error) {
 	if e, ok := errors.AsType[yaml.Error](err); ok {
 		at, text = e.GetToken(), e.GetMessage()
 	}
-	hint := ""
+	hint := "the fault may also lie above this place: look for a bracket or quote without its other half, and for a blank too many or too few"
 	if strings.Contains(text, `'	'`) {
 		hint = "YAML is indented with blanks, never with tabs"
 	}
@@ -161,7 +171,7 @@ func (r *reader) body(file *ast.File) ast.Node {
 	finder := &anchorFinder{found: r.anchors}
 	ast.Walk(finder, body)
 	if finder.over {
-		r.fault(r.place(body, ""), fmt.Sprintf("the file names more than %d values with &", anchorsMax), "")
+		r.fault(r.place(body, ""), fmt.Sprintf("the file names more than %d values with &", anchorsMax), "write the values out")
 		return nil
 	}
 	return r.resolve(body, "")

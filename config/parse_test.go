@@ -34,10 +34,16 @@ func faultsOf(t *testing.T, text string) (faults, warnings []string) {
 		}
 		for _, f := range all {
 			faults = append(faults, firstLine(t, f.String())+" | "+f.Hint)
+			if f.Hint == "" || f.Line == 0 && f.Key != "" {
+				t.Errorf("%+v has no hint or no place", f)
+			}
 		}
 	}
 	for _, f := range w {
 		warnings = append(warnings, firstLine(t, f.String())+" | "+f.Hint)
+		if f.Hint == "" {
+			t.Errorf("%+v has no hint", f)
+		}
 	}
 	return faults, warnings
 }
@@ -97,8 +103,10 @@ func TestReadingFaults(t *testing.T) {
 		"no YAML: open bracket":       {"listen: [", []string{`1:9: not YAML`}},
 		"no YAML: tab":                {"log:\n\tlevel: info", []string{`blanks, never with tabs`}},
 		"no YAML: quote":              {"state: \"/a", []string{`1:8: not YAML`}},
-		"no text":                     {"state: \xff", []string{`not text in UTF-8`}},
-		"zero byte":                   {"state: a\x00b", []string{`not text in UTF-8`}},
+		"no text":                     {"state: \xff", []string{`1:8: the file is not text in UTF-8`}},
+		"zero byte":                   {"log: {}\r\nstate: aä\x00b", []string{`2:10: the file is not text in UTF-8`}},
+		"word of many":                {"recolver: {}\ncolour: {}", []string{`did you mean "resolver"?`, `colour: unknown key | the keys are described`}},
+		"feed where there is none":    {"policy: {sinkhole: {ipv4: [192.0.2.1]}, zones: [{name: z, feeds: [a]}]}", []string{`holds the feed "a", and there is none of that name | describe it under feeds`}},
 		"all at once, in their order": {"log: {level: warning}\nlistn: []\ncache: {size: 5}", []string{`1:14:`, `2:1:`, `3:15:`}},
 		"windows line ends":           {"log:\r\n  level: warning\r\n", []string{`2:10: log.level: unknown word`}},
 	} {
@@ -236,7 +244,7 @@ policy:
     - {name: z, feeds: [a]}
     - {name: z, feeds: [a]}
 `)
-	comparePart(t, faults, []string{`5:12: feeds[1].name: two feeds are named "a" | the other is on line 4`, `10:14: policy.zones[1].name: two zones are named "z"`})
+	comparePart(t, faults, []string{`5:12: feeds[1].name: two feeds are named "a" | the other is on line 4`, `10:14: policy.zones[1].name: two zones are named "z" | the other is on line 9`})
 }
 
 func TestManyZones(t *testing.T) {
@@ -394,6 +402,12 @@ func FuzzParse(f *testing.F) {
 		}
 		for _, w := range warnings {
 			_ = w.String()
+		}
+		faults, _ := errors.AsType[config.Faults](err)
+		for _, fault := range faults {
+			if fault.Hint == "" {
+				t.Fatalf("a fault has no hint: %v", fault)
+			}
 		}
 		if err != nil {
 			for _, r := range err.Error() {

@@ -68,7 +68,7 @@ func (r *reader) unknownKey(e entry, all []field, path string) {
 		hint = "there is " + strings.Join(found[:min(3, len(found))], ", ")
 	}
 	if hint == "" {
-		hint = didYouMean(e.key, keysOf(all))
+		hint = cmp.Or(didYouMean(e.key, keysOf(all)), "the keys are described in docs/config.md")
 	}
 	r.fault(r.place(e.node, join(path, e.key)), "unknown key", hint)
 }
@@ -115,7 +115,8 @@ func (r *reader) sequence(n ast.Node, v reflect.Value, f field, path string) {
 		return
 	}
 	if len(seq.Values) > listMax {
-		r.fault(r.place(n, path), fmt.Sprintf("the list has %d elements; %d is the most", len(seq.Values), listMax), "")
+		r.fault(r.place(n, path), fmt.Sprintf("the list has %d elements; %d is the most", len(seq.Values), listMax),
+			"names to act on belong into a feed; networks can be written as larger ones")
 		return
 	}
 	v.Set(reflect.MakeSlice(v.Type(), len(seq.Values), len(seq.Values)))
@@ -170,7 +171,7 @@ func hintOf(err error, s scalar) string {
 		return e.hint
 	}
 	if e, ok := errors.AsType[*wordError](err); ok {
-		return didYouMean(e.word, e.values)
+		return cmp.Or(didYouMean(e.word, e.values), "write "+s.form)
 	}
 	return "write " + s.form
 }

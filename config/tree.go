@@ -2,6 +2,8 @@ package config
 
 import (
 	"fmt"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/token"
@@ -148,9 +150,21 @@ func (r *reader) placeOf(t *token.Token, key string) Place {
 	if t == nil || t.Position == nil {
 		return p
 	}
-	p.Line, p.Column = t.Position.Line, t.Position.Column
-	if p.Line >= 1 && p.Line <= len(r.lines) {
-		p.Excerpt, p.Caret = excerpt(r.lines[p.Line-1], p.Column)
+	return r.shown(p, t.Position.Line, t.Position.Column)
+}
+
+// placeAt is where an octet of the text stands.
+func (r *reader) placeAt(text string, at int) Place {
+	before := text[:at]
+	start := strings.LastIndexByte(before, '\n') + 1
+	return r.shown(Place{File: r.file}, 1+strings.Count(before, "\n"), 1+utf8.RuneCountInString(before[start:]))
+}
+
+// shown is a place with its line.
+func (r *reader) shown(p Place, line, column int) Place {
+	p.Line, p.Column = line, column
+	if line >= 1 && line <= len(r.lines) {
+		p.Excerpt, p.Caret = excerpt(r.lines[line-1], column)
 	}
 	return p
 }
