@@ -40,7 +40,11 @@ func Load(path string) (*Config, Warnings, error) {
 		if err := c.settle(); err != nil {
 			return nil, r.warnings, fmt.Errorf("%s: %w", path, err)
 		}
+	}
+	if r.sound() {
+		found := len(r.faults)
 		c.checkFiles(r)
+		r.checked(found)
 	}
 	return r.result(c)
 }

@@ -149,7 +149,7 @@ func TestToken(t *testing.T) {
 }
 
 // TestFilesThatCannotBeUsed holds that a secret or a list that the server could not start with is a fault at its key, and that all of them are
-// told together.
+// told together, also beside other faults, but not where the path itself could not be read.
 func TestFilesThatCannotBeUsed(t *testing.T) {
 	short := write(t, "token", "short")
 	path := write(t, "cenote.yaml", base+"state: s\ncookies: {secret_file: none}\napi: {token_file: "+short+"}\ncompile: {suffix_list: none}\n")
@@ -166,6 +166,15 @@ func TestFilesThatCannotBeUsed(t *testing.T) {
 		"10: cookies.secret_file: open " + filepath.Join(filepath.Dir(path), "none"), "11: api.token_file: " + short + " does not hold one word",
 		"12: compile.suffix_list: open ",
 	})
+
+	path = write(t, "cenote.yaml", base+"state: s\ncookies: {secret_file: none}\napi: {token_file: [x]}\nlog: {level: warning}\nfeds: []\n")
+	_, _, err = config.Load(path)
+	faults, _ = errors.AsType[config.Faults](err)
+	got = nil
+	for _, f := range faults {
+		got = append(got, fmt.Sprintf("%d: %s: %s", f.Line, f.Key, f.Text))
+	}
+	comparePart(t, got, []string{"10: cookies.secret_file: ", "11: api.token_file: ", "12: log.level: unknown word", "13: feds: unknown key"})
 }
 
 func TestSecretsForEverybody(t *testing.T) {

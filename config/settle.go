@@ -106,7 +106,7 @@ func stateDir(env func(string) string, root bool) (Path, error) {
 // suffix list the server does not work as it is told to.
 func (c *Config) checkFiles(r *reader) {
 	for i, f := range c.Feeds {
-		if _, err := os.Stat(string(f.Path)); err != nil {
+		if _, err := os.Stat(string(f.Path)); f.Path != "" && err != nil {
 			r.warn(r.at(fmt.Sprintf("feeds[%d].path", i)), fmt.Sprintf("the feed %s cannot be read now: %v", quoted(f.Name), err), "it is loaded as soon as it is there")
 		}
 	}
