@@ -225,9 +225,7 @@ func (a *search) try(ctx context.Context) time.Duration {
 	}
 	up, err := a.choose()
 	if err == nil {
-		if rest := time.Until(a.rest[up]); rest > 0 && a.heard {
-			return 0
-		} else if rest > 0 {
+		if rest := time.Until(a.rest[up]); rest > 0 {
 			return rest
 		}
 		err = a.enter(up)
@@ -261,6 +259,11 @@ func (a *search) start(ctx context.Context, up *upstream) time.Duration {
 		a.results <- a.r.attempt(ctx, a.s, up, a.q, wait)
 	})
 	return wait
+}
+
+// isOut reports whether an upstream is not to be asked again: it failed, or it could not be reached and another one has replied.
+func (a *search) isOut(u *upstream) bool {
+	return a.failed[u] || a.heard && !a.rest[u].IsZero()
 }
 
 func (a *search) timedOut() outcome {

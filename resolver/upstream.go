@@ -101,7 +101,7 @@ func (a *search) choose() (*upstream, error) {
 	seen, now := 0, a.r.now()
 	explore := a.started == 0 && rand.IntN(exploreOneIn) == 0
 	for _, u := range a.s.upstreams {
-		if u.Group != a.q.group || a.failed[u] {
+		if u.Group != a.q.group || a.isOut(u) {
 			continue
 		}
 		if why := u.turnsAway(now, a.s.config.Bounds.PerUpstream); why != nil {
