@@ -14,6 +14,9 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -376,5 +379,43 @@ func TestReaderThatStopsIsCutOff(t *testing.T) {
 		}
 	case <-time.After(time.Minute):
 		t.Error("the answer is still being written")
+	}
+}
+
+// TestEveryRouteIsDescribed holds docs/api.md against the routes, and its tables of fields against the JSON.
+func TestEveryRouteIsDescribed(t *testing.T) {
+	read := func(path string) string {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	page := read("../docs/api.md")
+	found := func(pattern, text string) (out []string) {
+		for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
+			out = append(out, m[1])
+		}
+		slices.Sort(out)
+		return out
+	}
+	routes, described := found(`mux\.Handle(?:Func)?\("([A-Z]+ [^"]+)"`, read("routes.go")), found("(?m)^\\| `([A-Z]+ /[^`]*)` \\|", page)
+	if len(routes) == 0 || !slices.Equal(routes, described) {
+		t.Errorf("the routes are\n%q\ndocs/api.md has\n%q", routes, described)
+	}
+	for _, of := range []reflect.Type{
+		reflect.TypeFor[sighting.Sighting](), reflect.TypeFor[sighting.Indicator](), reflect.TypeFor[sighting.Sample](), reflect.TypeFor[sighting.Loss](),
+	} {
+		for i := range of.NumField() {
+			name, _, _ := strings.Cut(of.Field(i).Tag.Get("json"), ",")
+			if name != "" && !regexp.MustCompile(`(?m)^\|.*\b`+name+`\b.*\|$`).MatchString(page) {
+				t.Errorf("docs/api.md does not describe %s of a %s", name, of.Name())
+			}
+		}
+	}
+	for _, parameter := range found(`v\.Get\("([a-z]+)"\)`, read("sightings.go")) {
+		if !strings.Contains(page, "`"+parameter+"`") {
+			t.Errorf("docs/api.md does not describe the parameter %s", parameter)
+		}
 	}
 }

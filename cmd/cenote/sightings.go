@@ -17,7 +17,7 @@ import (
 )
 
 type sightingsCommand struct {
-	List   sightingsList   `cmd:"" default:"withargs" help:"Show which clients asked for listed names."`
+	List   sightingsList   `cmd:"" default:"withargs" help:"Show which clients asked for listed names; this is the default, and cenote sightings list --help shows its filters."`
 	Export sightingsExport `cmd:"" help:"Print all that is known of one client, as JSON."`
 	Erase  sightingsErase  `cmd:"" help:"Forget one client, wherever the ledger keeps it. The query log is not touched."`
 }
