@@ -111,7 +111,7 @@ type Limits struct {
 	// UDPSize is the largest UDP reply, in octets; a larger answer is truncated and the client comes back over TCP.
 	UDPSize int `yaml:"udp_size" default:"1232" min:"512" max:"4096"`
 	// ReceiveBuffer is the kernel's buffer of each UDP socket, in which bursts wait.
-	ReceiveBuffer Size `yaml:"receive_buffer" reload:"restart" default:"4MiB" min:"64KiB" max:"1GiB"`
+	ReceiveBuffer Size `yaml:"receive_buffer" default:"4MiB" min:"64KiB" max:"1GiB"`
 	// Shutdown is how long queries that are being answered may take after SIGTERM.
 	Shutdown time.Duration `yaml:"shutdown" default:"5s" min:"0s" max:"5m"`
 }

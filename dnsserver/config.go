@@ -53,7 +53,7 @@ type Bounds struct {
 	// Waiting is how many queries wait for the network at once; beyond it they get SERVFAIL, or a stale answer if there is one.
 	// Default 10000.
 	Waiting int
-	// ReceiveBuffer is the kernel's buffer of each UDP socket, in octets. Default 4 MiB.
+	// ReceiveBuffer is the kernel's buffer of each UDP socket, in octets, for datagrams that come in and, as large, for replies. Default 4 MiB.
 	ReceiveBuffer int
 	// Connections is how many TCP connections are open at once. Default 4096.
 	Connections int

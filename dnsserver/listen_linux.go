@@ -22,8 +22,7 @@ func setUDPOptions(raw syscall.RawConn, v6, wildcard, shared bool, buffer int) (
 }
 
 func setUDPOptionsFD(fd int, v6, wildcard, shared bool, buffer int) error {
-	setBuffer(fd, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF, buffer)
-	setBuffer(fd, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF, buffer)
+	setBuffers(fd, buffer)
 	// A forged "fragmentation needed" must not make us send fragments, which are easier to forge than whole datagrams: the path MTU is not
 	// asked, replies are small enough. Kernels that lack it go without.
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_OMIT)
@@ -56,6 +55,17 @@ func setBuffer(fd, force, plain, octets int) {
 	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, force, octets) != nil {
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, plain, octets)
 	}
+}
+
+// setBuffers sizes the buffers of a UDP socket. What waits in a buffer that shrinks stays there.
+func setBuffers(fd, octets int) {
+	setBuffer(fd, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF, octets)
+	setBuffer(fd, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF, octets)
+}
+
+// resize changes the buffers of a socket that is served. One that is closed meanwhile needs none.
+func (s *udpSocket) resize(octets int) {
+	_ = s.raw.Control(func(fd uintptr) { setBuffers(int(fd), octets) })
 }
 
 // receiveBuffer returns the octets that the kernel gives a socket, which may be fewer than asked for. The kernel doubles what it is told,

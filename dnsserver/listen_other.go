@@ -21,6 +21,9 @@ func newUDPRunner(l udpLoop) udpRunner { return newUDPPortable(l) }
 
 func spreadUDP([]*udpSocket) error { return nil }
 
+// resize leaves the buffers as the system has them.
+func (s *udpSocket) resize(int) {}
+
 // receiveBuffer is not known here.
 func (s *udpSocket) receiveBuffer() int { return 0 }
 

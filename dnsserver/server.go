@@ -16,7 +16,8 @@ type Server struct {
 	loops     []udpLoop
 	network   *network
 	tcp       *tcpServer
-	portable  bool // use the portable UDP loop whatever the system
+	portable  bool       // use the portable UDP loop whatever the system
+	resizing  sync.Mutex // held while the buffers of sockets are changed
 }
 
 // New checks c and binds every address in it, so that what is wrong with either is known before anything is served. Whoever does not go on
@@ -64,7 +65,7 @@ func setDefault[T int | time.Duration](field *T, value T) {
 	}
 }
 
-// warnOfSmallBuffers tells the operator, once, that the kernel gave less than was asked for: bursts will be lost sooner.
+// warnOfSmallBuffers tells the operator, once for each size that is asked for, that the kernel gave less than was asked for: bursts will be lost sooner.
 func (s *Server) warnOfSmallBuffers() {
 	if len(s.loops) == 0 {
 		return
@@ -99,9 +100,24 @@ func (s *Server) Addrs() []Listen {
 // Apply puts settings in force for the queries that come from now on. After an error nothing has changed.
 func (s *Server) Apply(settings Settings) error { return s.core.apply(settings) }
 
-// SetBounds puts bounds in force for what is let in from now on; what is already in work stays. Workers and ReceiveBuffer belong to the sockets
-// and are those of New.
-func (s *Server) SetBounds(b Bounds) { s.core.setBounds(b) }
+// SetBounds puts bounds in force for what is let in from now on; what is already in work stays. Workers is that of New, for each has a socket of
+// its own.
+func (s *Server) SetBounds(b Bounds) {
+	s.resizing.Lock()
+	defer s.resizing.Unlock()
+	before := s.core.bounds.Load().ReceiveBuffer
+	s.core.setBounds(b)
+	if after := s.core.bounds.Load().ReceiveBuffer; after != before {
+		s.resizeBuffers(after)
+	}
+}
+
+func (s *Server) resizeBuffers(octets int) {
+	for _, l := range s.loops {
+		l.socket.resize(octets)
+	}
+	s.warnOfSmallBuffers()
+}
 
 // Close closes the sockets of a server that Run was not called for. After Run it does nothing.
 func (s *Server) Close() { closeEndpoints(s.endpoints) }

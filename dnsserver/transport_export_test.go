@@ -19,6 +19,14 @@ func RefuseSpread(c *Config, err error) { c.spread = func([]*udpSocket) error { 
 // UDPWorkers counts the UDP sockets.
 func (s *Server) UDPWorkers() int { return len(s.loops) }
 
+// ReceiveBuffers returns how many octets the kernel gives each UDP socket for what comes in.
+func (s *Server) ReceiveBuffers() (each []int) {
+	for _, l := range s.loops {
+		each = append(each, l.socket.receiveBuffer())
+	}
+	return each
+}
+
 // UDPReceived returns how many datagrams each UDP socket has received.
 func (s *Server) UDPReceived() (each []uint64) {
 	for _, l := range s.loops {

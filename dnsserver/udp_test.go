@@ -335,6 +335,38 @@ func TestKernelDropsAreCounted(t *testing.T) {
 	}
 }
 
+// TestReceiveBufferChangesWhileServing: sockets that are there get the buffers that are asked for, smaller and larger, and what waited is answered.
+func TestReceiveBufferChangesWhileServing(t *testing.T) {
+	t.Parallel()
+	bounds := func(octets int) dnsserver.Bounds { return dnsserver.Bounds{Workers: 2, ReceiveBuffer: octets} }
+	server := openLive(t, dnsserver.Config{Bounds: bounds(64 << 10)})
+	defer server.Close()
+	conn := dialTo(t, "udp", server.Addrs()[0].Addr)
+	for id := range uint16(20) {
+		putQuery(t, conn, id, "localhost")
+	}
+	for _, want := range []int{96 << 10, 8 << 10, 80 << 10} { // all of them what an unprivileged process may ask for
+		server.SetBounds(bounds(want))
+		got := server.ReceiveBuffers()
+		for _, octets := range got {
+			if octets != want {
+				t.Errorf("buffers of %d octets, want each %d", got, want)
+			}
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- server.Run(ctx) }()
+	for range 20 {
+		getReply(t, conn)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	server.SetBounds(bounds(64 << 10)) // closed sockets: nothing to do
+}
+
 // TestDatagramFromPortZero: there is nowhere to send one, and the rest of the batch must not suffer.
 func TestDatagramFromPortZero(t *testing.T) {
 	t.Parallel()

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 
 	"cenote/api"
@@ -158,7 +159,8 @@ func TestReloadIsLive(t *testing.T) {
 		keys string
 		seen func(*running) uint64 // what the key changes, as the server sees it
 	}{
-		"policy.answer_early": {"policy: {answer_early: false}\n", func(s *running) uint64 { return s.publisher.Current().Number }},
+		"policy.answer_early":   {"policy: {answer_early: false}\n", func(s *running) uint64 { return s.publisher.Current().Number }},
+		"limits.receive_buffer": {"limits: {receive_buffer: 65KiB}\n", receiveBuffer},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -182,4 +184,18 @@ func TestReloadIsLive(t *testing.T) {
 			}
 		})
 	}
+}
+
+// receiveBuffer is what the kernel gives the sockets on which s is asked over UDP, in octets; 0 if there is none.
+func receiveBuffer(s *running) (octets uint64) {
+	port := s.dns.Addrs()[0].Addr.Port()
+	for fd := range 1024 {
+		kind, _ := syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_TYPE)
+		local, _ := syscall.Getsockname(fd)
+		if at, ok := local.(*syscall.SockaddrInet4); ok && kind == syscall.SOCK_DGRAM && at.Port == int(port) {
+			n, _ := syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_RCVBUF)
+			octets = max(octets, uint64(n))
+		}
+	}
+	return octets
 }
