@@ -24,7 +24,8 @@ type Access struct {
 	Allow []netip.Prefix `yaml:"allow" default:"[127.0.0.0/8, '::1/128', 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 100.64.0.0/10, 169.254.0.0/16, 'fc00::/7', 'fe80::/10']" example:"[127.0.0.0/8, 198.51.100.0/24, '2001:db8::/32']"`
 	// Deny are networks inside Allow that may not ask. The longest prefix decides.
 	Deny []netip.Prefix `yaml:"deny" example:"[198.51.100.128/25]"`
-	// Refuse is what everybody else gets: `refused` is an answer with RCODE REFUSED, `drop` is no answer.
+	// Refuse is what everybody else gets: `refused` is an answer with RCODE REFUSED, `drop` is no answer,
+	// and no connection. A few connections of theirs at a time are refused so, for tcp.read each; they take no place under tcp.connections.
 	Refuse Refusal `yaml:"refuse" default:"refused"`
 }
 

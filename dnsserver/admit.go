@@ -1,6 +1,8 @@
 package dnsserver
 
 import (
+	"net/netip"
+
 	"cenote/dnsname"
 	"cenote/policy"
 	"cenote/wire"
@@ -22,7 +24,7 @@ func (w *worker) admit(q *Query) bool {
 	if fault == wire.FaultDrop || q.Peer.Port() == 0 {
 		return w.drop(dropNoQuery)
 	}
-	allowed := q.settings.allows(q)
+	allowed := q.settings.allows(q.Peer.Addr())
 	if !allowed && q.settings.Access.Drop {
 		return w.drop(dropAccess)
 	}
@@ -50,8 +52,9 @@ func (w *worker) drop(why dropReason) bool {
 	return false
 }
 
-func (s *settings) allows(q *Query) bool {
-	ok, found := s.access.Lookup(q.Peer.Addr().WithZone(""))
+// allows reports whether the access list lets peer ask.
+func (s *settings) allows(peer netip.Addr) bool {
+	ok, found := s.access.Lookup(peer.WithZone(""))
 	return found && ok
 }
 

@@ -55,7 +55,7 @@ type Bounds struct {
 	Waiting int
 	// ReceiveBuffer is the kernel's buffer of each UDP socket, in octets, for datagrams that come in and, as large, for replies. Default 4 MiB.
 	ReceiveBuffer int
-	// Connections is how many TCP connections are open at once. Default 4096.
+	// Connections is how many TCP connections are open at once, but for a few of clients outside the access list. Default 4096.
 	Connections int
 	// PerClient is how many of them one client network may hold. Default 64.
 	PerClient int

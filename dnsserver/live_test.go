@@ -159,6 +159,18 @@ func (s *live) dial(network string) net.Conn {
 	return dialTo(s.t, network, s.addr(network))
 }
 
+// dialFrom connects over TCP from an address of the loopback network.
+func (s *live) dialFrom(addr string) net.Conn {
+	s.t.Helper()
+	conn, err := net.DialTCP("tcp", &net.TCPAddr{IP: net.ParseIP(addr)}, net.TCPAddrFromAddrPort(s.addr("tcp")))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { conn.Close() })
+	conn.SetDeadline(time.Now().Add(2 * patience))
+	return conn
+}
+
 func dialTo(t testing.TB, network string, addr netip.AddrPort) net.Conn {
 	t.Helper()
 	conn, err := net.Dial(network, addr.String())

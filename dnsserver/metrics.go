@@ -168,6 +168,7 @@ func (d *socketDescs) collect(ch chan<- prometheus.Metric, s *Server) {
 	count(ch, d.ended, t.acceptLost.Load(), "network")
 	count(ch, d.ended, t.refusedFull.Load(), "full")
 	count(ch, d.ended, t.refusedGreedy.Load(), "greedy-client")
+	count(ch, d.ended, t.refusedOutside.Load(), "outsider")
 	count(ch, d.ended, t.timedOut.Load(), "timeout")
 	count(ch, d.ended, t.garbled.Load(), "garbled")
 	count(ch, d.ended, t.slowReaders.Load(), "slow-reader")

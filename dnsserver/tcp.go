@@ -26,6 +26,9 @@ const (
 	acceptPauseMax = time.Second
 	// evictionTries is how many connections are looked at for the one that was idle longest, when a new one finds every place taken.
 	evictionTries = 64
+	// outsidersMax is how many connections those have together whom the access list keeps out. They are beside Bounds.Connections, so that no
+	// client is kept out by somebody who is refused; each lasts for Bounds.Read at most.
+	outsidersMax = 64
 )
 
 // tcpServer owns the TCP connections of all listeners (RFC 7766). Each has one goroutine, which reads, takes the six steps, and writes;
@@ -43,9 +46,10 @@ type tcpServer struct {
 	queries sync.Pool // of *Query
 	tcpCounters
 
-	mu       sync.Mutex
-	conns    map[*tcpConn]struct{} // guarded by mu
-	stopping bool                  // guarded by mu: nobody is let in
+	mu        sync.Mutex
+	conns     map[*tcpConn]struct{} // guarded by mu
+	outsiders int                   // guarded by mu: those of conns that are an outsider's
+	stopping  bool                  // guarded by mu: nobody is let in
 }
 
 // unsentBounds are the bounds on replies that are not read, in octets.
@@ -58,9 +62,10 @@ type tcpCounters struct {
 	acceptLost    atomic.Uint64 // accepts of connections that the network had broken by then
 	refusedFull   atomic.Uint64 // connections ended at once: the server holds Connections, and none is idle
 	refusedGreedy atomic.Uint64 // connections ended at once: their client network holds PerClient
-	timedOut      atomic.Uint64 // connections ended idle, for their time or for another's place, or in the middle of a query
-	garbled       atomic.Uint64 // connections ended because of a message shorter than a header
-	slowReaders   atomic.Uint64 // connections ended because replies were not read
+	refusedOutside atomic.Uint64 // connections ended at once from outside the access list: they hold outsidersMax, or are to get no reply
+	timedOut       atomic.Uint64 // connections ended idle, for their time or for another's place, or in the middle of a query
+	garbled        atomic.Uint64 // connections ended because of a message shorter than a header
+	slowReaders    atomic.Uint64 // connections ended because replies were not read
 }
 
 func newTCPServer(c *core, n *network) *tcpServer {
@@ -127,22 +132,50 @@ func rest(ctx context.Context, d time.Duration) {
 
 // admit serves a new connection, or ends it if that would break a bound.
 func (t *tcpServer) admit(conn net.Conn) {
-	peer, local := tcpAddr(conn.RemoteAddr()), tcpAddr(conn.LocalAddr())
-	network, ok := t.clients.enter(peer.Addr())
-	if !ok {
-		t.refusedGreedy.Add(1)
-		conn.Close()
-		return
-	}
-	c := &tcpConn{server: t, conn: conn, peer: peer, local: local, network: network}
+	c := &tcpConn{server: t, conn: conn, peer: tcpAddr(conn.RemoteAddr()), local: tcpAddr(conn.LocalAddr())}
 	c.changed = sync.NewCond(&c.mu)
-	if !t.keep(c) {
-		t.clients.leave(network)
+	let := t.letClient
+	if !t.core.settings.Load().allows(c.peer.Addr()) {
+		let = t.letOutsider
+	}
+	if !let(c) {
 		conn.Close()
 		return
 	}
 	t.accepted.Add(1)
 	t.running.Go(c.serve)
+}
+
+// letClient finds a place for a connection from inside the access list.
+func (t *tcpServer) letClient(c *tcpConn) (ok bool) {
+	if c.network, ok = t.clients.enter(c.peer.Addr()); !ok {
+		t.refusedGreedy.Add(1)
+		return false
+	}
+	if !t.keep(c) {
+		t.clients.leave(c.network)
+		return false
+	}
+	return true
+}
+
+// letOutsider finds a place for a connection from outside the access list, on which queries are refused, unless outsiders are to get no
+// reply.
+func (t *tcpServer) letOutsider(c *tcpConn) bool {
+	c.until = time.Now().Add(t.core.bounds.Load().Read)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.stopping {
+		return false
+	}
+	if t.outsiders >= outsidersMax || t.core.settings.Load().Access.Drop {
+		t.refusedOutside.Add(1)
+		return false
+	}
+	t.conns[c] = struct{}{}
+	t.outsiders++
+	t.open.Add(1)
+	return true
 }
 
 // tcpAddr is an address of a connection; IPv4 is never in IPv6 form.
@@ -155,14 +188,14 @@ func tcpAddr(a net.Addr) netip.AddrPort {
 	return netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
 }
 
-// keep takes a connection in, if need be in the place of an idle one, or of several if the bound was lowered.
+// keep takes a client's connection in, if need be in the place of an idle one, or of several if the bound was lowered.
 func (t *tcpServer) keep(c *tcpConn) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.stopping {
 		return false
 	}
-	for len(t.conns) >= t.core.bounds.Load().Connections {
+	for len(t.conns)-t.outsiders >= t.core.bounds.Load().Connections {
 		if !t.evict() {
 			t.refusedFull.Add(1)
 			return false
@@ -173,11 +206,14 @@ func (t *tcpServer) keep(c *tcpConn) bool {
 	return true
 }
 
-// evict ends the connection that was idle longest among some, so that those who only hold a place cannot keep others out. mu is held.
+// evict ends the client's connection that was idle longest among some, so that those who only hold a place cannot keep others out. mu is held.
 func (t *tcpServer) evict() bool {
 	var longest *tcpConn
 	tries := 0
 	for c := range t.conns { // in an order that begins anywhere
+		if c.outsider() {
+			continue
+		}
 		if since := c.idleSince.Load(); since != 0 && (longest == nil || since < longest.idleSince.Load()) {
 			longest = c
 		}
@@ -199,7 +235,11 @@ func (t *tcpServer) remove(c *tcpConn) {
 	if _, held := t.conns[c]; held {
 		delete(t.conns, c)
 		t.open.Add(-1)
-		t.clients.leave(c.network)
+		if c.outsider() {
+			t.outsiders--
+		} else {
+			t.clients.leave(c.network)
+		}
 	}
 }
 

@@ -422,15 +422,6 @@ func TestConnectionBounds(t *testing.T) {
 	t.Parallel()
 	strict := dnsserver.DefaultSettings()
 	strict.Rates.Exempt = nil
-	from := func(s *live, addr string) net.Conn {
-		conn, err := net.DialTCP("tcp", &net.TCPAddr{IP: net.ParseIP(addr)}, net.TCPAddrFromAddrPort(s.addr("tcp")))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { conn.Close() })
-		conn.SetDeadline(time.Now().Add(patience))
-		return conn
-	}
 	t.Run("of the server, all busy", func(t *testing.T) {
 		release := make(chan struct{})
 		s := startLive(t, dnsserver.Config{Resolver: heldNames(release), Bounds: dnsserver.Bounds{Connections: 4}})
@@ -468,18 +459,127 @@ func TestConnectionBounds(t *testing.T) {
 	})
 	t.Run("of a client network", func(t *testing.T) {
 		s := startLive(t, dnsserver.Config{Settings: strict, Bounds: dnsserver.Bounds{PerClient: 2}})
-		first := from(s, "127.0.0.5")
+		first := s.dialFrom("127.0.0.5")
 		isTruth(t, askFor(t, first, 1, "localhost"), 1)
-		isTruth(t, askFor(t, from(s, "127.0.0.5"), 1, "localhost"), 1)
-		isClosed(t, from(s, "127.0.0.5"))
-		isTruth(t, askFor(t, from(s, "127.0.0.6"), 1, "localhost"), 1)
+		isTruth(t, askFor(t, s.dialFrom("127.0.0.5"), 1, "localhost"), 1)
+		isClosed(t, s.dialFrom("127.0.0.5"))
+		isTruth(t, askFor(t, s.dialFrom("127.0.0.6"), 1, "localhost"), 1)
 		first.Close()
 		waitFor(t, "a place is free again", func() bool { return s.TCPCounts().Open == 2 })
-		isTruth(t, askFor(t, from(s, "127.0.0.5"), 1, "localhost"), 1)
+		isTruth(t, askFor(t, s.dialFrom("127.0.0.5"), 1, "localhost"), 1)
 		if got := s.TCPCounts().Greedy; got != 1 {
 			t.Errorf("Greedy = %d, want 1", got)
 		}
 	})
+}
+
+// only makes settings whose access list has one address.
+func only(addr string) dnsserver.Settings {
+	s := dnsserver.DefaultSettings()
+	s.Access.Allow = []netip.Prefix{netip.MustParsePrefix(addr + "/32")}
+	return s
+}
+
+func isRefused(t *testing.T, r *dns.Msg, id uint16) {
+	t.Helper()
+	if r.Id != id || r.Rcode != dns.RcodeRefused {
+		t.Errorf("got id %d, %s, want id %d, REFUSED", r.Id, dns.RcodeToString[r.Rcode], id)
+	}
+}
+
+// TestOutsidersTakeNoPlace: connections from outside the access list are refused in a small room of their own, and however many there are and
+// whatever they do, those who may ask find the same places as without them.
+func TestOutsidersTakeNoPlace(t *testing.T) {
+	t.Parallel()
+	s := startLive(t, dnsserver.Config{Settings: only("127.0.0.5"), Bounds: dnsserver.Bounds{Connections: 1, PerClient: 1, Read: time.Hour}})
+	var outside [dnsserver.OutsidersMax]net.Conn
+	for i := range outside {
+		outside[i] = s.dialFrom("127.0.0.6")
+		isRefused(t, askFor(t, outside[i], 1, "localhost"), 1)
+		if _, err := outside[i].Write([]byte{0}); err != nil { // the connection is in use
+			t.Fatal(err)
+		}
+	}
+	isClosed(t, s.dialFrom("127.0.0.6"))
+	waitFor(t, "no connection is idle", func() bool { return s.TCPIdle() == 0 })
+	isTruth(t, askFor(t, s.dialFrom("127.0.0.5"), 2, "localhost"), 2)
+	if got := s.TCPCounts(); got.Open != dnsserver.OutsidersMax+1 || got.Outside != 1 || got.Full != 0 || got.Greedy != 0 || got.TimedOut != 0 {
+		t.Errorf("counted %+v, want all but one outsider and the client connected", got)
+	}
+	outside[0].Close()
+	waitFor(t, "an outsider left", func() bool { return s.TCPCounts().Open == dnsserver.OutsidersMax })
+	isRefused(t, askFor(t, s.dialFrom("127.0.0.6"), 3, "localhost"), 3)
+}
+
+// TestOutsidersLoseNobodysIdleConnection: an idle connection gives way to a client, never to an outsider, nor does an outsider's give way.
+func TestOutsidersLoseNobodysIdleConnection(t *testing.T) {
+	t.Parallel()
+	s := startLive(t, dnsserver.Config{Settings: only("127.0.0.5"), Bounds: dnsserver.Bounds{Connections: 1, Read: time.Hour, Idle: time.Hour}})
+	outside := s.dialFrom("127.0.0.6")
+	isRefused(t, askFor(t, outside, 1, "localhost"), 1)
+	first := s.dialFrom("127.0.0.5")
+	isTruth(t, askFor(t, first, 2, "localhost"), 2)
+	isRefused(t, askFor(t, s.dialFrom("127.0.0.6"), 3, "localhost"), 3)
+	isTruth(t, askFor(t, first, 4, "localhost"), 4)
+	waitFor(t, "all are idle", func() bool { return s.TCPIdle() == 3 })
+	isTruth(t, askFor(t, s.dialFrom("127.0.0.5"), 5, "localhost"), 5)
+	isClosed(t, first)
+	isRefused(t, askFor(t, outside, 6, "localhost"), 6)
+}
+
+// TestOutsidersStayShortly: the connection of an outsider ends in the time that one query may take, whatever it does.
+func TestOutsidersStayShortly(t *testing.T) {
+	t.Parallel()
+	s := startLive(t, dnsserver.Config{Settings: only("127.0.0.5"), Bounds: dnsserver.Bounds{Read: 50 * time.Millisecond, Idle: time.Hour}})
+	idle, chatty := s.dialFrom("127.0.0.6"), s.dialFrom("127.0.0.6")
+	isClosed(t, idle)
+	for id := uint16(0); ; id++ {
+		if _, err := chatty.Write(packQuestion(t, chatty, id, "localhost")); err != nil {
+			break
+		}
+		if r, err := tryReply(chatty); err != nil {
+			break
+		} else {
+			isRefused(t, r, id)
+		}
+	}
+	waitFor(t, "both have ended", func() bool { return s.TCPCounts().Open == 0 })
+}
+
+// TestOutsidersWhoGetNoReply: where outsiders are to hear nothing they get no connection.
+func TestOutsidersWhoGetNoReply(t *testing.T) {
+	t.Parallel()
+	settings := only("127.0.0.5")
+	settings.Access.Drop = true
+	s := startLive(t, dnsserver.Config{Settings: settings, Bounds: dnsserver.Bounds{Read: time.Hour, Idle: time.Hour}})
+	isClosed(t, s.dialFrom("127.0.0.6"))
+	isTruth(t, askFor(t, s.dialFrom("127.0.0.5"), 1, "localhost"), 1)
+	if got := s.TCPCounts(); got.Outside != 1 || got.Accepted != 1 {
+		t.Errorf("counted %+v, want one accepted and one outsider", got)
+	}
+}
+
+// TestAccessListChangesUnderConnections: who may no longer ask is told so, and gives the place back; who may ask now gets one.
+func TestAccessListChangesUnderConnections(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	s := startLive(t, dnsserver.Config{Settings: only("127.0.0.5"), Resolver: heldNames(release),
+		Bounds: dnsserver.Bounds{Connections: 1, PerClient: 1, Read: time.Hour, Idle: time.Hour}})
+	before, after := s.dialFrom("127.0.0.5"), s.dialFrom("127.0.0.6")
+	isTruth(t, askFor(t, before, 1, "localhost"), 1)
+	isRefused(t, askFor(t, after, 2, "localhost"), 2)
+	putQuery(t, before, 3, "held.example") // keeps the only place
+	waitFor(t, "the query waits", func() bool { return s.Waiting() == 1 })
+	if err := s.Apply(only("127.0.0.6")); err != nil {
+		t.Fatal(err)
+	}
+	isRefused(t, askFor(t, before, 4, "localhost"), 4)
+	close(release)
+	isTruth(t, getReply(t, before), 3) // it was let in
+	isClosed(t, before)
+	isTruth(t, askFor(t, after, 5, "localhost"), 5)
+	waitFor(t, "the place is free", func() bool { return s.TCPCounts().Open == 1 })
+	isTruth(t, askFor(t, s.dialFrom("127.0.0.6"), 6, "localhost"), 6)
 }
 
 // scarce is a listener that finds no file descriptors a few times, then one connection, and then is closed.

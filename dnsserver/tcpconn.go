@@ -24,7 +24,8 @@ type tcpConn struct {
 	conn      net.Conn
 	peer      netip.AddrPort
 	local     netip.AddrPort
-	network   netip.Prefix // the client network that the connection is counted for
+	network   netip.Prefix // the client network that the connection is counted for; none for an outsider
+	until     time.Time    // when the connection of an outsider ends; zero for a client's
 	idleSince atomic.Int64 // nanoseconds since the epoch; 0 while anything is to be done
 	stopping  atomic.Bool  // no further query is read
 
@@ -42,7 +43,16 @@ type tcpConn struct {
 	dead    bool       // guarded by mu: replies are thrown away
 }
 
-// serve answers queries until the client ends the connection, breaks a bound or is told to go; then it waits for the replies under way.
+// outsider reports whether the access list did not have the client when it came.
+func (c *tcpConn) outsider() bool { return !c.until.IsZero() }
+
+// shutOut reports whether the access list has changed and has the client no more.
+func (c *tcpConn) shutOut() bool {
+	return !c.outsider() && !c.server.core.settings.Load().allows(c.peer.Addr())
+}
+
+// serve answers queries until the client ends the connection, breaks a bound, is told to go or has been refused for a change of the access
+// list, for it holds a place that is not its any more; then it waits for the replies under way.
 func (c *tcpConn) serve() {
 	defer c.server.forget(c)
 	defer c.conn.Close()
@@ -53,6 +63,9 @@ func (c *tcpConn) serve() {
 			break
 		}
 		c.answer(msg)
+		if c.shutOut() {
+			break
+		}
 		c.awaitRoom()
 		c.began = time.Now() // of what already came of the next query: its time did not run while nobody read
 	}
@@ -98,6 +111,9 @@ func (c *tcpConn) fill() error {
 	if between {
 		deadline = time.Now().Add(c.server.core.bounds.Load().Idle)
 	}
+	if c.outsider() && deadline.After(c.until) {
+		deadline = c.until
+	}
 	c.conn.SetReadDeadline(deadline)
 	if c.stopping.Load() { // after the deadline is set: stop sets its own after it says so
 		return os.ErrDeadlineExceeded
@@ -112,7 +128,7 @@ func (c *tcpConn) fill() error {
 		c.have = c.have[:len(c.have)+n]
 		return nil
 	}
-	if between && errors.Is(err, os.ErrDeadlineExceeded) && c.busy() {
+	if between && errors.Is(err, os.ErrDeadlineExceeded) && !c.outsider() && c.busy() {
 		return nil
 	}
 	return err
@@ -197,7 +213,7 @@ func (c *tcpConn) reading(between bool) {
 
 // lastReply gives the connection its idle time from now on, if its client has not asked anything else meanwhile. mu is held.
 func (c *tcpConn) lastReply() {
-	if !c.between || c.stopping.Load() {
+	if !c.between || c.stopping.Load() || c.outsider() {
 		return
 	}
 	now := time.Now()

@@ -62,15 +62,15 @@ func (s *Server) Bugs() (n uint64) {
 
 // TCPCounts are what the TCP server counted.
 type TCPCounts struct {
-	Open, Unsent                                                                 int64
-	Accepted, AcceptFailed, AcceptLost, Full, Greedy, TimedOut, Garbled, Readers uint64
+	Open, Unsent                                                                          int64
+	Accepted, AcceptFailed, AcceptLost, Full, Greedy, Outside, TimedOut, Garbled, Readers uint64
 }
 
 // TCPCounts returns what the TCP server counted.
 func (s *Server) TCPCounts() TCPCounts {
 	t := s.tcp
 	return TCPCounts{t.open.Load(), t.unsent.Load(), t.accepted.Load(), t.acceptFailed.Load(), t.acceptLost.Load(), t.refusedFull.Load(),
-		t.refusedGreedy.Load(), t.timedOut.Load(), t.garbled.Load(), t.slowReaders.Load()}
+		t.refusedGreedy.Load(), t.refusedOutside.Load(), t.timedOut.Load(), t.garbled.Load(), t.slowReaders.Load()}
 }
 
 // TCPIdle counts the connections that are idle.
@@ -90,6 +90,9 @@ func (s *Server) SetUnsent(one, all int64) { s.tcp.most = unsentBounds{one, all}
 
 // Accept serves a listener as if it were one of the server's own.
 func (s *Server) Accept(ctx context.Context, l net.Listener) error { return s.tcp.accept(ctx, l) }
+
+// OutsidersMax is how many connections those have who may not ask.
+const OutsidersMax = outsidersMax
 
 // QueryTimeout is how long a query may wait for the network.
 const QueryTimeout = queryTimeout
