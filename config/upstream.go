@@ -62,9 +62,9 @@ type ResolverLimits struct {
 	// NearMisses is how many packets that are not the reply are ignored before the question is asked again over TCP.
 	NearMisses int `yaml:"near_misses" default:"8" min:"1" max:"1000"`
 	// Prefetches is how many questions are asked ahead at a time.
-	Prefetches int `yaml:"prefetches" reload:"restart" default:"16" min:"1" max:"10000"`
+	Prefetches int `yaml:"prefetches" default:"16" min:"1" max:"10000"`
 	// PrefetchQueue is how many more may wait for that. Above it an answer is fetched when it is asked for.
-	PrefetchQueue int `yaml:"prefetch_queue" reload:"restart" default:"256" min:"1" max:"100000"`
+	PrefetchQueue int `yaml:"prefetch_queue" default:"256" min:"1" max:"100000"`
 }
 
 // Cache keeps answers of upstreams in memory.

@@ -71,9 +71,9 @@ type Bounds struct {
 	Connections int
 	// NearMisses is how many packets that are not the reply are ignored before the question is asked again by TCP. Default 8.
 	NearMisses int
-	// Prefetches is how many questions are asked ahead at a time. It stays what it is over an Update. Default 16.
+	// Prefetches is how many questions are asked ahead at a time. Default 16.
 	Prefetches int
-	// PrefetchQueue is how many more may wait for that. It stays what it is over an Update. Default 256.
+	// PrefetchQueue is how many more may wait for that. Default 256.
 	PrefetchQueue int
 }
 

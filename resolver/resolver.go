@@ -22,7 +22,7 @@ type Resolver struct {
 	life     context.Context // of all flights; ends when Run does
 	end      context.CancelFunc
 	running  sync.WaitGroup // flights and their attempts; Add only under mu while not closed
-	ahead    chan question  // waits to be fetched ahead
+	ahead    *ahead
 	suspects chan *upstream // wait to be probed
 	buffers  sync.Pool      // of *[udpBuffer]byte
 	counts   counts
@@ -53,7 +53,7 @@ func New(config Config) (*Resolver, error) {
 	}
 	r := &Resolver{
 		cache: config.Cache, now: config.Now, log: config.Log,
-		ahead:    make(chan question, config.Bounds.PrefetchQueue),
+		ahead:    newAhead(),
 		suspects: make(chan *upstream, suspectsMax),
 		flights:  map[question]*flight{},
 	}
@@ -94,6 +94,7 @@ func (r *Resolver) Update(config Config) error {
 	defer r.mu.Unlock()
 	before, after := r.state.Load(), newState(config, r.state.Load())
 	r.state.Store(after)
+	r.ahead.look()
 	for _, u := range before.upstreams {
 		if !slices.Contains(after.upstreams, u) {
 			u.connections.retire()
@@ -192,9 +193,7 @@ func edeOf(err error) uint16 {
 // nothing is left of them. A Resolver that has run cannot be asked any more.
 func (r *Resolver) Run(ctx context.Context) error {
 	var own sync.WaitGroup
-	for range r.state.Load().config.Bounds.Prefetches {
-		own.Go(func() { r.fetchAhead(ctx) })
-	}
+	own.Go(func() { r.fetchAhead(ctx) })
 	own.Go(func() { r.probe(ctx) })
 	own.Go(func() { r.sweep(ctx) })
 	<-ctx.Done()
@@ -208,31 +207,6 @@ func (r *Resolver) Run(ctx context.Context) error {
 		u.connections.retire()
 	}
 	return nil
-}
-
-// Prefetch asks for k anew behind its caller's back. It never waits: if too many wait already, it does nothing but count.
-func (r *Resolver) Prefetch(k *rrcache.Key) {
-	select {
-	case r.ahead <- questionOf(k):
-		r.counts.prefetches.Add(1)
-	default:
-		r.counts.prefetchesShed.Add(1)
-	}
-}
-
-// fetchAhead is one of the workers that empty the queue of Prefetch.
-func (r *Resolver) fetchAhead(ctx context.Context) {
-	for {
-		select {
-		case q := <-r.ahead:
-			if f, err := r.join(q); err == nil {
-				r.wait(ctx, f, false)
-				r.leave(f)
-			}
-		case <-ctx.Done():
-			return
-		}
-	}
 }
 
 // sweep closes connections that were idle for too long.

@@ -603,6 +603,58 @@ func TestPrefetchNeverWaits(t *testing.T) {
 	}
 }
 
+// TestPrefetchBoundsChange: an Update that gives more room lets what waits go at once, and one that gives less loses nothing that waits.
+func TestPrefetchBoundsChange(t *testing.T) {
+	up := dnstest.Start(t, internet)
+	hold := make(chan struct{})
+	up.Break("*", dnstest.Fault{Hold: hold})
+	bounds := func(atATime, queue int) func(*resolver.Config) {
+		return func(c *resolver.Config) {
+			c.Bounds.Prefetches, c.Bounds.PrefetchQueue = atATime, queue
+			c.Timeouts.Attempt, c.Timeouts.Total = time.Minute, 2*time.Minute
+		}
+	}
+	f := start(t, bounds(1, 4), up.Addr())
+	next := 0
+	fetch := func(n int) {
+		for range n {
+			f.Prefetch(keyOf(fmt.Sprintf("n%d.example", next), dns.TypeA))
+			next++
+		}
+	}
+	underWay := func(want int) {
+		t.Helper()
+		eventually(t, fmt.Sprintf("%d questions are asked ahead", want), func() bool { return f.Stats().Outstanding == want })
+	}
+	shed := func(want uint64) {
+		t.Helper()
+		if s := f.Stats(); s.PrefetchesShed != want || s.Prefetches != uint64(next)-want {
+			t.Errorf("of %d questions %d were queued and %d turned away, want %d turned away", next, s.Prefetches, s.PrefetchesShed, want)
+		}
+	}
+	fetch(1)
+	underWay(1)
+	fetch(5)
+	shed(1) // one is asked, four wait
+	f.update(bounds(3, 4), up.Addr())
+	underWay(3)
+	fetch(3)
+	shed(2) // two waited, so that there was room for two
+	f.update(bounds(1, 1), up.Addr())
+	fetch(1)
+	shed(3) // four wait, three more than may
+	close(hold)
+	eventually(t, "all that waited is asked", func() bool {
+		asked := 0
+		for i := range next {
+			asked += min(up.Asked(fmt.Sprintf("n%d.example", i), dns.TypeA), 1)
+		}
+		return asked == next-3 && f.Stats().Outstanding == 0
+	})
+	fetch(1)
+	shed(3) // there is room again
+}
+
 func TestUpstreamGoesDownAndComesBack(t *testing.T) {
 	for _, tc := range []struct {
 		name    string

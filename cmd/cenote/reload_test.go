@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -10,6 +12,8 @@ import (
 
 	"cenote/api"
 	"cenote/config"
+	"cenote/rrcache"
+	"cenote/wire"
 )
 
 // quiet is a configuration that asks nobody and listens where the kernel says.
@@ -159,12 +163,18 @@ func TestReloadIsLive(t *testing.T) {
 		keys string
 		seen func(*running) uint64 // what the key changes, as the server sees it
 	}{
-		"policy.answer_early":   {"policy: {answer_early: false}\n", func(s *running) uint64 { return s.publisher.Current().Number }},
-		"limits.receive_buffer": {"limits: {receive_buffer: 65KiB}\n", receiveBuffer},
+		"policy.answer_early":            {"policy: {answer_early: false}\n", func(s *running) uint64 { return s.publisher.Current().Number }},
+		"resolver.limits.prefetch_queue": {"resolver: {limits: {prefetch_queue: 1}}\n", prefetchesShed},
+		"limits.receive_buffer":          {"limits: {receive_buffer: 65KiB}\n", receiveBuffer},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			const feeds = "feeds: [{name: f, path: f.domains}]\n"
+			silent, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer silent.Close()
+			base := fmt.Sprintf("%sfeeds: [{name: f, path: f.domains}]\nupstreams: ['%v']\n", quiet, silent.LocalAddr())
 			write := func(name, text string) {
 				t.Helper()
 				if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
@@ -172,9 +182,9 @@ func TestReloadIsLive(t *testing.T) {
 				}
 			}
 			write("f.domains", "a.example\n")
-			s := startServer(t, dir, quiet+feeds)
+			s := startServer(t, dir, base)
 			before := tc.seen(s)
-			write("cenote.yaml", quiet+feeds+tc.keys)
+			write("cenote.yaml", base+tc.keys)
 			answer, err := s.Reload(t.Context(), api.ReloadRequest{})
 			if err != nil || len(answer.NeedsRestart) > 0 {
 				t.Fatalf("reload: %v, needs a restart for %v; want none", err, answer.NeedsRestart)
@@ -198,4 +208,12 @@ func receiveBuffer(s *running) (octets uint64) {
 		}
 	}
 	return octets
+}
+
+// prefetchesShed asks for a hundred answers ahead, of an upstream that says nothing, and tells how many times that was refused.
+func prefetchesShed(s *running) uint64 {
+	for i := range 100 {
+		s.resolver.Prefetch(&rrcache.Key{Name: fmt.Appendf(nil, "\x02%02d\x00", i), Type: wire.TypeA, Class: wire.ClassIN})
+	}
+	return s.resolver.Stats().PrefetchesShed
 }
