@@ -69,7 +69,7 @@ type Stats struct {
 	Shed           uint64 // questions turned away at a bound
 	Prefetches     uint64 // questions queued to be asked ahead
 	PrefetchesShed uint64 // and those for which the queue was full
-	SocketsShed    uint64 // queries for which too many sockets were open
+	SocketsShed    uint64 // queries for which too many sockets were open, or the system had none
 	Bugs           uint64 // faults of our own that a reply met
 	Outstanding    int    // questions under way
 	Sockets        int    // UDP sockets that are open
