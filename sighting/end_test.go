@@ -26,7 +26,7 @@ func TestSyncThatFailsIsTriedAgain(t *testing.T) {
 	s := open(t, sighting.Config{Dir: t.TempDir()})
 	var tries atomic.Int64
 	var heal atomic.Bool
-	s.FailSync(func() error {
+	s.FailSync(func(string) error {
 		if heal.Load() {
 			return nil
 		}
@@ -50,7 +50,7 @@ func TestSegmentIsNotClosedDuringItsSync(t *testing.T) {
 	s := open(t, sighting.Config{Dir: t.TempDir()})
 	begun, release := make(chan struct{}), make(chan struct{})
 	var once sync.Once
-	s.FailSync(func() error {
+	s.FailSync(func(string) error {
 		once.Do(func() { close(begun); <-release })
 		return nil
 	})
@@ -220,5 +220,62 @@ func TestStreamMakesItsDirectory(t *testing.T) {
 	s.stop()
 	if got := lines(); len(got) != 2 || !strings.HasPrefix(got[1], `{"time":`) || !strings.Contains(got[1], "192.0.2.2") {
 		t.Errorf("lines are %q, want two whole ones", got)
+	}
+}
+
+// TestPowerLossLosesNothingSynced takes the power away at several moments: what a disk then has for certain is what each segment held when its last
+// sync began. Everything recorded before the time that Synced tells is in it, once.
+func TestPowerLossLosesNothingSynced(t *testing.T) {
+	s := open(t, sighting.Config{Dir: t.TempDir()})
+	var mu sync.Mutex
+	certain := map[string][]byte{} // by name of the segment
+	s.FailSync(func(path string) error {
+		b, err := os.ReadFile(path)
+		mu.Lock()
+		defer mu.Unlock()
+		certain[filepath.Base(path)] = b
+		return err
+	})
+	run(t, s)
+	p := s.Producer()
+	events := 0
+	record := func(n int) time.Time {
+		for range n {
+			a := childAsk(0, events)
+			a.at = time.Now()
+			a.fill(p.Slot())
+			p.Commit()
+			events++
+		}
+		return time.Now()
+	}
+	for moment := range 6 {
+		before := record(300)
+		least := events
+		if moment%2 == 1 { // which begins a new segment
+			_, err := s.Erase(t.Context(), netip.MustParseAddr("192.0.2.99"), "test")
+			must(t, err)
+		}
+		record(50)
+		await(t, "it is synced", func() bool { return s.Synced().After(before) })
+		t.Logf("moment %d: safe %v after it was recorded", moment, time.Since(before))
+		dir := t.TempDir()
+		must(t, os.MkdirAll(filepath.Join(dir, "journal"), 0o700))
+		mu.Lock()
+		for name, b := range certain {
+			must(t, os.WriteFile(filepath.Join(dir, "journal", name), b, 0o600))
+		}
+		mu.Unlock()
+		after := open(t, sighting.Config{Dir: dir})
+		got, n := perClient(t, after, 0)
+		want := map[string]uint64{}
+		for i := range n {
+			a := childAsk(0, int(i))
+			want[a.client+" "+a.name]++
+		}
+		if int(n) < least || int(n) > events || fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("moment %d: %d events are there, want the first %d to %d", moment, n, least, events)
+		}
+		must(t, after.Close())
 	}
 }

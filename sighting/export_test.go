@@ -22,10 +22,10 @@ func (s *Store) FailJournal(f func() error) {
 	}
 }
 
-// FailSync makes every sync of the journal call f first, and fail if f does.
-func (s *Store) FailSync(f func() error) {
+// FailSync makes every sync of a segment of the journal call f first, and fail if f does.
+func (s *Store) FailSync(f func(path string) error) {
 	s.scribe.syncFile = func(file *os.File) error {
-		if err := f(); err != nil {
+		if err := f(file.Name()); err != nil {
 			return err
 		}
 		return file.Sync()
