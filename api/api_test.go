@@ -382,6 +382,29 @@ func TestReaderThatStopsIsCutOff(t *testing.T) {
 	}
 }
 
+// TestReloadNeedsNoBody, but what it has must be understood: a word that is not known may be a wish that would not be met.
+func TestReloadNeedsNoBody(t *testing.T) {
+	var got []api.ReloadRequest
+	r := &rooms{reload: func(q api.ReloadRequest) (api.ReloadAnswer, error) {
+		got = append(got, q)
+		return api.ReloadAnswer{}, nil
+	}}
+	_, base := start(t, r, "")
+	for body, want := range map[string]int{"": http.StatusOK, `{"force":true}`: http.StatusOK, `{"fource":true}`: http.StatusBadRequest, "{": http.StatusBadRequest} {
+		res, err := http.Post(base+"/v1/reload", "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if res.StatusCode != want {
+			t.Errorf("%q: status %d, want %d", body, res.StatusCode, want)
+		}
+	}
+	if len(got) != 2 || got[0].Force == got[1].Force {
+		t.Errorf("reloads were %+v, want one by force", got)
+	}
+}
+
 // TestEveryRouteIsDescribed holds docs/api.md against the routes, and its tables of fields against the JSON.
 func TestEveryRouteIsDescribed(t *testing.T) {
 	read := func(path string) string {

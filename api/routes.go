@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"net/netip"
 	"strconv"
@@ -130,7 +131,7 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
 	var request ReloadRequest
 	from := json.NewDecoder(r.Body)
 	from.DisallowUnknownFields()
-	if err := from.Decode(&request); err != nil {
+	if err := from.Decode(&request); err != nil && !errors.Is(err, io.EOF) { // no body asks for all
 		failWith(w, http.StatusBadRequest, errors.New("the body is not a reload request: "+err.Error()), nil)
 		return
 	}

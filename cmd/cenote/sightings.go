@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"cenote/api"
 	"cenote/sighting"
@@ -102,11 +103,26 @@ func (c *sightingsList) params() url.Values {
 	return out
 }
 
+// lossLinesMax is how many intervals of loss are shown to a person; the others are summed up.
+const lossLinesMax = 20
+
 func printLosses(to io.Writer, losses []sighting.Loss) {
-	for i := range losses {
+	for i := range losses[:min(len(losses), lossLinesMax)] {
 		l := &losses[i]
-		_, _ = fmt.Fprintf(to, "not recorded one by one: %d matches from %s to %s (%s) %s %s %s\n", l.Count, stamp(l.From), stamp(l.Until), l.Reason, prefix(l.Client), l.Feed, l.Family)
+		_, _ = fmt.Fprintf(to, "not recorded one by one: %d matches from %s to %s (%s) %s %s %s\n",
+			l.Count, stamp(l.From), stamp(l.Until), l.Reason, prefix(l.Client), l.Feed, printable(l.Family))
 	}
+	if len(losses) <= lossLinesMax {
+		return
+	}
+	rest, last := uint64(0), time.Time{}
+	for _, l := range losses[lossLinesMax:] {
+		rest += l.Count
+		if l.Until.After(last) {
+			last = l.Until
+		}
+	}
+	_, _ = fmt.Fprintf(to, "and %d matches more in %d intervals up to %s; --json shows them all\n", rest, len(losses)-lossLinesMax, stamp(last))
 }
 
 func prefix(p netip.Prefix) string {
@@ -133,9 +149,11 @@ func (c *sightingsList) printer(to io.Writer) printer {
 	return &textPrinter{table: newTable(to)}
 }
 
+// textPrinter lines columns up by the page, so that it holds no more than that.
 type textPrinter struct {
 	*table
 	begun bool
+	rows  int
 }
 
 func (p *textPrinter) begin() {
@@ -152,6 +170,9 @@ func (p *textPrinter) sighting(s *sighting.Sighting) error {
 		action += " (observed)"
 	}
 	p.row(s.Client.String(), orDash(printable(s.Family)), orDash(s.Name), s.Feed, stamp(s.FirstSeen), stamp(s.LastSeen), strconv.FormatUint(s.Count, 10), action, placeText(s))
+	if p.rows++; p.rows%pageSize == 0 {
+		return p.flush()
+	}
 	return nil
 }
 
