@@ -284,10 +284,15 @@ func (c *sightingsExport) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	var answer sighting.Export
-	if err := client.Get(ctx, "/v1/clients/"+c.Client.String(), nil, &answer); err != nil {
+	if err := client.Get(ctx, clientPath(c.Client), nil, &answer); err != nil {
 		return err
 	}
 	return printJSON(std.out, answer)
+}
+
+// clientPath is where the API keeps a client. The ledger knows no zones of addresses.
+func clientPath(client netip.Addr) string {
+	return "/v1/clients/" + client.WithZone("").String()
 }
 
 type sightingsErase struct {
@@ -307,7 +312,7 @@ func (c *sightingsErase) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	var done sighting.Erasure
-	if err := client.Delete(ctx, "/v1/clients/"+c.Client.String(), &done); err != nil {
+	if err := client.Delete(ctx, clientPath(c.Client), &done); err != nil {
 		return err
 	}
 	if c.JSON {
