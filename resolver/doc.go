@@ -8,9 +8,9 @@
 // kernel picks at random; the id; and the letter case of the name. One that guesses wrong is counted and ignored: it neither ends the
 // exchange nor counts against the upstream, for then a forger could turn us away from it.
 //
-// An upstream that is down is asked while none is up, a few times a second; one that could not be reached a moment ago is tried again
-// within the time of the question. So a restart of the only upstream costs clients time and no answer, and that it was away is never
-// remembered as a failure of a name.
+// An upstream that is down is asked while none is up, a few times a second, and other questions wait a moment for what comes of it. One
+// that could not be reached a moment ago is tried again within the time of the question. So a restart of the only upstream costs clients
+// time and no answer, and that it was away is never remembered as a failure of a name.
 //
 // One question is asked once at a time, however many wait for it: a flight. Its callers may leave, and it goes on without them, since
 // the answer is for the cache. Everything that waits has a bound in Bounds and a count of what it turned away.

@@ -159,6 +159,7 @@ type search struct {
 	failed  map[*upstream]bool      // it answered, and cannot help
 	rest    map[*upstream]time.Time // until when it is left alone, since it could not be reached
 	heard   bool                    // one of them did
+	waited  bool                    // for what others found out about an upstream that is down
 	started int
 	pending int
 	results chan outcome // has room for all
@@ -231,20 +232,27 @@ func (a *search) try(ctx context.Context) time.Duration {
 		err = a.enter(up)
 	}
 	if err != nil {
-		a.turnedAway(err)
-		return 0
+		return a.turnedAway(err)
 	}
 	return a.start(ctx, up)
 }
 
-// turnedAway notes that no attempt could be made.
-func (a *search) turnedAway(err error) {
+// waitShare is the part of an attempt's time that a question waits, once, for those that are tried at an upstream that is down.
+const waitShare = 4
+
+// turnedAway notes that no attempt could be made, and returns how long to wait before one is made again, 0 for never.
+func (a *search) turnedAway(err error) time.Duration {
+	if errors.Is(err, errDown) && !a.waited {
+		a.waited = true
+		return a.s.config.Timeouts.Attempt / waitShare
+	}
 	if errors.Is(err, ErrBusy) {
 		a.r.counts.shed.Add(1)
 	}
 	if a.started == 0 {
 		a.last = outcome{ede: EDENone, err: err}
 	}
+	return 0
 }
 
 // start begins an attempt, which gives its place back, and returns how long to wait for it.

@@ -746,17 +746,18 @@ func TestDeadUpstreamIsNotWaitedFor(t *testing.T) {
 	}
 }
 
-// TestUpstreamThatIsDownIsNotFlooded: with no other left it is tried, at a rate that does it no harm; what is over that fails at once.
+// TestUpstreamThatIsDownIsNotFlooded: with no other left it is tried, at a rate that does it no harm; what is over that fails.
 func TestUpstreamThatIsDownIsNotFlooded(t *testing.T) {
 	up := dnstest.Start(t, internet)
 	up.Break("*", dnstest.Fault{Rcode: dns.RcodeRefused})
-	f := start(t, nil, up.Addr())
+	f := start(t, func(c *resolver.Config) { c.Timeouts.Attempt, c.Bounds.Tries = 20*time.Millisecond, 1 }, up.Addr())
 	f.Suspect(0)
 	eventually(t, "it is down", func() bool { return !f.Status()[0].Up })
-	const questions = 500
 	begun := f.now()
-	for i := range questions {
-		f.resolve(keyOf(fmt.Sprintf("n%d.example", i), dns.TypeA))
+	for i := range 200 {
+		if _, err := f.resolve(keyOf(fmt.Sprintf("n%d.example", i), dns.TypeA)); !errors.Is(err, resolver.ErrFailed) {
+			t.Fatalf("question %d: %v, want %v", i, err, resolver.ErrFailed)
+		}
 	}
 	seconds := int(f.now().Sub(begun)/time.Second) + 2
 	tried := 0
@@ -768,15 +769,32 @@ func TestUpstreamThatIsDownIsNotFlooded(t *testing.T) {
 	if tried < 1 || tried > resolver.TrialsMax*seconds {
 		t.Errorf("tried %d times within %d seconds, want 1 to %d a second", tried, seconds, resolver.TrialsMax)
 	}
-	if shed := f.Status()[0].Counts.Shed; int(shed)+tried != questions {
-		t.Errorf("%d of %d questions were tried and %d turned away", tried, questions, shed)
+	if shed := f.Status()[0].Counts.Shed; shed == 0 {
+		t.Error("nothing was counted as turned away")
 	}
-	up.Mend()
-	f.advance(time.Second)
-	f.want("www.example", dns.TypeA, "NOERROR A:192.0.2.1")
+}
+
+// TestUpstreamThatIsDownIsTriedByAFew: one that was believed to be down has an answer for all who ask at once, since those who were turned away
+// wait until it has answered the others.
+func TestUpstreamThatIsDownIsTriedByAFew(t *testing.T) {
+	up := dnstest.Start(t, internet)
+	up.Break(".", dnstest.Fault{Rcode: dns.RcodeRefused})
+	hold := make(chan struct{})
+	up.Break("*", dnstest.Fault{Hold: hold})
+	now := time.Now()
+	f := start(t, func(c *resolver.Config) { c.Now = func() time.Time { return now } }, up.Addr()) // one second of trials
+	f.Suspect(0)
+	eventually(t, "it is down", func() bool { return !f.Status()[0].Up })
+	var all sync.WaitGroup
 	for i := range 3 * resolver.TrialsMax {
-		f.want(fmt.Sprintf("m%d.example", i), dns.TypeA, "NXDOMAIN SOA:ns.example.")
+		all.Go(func() { f.want(fmt.Sprintf("m%d.example", i), dns.TypeA, "NXDOMAIN SOA:ns.example.") })
 	}
+	eventually(t, "the others are turned away", func() bool { return f.Status()[0].Counts.Shed >= 2*resolver.TrialsMax })
+	if n := f.Status()[0].UnderWay; n != resolver.TrialsMax {
+		t.Errorf("%d questions are under way, want %d", n, resolver.TrialsMax)
+	}
+	close(hold)
+	all.Wait()
 }
 
 // TestReplyCountsForMoreThanSilence: an upstream that cannot be reached does not hold up the failure that another one reported.
