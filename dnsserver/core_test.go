@@ -32,6 +32,7 @@ type listed struct {
 	kind   policy.Kind
 	action policy.Action // ActionDefault: the zone's
 	data   *policy.LocalData
+	expiry uint32 // hours since the epoch; 0: never
 }
 
 // newPolicy builds a policy through the file that production builds, one feed a zone.
@@ -46,7 +47,7 @@ func newPolicy(t testing.TB, generation uint64, zones []policy.Zone, rows ...lis
 	}
 	members := map[dnsname.Name][]policy.Member{}
 	for _, r := range rows {
-		m := policy.Member{Feed: feeds[r.zone], Family: 1, Threat: 1, Kind: r.kind, Action: r.action, Confidence: policy.ConfidenceUnknown}
+		m := policy.Member{Feed: feeds[r.zone], Family: 1, Threat: 1, Kind: r.kind, Action: r.action, Confidence: policy.ConfidenceUnknown, Expiry: r.expiry}
 		if r.data != nil {
 			manifest.Data = append(manifest.Data, *r.data)
 			m.Data, m.Action = uint32(len(manifest.Data)), policy.ActionLocalData

@@ -3,6 +3,7 @@ package dnsserver_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"cenote/dnsname"
 	"cenote/dnsserver"
@@ -263,6 +264,38 @@ func TestZoneWithoutEDE(t *testing.T) {
 	zone.EDE = policy.EDENone
 	b := newBench(t, options{policy: newPolicy(t, 1, []policy.Zone{zone}, listed{name: "bad.example", zone: "sink"})})
 	expect(t, b.ask(query("bad.example", dns.TypeA)), "NXDOMAIN", soaBy("bad.example."))
+}
+
+// TestExpiryTakesEffect: an hour passes, and rules whose time is over decide no more, under the same policy and over the same cache: for the
+// name asked, for a step of its chain, for an exception.
+func TestExpiryTakesEffect(t *testing.T) {
+	now := time.Now()
+	hour := uint32(now.Unix()/3600) + 1
+	p := newPolicy(t, 1, []policy.Zone{sink("allow", policy.ActionPassthru), sink("sink", policy.ActionSinkhole)},
+		listed{name: "bad.example", zone: "sink", expiry: hour}, listed{name: "pardoned.example", zone: "sink"}, listed{name: "pardoned.example", zone: "allow", expiry: hour})
+	b := newTapped(t, options{policy: p, answers: map[string]string{
+		"bad.example A":      "bad.example. 86400 A 192.0.2.1",
+		"sly.example A":      "sly.example. 86400 CNAME bad.example.\nbad.example. 86400 A 192.0.2.1",
+		"pardoned.example A": "pardoned.example. 86400 A 192.0.2.3",
+	}})
+	text := func(name string) string { return strings.SplitN(text(b.ask(query(name, dns.TypeA))), "\n", 2)[0] }
+	all := func() [3]string { return [3]string{text("bad.example"), text("sly.example"), text("pardoned.example")} }
+	b.now = time.Unix(int64(hour)*3600-1, 0)
+	for range 2 { // from the network, from the cache
+		if got, want := all(), [3]string{"NOERROR EDE15", "NOERROR EDE15", "NOERROR"}; got != want {
+			t.Errorf("a second before the hour: %q, want %q", got, want)
+		}
+	}
+	events := len(b.tap.events)
+	b.now = time.Unix(int64(hour)*3600, 0)
+	for range 2 {
+		if got, want := all(), [3]string{"NOERROR", "NOERROR", "NOERROR EDE15"}; got != want {
+			t.Errorf("at the hour: %q, want %q", got, want)
+		}
+	}
+	if got := len(b.tap.events) - events; got != 2 {
+		t.Errorf("%d matches are recorded at the hour, want 2 of the name that is pardoned no more", got)
+	}
 }
 
 func TestNoPolicyYet(t *testing.T) {
