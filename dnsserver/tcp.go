@@ -57,11 +57,11 @@ type unsentBounds struct{ one, all int64 }
 
 // tcpCounters count what became of connections.
 type tcpCounters struct {
-	accepted      atomic.Uint64
-	acceptFailed  atomic.Uint64 // accepts that found no file descriptor or memory
-	acceptLost    atomic.Uint64 // accepts of connections that the network had broken by then
-	refusedFull   atomic.Uint64 // connections ended at once: the server holds Connections, and none is idle
-	refusedGreedy atomic.Uint64 // connections ended at once: their client network holds PerClient
+	accepted       atomic.Uint64
+	acceptFailed   atomic.Uint64 // accepts that found no file descriptor or memory
+	acceptLost     atomic.Uint64 // accepts of connections that the network had broken by then
+	refusedFull    atomic.Uint64 // connections ended at once: the server holds Connections, and none is idle
+	refusedGreedy  atomic.Uint64 // connections ended at once: their client network holds PerClient
 	refusedOutside atomic.Uint64 // connections ended at once from outside the access list: they hold outsidersMax, or are to get no reply
 	timedOut       atomic.Uint64 // connections ended idle, for their time or for another's place, or in the middle of a query
 	garbled        atomic.Uint64 // connections ended because of a message shorter than a header
