@@ -20,7 +20,8 @@ type Resolver struct {
 	// Timeout is how long one try may take before the question is sent again, to another upstream if there is one. One that is known to
 	// be quick gets less.
 	Timeout time.Duration `yaml:"timeout" default:"800ms" min:"50ms" max:"30s"`
-	// Total is how long a question may take in all. After it the client gets SERVFAIL.
+	// Total is how long a question may take in all. After it the client gets SERVFAIL, and after 5s in any case; a question that may take
+	// longer goes on for those who ask next.
 	Total time.Duration `yaml:"total" default:"5s" min:"100ms" max:"1m"`
 	// StaleWait is how long a client waits before it gets an answer past its time, if there is one.
 	StaleWait time.Duration `yaml:"stale_wait" default:"1800ms" min:"10ms" max:"1m"`
