@@ -405,6 +405,27 @@ func TestReloadNeedsNoBody(t *testing.T) {
 	}
 }
 
+// TestNothingIsAnEmptyList: programs that walk a list need not look first whether it is one.
+func TestNothingIsAnEmptyList(t *testing.T) {
+	r := &rooms{
+		explain: func(api.Question) (api.Explanation, error) { return api.Explanation{}, nil },
+		reload:  func(api.ReloadRequest) (api.ReloadAnswer, error) { return api.ReloadAnswer{}, nil },
+	}
+	socket, base := start(t, r, "")
+	for path, lists := range map[string][]string{"/v1/sightings": {"sightings"}, "/v1/explain?name=a.example": {"zones", "places"}} {
+		_, body := get(t, base+path, nil)
+		for _, name := range lists {
+			if !strings.Contains(body, `"`+name+`":[]`) {
+				t.Errorf("%s has no empty list of %s: %s", path, name, body)
+			}
+		}
+	}
+	var answer map[string]json.RawMessage
+	if err := api.NewClient(socket, 0).Post(t.Context(), "/v1/reload", api.ReloadRequest{}, &answer); err != nil || string(answer["feeds"]) != "[]" {
+		t.Errorf("a reload that read nothing: feeds are %s, %v", answer["feeds"], err)
+	}
+}
+
 // TestEveryRouteIsDescribed holds docs/api.md against the routes, and its tables of fields against the JSON.
 func TestEveryRouteIsDescribed(t *testing.T) {
 	read := func(path string) string {

@@ -124,7 +124,9 @@ func (s *Server) version(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *Server) feeds(w http.ResponseWriter, _ *http.Request) {
-	reply(w, http.StatusOK, s.config.Rooms.Feeds.FeedStatus())
+	answer := s.config.Rooms.Feeds.FeedStatus()
+	answer.Feeds = listOf(answer.Feeds)
+	reply(w, http.StatusOK, answer)
 }
 
 func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
@@ -136,6 +138,7 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer, err := s.config.Rooms.Feeds.Reload(r.Context(), request)
+	answer.Feeds = listOf(answer.Feeds)
 	if err != nil {
 		failWith(w, http.StatusUnprocessableEntity, err, answer)
 		return
@@ -154,6 +157,7 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request) {
 		failWith(w, http.StatusUnprocessableEntity, err, nil)
 		return
 	}
+	answer.Zones, answer.Places = listOf(answer.Zones), listOf(answer.Places)
 	reply(w, http.StatusOK, answer)
 }
 
@@ -168,6 +172,7 @@ func (s *Server) sightings(w http.ResponseWriter, r *http.Request) {
 		failWith(w, ledgerStatus(err), err, nil)
 		return
 	}
+	answer.Sightings = listOf(answer.Sightings)
 	reply(w, http.StatusOK, answer)
 }
 
@@ -203,6 +208,14 @@ func ledgerStatus(err error) int {
 		return http.StatusServiceUnavailable
 	}
 	return http.StatusInternalServerError
+}
+
+// listOf makes an empty list of none at all, so that programs find a list where there is nothing.
+func listOf[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
 }
 
 func parseFlag(text string) (bool, error) {

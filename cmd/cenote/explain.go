@@ -56,7 +56,10 @@ func (c *explainCommand) params() (url.Values, error) {
 	if c.Client.IsValid() {
 		out.Set("client", c.Client.String())
 	}
-	if strings.HasPrefix(c.Name, "ref:") {
+	switch {
+	case c.Name == "":
+		return nil, errors.New("explain needs a name, such as www.example, or a reference")
+	case strings.HasPrefix(c.Name, "ref:"):
 		out.Set("reference", c.Name)
 		return out, nil
 	}
@@ -65,11 +68,11 @@ func (c *explainCommand) params() (url.Values, error) {
 	return out, err
 }
 
-// asciiName is a name as people type it in the form that DNS asks for (RFC 5891).
+// asciiName is a name as people type it in the form that DNS asks for (RFC 5891). Malware minds no rules for host names: underscores stay.
 func asciiName(name string) (string, error) {
 	for i := range len(name) {
 		if name[i] >= 0x80 {
-			return idna.Lookup.ToASCII(name)
+			return idna.New(idna.MapForLookup(), idna.BidiRule(), idna.StrictDomainName(false)).ToASCII(name)
 		}
 	}
 	return name, nil
