@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -221,6 +222,20 @@ func TestStreamMakesItsDirectory(t *testing.T) {
 	if got := lines(); len(got) != 2 || !strings.HasPrefix(got[1], `{"time":`) || !strings.Contains(got[1], "192.0.2.2") {
 		t.Errorf("lines are %q, want two whole ones", got)
 	}
+}
+
+// TestStreamIntoAPipeHoldsUpNothing: a pipe that nobody reads is refused and counted; recording, erasing and the end go on.
+func TestStreamIntoAPipeHoldsUpNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pipe")
+	must(t, syscall.Mkfifo(path, 0o600))
+	s := openAndRun(t, sighting.Config{Dir: t.TempDir(), First: sighting.FirstConfig{Path: path}})
+	s.Put(one("192.0.2.1").fill)
+	drained(t, s.Store)
+	await(t, "the line is counted as dropped", func() bool { return s.FirstsDropped() == 1 })
+	if done, err := s.Erase(t.Context(), netip.MustParseAddr("192.0.2.1"), "test"); err != nil || done.Rows != 1 {
+		t.Errorf("erased %+v, %v; want one row", done, err)
+	}
+	s.stop()
 }
 
 // TestPowerLossLosesNothingSynced takes the power away at several moments: what a disk then has for certain is what each segment held when its last

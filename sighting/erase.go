@@ -431,10 +431,14 @@ func (e *eraser) firsts() error {
 
 // rewriteLines passes each line of a file through keep.
 func rewriteLines(path string, keep func(line []byte) bool) (dropped int, err error) {
-	b, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) {
+	info, err := os.Stat(path)
+	if errors.Is(err, os.ErrNotExist) || err == nil && !info.Mode().IsRegular() {
 		return 0, nil
 	}
+	if err != nil {
+		return 0, err
+	}
+	b, err := os.ReadFile(path)
 	if err != nil {
 		return 0, err
 	}

@@ -38,6 +38,9 @@ func (s *Store) JournalQueue(n int) { s.scribe.in = make(chan *batch, n) }
 // JournalFailures is how many writes and syncs of the journal failed.
 func (s *Store) JournalFailures() uint64 { return s.scribe.failures.Load() }
 
+// FirstsDropped is how many first sightings were not written.
+func (s *Store) FirstsDropped() uint64 { return s.announcer.dropped.Load() }
+
 // FailCommit makes every commit to a day file call f first, and fail if f does.
 func (s *Store) FailCommit(f func() error) { s.faults.commit = f }
 

@@ -301,11 +301,15 @@ func (o *lineFile) ready() error {
 // lineMax is above the longest line, in octets.
 const lineMax = 64 << 10
 
-// endLines takes off the end of a file what the end of power left of a line, and returns its size. A pipe or device is left alone.
+// endLines takes off the end of a file what the end of power left of a line, and returns its size. A pipe or device is refused: one that nobody reads
+// would hold up the end of the process.
 func endLines(f *os.File) (size int64, err error) {
 	info, err := f.Stat()
-	if err != nil || !info.Mode().IsRegular() {
+	if err != nil {
 		return 0, err
+	}
+	if !info.Mode().IsRegular() {
+		return 0, fmt.Errorf("%s is not a file; a program may follow one with tail -F", f.Name())
 	}
 	tail := make([]byte, min(info.Size(), lineMax))
 	if _, err := f.ReadAt(tail, info.Size()-int64(len(tail))); err != nil {
