@@ -21,7 +21,7 @@ type reloadCommand struct {
 	JSON  bool     `help:"Print JSON."`
 }
 
-// reloadTimeout bounds a reload that somebody waits for; a compilation may take minutes.
+// reloadTimeout bounds a reload that somebody waits for, since a compilation may take minutes, and what is done with all sightings of a client.
 const reloadTimeout = 15 * time.Minute
 
 // Run asks the server to load its configuration and feeds again. A feed that could not be taken makes it exit 1.

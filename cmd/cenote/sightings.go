@@ -279,7 +279,7 @@ type sightingsExport struct {
 
 // Run prints what is known of the client.
 func (c *sightingsExport) Run(ctx context.Context, std streams) error {
-	client, err := c.client(0)
+	client, err := c.client(reloadTimeout)
 	if err != nil {
 		return err
 	}
@@ -327,7 +327,7 @@ func (c *sightingsErase) Run(ctx context.Context, std streams) error {
 }
 
 func confirm(std streams, question string) bool {
-	_, _ = io.WriteString(std.out, question)
+	_, _ = io.WriteString(std.err, question) // standard output is for the answer
 	answer, _ := bufio.NewReader(std.in).ReadString('\n')
 	answer = strings.ToLower(strings.TrimSpace(answer))
 	return answer == "y" || answer == "yes"

@@ -53,3 +53,14 @@ func TestLossesAreSummedUp(t *testing.T) {
 		t.Errorf("got %d lines, want %d without escapes:\n%s", strings.Count(text, "\n"), lossLinesMax+1, text)
 	}
 }
+
+// TestErasureIsAskedFor: whoever does not say yes has erased nothing, and has not even asked a server.
+func TestErasureIsAskedFor(t *testing.T) {
+	for _, answer := range []string{"", "n\n", "yesterday\n"} {
+		var out, errOut strings.Builder
+		status := run([]string{"sightings", "erase", "192.0.2.1", "--socket", "/nowhere"}, strings.NewReader(answer), &out, &errOut)
+		if status != 1 || out.Len() > 0 || !strings.Contains(errOut.String(), "192.0.2.1") || !strings.Contains(errOut.String(), "nothing was erased") {
+			t.Errorf("%q: status %d, output %q, errors %q; want 1 and that nothing was erased", answer, status, out.String(), errOut.String())
+		}
+	}
+}
