@@ -32,6 +32,9 @@ type serveCommand struct {
 
 // Run serves until SIGTERM or SIGINT; SIGHUP reloads.
 func (c *serveCommand) Run(ctx context.Context, std streams) error {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP) // first of all: one that comes during the start waits, and does not end the process
+	defer signal.Stop(hangups)
 	conf, warnings, err := c.read()
 	if err != nil {
 		return err
@@ -42,9 +45,6 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	defer signal.Stop(hangups)
 	go s.reloadOn(ctx, hangups)
 	return s.run(ctx)
 }
