@@ -64,3 +64,6 @@ func (r *Resolver) Connections(i int) (open, idle int) {
 
 // Network says whose fault an error of a socket is.
 func (r *Resolver) Network(err error) error { return r.network(err) }
+
+// SeenAhead reports whether all that was asked for ahead has been looked at.
+func (r *Resolver) SeenAhead() bool { return len(r.ahead.wake) == 0 }

@@ -636,6 +636,7 @@ func TestPrefetchBoundsChange(t *testing.T) {
 	underWay(1)
 	fetch(5)
 	shed(1) // one is asked, four wait
+	eventually(t, "the four are seen", f.SeenAhead)
 	f.update(bounds(3, 4), up.Addr())
 	underWay(3)
 	fetch(3)
