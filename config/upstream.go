@@ -70,8 +70,8 @@ type ResolverLimits struct {
 
 // Cache keeps answers of upstreams in memory.
 type Cache struct {
-	// Size is how much memory the answers may take.
-	Size Size `yaml:"size" reload:"restart" default:"256MiB" min:"1MiB" max:"1TiB"`
+	// Size is how much memory the answers may take. A reload that makes it smaller drops what does not fit, least asked for first.
+	Size Size `yaml:"size" default:"256MiB" min:"1MiB" max:"1TiB"`
 	// TTLMin keeps answers at least so long.
 	TTLMin time.Duration `yaml:"ttl_min" default:"0s" min:"0s" max:"1h"`
 	// TTLMax keeps answers at most so long.

@@ -11,8 +11,8 @@ import (
 
 // Config says how much a Cache keeps and for how long. Zero values stand for the defaults.
 type Config struct {
-	// Bytes is all the memory the cache takes: records, slots and ghosts. It is taken when the cache is made and never grows. A plain
-	// answer needs about 120 octets, a signed one about 500. At least 1 MiB, at most 1 TiB. Default 64 MiB; an operator with 100,000
+	// Bytes is all the memory the cache takes: records, slots and ghosts. It is taken when the cache is made, and Resize
+	// alone changes it. A plain answer needs about 120 octets, a signed one about 500. At least 1 MiB, at most 1 TiB. Default 64 MiB; an operator with 100,000
 	// clients gives it 1 << 30.
 	Bytes int64
 	// MessageMax is the longest message kept, in octets. Default and upper limit 16384. Example: 4096.
@@ -128,8 +128,11 @@ type Answer struct {
 type Cache struct {
 	config   atomic.Pointer[Config] // with its defaults, never changed once stored
 	hash     hasher
-	shards   []shard
-	builders sync.Pool // of *builder
+	places   [shardsMax]atomic.Pointer[shard] // by the first octet of a hash; where there are fewer shards, each has several places
+	tallies  [shardsMax]tally                 // by the place of the shard
+	builders sync.Pool                        // of *builder
+	settling sync.Mutex                       // held while config is replaced
+	walking  sync.Mutex                       // held by whoever walks through all shards or replaces them
 }
 
 // New returns an empty cache that has taken all its memory.
@@ -138,24 +141,40 @@ func New(config Config) (*Cache, error) {
 	if err := config.check(); err != nil {
 		return nil, err
 	}
-	c := &Cache{hash: newHasher(), shards: make([]shard, shardCount(config.Bytes))}
+	c := &Cache{hash: newHasher()}
 	c.config.Store(&config)
 	c.builders.New = func() any { return new(builder) }
-	for i := range c.shards {
-		c.shards[i].allocate(config.Bytes / int64(len(c.shards)))
+	n := shardCount(config.Bytes)
+	for i := range c.places {
+		if i < n {
+			c.places[i].Store(newShard(i, config.Bytes/int64(n), &c.tallies[i]))
+		} else {
+			c.places[i].Store(c.places[i-n].Load())
+		}
 	}
 	return c, nil
 }
 
-// Update takes over every setting but Bytes, for which the cache would have to be made anew. What is in the cache keeps the TTL it has.
+// Update takes over every setting but Bytes, which Resize changes. What is in the cache keeps the TTL it has.
 func (c *Cache) Update(config Config) error {
-	config.Bytes = c.config.Load().Bytes
 	config.setDefaults()
 	if err := config.check(); err != nil {
 		return err
 	}
-	c.config.Store(&config)
+	c.settle(func(now *Config) {
+		config.Bytes = now.Bytes
+		*now = config
+	})
 	return nil
+}
+
+// settle puts a changed config in force.
+func (c *Cache) settle(change func(*Config)) {
+	c.settling.Lock()
+	defer c.settling.Unlock()
+	config := *c.config.Load()
+	change(&config)
+	c.config.Store(&config)
 }
 
 func shardCount(bytes int64) int {
@@ -175,6 +194,13 @@ const (
 	smallShare = 10 // the small ring is a tenth of the arena
 )
 
+// newShard makes an empty shard that has taken its memory.
+func newShard(place int, bytes int64, t *tally) *shard {
+	s := &shard{place: place, tally: t}
+	s.allocate(bytes)
+	return s
+}
+
 // allocate divides bytes into arena, slots and ghosts.
 func (s *shard) allocate(bytes int64) {
 	const unit = ghostSpan + 2*slotSize + ghostSize // a span of arena with all that serves it
@@ -191,9 +217,9 @@ func (s *shard) allocate(bytes int64) {
 // Get looks k up at now, in ns since 1970, and writes the message to dst: id 0; QR and RA set, AD and RCODE as they were kept, all other
 // flags clear; the question in canonical form; records with their TTLs aged; no OPT. It allocates nothing.
 func (c *Cache) Get(k *Key, now int64, dst []byte) Answer {
-	s, tag := c.locate(k)
-	s.mu.RLock()
-	a := c.read(s, tag, k, now, dst, true)
+	sum := c.hash.sum(k)
+	s := c.rlock(sum)
+	a := c.read(s, sum, k, now, dst, true)
 	s.mu.RUnlock()
 	switch a.State {
 	case Fresh:
@@ -208,25 +234,56 @@ func (c *Cache) Get(k *Key, now int64, dst []byte) Answer {
 
 // Peek is Get for the one who fetches answers: it neither counts nor makes the answer look popular, and never asks for a prefetch.
 func (c *Cache) Peek(k *Key, now int64, dst []byte) Answer {
-	s, tag := c.locate(k)
-	s.mu.RLock()
+	sum := c.hash.sum(k)
+	s := c.rlock(sum)
 	defer s.mu.RUnlock()
-	return c.read(s, tag, k, now, dst, false)
+	return c.read(s, sum, k, now, dst, false)
 }
 
-// locate returns the shard of a key and the rest of its hash.
-func (c *Cache) locate(k *Key) (*shard, uint32) {
-	sum := c.hash.sum(k)
-	return &c.shards[sum>>56&uint64(len(c.shards)-1)], uint32(sum)
+// rlock returns the shard for a hash, read-locked. Its tag is the lower half of the hash.
+func (c *Cache) rlock(sum uint64) *shard {
+	for {
+		s := c.places[sum>>56].Load()
+		s.mu.RLock()
+		if !s.retired {
+			return s
+		}
+		s.mu.RUnlock() // another one has its place since
+	}
+}
+
+// lock is rlock for who changes something.
+func (c *Cache) lock(sum uint64) *shard {
+	for {
+		s := c.places[sum>>56].Load()
+		s.mu.Lock()
+		if !s.retired {
+			return s
+		}
+		s.mu.Unlock()
+	}
 }
 
 // read is Get and Peek while the shard is read-locked.
-func (c *Cache) read(s *shard, tag uint32, k *Key, now int64, dst []byte, asked bool) Answer {
+func (c *Cache) read(s *shard, sum uint64, k *Key, now int64, dst []byte, asked bool) Answer {
 	k.version = 0
-	i, r := s.find(tag, k)
-	if i < 0 {
+	if i, r := s.find(uint32(sum), k); i >= 0 {
+		return c.give(s, i, r, k, now, dst, asked)
+	}
+	if s.origin == nil {
 		return Answer{}
 	}
+	old := s.origin.of(sum)
+	old.mu.RLock()
+	defer old.mu.RUnlock()
+	if i, r := old.find(uint32(sum), k); i >= 0 {
+		return c.give(old, i, r, k, now, dst, asked)
+	}
+	return Answer{}
+}
+
+// give writes the record of slot i to dst, if it is of use.
+func (c *Cache) give(s *shard, i int, r record, k *Key, now int64, dst []byte, asked bool) Answer {
 	config, age := c.config.Load(), r.age(now)
 	if age >= r.usable(int64(config.StaleMax)) {
 		return Answer{}
@@ -265,15 +322,16 @@ func seconds(d time.Duration) uint32 { return uint32(d / time.Second) }
 func (c *Cache) Put(k *Key, msg []byte, now int64) bool {
 	b := c.builders.Get().(*builder)
 	defer c.builders.Put(b)
-	s, tag := c.locate(k)
+	sum := c.hash.sum(k)
 	config := c.config.Load()
-	if why := b.build(config, k, tag, msg, now); why != refusedNot {
-		s.refusedFor[why].Add(1)
+	if why := b.build(config, k, uint32(sum), msg, now); why != refusedNot {
+		c.places[sum>>56].Load().refusedFor[why].Add(1)
 		return false
 	}
-	s.mu.Lock()
+	s := c.lock(sum)
 	defer s.mu.Unlock()
 	t := turn{shard: s, now: now, staleMax: int64(config.StaleMax), spare: b.spare, chances: secondChancesMax}
+	t.fetch(sum, k)
 	kept := t.put(k, b.record, int64(config.StaleHold))
 	b.spare = t.spare
 	return kept
@@ -322,20 +380,43 @@ func (c *Cache) Stamp(k *Key, generation uint64) {
 	if k.version == 0 {
 		return
 	}
-	s, tag := c.locate(k)
-	s.mu.RLock()
+	sum := c.hash.sum(k)
+	s := c.rlock(sum)
 	defer s.mu.RUnlock()
-	if i, r := s.find(tag, k); i >= 0 && r.version() == k.version {
+	if s.stamp(sum, k, generation) || s.origin == nil {
+		return
+	}
+	old := s.origin.of(sum)
+	old.mu.RLock()
+	defer old.mu.RUnlock()
+	old.stamp(sum, k, generation)
+}
+
+// stamp is Stamp in a shard that is read-locked. It reports whether the shard has an answer to k.
+func (s *shard) stamp(sum uint64, k *Key, generation uint64) bool {
+	i, r := s.find(uint32(sum), k)
+	if i >= 0 && r.version() == k.version {
 		s.slots[i].stamp(generation)
 	}
+	return i >= 0
 }
 
 // Remove forgets the answer to k, fresh or not.
 func (c *Cache) Remove(k *Key) {
-	s, tag := c.locate(k)
-	s.mu.Lock()
+	sum := c.hash.sum(k)
+	s := c.lock(sum)
 	defer s.mu.Unlock()
-	if i, _ := s.find(tag, k); i >= 0 {
+	s.forget(sum, k)
+	if s.origin != nil {
+		old := s.origin.of(sum)
+		old.mu.Lock()
+		defer old.mu.Unlock()
+		old.forget(sum, k)
+	}
+}
+
+func (s *shard) forget(sum uint64, k *Key) {
+	if i, _ := s.find(uint32(sum), k); i >= 0 {
 		s.remove(i)
 	}
 }

@@ -5,8 +5,8 @@ import "fmt"
 // Check reports the first thing that is wrong with the inner order of the cache: rings that are not tiled by records, slots that point
 // elsewhere, sums that do not add up.
 func (c *Cache) Check() error {
-	for i := range c.shards {
-		if err := c.shards[i].check(); err != nil {
+	for i := range c.places {
+		if err := c.places[i].Load().check(); err != nil {
 			return fmt.Errorf("shard %d: %w", i, err)
 		}
 	}

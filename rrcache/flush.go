@@ -6,7 +6,7 @@ import "cenote/dnsname"
 const scanStep = 256
 
 // Flush forgets every answer for name, and with subtree for every name below it too, and returns how many there were. It walks the whole
-// cache, a little at a time. What is put while it runs may stay.
+// cache, a little at a time. What is put while it runs may stay. It waits for a Resize to end.
 func (c *Cache) Flush(name dnsname.Name, subtree bool) int {
 	name = name.Canonical()
 	forget := func(r record) bool {
@@ -28,8 +28,13 @@ func (c *Cache) FlushAll() int {
 }
 
 func (c *Cache) flush(forget func(record) bool) (n int) {
-	for i := range c.shards {
-		s := &c.shards[i]
+	c.walking.Lock()
+	defer c.walking.Unlock()
+	for i := range c.places {
+		s := c.places[i].Load()
+		if s.place != i {
+			continue // it was met before
+		}
 		// The small ring first: what moves to the main one meanwhile is met there.
 		n += s.scan(&s.small, forget) + s.scan(&s.main, forget)
 	}

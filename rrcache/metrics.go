@@ -18,7 +18,7 @@ func (c *Cache) Collector() prometheus.Collector {
 		cache:     c,
 		entries:   desc("entries", "Answers in the cache, expired ones included."),
 		used:      desc("used_bytes", "Octets that the answers take. Look at it beside capacity_bytes: a full cache is normal."),
-		capacity:  desc("capacity_bytes", "Octets that the cache has taken in all; fixed."),
+		capacity:  desc("capacity_bytes", "Octets that the cache has taken in all, by its size in the configuration."),
 		lookups:   desc("lookups_total", "Look-ups by what they found. A share of misses that rises says that the cache is too small or that somebody asks for random names.", "result"),
 		evictions: desc("evictions_total", "Answers pushed out by others. Look when it rises together with the misses: the cache is too small."),
 		refused:   desc("refused_total", "Responses that were not kept, by reason. Look when malformed or question rises: an upstream is broken or somebody forges.", "reason"),

@@ -98,6 +98,8 @@ type model struct {
 	now     int64
 	names   int
 	mayMiss bool // the cache is small: it may have dropped what the oracle has
+	sizes   []int64
+	moving  bool // a Resize is under way
 	hits    int
 }
 
@@ -145,10 +147,31 @@ func (m *model) step() {
 	case 7:
 		m.now += m.rng.Int64N(3e8)
 	case 8:
-		if m.rng.IntN(30) == 0 {
+		if m.rng.IntN(30) == 0 && !m.moving {
 			m.flush(dnsname.Name(k.Name).Parent())
 		}
+	case 9:
+		m.cache.Remove(k)
+		delete(m.oracle, oracleKeyOf(k))
+	case 10:
+		if m.rng.IntN(40) == 0 && !m.moving {
+			m.resize()
+		}
 	}
+}
+
+// resize changes the size of the cache, and goes on meanwhile.
+func (m *model) resize() {
+	m.moving = true
+	err := m.cache.Resize(m.sizes[m.rng.IntN(len(m.sizes))], m.now, func() {
+		if m.rng.IntN(4) == 0 {
+			m.step()
+		}
+	})
+	if err != nil {
+		m.Fatal(err)
+	}
+	m.moving = false
 }
 
 func (m *model) lookUp(k *rrcache.Key) {
@@ -187,18 +210,18 @@ func (m *model) flush(name dnsname.Name) {
 func TestAgainstOracle(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
-		bytes int64
+		sizes []int64 // the first is to begin with
 		names int
 		steps int
 	}{
-		{"room for all", 16 << 20, 20, 20_000},
-		{"a fraction fits", rrcache.BytesMin, 500, 50_000},
+		{"room for all", []int64{16 << 20, 12 << 20, 40 << 20, 20 << 20}, 20, 20_000},
+		{"a fraction fits", []int64{rrcache.BytesMin, 2 << 20, 3 << 20, 9 << 20}, 500, 50_000},
 	} {
 		for seed := range uint64(2) {
 			t.Run(fmt.Sprintf("%s, seed %d", tc.name, seed), func(t *testing.T) {
 				t.Parallel()
-				cache := newCache(t, rrcache.Config{Bytes: tc.bytes, StaleMax: oracleStale * time.Second, StaleHold: 10 * time.Second})
-				m := &model{T: t, rng: rand.New(rand.NewPCG(seed, 1)), cache: cache, oracle: oracle{}, now: start, names: tc.names, mayMiss: tc.bytes == rrcache.BytesMin}
+				cache := newCache(t, rrcache.Config{Bytes: tc.sizes[0], StaleMax: oracleStale * time.Second, StaleHold: 10 * time.Second})
+				m := &model{T: t, rng: rand.New(rand.NewPCG(seed, 1)), cache: cache, oracle: oracle{}, now: start, names: tc.names, sizes: tc.sizes, mayMiss: tc.sizes[0] == rrcache.BytesMin}
 				for i := range tc.steps {
 					if m.step(); i%5000 == 0 {
 						if err := cache.Check(); err != nil {

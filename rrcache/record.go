@@ -70,6 +70,15 @@ func (r record) name() []byte {
 	return r.message()[wire.HeaderLen : wire.HeaderLen+r.nameLen()]
 }
 
+// key returns the key that the record answers. Its name is that of the record.
+func (r record) key() *Key {
+	question := r.message()[wire.HeaderLen+r.nameLen():]
+	return &Key{
+		Name: r.name(), Type: binary.BigEndian.Uint16(question), Class: binary.BigEndian.Uint16(question[2:]),
+		DO: r[5]&keyDO != 0, CD: r[5]&keyCD != 0, Group: r[6],
+	}
+}
+
 // is reports whether k is the record's key.
 func (r record) is(k *Key) bool {
 	if r[5] != k.flags() || r[6] != k.Group || r.nameLen() != len(k.Name) {

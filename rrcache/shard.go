@@ -7,19 +7,21 @@ import (
 
 // shard is a part of the cache with its own lock. Readers may share it: what a hit changes is in the atomic state of its slot.
 type shard struct {
-	mu         sync.RWMutex // guards everything but the counters and, with RLock, the states of the slots
-	slots      []slot       // open addressing, linear probing
-	arena      []byte
-	small      queue    // what is new: the first octets of arena
-	main       queue    // what was asked for again: the rest
-	ghosts     []uint32 // tags of what left the small ring unasked, so that it comes back into the main one
-	live       int
-	liveMax    int
-	liveBytes  int64
-	version    uint32
-	counts     counts
-	refusedFor [refusals]atomic.Uint64
-	_          [64]byte // keeps the next shard's lock off this one's cache lines
+	mu        sync.RWMutex // guards everything but place, the counters and, with RLock, the states of the slots
+	slots     []slot       // open addressing, linear probing
+	arena     []byte
+	small     queue    // what is new: the first octets of arena
+	main      queue    // what was asked for again: the rest
+	ghosts    []uint32 // tags of what left the small ring unasked, so that it comes back into the main one
+	live      int
+	liveMax   int
+	liveBytes int64
+	version   uint32
+	retired   bool    // a Resize has given its places to others
+	origin    *origin // while a Resize fills it: where the rest is
+	place     int     // the first of its places
+	*tally
+	_ [64]byte // keeps what is next to it in memory off its cache lines
 }
 
 // slot points to a record.

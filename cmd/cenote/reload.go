@@ -12,6 +12,7 @@ import (
 	"cenote/api"
 	"cenote/blocklist"
 	"cenote/config"
+	"cenote/pace"
 )
 
 type reloadCommand struct {
@@ -179,6 +180,7 @@ func (s *server) apply(ctx context.Context, next *config.Config, answer *api.Rel
 	if answer.ReloadReport, err = s.publisher.Reconfigure(ctx, feeds(next), policyZones(next), next.Policy.AnswerEarly); err != nil {
 		return nil, errors.Join(err, undoRooms())
 	}
+	s.resizeCache(next)
 	s.config.Store(next)
 	for _, c := range config.NeedsRestart(changes) {
 		answer.NeedsRestart = append(answer.NeedsRestart, c.Key)
@@ -186,9 +188,17 @@ func (s *server) apply(ctx context.Context, next *config.Config, answer *api.Rel
 	}
 	return func() error {
 		_, err := s.publisher.Reconfigure(context.WithoutCancel(ctx), feeds(before), policyZones(before), before.Policy.AnswerEarly)
+		s.resizeCache(before)
 		s.config.Store(before)
 		return errors.Join(err, undoRooms())
 	}, nil
+}
+
+// resizeCache comes last, for what a smaller cache drops does not come back.
+func (s *server) resizeCache(c *config.Config) {
+	if err := s.cache.Resize(int64(c.Cache.Size), time.Now().UnixNano(), new(pace.Pace).Look); err != nil {
+		s.log.Error("the cache keeps its size", "err", err) // the configuration allows what the cache does
+	}
 }
 
 // applyRooms hands next to the rooms that can change while they run, and returns how to give them before again.

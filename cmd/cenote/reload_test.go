@@ -165,6 +165,7 @@ func TestReloadIsLive(t *testing.T) {
 	}{
 		"policy.answer_early":            {"policy: {answer_early: false}\n", func(s *running) uint64 { return s.publisher.Current().Number }},
 		"resolver.limits.prefetch_queue": {"resolver: {limits: {prefetch_queue: 1}}\n", prefetchesShed},
+		"cache.size":                     {"cache: {size: 3MiB}\n", func(s *running) uint64 { return uint64(s.cache.Stats().Capacity) }},
 		"limits.receive_buffer":          {"limits: {receive_buffer: 65KiB}\n", receiveBuffer},
 	} {
 		t.Run(name, func(t *testing.T) {
