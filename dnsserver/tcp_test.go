@@ -117,8 +117,8 @@ func TestPipelineBound(t *testing.T) {
 	}
 }
 
-// TestConnectionsThatDoNotRead (M2 in the list that traps_test.go names): fifty clients ask for large answers and read none. They must not keep goroutines, nor memory, nor places
-// among the queries that wait.
+// TestConnectionsThatDoNotRead (M2 in the list that traps_test.go names): fifty clients ask for large answers and read none. They must not
+// keep goroutines, nor memory, nor places among the queries that wait.
 func TestConnectionsThatDoNotRead(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
