@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -26,6 +27,9 @@ const slicesSteady = 10
 // measureReloads asks at the flag's rate, first for a while and then until the list was replaced as often as the flag says.
 func (r *rig) measureReloads(ctx context.Context) (*reloadResult, error) {
 	result := &reloadResult{rate: r.rate, count: r.reloads}
+	if err := r.prepareLists(); err != nil {
+		return nil, err
+	}
 	for range slicesSteady {
 		if err := r.slice(ctx, &result.steady); err != nil {
 			return nil, err
@@ -51,23 +55,50 @@ func (r *rig) slice(ctx context.Context, to *[]outcome) error {
 	return err
 }
 
-// replaceLists replaces the list by one with another last name, and waits for it to be served, each time.
-func (r *rig) replaceLists(ctx context.Context, result *reloadResult) error {
-	path := filepath.Join(r.dir, "domains.txt")
-	list, err := os.ReadFile(path)
+// replacements are lists like the server's, each with another last name.
+const replacements = 2
+
+func (r *rig) list() string             { return filepath.Join(r.dir, "domains.txt") }
+func (r *rig) replacement(i int) string { return fmt.Sprintf("%s.%d", r.list(), i%replacements) }
+func marker(i int) string               { return fmt.Sprintf("round-%d.marker.example", i%replacements) }
+
+// prepareLists writes the replacements, so that writing them takes no time of the server nor of the load later.
+func (r *rig) prepareLists() error {
+	list, err := os.ReadFile(r.list())
 	if err != nil {
 		return err
 	}
-	for i := range r.reloads {
-		marker := fmt.Sprintf("round-%d.marker.example", i)
-		if err := os.WriteFile(path+".new", append(list[:len(list):len(list)], marker+"\n"...), 0o600); err != nil {
+	for i := range replacements {
+		if err := writeSynced(r.replacement(i), list, []byte(marker(i)+"\n")); err != nil {
 			return err
 		}
-		if err := os.Rename(path+".new", path); err != nil {
+	}
+	return nil
+}
+
+func writeSynced(path string, parts ...[]byte) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	for _, b := range parts {
+		_, e := f.Write(b)
+		err = errors.Join(err, e)
+	}
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// replaceLists replaces the list by another, and waits for it to be served, each time.
+func (r *rig) replaceLists(ctx context.Context, result *reloadResult) error {
+	for i := range r.reloads {
+		if err := os.Link(r.replacement(i), r.list()+".new"); err != nil {
+			return err
+		}
+		if err := os.Rename(r.list()+".new", r.list()); err != nil {
 			return err
 		}
 		began := time.Now()
-		if err := r.server.await(ctx, marker); err != nil {
+		if err := r.server.await(ctx, marker(i)); err != nil {
 			return err
 		}
 		result.times = append(result.times, time.Since(began).Seconds())

@@ -228,7 +228,9 @@ func (p *Publisher) publishIfNew(job CompileConfig, report CompileReport) error 
 	p.mu.Unlock()
 	switch {
 	case report.Compiled:
-		index, err := nameindex.Open(p.store.index(job.Generation), nameindex.OpenOptions{Rest: new(pace.Pace).Look})
+		index, err := pace.Behind(func() (*nameindex.Index, error) {
+			return nameindex.Open(p.store.index(job.Generation), nameindex.OpenOptions{Rest: new(pace.Pace).Look, Beside: current != nil})
+		})
 		if err != nil {
 			return fmt.Errorf("opening policy %d: %w", job.Generation, err)
 		}

@@ -301,7 +301,7 @@ type rowsCursor struct {
 
 func (r *Rows) cursor() *rowsCursor {
 	blocks := io.NewSectionReader(r.f, int64(r.header.Blocks.Offset), int64(r.header.Blocks.Size))
-	return &rowsCursor{file: r, in: bufio.NewReaderSize(blocks, 256<<10)}
+	return &rowsCursor{file: r, in: bufio.NewReaderSize(blocks, filePiece)}
 }
 
 // next moves to the next name; io.EOF is the end.

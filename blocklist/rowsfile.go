@@ -34,6 +34,10 @@ const (
 	rowsJSONMax    = 256 << 20 // octets of tables or report that Open takes
 )
 
+// filePiece is how much of a file is read or written at once, in octets. Compilation shares a core with threads that answer queries,
+// and a kernel that is not preemptible finishes a call before they have their turn.
+const filePiece = 32 << 10
+
 // ErrRowsDamaged says that a rows file is not as it was written.
 var ErrRowsDamaged = errors.New("rows file is damaged")
 

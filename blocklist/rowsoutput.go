@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"cenote/policy"
@@ -26,7 +27,7 @@ type rowsOutput struct {
 }
 
 func newRowsOutput(f *os.File, generation uint64) *rowsOutput {
-	o := &rowsOutput{f: f, w: bufio.NewWriterSize(f, 1<<20), content: xxh3.New()}
+	o := &rowsOutput{f: f, w: bufio.NewWriterSize(f, filePiece), content: xxh3.New()}
 	o.header.Generation = generation
 	o.write(make([]byte, rowsHeaderSize)) // the header comes last, when everything is known
 	o.header.Blocks.Offset = o.at
@@ -35,7 +36,9 @@ func newRowsOutput(f *os.File, generation uint64) *rowsOutput {
 
 // write keeps the place; an error sticks in w and comes out of Flush.
 func (o *rowsOutput) write(b []byte) {
-	o.w.Write(b)
+	for piece := range slices.Chunk(b, filePiece) { // w would pass on what is larger than its buffer as it is
+		o.w.Write(piece)
+	}
 	o.at += uint64(len(b))
 }
 
@@ -140,7 +143,7 @@ func newHeapWriter(dir string) (*heapWriter, error) {
 		f.Close()
 		return nil, err
 	}
-	return &heapWriter{f: f, w: bufio.NewWriterSize(f, 256<<10), seen: map[string]uint64{}}, nil
+	return &heapWriter{f: f, w: bufio.NewWriterSize(f, filePiece), seen: map[string]uint64{}}, nil
 }
 
 // text returns 1 + the place of s, or 0 for the empty text.

@@ -94,7 +94,7 @@ func (s *rowSorter) spill() error {
 		return err
 	}
 	s.sort()
-	w := bufio.NewWriterSize(f, 1<<20)
+	w := bufio.NewWriterSize(f, filePiece)
 	for _, k := range s.keys {
 		r := s.recordAt(k.off)
 		w.Write(s.arena[k.off : k.off+1+uint32(len(r.name))])
@@ -188,7 +188,7 @@ func newRunMerge(runs []*os.File) (*runMerge, error) {
 		if _, err := f.Seek(0, io.SeekStart); err != nil {
 			return nil, err
 		}
-		r := &runReader{r: bufio.NewReaderSize(f, 256<<10), age: age}
+		r := &runReader{r: bufio.NewReaderSize(f, filePiece), age: age}
 		switch err := r.advance(); {
 		case errors.Is(err, io.EOF):
 		case err != nil:

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 
+	"cenote/pace"
+
 	"github.com/zeebo/xxh3"
 )
 
@@ -196,7 +198,8 @@ func (s *store) prune(state storedState) error {
 			keep[s.rows(feed, number)] = true
 		}
 	}
-	return s.removeOthers(keep)
+	_, err := pace.Behind(func() (struct{}, error) { return struct{}{}, s.removeOthers(keep) }) // a large file takes milliseconds
+	return err
 }
 
 // removeOthers removes the files outside keep.

@@ -1,6 +1,7 @@
 package hugepage_test
 
 import (
+	"slices"
 	"testing"
 
 	"cenote/hugepage"
@@ -10,11 +11,15 @@ import (
 func TestMemoryIsAsMade(t *testing.T) {
 	for _, n := range []int{0, 1, 1 << 10, 1 << 20, 5<<20 + 7} {
 		s := hugepage.Make[uint32](n)
+		later, ready := hugepage.MakeLater[uint32](n)
 		for i, v := range s {
-			if v != 0 {
-				t.Fatalf("element %d of %d is %d", i, n, v)
+			if v != 0 || later[i] != 0 {
+				t.Fatalf("element %d of %d is %d, made later %d", i, n, v, later[i])
 			}
-			s[i] = uint32(i)
+			s[i], later[i] = uint32(i), uint32(i)
+		}
+		if ready(); !slices.Equal(later, s) {
+			t.Fatalf("what was made later is not the same when it is ready, of %d elements", n)
 		}
 		grown := append(hugepage.Grow(s), 42)
 		for i := range n {

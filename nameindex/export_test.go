@@ -37,7 +37,7 @@ func OpenImage(file []byte) (*Index, error) {
 	if len(file) < headerLen+footerLen {
 		return nil, ErrDamaged
 	}
-	return load(bytes.NewReader(file), int64(len(file)), func() {})
+	return load(bytes.NewReader(file), int64(len(file)), OpenOptions{Beside: len(file)%2 == 1})
 }
 
 // Reseal makes every checksum of a changed file right again, so that what lies behind the checksums is tested. It returns false if the

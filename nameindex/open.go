@@ -32,6 +32,9 @@ type OpenOptions struct {
 	// Rest is called after each small piece of the work, so that a caller beside whom queries are answered can let them through. Default:
 	// nothing. Example: (*pace.Pace).Look.
 	Rest func()
+	// Beside says that queries are answered meanwhile from another index. The memory then comes in small pages, which the kernel may gather into
+	// huge ones later; otherwise it asks for huge ones at once. Default: false. Example: true.
+	Beside bool
 }
 
 // Open reads the file at path into memory and checks all of it: lengths, checksums, and that every entry lies where it must, so that
@@ -64,7 +67,7 @@ func read(f *os.File, o OpenOptions) (*Index, error) {
 	case size < headerLen+footerLen:
 		return nil, fmt.Errorf("%w: only %d octets", ErrDamaged, size)
 	default:
-		return load(f, size, o.rest())
+		return load(f, size, o)
 	}
 }
 
@@ -75,11 +78,19 @@ func (o *OpenOptions) rest() func() {
 	return o.Rest
 }
 
-// pieceLen is how many octets are read or hashed before a rest.
-const pieceLen = 64 << 10
+func (o *OpenOptions) memory(size int) (file []byte, ready func()) {
+	if o.Beside {
+		return hugepage.MakeLater[byte](size)
+	}
+	return hugepage.Make[byte](size), func() {}
+}
+
+// pieceLen is how many octets are read, hashed or written at once. A kernel that is not preemptible finishes a call before another thread has
+// the core, and each page of a file that it must first find room for costs it some ten microseconds on a virtual machine.
+const pieceLen = 32 << 10
 
 // load reads size octets from r. The header is checked first, so that a foreign file costs no memory.
-func load(r io.Reader, size int64, rest func()) (*Index, error) {
+func load(r io.Reader, size int64, o OpenOptions) (*Index, error) {
 	head := make([]byte, headerLen)
 	if _, err := io.ReadFull(r, head); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
@@ -88,14 +99,16 @@ func load(r io.Reader, size int64, rest func()) (*Index, error) {
 	if err != nil {
 		return nil, err
 	}
-	file := hugepage.Make[byte](int(size))
+	file, ready := o.memory(int(size))
 	copy(file, head)
+	rest := o.rest()
 	for piece := range slices.Chunk(file[headerLen:], pieceLen) {
 		if _, err := io.ReadFull(r, piece); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 		}
 		rest()
 	}
+	ready()
 	return parse(file, h, rest)
 }
 

@@ -91,7 +91,7 @@ func syncDir(dir string) error {
 // write writes the planned file to w.
 func (b *Builder) write(w io.Writer, p *plan, manifest []byte) error {
 	s := newSummer(w)
-	out := bufio.NewWriterSize(s, blockLen)
+	out := bufio.NewWriterSize(s, pieceLen)
 	out.Write(p.header.encode()) // a bufio.Writer keeps its first error for Flush
 	out.Write(manifest)
 	b.writeSets(out, p)
@@ -153,16 +153,19 @@ func newSummer(out io.Writer) *summer {
 
 // Write takes the checksums of b and passes it on.
 func (s *summer) Write(b []byte) (int, error) {
-	for rest := b; len(rest) > 0; {
-		part := rest[:min(uint64(len(rest)), blockLen-s.n%blockLen)]
-		s.crc = crc32.Update(s.crc, s.table, part)
-		if s.n += uint64(len(part)); s.n%blockLen == 0 {
+	for done := 0; done < len(b); {
+		piece := b[done:][:min(uint64(len(b)-done), pieceLen, blockLen-s.n%blockLen)]
+		s.crc = crc32.Update(s.crc, s.table, piece)
+		if s.n += uint64(len(piece)); s.n%blockLen == 0 {
 			s.endBlock()
 		}
-		rest = rest[len(part):]
+		s.whole.Write(piece)
+		n, err := s.out.Write(piece)
+		if done += n; err != nil {
+			return done, err
+		}
 	}
-	s.whole.Write(b)
-	return s.out.Write(b)
+	return len(b), nil
 }
 
 func (s *summer) endBlock() {

@@ -1,0 +1,40 @@
+package pace
+
+import (
+	"runtime"
+	"sync"
+)
+
+// Behind runs f on a thread of its own that gives way to those which answer queries, and waits for its end. It is for work of many
+// milliseconds with calls of the system, beside which a Pace alone does not help: Go's scheduler takes a processor back from a thread
+// that waits for the disk only after 10 ms, and to the system all threads of a process are equal. So Go gets one processor (GOMAXPROCS)
+// more meanwhile.
+func Behind[T any](f func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		runtime.LockOSThread() // for good: the thread must not serve others afterwards, and ends with its goroutine
+		giveWay()
+		addProcessors(1)
+		value, err := f()
+		addProcessors(-1)
+		done <- result{value, err}
+	}()
+	r := <-done
+	return r.value, r.err
+}
+
+// niceness is the nice value of a thread of Behind: to one of ordinary priority that wants the processor too it leaves nine tenths.
+const niceness = 10
+
+// processors guards GOMAXPROCS.
+var processors sync.Mutex
+
+func addProcessors(n int) {
+	processors.Lock()
+	defer processors.Unlock()
+	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + n)
+}

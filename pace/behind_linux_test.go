@@ -1,0 +1,57 @@
+package pace_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+
+	"cenote/pace"
+
+	"golang.org/x/sys/unix"
+)
+
+// niceOf is the nice value of a thread of this process.
+func niceOf(tid int) (int, error) {
+	ceiling, err := unix.Getpriority(unix.PRIO_PROCESS, tid) // the system call has it as 20 - nice
+	return 20 - ceiling, err
+}
+
+// TestBehindGivesWay: the work has a thread of its own with less of the processor than others, whose results come back, and which serves nobody
+// afterwards.
+func TestBehindGivesWay(t *testing.T) {
+	ordinary, err := niceOf(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := runtime.GOMAXPROCS(0)
+	type seen struct{ tid, nice, processors int }
+	failure := errors.New("of the work")
+	got, err := pace.Behind(func() (seen, error) {
+		nice, err := niceOf(0)
+		return seen{unix.Gettid(), nice, runtime.GOMAXPROCS(0)}, errors.Join(err, failure)
+	})
+	if !errors.Is(err, failure) {
+		t.Errorf("the error is %v, want that of the work", err)
+	}
+	if want := max(ordinary, 10); got.nice != want {
+		t.Errorf("the work had nice value %d, want %d", got.nice, want)
+	}
+	if now := runtime.GOMAXPROCS(0); got.processors != before+1 || now != before {
+		t.Errorf("Go had %d processors before the work, %d beside it and %d after it, want one more beside it", before, got.processors, now)
+	}
+	if got.tid == unix.Getpid() {
+		return // the first thread of a process cannot end before it; Go lets it sleep for good
+	}
+	gone := fmt.Sprintf("/proc/self/task/%d", got.tid)
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		if _, err := os.Stat(gone); errors.Is(err, os.ErrNotExist) {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("thread %d is still there", got.tid)
+		}
+	}
+}
