@@ -63,6 +63,10 @@ BENCHFLAGS ?= -page=
 bench: ## the whole server beside a bare echo, then the benchmarks of the packages (BENCHFLAGS may be set)
 	$(GO) run ./bench $(BENCHFLAGS)
 
+.PHONY: profile
+profile: ## where the server's time goes under load: take the profile by which the compiler optimises it anew
+	$(GO) run ./bench -profile cmd/cenote/default.pgo
+
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME each (PKG and FUZZTIME may be set)
 	@set -e; for pkg in $$($(GO) list $(PKG)); do \

@@ -1,6 +1,8 @@
 package api_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -461,6 +463,67 @@ func TestEveryRouteIsDescribed(t *testing.T) {
 	for _, parameter := range found(`v\.Get\("([a-z]+)"\)`, read("sightings.go")) {
 		if !strings.Contains(page, "`"+parameter+"`") {
 			t.Errorf("docs/api.md does not describe the parameter %s", parameter)
+		}
+	}
+}
+
+// TestProfileIsTakenOverTheSocket: one at a time, and from nowhere else.
+func TestProfileIsTakenOverTheSocket(t *testing.T) {
+	socket, base := start(t, &rooms{}, "")
+	client := api.NewClient(socket, 0)
+	for kind, want := range map[string]string{"cpu": "nanoseconds", "heap": "inuse_space", "allocs": "alloc_space", "goroutine": "cenote/api"} {
+		var taken bytes.Buffer
+		if err := client.Profile(t.Context(), url.Values{"kind": {kind}, "seconds": {"1"}}, &taken); err != nil {
+			t.Errorf("%s: %v", kind, err)
+		}
+		if unzip, err := gzip.NewReader(&taken); err != nil {
+			t.Errorf("%s: not a profile of pprof: %v", kind, err)
+		} else if b, err := io.ReadAll(unzip); err != nil || !bytes.Contains(b, []byte(want)) {
+			t.Errorf("%s: %d octets (%v) without %s", kind, len(b), err, want)
+		}
+	}
+	for _, params := range []url.Values{{"kind": {"moon"}}, {"seconds": {"0"}}, {"seconds": {"301"}}, {"seconds": {"ten"}}} {
+		if problem, ok := errors.AsType[*api.Problem](client.Profile(t.Context(), params, io.Discard)); !ok || problem.Status != http.StatusBadRequest {
+			t.Errorf("%v: %v, want status 400", params, problem)
+		}
+	}
+	if status, _ := get(t, base+"/v1/profile", nil); status != http.StatusNotFound {
+		t.Errorf("over HTTP: status %d, want 404", status)
+	}
+}
+
+func TestOneCPUProfileAtATime(t *testing.T) {
+	socket, _ := start(t, &rooms{}, "")
+	client := api.NewClient(socket, 0)
+	results := make(chan error, 2)
+	for range 2 {
+		go func() { results <- client.Profile(t.Context(), url.Values{"seconds": {"2"}}, io.Discard) }()
+	}
+	first, last := <-results, <-results // a refusal comes at once
+	if problem, ok := errors.AsType[*api.Problem](first); !ok || problem.Status != http.StatusServiceUnavailable || last != nil {
+		t.Errorf("two at a time end with %v and %v; want status 503, and one profile", first, last)
+	}
+}
+
+// TestProfileEndsWithItsClient: whoever gives up leaves room for the next.
+func TestProfileEndsWithItsClient(t *testing.T) {
+	socket, _ := start(t, &rooms{}, "")
+	client := api.NewClient(socket, 0)
+	short, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if err := client.Profile(short, url.Values{"seconds": {"300"}}, io.Discard); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("the first: %v, want that its time is over", err)
+	}
+	until(t, "there is room after the first has gone", func() bool {
+		return client.Profile(t.Context(), url.Values{"seconds": {"1"}}, io.Discard) == nil
+	})
+}
+
+func until(t *testing.T, what string, reached func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !reached(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not reached within 20 s: %s", what)
 		}
 	}
 }

@@ -59,18 +59,43 @@ func (c *Client) Delete(ctx context.Context, path string, out any) error {
 	return c.do(ctx, http.MethodDelete, path, nil, out)
 }
 
-func (c *Client) do(ctx context.Context, method, path string, body []byte, out any) error {
-	req, err := http.NewRequestWithContext(ctx, method, "http://localhost"+path, bytes.NewReader(body))
+// Profile has a profile taken, with the parameters of GET /v1/profile, and writes it to out.
+func (c *Client) Profile(ctx context.Context, params url.Values, out io.Writer) error {
+	res, err := c.ask(ctx, http.MethodGet, "/v1/profile?"+params.Encode(), nil)
 	if err != nil {
 		return err
+	}
+	defer func() { _ = res.Body.Close() }()
+	if res.StatusCode >= http.StatusBadRequest {
+		return decode(res, nil)
+	}
+	if _, err := io.Copy(out, io.LimitReader(res.Body, responseMax)); err != nil {
+		return fmt.Errorf("reading the profile: %w", err)
+	}
+	return nil
+}
+
+func (c *Client) do(ctx context.Context, method, path string, body []byte, out any) error {
+	res, err := c.ask(ctx, method, path, body)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = res.Body.Close() }()
+	return decode(res, out)
+}
+
+// ask returns the response, whose body the caller closes.
+func (c *Client) ask(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://localhost"+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	res, err := c.http.Do(req)
 	if err != nil {
-		return c.unreached(err)
+		return nil, c.unreached(err)
 	}
-	defer func() { _ = res.Body.Close() }()
-	return decode(res, out)
+	return res, nil
 }
 
 // unreached says why there was no answer, and what to do about it.

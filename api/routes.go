@@ -86,7 +86,14 @@ type SightingsAnswer struct {
 	Losses    []sighting.Loss     `json:"losses,omitempty"` // what was counted but not recorded one by one, in the same time
 }
 
-// routes is the whole API.
+// controls is the whole API, as the Unix socket has it.
+func (s *Server) controls() *http.ServeMux {
+	mux := s.routes()
+	mux.HandleFunc("GET /v1/profile", s.profile)
+	return mux
+}
+
+// routes is what both faces have.
 func (s *Server) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", s.healthz)

@@ -67,7 +67,7 @@ func New(c Config) (*Server, error) {
 		if err != nil {
 			return nil, fmt.Errorf("opening the control socket: %w", err)
 		}
-		s.add(l, s.routes())
+		s.add(l, s.controls())
 	}
 	if c.HTTP.IsValid() {
 		l, err := net.Listen("tcp", c.HTTP.String())

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"os"
@@ -9,6 +10,8 @@ import (
 	"testing"
 
 	"cenote/wire"
+
+	"github.com/google/pprof/profile"
 )
 
 func TestReplaceBetween(t *testing.T) {
@@ -169,5 +172,39 @@ func TestTruth(t *testing.T) {
 	}
 	if reply := truth([]byte("junk")); reply != nil {
 		t.Errorf("junk got the reply %x", reply)
+	}
+}
+
+// TestProfileTellsNothingOfTheMachine: the profile that is kept has the samples of the one that was taken, and no path of this machine.
+func TestProfileTellsNothingOfTheMachine(t *testing.T) {
+	dir := t.TempDir()
+	from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
+	mapping := &profile.Mapping{ID: 1, File: dir + "/cenote", BuildID: "c0ffee"}
+	location := &profile.Location{ID: 1, Mapping: mapping, Line: []profile.Line{{Function: &profile.Function{ID: 1, Name: "main.main", Filename: "main.go"}}}}
+	taken := &profile.Profile{
+		SampleType: []*profile.ValueType{{Type: "cpu", Unit: "nanoseconds"}}, TimeNanos: 7,
+		Sample:  []*profile.Sample{{Location: []*profile.Location{location}, Value: []int64{42}}},
+		Mapping: []*profile.Mapping{mapping}, Location: []*profile.Location{location}, Function: []*profile.Function{location.Line[0].Function},
+	}
+	var b bytes.Buffer
+	if err := taken.Write(&b); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(from, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := copyProfile(from, to); err != nil {
+		t.Fatal(err)
+	}
+	kept, err := os.ReadFile(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := profile.ParseData(kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := p.String(); !strings.Contains(text, "main.main") || !strings.Contains(text, "42") || strings.Contains(text, dir) || strings.Contains(text, "c0ffee") || p.TimeNanos != 0 {
+		t.Errorf("the profile that is kept is\n%s", text)
 	}
 }

@@ -3,6 +3,7 @@
 //	go run ./bench                  both parts, and the page
 //	go run ./bench -micro=false     the whole server only
 //	go run ./bench -page=           print the tables and write no page
+//	go run ./bench -profile FILE    measure nothing; write a CPU profile of the server under every load
 //
 // The micro part runs the benchmarks of the packages (go test -bench) on one core, with their allocations.
 //

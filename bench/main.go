@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -30,6 +31,8 @@ type options struct {
 	reloads       int
 	rate          int
 	ratioMin      string
+	profile       string
+	loads         string
 }
 
 func parseOptions() *options {
@@ -49,13 +52,30 @@ func parseOptions() *options {
 	flag.DurationVar(&o.ledger, "ledger", 50*time.Second, "how long the ledger is loaded; 0 leaves that out")
 	flag.IntVar(&o.reloads, "reloads", 10, "how often the list is replaced under load; 0 leaves that out")
 	flag.IntVar(&o.rate, "rate", 10_000, "queries a second while the list is replaced")
-	flag.StringVar(&o.ratioMin, "min", "hits=0.70,cached=0.65", "fail if the median ratio of a load is below; empty never fails")
+	flag.StringVar(&o.ratioMin, "min", "hits=0.70,cached=0.65", "fail if the median ratio of a load is below, or the load was not run; empty never fails")
+	flag.StringVar(&o.loads, "loads", "", "the loads to run, with commas between; empty runs all")
+	flag.StringVar(&o.profile, "profile", "", "measure nothing: write a CPU profile of the server under every load to this file")
 	flag.Parse()
 	return o
 }
 
+// kinds are the loads that were asked for.
+func (o *options) kinds() (out []kind) {
+	for _, k := range kinds {
+		if o.loads == "" || slices.Contains(strings.Split(o.loads, ","), k.name) {
+			out = append(out, k)
+		}
+	}
+	return out
+}
+
 // check refuses what would measure nothing.
 func (o *options) check() error {
+	if chosen := o.kinds(); o.loads != "" && len(chosen) != len(strings.Split(o.loads, ",")) {
+		return fmt.Errorf("loads %q: want some of %v", o.loads, loadNames())
+	} else if o.ledger > 0 && chosen[0].name != "hits" {
+		return errors.New("the ledger is loaded at half the rate of hits: have hits among the loads, or -ledger 0")
+	}
 	if o.names < 1 || o.turns < 1 || o.window < 1 || o.clients < 1 || o.count < 1 || !(o.seconds > 0) || o.ledger < 0 || o.reloads < 0 || o.rate < 1 {
 		return errors.New("names, turns, seconds, window, clients and count have to be above 0, and ledger not below")
 	}
@@ -76,6 +96,9 @@ func main() {
 func run(ctx context.Context, o *options) error {
 	if err := o.check(); err != nil {
 		return err
+	}
+	if o.profile != "" {
+		return withRig(ctx, o, func(r *rig) error { return r.profileLoads(ctx) })
 	}
 	var low error
 	if o.server {

@@ -35,11 +35,12 @@ const readyMax = 3 * time.Minute
 
 // cenote is the server under test.
 type cenote struct {
-	cmd  *exec.Cmd
-	log  bytes.Buffer // read only after ended
-	pid  string
-	done chan struct{} // closed when the server has ended
-	err  error         // how; set before done is closed
+	cmd            *exec.Cmd
+	log            bytes.Buffer // read only after ended
+	pid            string
+	binary, config string        // paths
+	done           chan struct{} // closed when the server has ended
+	err            error         // how; set before done is closed
 }
 
 // configText is the operator's file: everything at its default but what the measurement needs. indicators_max is raised because a few
@@ -82,7 +83,7 @@ func startCenote(ctx context.Context, o *options, dir, upstream string) (*cenote
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
-	c := &cenote{done: make(chan struct{}), cmd: prepare(ctx, "taskset", "-c", serverCore, binary, "serve", "--config", path)}
+	c := &cenote{done: make(chan struct{}), binary: binary, config: path, cmd: prepare(ctx, "taskset", "-c", serverCore, binary, "serve", "--config", path)}
 	c.cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
 	c.cmd.Stdout, c.cmd.Stderr = &c.log, &c.log
 	if err := launch(c.cmd); err != nil {

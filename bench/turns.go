@@ -67,42 +67,50 @@ type rig struct {
 }
 
 // measureServer starts both responders and runs every load.
-func measureServer(ctx context.Context, o *options) (_ *serverResults, err error) {
+func measureServer(ctx context.Context, o *options) (results *serverResults, err error) {
+	err = withRig(ctx, o, func(r *rig) error {
+		results, err = r.measure(ctx)
+		return err
+	})
+	return results, err
+}
+
+// withRig starts both responders, and stops them after use.
+func withRig(ctx context.Context, o *options, use func(*rig) error) (err error) {
 	dir, err := os.MkdirTemp("", "cenote-bench-")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer os.RemoveAll(dir)
 	t, err := buildTools(ctx, o.shared, dir)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	fmt.Printf("making a list of %s names\n", thousands(float64(o.names)))
 	if err := t.makeData(ctx, o.names, dir); err != nil {
-		return nil, err
+		return err
 	}
 	up, err := upstream(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	server, err := startCenote(ctx, o, dir, up)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { err = errors.Join(err, server.stop()) }()
 	echo, err := t.startEcho(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer echo.Wait()
 	defer echo.Process.Kill()
-	r := &rig{options: o, tools: t, server: server, dir: dir, next: map[string]uint64{}}
-	return r.measure(ctx)
+	return use(&rig{options: o, tools: t, server: server, dir: dir, next: map[string]uint64{}})
 }
 
 func (r *rig) measure(ctx context.Context) (*serverResults, error) {
 	all := &serverResults{names: r.names}
-	for _, k := range kinds {
+	for _, k := range r.kinds() {
 		result, err := r.measureLoad(ctx, k)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", k.name, err)
@@ -142,13 +150,18 @@ var kinds = []kind{
 	{name: "mix", file: "q.mix", matchedMin: 0.02, matchedMax: 0.04},
 }
 
+func loadNames() (out []string) {
+	for _, k := range kinds {
+		out = append(out, k.name)
+	}
+	return out
+}
+
 // missedMax is the share of queries that may go to the upstream while all that can be cached is.
 const missedMax = 0.001
 
 func (r *rig) measureLoad(ctx context.Context, k kind) (*loadResult, error) {
-	if k.clients == 0 {
-		k.clients = r.clients
-	}
+	k.clients = r.clientsOf(k)
 	if err := r.warm(ctx, k); err != nil {
 		return nil, err
 	}

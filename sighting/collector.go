@@ -120,10 +120,10 @@ func (c *collector) drain(now time.Time) (taken int) {
 	taken += c.drainRing(c.s.shared.queue.Ring(), now)
 	c.drainSpill(c.s.shared.spill, now)
 	c.pass = now.UnixNano()
-	if len(c.delta.entries) == 0 || time.Since(c.opened) >= windowMax || c.last {
+	if c.delta.pairs() == 0 || time.Since(c.opened) >= windowMax || c.last {
 		c.seal()
 	}
-	if len(c.delta.entries) == 0 {
+	if c.delta.pairs() == 0 {
 		c.s.progress.drainedTo(c.pass, c.sequence)
 	}
 	c.tick(now)
@@ -139,12 +139,15 @@ func (c *collector) drainRing(r *ring.SPSC[Event], now time.Time) int {
 		l.mu.Lock()
 		c.ahead.lookUp(events, l.dict)
 		for i := range events {
-			c.add(&events[i], &c.ahead.events[i], now)
+			c.identify(&events[i], &c.ahead.events[i], now)
+		}
+		for i := range events {
+			c.add(&events[i], &c.ahead.events[i])
 		}
 		l.mu.Unlock()
 		r.Release(len(events))
 		left -= len(events)
-		if len(c.delta.entries) >= windowPairs {
+		if c.delta.pairs() >= windowPairs {
 			c.seal()
 		}
 	}
@@ -152,20 +155,27 @@ func (c *collector) drainRing(r *ring.SPSC[Event], now time.Time) int {
 	return n
 }
 
-// add counts one event in the window. ledger.mu is held.
-func (c *collector) add(e *Event, f *foreseen, now time.Time) {
-	if len(c.delta.entries) == 0 {
-		c.opened = time.Now()
-	}
+// identify says which pair and hour an event is of, and fetches where the window has it. ledger.mu is held.
+func (c *collector) identify(e *Event, f *foreseen, now time.Time) {
 	ns := e.Time
 	if off := ns - now.UnixNano(); off < -int64(timeBehind) || off > int64(timeAhead) {
 		ns = now.UnixNano()
 		c.s.counters.retimed.Add(1)
 	}
-	hour, at := split(ns)
-	entry, _ := c.delta.upsert(&e.Client, c.intern(e, f), hour)
+	f.number = c.intern(e, f)
+	f.hour, f.at = split(ns)
+	f.tag = c.delta.tag(&e.Client, f.number, f.hour)
+	c.delta.touch(f.tag)
+}
+
+// add counts one event in the window. ledger.mu is held.
+func (c *collector) add(e *Event, f *foreseen) {
+	if c.delta.pairs() == 0 {
+		c.opened = time.Now()
+	}
+	entry, _ := c.delta.upsert(f.tag, &e.Client, f.number, f.hour)
 	c.delta.note(entry, &sample{
-		at: at, port: e.ClientPort, qtype: e.QType, transport: e.Transport, stage: e.Stage, flags: e.Flags, prefix: e.Name[:f.listed],
+		at: f.at, port: e.ClientPort, qtype: e.QType, transport: e.Transport, stage: e.Stage, flags: e.Flags, prefix: e.Name[:f.listed],
 	})
 }
 
@@ -258,7 +268,7 @@ func (c *collector) tick(now time.Time) {
 
 // freeze hands the table of the hour to the writer. ledger.mu is held, and the window is empty or will be numbered anew.
 func (c *collector) freeze(now time.Time) {
-	if len(c.delta.entries) > 0 {
+	if c.delta.pairs() > 0 {
 		return // numbers in the window are of this dictionary; the next seal comes within windowMax
 	}
 	c.s.ledger.freeze(hourOf(now), c.s.seed)

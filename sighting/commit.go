@@ -23,7 +23,7 @@ type memory struct {
 	since    uint32       // the hour in which it was begun
 }
 
-func (m *memory) pairs() int { return len(m.table.entries) }
+func (m *memory) pairs() int { return m.table.pairs() }
 
 func (m *memory) empty() bool { return m.pairs() == 0 && len(m.losses.m) == 0 }
 
@@ -52,7 +52,7 @@ type commit struct {
 func (c *commit) begin(m *memory, dict dictionary, book []rule) {
 	c.m, c.dict, c.book = m, dict, book
 	m.dict.canon.extend(&c.dict, len(c.dict.records))
-	c.order.sort(m.table.entries, len(c.dict.records), func(e *entry) uint32 { return m.dict.canon.first[e.indicator-c.dict.base] }, &c.pace)
+	c.order.sort(&m.table.entries, len(c.dict.records), func(e *entry) uint32 { return m.dict.canon.first[e.indicator-c.dict.base] }, &c.pace)
 }
 
 // days lists the days that m has anything of, oldest first.
@@ -70,7 +70,7 @@ func (c *commit) days() []uint32 {
 	return slices.Compact(days)
 }
 
-func (c *commit) hour(k *sortKey) uint32 { return c.m.table.entries[k.entry].hour }
+func (c *commit) hour(k *sortKey) uint32 { return c.m.table.entries.at(k.entry).hour }
 
 // hours cuts the keys of a day into those of each hour.
 func (c *commit) hours(day uint32) [][]sortKey {
@@ -131,10 +131,10 @@ func (c *commit) writeRun(put putter, keys []sortKey, number uint32) (runInfo, e
 // gather fills c.row from the entries at the front of keys that make one row, and returns their number.
 func (c *commit) gather(keys []sortKey) int {
 	t := c.m.table
-	t.row(&t.entries[keys[0].entry], &c.row)
+	t.row(t.entries.at(keys[0].entry), &c.row)
 	n := 1
 	for ; n < len(keys) && keys[n].rank == keys[0].rank; n++ {
-		t.row(&t.entries[keys[n].entry], &c.merge)
+		t.row(t.entries.at(keys[n].entry), &c.merge)
 		c.row.merge(&c.merge)
 	}
 	c.row.indicator = c.local.number(keys[0].term)

@@ -147,16 +147,16 @@ func DecodeValues(b []byte) {
 
 // OrderOf sorts pairs of client and term as a commit does, and as comparing them does; it returns both orders as indexes.
 func OrderOf(clients [][16]byte, terms, hours []uint32) (got, want []uint32) {
-	entries := make([]entry, len(clients))
+	entries := newChunks[entry](10)
 	most := uint32(0)
-	for i := range entries {
-		entries[i] = entry{client: clients[i], indicator: terms[i], hour: hours[i]}
+	for i := range clients {
+		entries.append(entry{client: clients[i], indicator: terms[i], hour: hours[i]})
 		most = max(most, terms[i])
 		want = append(want, uint32(i))
 	}
 	var o order
 	for range 2 { // the second time with the memory of the first
-		o.sort(entries, int(most)+1, func(e *entry) uint32 { return e.indicator }, new(pace.Pace))
+		o.sort(&entries, int(most)+1, func(e *entry) uint32 { return e.indicator }, new(pace.Pace))
 	}
 	for i := range o.keys {
 		got = append(got, o.keys[i].entry)
@@ -169,16 +169,57 @@ func OrderOf(clients [][16]byte, terms, hours []uint32) (got, want []uint32) {
 
 // ProbesOfClients is how many slots are looked at to find each of so many IPv4 clients in the ranks that a commit makes, together.
 func ProbesOfClients(n int) (probes int) {
-	entries := make([]entry, n)
-	for i := range entries {
-		binary.BigEndian.PutUint32(entries[i].client[12:], 0x0a000000+uint32(i))
-		entries[i].client[10], entries[i].client[11] = 0xff, 0xff
+	entries := newChunks[entry](10)
+	for i := range n {
+		client := &entries.append(entry{}).client
+		binary.BigEndian.PutUint32(client[12:], 0x0a000000+uint32(i))
+		client[10], client[11] = 0xff, 0xff
 	}
 	var r clientRanks
-	r.read(entries, new(pace.Pace))
+	r.read(&entries, new(pace.Pace))
 	mask := uint64(len(r.slots) - 1)
-	for i := range entries {
-		probes += 1 + int((r.probe(&entries[i].client)-pairHash(r.seed, &entries[i].client, 0, 0))&mask)
+	for i := range uint32(n) {
+		client := &entries.at(i).client
+		probes += 1 + int((r.probe(client)-pairHash(r.seed, client, 0, 0))&mask)
 	}
 	return probes
+}
+
+// Chunks is a list of octets in parts of 1<<bits.
+type Chunks = chunks[byte]
+
+// NewChunks makes one.
+func NewChunks(bits uint8) Chunks { return newChunks[byte](bits) }
+
+// Room is room, Reset is reset, From is from, Len is len, and Runs is runs.
+func (c *chunks[T]) Room(n int) (uint32, []T) { return c.room(n) }
+func (c *chunks[T]) Reset()                   { c.reset() }
+func (c *chunks[T]) From(i uint32) []T        { return c.from(i) }
+func (c *chunks[T]) Len() int                 { return c.len() }
+func (c *chunks[T]) Runs(max int) func(func(uint32, []T) bool) {
+	return c.runs(max)
+}
+
+// Earliest puts samples with these times into the ledger's table for one pair, in this order, and returns the times of those it keeps; the port
+// of each is its number.
+func Earliest(times []uint32) (kept []uint32, ports []uint16) {
+	t := newTable(1)
+	e := &entry{}
+	for i, at := range times {
+		t.keep(e, &sample{at: at, port: uint16(i), prefix: bytes.Repeat([]byte{1}, i%200)})
+	}
+	var samples [samplesMax]sample
+	n := t.samples(e, &samples)
+	for i := range samples[:n] {
+		kept, ports = append(kept, samples[i].at), append(ports, samples[i].port)
+		if want := int(samples[i].port) % 200; len(samples[i].prefix) != want {
+			panic("a sample has another's prefix")
+		}
+	}
+	var first sample
+	t.first(e, &first)
+	if first.at != kept[0] {
+		panic("the first sample is not the first")
+	}
+	return kept, ports
 }

@@ -14,11 +14,16 @@ type foresight struct {
 type foreseen struct {
 	key    termKey // of its term in the dictionary
 	listed uint8   // where the listed name begins in its name
+	number uint32  // of its term
+	hour   uint32
+	at     uint32 // microseconds in it
+	tag    uint64 // of its pair in the window
 }
 
 // foreseenPair is what is known of a pair of the window before its turn.
 type foreseenPair struct {
-	place int    // in the table of the hour, or -1
+	tag   uint64 // in the table of the hour
+	place int    // there, or -1
 	cap   uint64 // its capHash, if place is -1
 }
 
@@ -37,10 +42,17 @@ func (f *foresight) lookUp(events []Event, d *dictionary) {
 // ledger.mu is held.
 func (f *foresight) place(pairs []entry, c *collector) {
 	m := c.s.ledger.active.table
-	m.warm(pairs)
 	for i := range pairs {
 		e, o := &pairs[i], &f.pairs[i]
-		if o.place = m.find(&e.client, e.indicator, e.hour); o.place < 0 {
+		o.tag = m.tag(&e.client, e.indicator, e.hour)
+		m.touch(o.tag)
+	}
+	for i := range pairs {
+		m.touchEntry(f.pairs[i].tag)
+	}
+	for i := range pairs {
+		e, o := &pairs[i], &f.pairs[i]
+		if o.place = m.find(o.tag, &e.client, e.indicator, e.hour); o.place < 0 {
 			r := c.s.ledger.dict.at(e.indicator)
 			o.cap = capHash(&e.client, c.s.ledger.hashes[r.rule].zone, c.s.ledger.dict.nameOf(r))
 			c.seen.touch(o.cap)

@@ -24,16 +24,17 @@ type sortKey struct {
 }
 
 // sort orders entries; term gives each its term, below terms.
-func (o *order) sort(entries []entry, terms int, term func(*entry) uint32, p *pace.Pace) {
-	o.keys = slices.Grow(o.keys[:0], len(entries))
-	o.spare = slices.Grow(o.spare[:0], len(entries))[:len(entries)]
+func (o *order) sort(entries *chunks[entry], terms int, term func(*entry) uint32, p *pace.Pace) {
+	n := entries.len()
+	o.keys = slices.Grow(o.keys[:0], n)
+	o.spare = slices.Grow(o.spare[:0], n)[:n]
 	hour := hoursOf(entries)
 	o.ranks.read(entries, p)
 	termBits, clientBits := bits.Len(uint(terms)), bits.Len(uint(len(o.ranks.clients)))
 	highest := uint64(0)
-	for i := range entries {
-		e := &entries[i]
-		k := sortKey{entry: uint32(i), term: term(e)}
+	for i := range uint32(n) {
+		e := entries.at(i)
+		k := sortKey{entry: i, term: term(e)}
 		k.rank = (uint64(e.hour-hour)<<clientBits|uint64(o.ranks.of(&e.client)))<<termBits | uint64(k.term)
 		highest = max(highest, k.rank)
 		o.keys = append(o.keys, k)
@@ -45,10 +46,10 @@ func (o *order) sort(entries []entry, terms int, term func(*entry) uint32, p *pa
 }
 
 // hoursOf returns the first hour of entries.
-func hoursOf(entries []entry) uint32 {
+func hoursOf(entries *chunks[entry]) uint32 {
 	first := ^uint32(0)
-	for i := range entries {
-		first = min(first, entries[i].hour)
+	for i := range uint32(entries.len()) {
+		first = min(first, entries.at(i).hour)
 	}
 	return first
 }
@@ -84,15 +85,16 @@ type clientRanks struct {
 }
 
 // read collects the clients of entries.
-func (r *clientRanks) read(entries []entry, p *pace.Pace) {
+func (r *clientRanks) read(entries *chunks[entry], p *pace.Pace) {
 	r.clients = r.clients[:0]
 	clear(r.slots)
-	for i := range entries {
+	for i := range uint32(entries.len()) {
 		if 2*len(r.clients) >= len(r.slots) {
 			r.grow()
 		}
-		if at := r.probe(&entries[i].client); r.slots[at] == 0 {
-			r.clients = append(r.clients, entries[i].client)
+		client := &entries.at(i).client
+		if at := r.probe(client); r.slots[at] == 0 {
+			r.clients = append(r.clients, *client)
 			r.slots[at] = uint32(len(r.clients))
 		}
 		p.Step()

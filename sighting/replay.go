@@ -136,7 +136,7 @@ func (p *replay) count(b *batch) error {
 		if !p.keep(r.hour/hoursPerDay, b.sequence) {
 			return nil
 		}
-		e, fresh := p.m.table.upsert(&r.client, number, r.hour)
+		e, fresh := p.m.table.upsert(p.m.table.tag(&r.client, number, r.hour), &r.client, number, r.hour)
 		p.m.table.mergeRow(e, r)
 		if fresh && p.fresh != nil {
 			p.fresh(p.m, r, number)

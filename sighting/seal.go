@@ -1,9 +1,6 @@
 package sighting
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // seal closes the window: bounds are applied, and each pair goes into the journal's next batch and the table of the hour.
 // If the journal takes nothing more, the window is lost and counted.
@@ -12,7 +9,7 @@ func (c *collector) seal() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := c.s.now()
-	if len(c.delta.entries) == 0 && !c.duePlaces() && !c.dueLosses(now) {
+	if c.delta.pairs() == 0 && !c.duePlaces() && !c.dueLosses(now) {
 		return
 	}
 	if !c.s.scribe.accepts(2*c.delta.size() + len(c.pending.m)*64) {
@@ -22,7 +19,7 @@ func (c *collector) seal() {
 	c.turnDay(hourOf(now) / hoursPerDay)
 	b := c.s.scribe.buffer()
 	c.turnSegment(b, hourOf(now))
-	for pairs := range slices.Chunk(c.delta.entries, chunk) {
+	for _, pairs := range c.delta.entries.runs(chunk) {
 		c.ahead.place(pairs, c)
 		for i := range pairs {
 			c.settle(b, &pairs[i], &c.ahead.pairs[i])
@@ -79,7 +76,7 @@ func (c *collector) settle(b *batch, e *entry, f *foreseenPair) {
 	number := e.indicator
 	var to *entry
 	if f.place >= 0 {
-		to = &m.table.entries[f.place]
+		to = m.table.entries.at(uint32(f.place))
 	} else {
 		if c.s.ledger.pairs() >= c.s.live.Load().Limits.Pairs {
 			c.losePair(LossBacklog, e)
@@ -87,9 +84,9 @@ func (c *collector) settle(b *batch, e *entry, f *foreseenPair) {
 		}
 		number = c.admit(e, f.cap)
 		var fresh bool
-		if to, fresh = m.table.upsert(&e.client, number, e.hour); fresh {
+		if to, fresh = m.table.upsert(m.table.tag(&e.client, number, e.hour), &e.client, number, e.hour); fresh {
 			var first sample
-			c.delta.sampleAt(e.head, &first)
+			c.delta.first(e, &first)
 			c.greet(m, number, e.client, e.hour, &first, false)
 		}
 	}
@@ -235,15 +232,17 @@ func (c *collector) flushLosses(b *batch, now time.Time) {
 
 // loseWindow counts the window as lost.
 func (c *collector) loseWindow() {
-	for i := range c.delta.entries {
-		c.losePair(LossDisk, &c.delta.entries[i])
+	for _, pairs := range c.delta.entries.runs(chunk) {
+		for i := range pairs {
+			c.losePair(LossDisk, &pairs[i])
+		}
 	}
 	c.delta.reset()
 }
 
 func (c *collector) losePair(reason LossReason, e *entry) {
 	var s sample
-	c.delta.sampleAt(e.head, &s)
+	c.delta.first(e, &s)
 	from, to := joinTime(e.hour, s.at).UnixNano(), joinTime(e.hour, e.last).UnixNano()
 	c.lose(reason, c.s.ledger.dict.at(e.indicator).rule, &e.client, uint64(e.count), from, to)
 }

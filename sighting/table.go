@@ -8,47 +8,72 @@ import (
 	"cenote/prefetch"
 )
 
-// table counts events by (client, indicator, hour) in open addressing. It holds no pointers but those of its three arrays, so
+// table counts events by (client, indicator, hour) in open addressing. It holds no pointers but those to its arrays, so
 // that millions of pairs cost the garbage collector nothing. It is not safe for concurrent use.
 type table struct {
 	seed    uint64
 	slots   []uint64 // tag (upper half of the hash, which gives the place) above 1 + index into entries; 0 is free
-	entries []entry
-	arena   []byte // samples; offset 0 is not used
+	entries chunks[entry]
+	arena   chunks[byte] // samples; offset 0 is not used
 }
 
-// entry is one pair in one hour. Its samples are a list in the arena, by time.
+// entry is one pair in one hour. Its samples are a list in the arena, the latest first: each that comes, as time does, in order
+// is put in front, and none is touched again.
 type entry struct {
 	client    [16]byte
 	indicator uint32
 	hour      uint32
 	tally
 	last     uint32 // microseconds in the hour
-	tailAt   uint32 // time of the last sample
-	head     uint32 // offset of the first sample
-	tail     uint32 // offset of the last
+	sample   uint32 // offset of the latest sample
+	sampleAt uint32 // its time
 	lastPort uint16
 	kept     uint8
 }
 
-const tableSlotsMin = 1 << 10
+const (
+	tableSlotsMin = 1 << 10
+	entryBits     = 17 // of an index within a part: 7 MB
+	arenaBits     = 23
+)
 
 func newTable(seed uint64) *table {
-	return &table{seed: seed, slots: make([]uint64, tableSlotsMin), arena: make([]byte, 1, 1<<12)}
+	t := &table{seed: seed, slots: make([]uint64, tableSlotsMin), entries: newChunks[entry](entryBits), arena: newChunks[byte](arenaBits)}
+	t.arena.room(1)
+	return t
 }
 
 // reset empties t and keeps its memory.
 func (t *table) reset() {
 	clear(t.slots)
-	t.entries, t.arena = t.entries[:0], t.arena[:1]
+	t.entries.reset()
+	t.arena.reset()
+	t.arena.room(1)
 }
 
 // size is what t holds, in octets.
-func (t *table) size() int { return len(t.entries)*64 + len(t.arena) + len(t.slots)*8 }
+func (t *table) size() int { return t.entries.len()*56 + t.arena.len() + len(t.slots)*8 }
+
+// pairs is how many pairs t holds.
+func (t *table) pairs() int { return t.entries.len() }
+
+// tag is what a pair is found by.
+func (t *table) tag(client *[16]byte, indicator, hour uint32) uint64 {
+	return pairHash(t.seed, client, indicator, hour) >> 32
+}
+
+// touch fetches where the pair of a tag is looked for first.
+func (t *table) touch(tag uint64) { prefetch.Line(&t.slots[tag&uint64(len(t.slots)-1)]) }
+
+// touchEntry fetches the entry that is found there, if there is one.
+func (t *table) touchEntry(tag uint64) {
+	if n := uint32(t.slots[tag&uint64(len(t.slots)-1)]); n != 0 {
+		prefetch.Line(t.entries.at(n - 1))
+	}
+}
 
 // upsert returns the entry of a pair; fresh says that it was made by this call. The pointer is valid until the next call.
-func (t *table) upsert(client *[16]byte, indicator, hour uint32) (e *entry, fresh bool) {
-	tag := pairHash(t.seed, client, indicator, hour) >> 32
+func (t *table) upsert(tag uint64, client *[16]byte, indicator, hour uint32) (e *entry, fresh bool) {
 	mask := uint64(len(t.slots) - 1)
 	for i := tag & mask; ; i = (i + 1) & mask {
 		slot := t.slots[i]
@@ -58,7 +83,7 @@ func (t *table) upsert(client *[16]byte, indicator, hour uint32) (e *entry, fres
 		if slot>>32 != tag {
 			continue
 		}
-		e = &t.entries[uint32(slot)-1]
+		e = t.entries.at(uint32(slot) - 1)
 		if e.indicator == indicator && e.hour == hour && e.client == *client {
 			return e, false
 		}
@@ -66,14 +91,13 @@ func (t *table) upsert(client *[16]byte, indicator, hour uint32) (e *entry, fres
 }
 
 // find returns the index of the entry of a pair, or -1.
-func (t *table) find(client *[16]byte, indicator, hour uint32) int {
-	tag := pairHash(t.seed, client, indicator, hour) >> 32
+func (t *table) find(tag uint64, client *[16]byte, indicator, hour uint32) int {
 	mask := uint64(len(t.slots) - 1)
 	for i := tag & mask; t.slots[i] != 0; i = (i + 1) & mask {
 		if t.slots[i]>>32 != tag {
 			continue
 		}
-		e := &t.entries[uint32(t.slots[i])-1]
+		e := t.entries.at(uint32(t.slots[i]) - 1)
 		if e.indicator == indicator && e.hour == hour && e.client == *client {
 			return int(uint32(t.slots[i]) - 1)
 		}
@@ -81,28 +105,14 @@ func (t *table) find(client *[16]byte, indicator, hour uint32) int {
 	return -1
 }
 
-// warm fetches where the pairs of another table are, or would be, in this one.
-func (t *table) warm(pairs []entry) {
-	mask := uint64(len(t.slots) - 1)
-	for i := range pairs {
-		e := &pairs[i]
-		prefetch.Line(&t.slots[pairHash(t.seed, &e.client, e.indicator, e.hour)>>32&mask])
-	}
-	for i := range pairs {
-		e := &pairs[i]
-		if n := uint32(t.slots[pairHash(t.seed, &e.client, e.indicator, e.hour)>>32&mask]); n != 0 {
-			prefetch.Line(&t.entries[n-1])
-		}
-	}
-}
-
 func (t *table) insert(tag, slot uint64, client *[16]byte, indicator, hour uint32) *entry {
-	t.entries = append(hugepage.Grow(t.entries), entry{client: *client, indicator: indicator, hour: hour})
-	t.slots[slot] = tag<<32 | uint64(len(t.entries))
-	if 4*len(t.entries) > 3*len(t.slots) {
+	e := t.entries.append(entry{client: *client, indicator: indicator, hour: hour})
+	n := t.entries.len()
+	t.slots[slot] = tag<<32 | uint64(n)
+	if 4*n > 3*len(t.slots) {
 		t.slots = regrow(t.slots, 2*len(t.slots))
 	}
-	return &t.entries[len(t.entries)-1]
+	return e
 }
 
 // regrow copies slots of (tag, number) into an array of n. The tag alone gives the place, so that no key is hashed again: a
@@ -154,10 +164,9 @@ func (t *table) merge(e *entry, from *table, o *entry) {
 		e.last, e.lastPort = o.last, o.lastPort
 	}
 	e.tally.add(o.tally)
-	var s sample
-	for off := o.head; off != 0; {
-		off = from.sampleAt(off, &s)
-		t.keep(e, &s)
+	var samples [samplesMax]sample
+	for i := range from.samples(o, &samples) {
+		t.keep(e, &samples[i])
 	}
 }
 
@@ -175,9 +184,22 @@ func (t *table) mergeRow(e *entry, r *row) {
 // row copies e into r. The prefixes are slices of the arena.
 func (t *table) row(e *entry, r *row) {
 	r.client, r.hour, r.indicator, r.tally = e.client, e.hour, e.indicator, e.tally
-	r.last, r.lastPort, r.kept = e.last, e.lastPort, 0
-	for off := e.head; off != 0; r.kept++ {
-		off = t.sampleAt(off, &r.samples[r.kept])
+	r.last, r.lastPort, r.kept = e.last, e.lastPort, t.samples(e, &r.samples)
+}
+
+// samples reads the samples of e, the earliest first, and returns how many there are. The prefixes are slices of the arena.
+func (t *table) samples(e *entry, to *[samplesMax]sample) int {
+	off := e.sample
+	for i := int(e.kept) - 1; i >= 0; i-- {
+		off = t.read(off, &to[i])
+	}
+	return int(e.kept)
+}
+
+// first reads the earliest sample of e.
+func (t *table) first(e *entry, s *sample) {
+	for off := e.sample; off != 0; {
+		off = t.read(off, s)
 	}
 }
 
@@ -186,71 +208,55 @@ const sampleHeader = 16
 
 // keep puts s among the samples of e if it is one of the earliest samplesMax.
 func (t *table) keep(e *entry, s *sample) {
-	if e.kept == samplesMax && s.at >= e.tailAt {
+	if e.kept == samplesMax && s.at >= e.sampleAt {
 		return
 	}
 	off := t.putSample(s)
-	switch {
-	case e.kept == 0:
-		e.head, e.tail, e.tailAt = off, off, s.at
-	case s.at >= e.tailAt:
-		t.link(e.tail, off)
-		e.tail, e.tailAt = off, s.at
-	default:
+	if e.kept == 0 || s.at >= e.sampleAt {
+		t.link(off, e.sample)
+		e.sample, e.sampleAt = off, s.at
+	} else {
 		t.sortIn(e, off, s.at)
 	}
 	if e.kept++; e.kept > samplesMax {
-		t.dropTail(e)
+		e.sample = t.next(e.sample)
+		e.sampleAt, e.kept = t.timeAt(e.sample), samplesMax
 	}
 }
 
 func (t *table) putSample(s *sample) uint32 {
-	off := uint32(len(t.arena))
-	var h [sampleHeader]byte
+	off, h := t.arena.room(sampleHeader + len(s.prefix))
+	copy(h[sampleHeader:], s.prefix)
+	h = h[:sampleHeader]
 	binary.LittleEndian.PutUint32(h[4:], s.at)
 	binary.LittleEndian.PutUint16(h[8:], s.port)
 	binary.LittleEndian.PutUint16(h[10:], s.qtype)
 	h[12], h[13], h[14], h[15] = s.transport, s.stage, byte(s.flags), byte(len(s.prefix))
-	t.arena = append(append(t.arena, h[:]...), s.prefix...)
 	return off
 }
 
-// sampleAt reads the sample at off and returns the offset of the next, 0 for none.
-func (t *table) sampleAt(off uint32, s *sample) (next uint32) {
-	h := t.arena[off:][:sampleHeader:sampleHeader]
+// read reads the sample at off and returns the offset of the one before it in time, 0 for none.
+func (t *table) read(off uint32, s *sample) (next uint32) {
+	h := t.arena.from(off)
+	s.prefix = h[sampleHeader:][:h[15]:h[15]]
+	h = h[:sampleHeader]
 	s.at = binary.LittleEndian.Uint32(h[4:])
 	s.port = binary.LittleEndian.Uint16(h[8:])
 	s.qtype = binary.LittleEndian.Uint16(h[10:])
 	s.transport, s.stage, s.flags = h[12], h[13], EventFlags(h[14])
-	from, to := off+sampleHeader, off+sampleHeader+uint32(h[15])
-	s.prefix = t.arena[from:to:to]
 	return binary.LittleEndian.Uint32(h)
 }
 
-func (t *table) next(off uint32) uint32   { return binary.LittleEndian.Uint32(t.arena[off:]) }
-func (t *table) timeAt(off uint32) uint32 { return binary.LittleEndian.Uint32(t.arena[off+4:]) }
-func (t *table) link(off, next uint32)    { binary.LittleEndian.PutUint32(t.arena[off:], next) }
+func (t *table) next(off uint32) uint32   { return binary.LittleEndian.Uint32(t.arena.from(off)) }
+func (t *table) timeAt(off uint32) uint32 { return binary.LittleEndian.Uint32(t.arena.from(off)[4:]) }
+func (t *table) link(off, next uint32)    { binary.LittleEndian.PutUint32(t.arena.from(off), next) }
 
-// sortIn links the sample at off, which is earlier than the last one, into its place.
+// sortIn links the sample at off, which is earlier than the latest one, into its place: behind those that are not later.
 func (t *table) sortIn(e *entry, off, at uint32) {
-	if t.timeAt(e.head) > at {
-		t.link(off, e.head)
-		e.head = off
-		return
+	after := e.sample
+	for next := t.next(after); next != 0 && t.timeAt(next) > at; next = t.next(after) {
+		after = next
 	}
-	before := e.head
-	for t.timeAt(t.next(before)) <= at {
-		before = t.next(before)
-	}
-	t.link(off, t.next(before))
-	t.link(before, off)
-}
-
-func (t *table) dropTail(e *entry) {
-	off := e.head
-	for range samplesMax - 1 {
-		off = t.next(off)
-	}
-	t.link(off, 0)
-	e.tail, e.tailAt, e.kept = off, t.timeAt(off), samplesMax
+	t.link(off, t.next(after))
+	t.link(after, off)
 }

@@ -88,7 +88,7 @@ func (m memoryView) copy(q *query, applied map[uint32]uint64) (src *memorySource
 	src = &memorySource{rows: make([]row, len(chosen)), meanings: map[uint32]*meaning{}}
 	for i, n := range chosen {
 		r := &src.rows[i]
-		m.table.row(&m.table.entries[n], r)
+		m.table.row(m.table.entries.at(n), r)
 		for j := range r.kept {
 			r.samples[j].prefix = bytes.Clone(r.samples[j].prefix)
 		}
@@ -107,22 +107,22 @@ func (m memoryView) explain(l *ledger, q *query, src *memorySource) {
 // choose returns the entries, by client, that copy copies.
 func (m memoryView) choose(q *query, applied map[uint32]uint64) (chosen []uint32, bound *[16]byte) {
 	room := max(2*q.Limit, memoryRowsMin)
-	entries := m.table.entries
-	byClient := func(a, b uint32) int { return bytes.Compare(entries[a].client[:], entries[b].client[:]) }
-	for n := range entries {
-		e := &entries[n]
+	entries := &m.table.entries
+	byClient := func(a, b uint32) int { return bytes.Compare(entries.at(a).client[:], entries.at(b).client[:]) }
+	for n := range uint32(entries.len()) {
+		e := entries.at(n)
 		if e.hour < q.hourFrom || e.hour > q.hourLast || bytes.Compare(e.client[:], q.from[:]) < 0 || bytes.Compare(e.client[:], q.to[:]) > 0 {
 			continue
 		}
 		if bound != nil && bytes.Compare(e.client[:], bound[:]) >= 0 || m.to > m.from && applied[e.hour/hoursPerDay] >= m.to {
 			continue
 		}
-		if chosen = append(chosen, uint32(n)); len(chosen) < 2*room {
+		if chosen = append(chosen, n); len(chosen) < 2*room {
 			continue
 		}
 		slices.SortFunc(chosen, byClient)
-		end := entries[chosen[room]].client
-		first, _ := slices.BinarySearchFunc(chosen, end, func(n uint32, c [16]byte) int { return bytes.Compare(entries[n].client[:], c[:]) })
+		end := entries.at(chosen[room]).client
+		first, _ := slices.BinarySearchFunc(chosen, end, func(n uint32, c [16]byte) int { return bytes.Compare(entries.at(n).client[:], c[:]) })
 		if first == 0 { // all of one client: there is no place to cut
 			room *= 2
 			continue

@@ -17,6 +17,7 @@ func TestCompletion(t *testing.T) {
 	for line, want := range map[string]string{
 		"cenote sig":                "sightings",
 		"cenote rel":                "reload",
+		"cenote pro":                "profile",
 		"cenote explain --cl":       "--client",
 		"cenote sightings ":         "export",
 		"cenote sightings list --f": "--family",

@@ -27,6 +27,7 @@ type commandLine struct {
 	Reload     reloadCommand             `cmd:"" help:"Load the configuration and the feeds again, all or nothing."`
 	Compile    compileCommand            `cmd:"" help:"Compile the feeds into one policy file."`
 	Health     healthCommand             `cmd:"" help:"Ask the running server whether it is ready; exit 1 if not."`
+	Profile    profileCommand            `cmd:"" help:"Take a profile of the running server, for go tool pprof."`
 	Version    versionCommand            `cmd:"" help:"Print the version."`
 	Completion kongcompletion.Completion `cmd:"" help:"Print what turns on tab completion in bash, zsh or fish."`
 }
