@@ -184,7 +184,7 @@ func (r *rig) measureLoad(ctx context.Context, k kind) (*loadResult, error) {
 	if err := result.check(k); err != nil {
 		return nil, err
 	}
-	result.half, err = r.blast(ctx, k.file, load{server: cenoteAddr, clients: k.clients, seconds: 2 * r.seconds, rate: int(median(result.server) / 2)})
+	result.half, err = r.blast(ctx, k.file, load{server: cenoteAddr, clients: k.clients, seconds: sliceLen, rate: int(median(result.server) / 2)})
 	if err == nil {
 		err = result.half.check()
 	}

@@ -1,6 +1,6 @@
 package hugepage
 
-import "slices"
+import "unsafe"
 
 // size is that of a huge page on the machines that have them, in octets.
 const size = 2 << 20
@@ -14,19 +14,15 @@ func MakeLater[T any](n int) (s []T, ready func()) {
 	return s, func() { Advise(s) }
 }
 
+// Fits reports whether n elements of T are so many that Advise does anything for them.
+func Fits[T any](n int) bool {
+	var one T
+	return uintptr(n)*unsafe.Sizeof(one) >= 2*size
+}
+
 // Make is make([]T, n), of a type without pointers, with Advise.
 func Make[T any](n int) []T {
 	s := make([]T, n)
 	Advise(s)
 	return s
-}
-
-// Grow makes room in s for one more element, as append would, with Advise for the new memory.
-func Grow[T any](s []T) []T {
-	if len(s) < cap(s) {
-		return s
-	}
-	grown := slices.Grow(s[:len(s):len(s)], len(s)/2+1)
-	Advise(grown[:cap(grown)])
-	return grown
 }

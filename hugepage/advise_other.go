@@ -6,3 +6,6 @@ package hugepage
 func Advise[T any]([]T) {}
 
 func refuse[T any]([]T) {}
+
+// Populate does nothing: memory comes when it is used.
+func Populate[T any]([]T) {}

@@ -21,10 +21,13 @@ type SPSC[T any] struct {
 	_     [48]byte
 }
 
-// NewSPSC makes a queue of at least size records, rounded up to a power of two.
+// NewSPSC makes a queue of at least size records, rounded up to a power of two. It has its memory then, so that the producer's first lap waits
+// for none.
 func NewSPSC[T any](size int) *SPSC[T] {
 	n := roundUp(size)
-	return &SPSC[T]{slots: hugepage.Make[T](n), mask: uint64(n - 1)}
+	slots := hugepage.Make[T](n)
+	hugepage.Populate(slots)
+	return &SPSC[T]{slots: slots, mask: uint64(n - 1)}
 }
 
 // Slot returns the record to fill next, or nil if the queue is full. It holds what an earlier lap left there: the

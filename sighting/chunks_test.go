@@ -12,7 +12,11 @@ import (
 
 // TestChunksKeepWhatTheyHold: what lies in a list of chunks is found at its index, however long the list has become since, and after a reset.
 func TestChunksKeepWhatTheyHold(t *testing.T) {
-	const bits = 12
+	t.Run("small parts", func(t *testing.T) { testChunks(t, 12) })
+	t.Run("parts that are made ahead", func(t *testing.T) { testChunks(t, 22) })
+}
+
+func testChunks(t *testing.T, bits uint8) {
 	r := rand.New(rand.NewPCG(3, 3))
 	c := sighting.NewChunks(bits)
 	for round := range 3 {
@@ -25,7 +29,7 @@ func TestChunksKeepWhatTheyHold(t *testing.T) {
 				t.Fatalf("room for %d after %v: at %d, %d octets", n, at[max(0, len(at)-1):], first, len(to))
 			}
 			for i := range to {
-				to[i] = byte(r.Uint32())
+				to[i] = byte(n + i)
 			}
 			at, want = append(at, first), append(want, bytes.Clone(to))
 			octets += n

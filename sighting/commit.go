@@ -51,8 +51,8 @@ type commit struct {
 // begin sorts the entries of m.
 func (c *commit) begin(m *memory, dict dictionary, book []rule) {
 	c.m, c.dict, c.book = m, dict, book
-	m.dict.canon.extend(&c.dict, len(c.dict.records))
-	c.order.sort(&m.table.entries, len(c.dict.records), func(e *entry) uint32 { return m.dict.canon.first[e.indicator-c.dict.base] }, &c.pace)
+	m.dict.canon.extend(&c.dict, c.dict.resolved)
+	c.order.sort(&m.table.entries, c.dict.resolved, func(e *entry) uint32 { return m.dict.canon.first[e.indicator-c.dict.base] }, &c.pace)
 }
 
 // days lists the days that m has anything of, oldest first.
@@ -103,7 +103,7 @@ func (c *commit) write(put putter, day, number uint32) ([]runInfo, error) {
 // writeRun writes the entries of one hour; those of one client and canonical term are one row.
 func (c *commit) writeRun(put putter, keys []sortKey, number uint32) (runInfo, error) {
 	w := newRunWriter(put, c.hour(&keys[0]), number)
-	c.local.reset(len(c.dict.records))
+	c.local.reset(c.dict.resolved)
 	c.rules.reset(len(c.book))
 	for len(keys) > 0 {
 		n := c.gather(keys)
@@ -115,11 +115,11 @@ func (c *commit) writeRun(put putter, keys []sortKey, number uint32) (runInfo, e
 	}
 	terms := func(i int, dst []byte) []byte {
 		c.pace.Step()
-		r := &c.dict.records[c.local.used[i]]
+		r := c.dict.records.at(c.local.used[i])
 		return appendTerm(dst, c.rules.number(r.rule), r.action, r.trigger, c.dict.nameOf(r), c.dict.placeOf(r))
 	}
 	for _, i := range c.local.used {
-		c.rules.number(c.dict.records[i].rule)
+		c.rules.number(c.dict.records.at(i).rule)
 	}
 	rules := make([]rule, len(c.rules.used))
 	for i, n := range c.rules.used {

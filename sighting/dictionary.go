@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 
 	"cenote/hugepage"
+	"cenote/pace"
 
 	"github.com/zeebo/xxh3"
 )
@@ -19,16 +20,17 @@ func appendUvarint(dst []byte, v uint64) []byte { return binary.AppendUvarint(ds
 // Numbers run on over all dictionaries of a Store: base is the number of record 0. A dictionary that has grown large
 // is replaced by an empty one, and is garbage when the tables that were filled beside it have been written.
 //
-// It is guarded by Store.mu, except that records below resolved, their names and places never change, so that a copy
-// of the slices taken under the lock may be read without it.
+// It is guarded by Store.mu, except that records below resolved, their names and places never change, so that a snapshot
+// taken under the lock may be read without it.
 type dictionary struct {
 	base     uint32
 	seed     uint64
 	secrets  [4]uint64
 	slots    []termSlot
-	records  []record
-	names    []byte
-	places   []byte
+	records  chunks[record]
+	names    chunks[byte]
+	places   chunks[byte]
+	pace     pace.Pace
 	resolved int // records below have their place
 	rules    map[memberKey]uint32
 	canon    canon // owned by the writer
@@ -71,25 +73,28 @@ type memberKey struct {
 
 func newDictionary(base uint32) *dictionary {
 	secrets := [4]uint64{rand.Uint64(), rand.Uint64(), rand.Uint64(), rand.Uint64()}
-	return &dictionary{base: base, seed: rand.Uint64(), secrets: secrets, slots: make([]termSlot, 1<<10), rules: map[memberKey]uint32{}}
+	return &dictionary{
+		base: base, seed: rand.Uint64(), secrets: secrets, slots: make([]termSlot, 1<<10), rules: map[memberKey]uint32{},
+		records: newChunks[record](recordBits), names: newChunks[byte](nameBits), places: newChunks[byte](nameBits),
+	}
 }
 
-func (d *dictionary) at(number uint32) *record { return &d.records[number-d.base] }
+func (d *dictionary) at(number uint32) *record { return d.records.at(number - d.base) }
 
 func (d *dictionary) nameOf(r *record) []byte {
-	return d.names[r.name : r.name+uint32(r.nameLen) : r.name+uint32(r.nameLen)]
+	return octetsAt(&d.names, r.name, int(r.nameLen))
 }
 
 func (d *dictionary) placeOf(r *record) []byte {
-	return d.places[r.place : r.place+uint32(r.placeLen) : r.place+uint32(r.placeLen)]
+	return octetsAt(&d.places, r.place, int(r.placeLen))
 }
 
 // next is the number that the next record will have.
-func (d *dictionary) next() uint32 { return d.base + uint32(len(d.records)) }
+func (d *dictionary) next() uint32 { return d.base + uint32(d.records.len()) }
 
 // size is what d holds, in octets.
 func (d *dictionary) size() int {
-	return len(d.records)*56 + len(d.slots)*16 + len(d.names) + len(d.places)
+	return d.records.len()*56 + len(d.slots)*16 + d.names.len() + d.places.len()
 }
 
 // term is an indicator as an event names it; name is the listed name in wire form, empty for a count by family.
@@ -153,14 +158,13 @@ func (d *dictionary) intern(t *term, k termKey) (number uint32, fresh bool) {
 }
 
 func (d *dictionary) insert(k termKey, slot uint32, t *term) uint32 {
-	n := uint32(len(d.records))
-	d.records = append(hugepage.Grow(d.records), record{
-		memberKey: t.memberKey, name: uint32(len(d.names)), nameLen: uint8(len(t.name)),
+	n := uint32(d.records.len())
+	d.records.append(record{
+		memberKey: t.memberKey, name: addOctets(&d.names, t.name), nameLen: uint8(len(t.name)),
 		labels: t.labels, action: t.action, trigger: t.trigger, byFamily: len(t.name) == 0,
 	})
-	d.names = append(d.names, t.name...)
 	d.slots[slot] = termSlot{k, n + 1}
-	if 2*len(d.records) > len(d.slots) {
+	if 2*d.records.len() > len(d.slots) {
 		d.grow()
 	}
 	return d.base + n
@@ -169,7 +173,8 @@ func (d *dictionary) insert(k termKey, slot uint32, t *term) uint32 {
 // grow gives the table four times the room. No term is hashed again.
 func (d *dictionary) grow() {
 	old := d.slots
-	d.slots = hugepage.Make[termSlot](4 * len(old))
+	var ready func()
+	d.slots, ready = hugepage.MakeLater[termSlot](4 * len(old))
 	mask := uint32(len(d.slots) - 1)
 	for _, s := range old {
 		if s.record == 0 {
@@ -180,7 +185,9 @@ func (d *dictionary) grow() {
 			i = (i + 1) & mask
 		}
 		d.slots[i] = s
+		d.pace.Step()
 	}
+	ready()
 }
 
 func (d *dictionary) term(r *record) term {
@@ -189,11 +196,33 @@ func (d *dictionary) term(r *record) term {
 
 // setPlace gives the record that is next to be resolved its place.
 func (d *dictionary) setPlace(p []byte) {
-	r := &d.records[d.resolved]
-	r.place, r.placeLen = uint32(len(d.places)), uint16(len(p))
-	d.places = append(d.places, p...)
+	r := d.records.at(uint32(d.resolved))
+	r.place, r.placeLen = addOctets(&d.places, p), uint16(len(p))
 	d.resolved++
 }
+
+// addOctets appends b and returns its offset, and octetsAt returns the n octets at an offset. Nothing has an offset, too.
+func addOctets(to *chunks[byte], b []byte) uint32 {
+	if len(b) == 0 {
+		return 0
+	}
+	off, room := to.room(len(b))
+	copy(room, b)
+	return off
+}
+
+func octetsAt(from *chunks[byte], off uint32, n int) []byte {
+	if n == 0 {
+		return nil
+	}
+	return from.from(off)[:n:n]
+}
+
+// What indexes of records, and offsets in names and places, are cut into by parts: 3 MB and 4 MB.
+const (
+	recordBits = 16
+	nameBits   = 22
+)
 
 // canon finds for each record the first one that stands for the same indicator at the same place with the same action:
 // what generations tell apart and the ledger does not. It is used by the writer alone, on a copy of the dictionary.
@@ -220,10 +249,10 @@ func (c *canon) extend(d *dictionary, n int) {
 
 // probe returns the slot that holds an equal of record i, or a free one.
 func (c *canon) probe(d *dictionary, i uint32) uint64 {
-	r := &d.records[i]
+	r := d.records.at(i)
 	mask := uint64(len(c.slots) - 1)
 	at := contentHash(d, r) & mask
-	for c.slots[at] != 0 && !sameContent(d, r, &d.records[c.slots[at]-1]) {
+	for c.slots[at] != 0 && !sameContent(d, r, d.records.at(c.slots[at]-1)) {
 		at = (at + 1) & mask
 	}
 	return at

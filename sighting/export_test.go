@@ -75,11 +75,18 @@ func (s *Store) Pairs() int {
 
 // DropMemory forgets what is in memory, for benchmarks of a Store whose Run does not work.
 func (s *Store) DropMemory() {
-	s.ledger.mu.Lock()
-	defer s.ledger.mu.Unlock()
-	s.ledger.freeze(0, s.seed)
-	for len(s.ledger.frozen) > 0 {
-		s.ledger.thaw(s.ledger.frozen[0])
+	l := &s.ledger
+	l.mu.Lock()
+	l.freeze(0, s.seed)
+	var tables []*table
+	for len(l.frozen) > 0 {
+		if t := l.thaw(); t != nil {
+			tables = append(tables, t)
+		}
+	}
+	l.mu.Unlock()
+	for _, t := range tables {
+		l.keep(t)
 	}
 }
 

@@ -55,7 +55,7 @@ const dictionaryMax = 96 << 20
 func (l *ledger) freeze(hour uint32, seed uint64) {
 	m := l.active
 	if !m.empty() {
-		m.needs = len(l.dict.records)
+		m.needs = l.dict.records.len()
 		l.frozen = append(l.frozen, m)
 	}
 	if l.dict.size() > dictionaryMax {
@@ -70,16 +70,26 @@ func (l *ledger) freeze(hour uint32, seed uint64) {
 	l.active = &memory{table: t, dict: l.dict, losses: newLosses(), from: m.to, to: m.to, since: hour}
 }
 
-// thaw takes a memory that has been written off the list, and keeps its table for reuse unless somebody reads it. mu is held.
-func (l *ledger) thaw(m *memory) {
+// thaw takes the memory that has been written, the oldest, off the list. It returns its table, to be emptied without the lock and kept for reuse;
+// or nil, if somebody reads it or there is one already. mu is held.
+func (l *ledger) thaw() *table {
+	m := l.frozen[0]
 	l.frozen = l.frozen[1:]
-	if m.readers.TryLock() && l.spare == nil {
-		m.table.reset()
-		l.spare = m.table
+	if l.spare != nil || !m.readers.TryLock() {
+		return nil
 	}
+	return m.table
+}
+
+// keep takes a table that thaw gave out back.
+func (l *ledger) keep(t *table) {
+	t.reset()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.spare = t
 }
 
 // snapshot is what a reader may look at without the lock. mu is held.
 func (d *dictionary) snapshot() dictionary {
-	return dictionary{base: d.base, seed: d.seed, records: d.records[:d.resolved], names: d.names, places: d.places, resolved: d.resolved}
+	return dictionary{base: d.base, seed: d.seed, records: d.records.snapshot(), names: d.names.snapshot(), places: d.places.snapshot(), resolved: d.resolved}
 }

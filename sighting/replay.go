@@ -62,7 +62,7 @@ func (p *replay) finish() error {
 		return nil
 	}
 	m := p.m
-	m.needs = len(p.dict.records)
+	m.needs = p.dict.records.len()
 	p.begin()
 	return p.emit(m)
 }
@@ -154,11 +154,10 @@ func (p *replay) count(b *batch) error {
 // restore adds a term that a journal defined. Equal terms get numbers of their own; canon brings them together.
 func (d *dictionary) restore(t *termDefinition, rule uint32, place []byte) uint32 {
 	n := d.next()
-	d.records = append(d.records, record{
-		rule: rule, name: uint32(len(d.names)), nameLen: uint8(len(t.name)),
+	d.records.append(record{
+		rule: rule, name: addOctets(&d.names, t.name), nameLen: uint8(len(t.name)),
 		labels: t.labels, action: t.action, trigger: t.trigger, byFamily: len(t.name) == 0,
 	})
-	d.names = append(d.names, t.name...)
 	d.setPlace(place)
 	return n
 }

@@ -59,12 +59,12 @@ func (r *resolver) next() (d *dictionary, n int) {
 	l := &r.s.ledger
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for len(l.waiting) > 1 && l.waiting[0].resolved == len(l.waiting[0].records) {
+	for len(l.waiting) > 1 && l.waiting[0].resolved == l.waiting[0].records.len() {
 		l.waiting = l.waiting[1:]
 	}
 	d = l.waiting[0]
-	for ; n < resolveBatch && d.resolved+n < len(d.records); n++ {
-		o := &d.records[d.resolved+n]
+	for ; n < resolveBatch && d.resolved+n < d.records.len(); n++ {
+		o := d.records.at(uint32(d.resolved + n))
 		e := &r.events[n]
 		e.Generation, e.Set, e.Member, e.Zone = o.generation, o.set, o.member, o.zone
 		e.Labels, e.Action, e.Trigger = o.labels, o.action, o.trigger
@@ -97,7 +97,7 @@ func (r *resolver) settle(d *dictionary, n int) {
 		d.setPlace(r.places[i])
 	}
 	l.resolved += uint64(n)
-	if d.resolved == len(d.records) {
+	if d.resolved == d.records.len() {
 		r.s.wakeWriter()
 	}
 }

@@ -24,6 +24,7 @@ func (c *collector) seal() {
 		for i := range pairs {
 			c.settle(b, &pairs[i], &c.ahead.pairs[i])
 		}
+		c.pace.Look()
 	}
 	c.delta.reset()
 	c.flushPlaces(b)
@@ -209,7 +210,7 @@ func (c *collector) flushPlaces(b *batch) {
 		g.dict, g.placed = c.s.ledger.dict, 0
 	}
 	for ; g.placed < g.dict.resolved; g.placed++ {
-		if r := &g.dict.records[g.placed]; r.placeLen > 0 && r.defined == g.number {
+		if r := g.dict.records.at(uint32(g.placed)); r.placeLen > 0 && r.defined == g.number {
 			b.addPlace(g.dict.base+uint32(g.placed), g.dict.placeOf(r))
 		}
 	}

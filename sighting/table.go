@@ -3,8 +3,9 @@ package sighting
 import (
 	"encoding/binary"
 	"math/bits"
+	"slices"
 
-	"cenote/hugepage"
+	"cenote/pace"
 	"cenote/prefetch"
 )
 
@@ -14,7 +15,9 @@ type table struct {
 	seed    uint64
 	slots   []uint64 // tag (upper half of the hash, which gives the place) above 1 + index into entries; 0 is free
 	entries chunks[entry]
-	arena   chunks[byte] // samples; offset 0 is not used
+	arena   chunks[byte]  // samples; offset 0 is not used
+	ahead   ahead[uint64] // for slots
+	pace    pace.Pace
 }
 
 // entry is one pair in one hour. Its samples are a list in the arena, the latest first: each that comes, as time does, in order
@@ -33,7 +36,8 @@ type entry struct {
 
 const (
 	tableSlotsMin = 1 << 10
-	entryBits     = 17 // of an index within a part: 7 MB
+	clearPiece    = 1 << 14 // slots that are cleared at a time: some microseconds
+	entryBits     = 17      // of an index within a part: 7 MB
 	arenaBits     = 23
 )
 
@@ -45,7 +49,10 @@ func newTable(seed uint64) *table {
 
 // reset empties t and keeps its memory.
 func (t *table) reset() {
-	clear(t.slots)
+	for piece := range slices.Chunk(t.slots, clearPiece) {
+		clear(piece)
+		t.pace.Look()
+	}
 	t.entries.reset()
 	t.arena.reset()
 	t.arena.room(1)
@@ -109,17 +116,27 @@ func (t *table) insert(tag, slot uint64, client *[16]byte, indicator, hour uint3
 	e := t.entries.append(entry{client: *client, indicator: indicator, hour: hour})
 	n := t.entries.len()
 	t.slots[slot] = tag<<32 | uint64(n)
-	if 4*n > 3*len(t.slots) {
-		t.slots = regrow(t.slots, 2*len(t.slots))
+	if 2*n > len(t.slots) {
+		t.growSoon(n)
 	}
 	return e
 }
 
-// regrow copies slots of (tag, number) into an array of n. The tag alone gives the place, so that no key is hashed again: a
+// growSoon has room made for more slots when half are taken by n entries, and moves them there when three quarters are.
+func (t *table) growSoon(n int) {
+	if more := 2 * len(t.slots); 4*n > 3*len(t.slots) {
+		t.regrow(more)
+	} else {
+		t.ahead.prepare(more)
+	}
+}
+
+// regrow copies the slots of (tag, number) into an array of n. The tag alone gives the place, so that no key is hashed again: a
 // large table grows in milliseconds, within what a ring can hold.
-func regrow(slots []uint64, n int) []uint64 {
-	grown, mask := hugepage.Make[uint64](n), uint64(n-1)
-	for _, slot := range slots {
+func (t *table) regrow(n int) {
+	grown, ready := t.ahead.take(n)
+	mask := uint64(n - 1)
+	for _, slot := range t.slots {
 		if slot == 0 {
 			continue
 		}
@@ -128,8 +145,10 @@ func regrow(slots []uint64, n int) []uint64 {
 			i = (i + 1) & mask
 		}
 		grown[i] = slot
+		t.pace.Step()
 	}
-	return grown
+	ready()
+	t.slots = grown
 }
 
 // pairHash is keyed, since clients choose their addresses when they forge them.

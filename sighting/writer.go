@@ -125,13 +125,21 @@ func (w *writer) settled(m *memory) {
 		w.s.log.Info("sightings are written to their day file again")
 	}
 	w.failing = false
+	if t := w.release(m); t != nil {
+		w.s.ledger.keep(t)
+	}
+}
+
+// release notes that a memory is durable, and returns its table if it can be used again.
+func (w *writer) release(m *memory) *table {
 	l := &w.s.ledger
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	w.s.durable.Store(m.to)
 	if len(l.frozen) > 0 && l.frozen[0] == m {
-		l.thaw(m)
+		return l.thaw()
 	}
+	return nil
 }
 
 // write commits a memory, day by day. A day that has it already is passed over, so that it may be called again.
