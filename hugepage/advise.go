@@ -1,7 +1,5 @@
 package hugepage
 
-import "unsafe"
-
 // size is that of a huge page on the machines that have them, in octets.
 const size = 2 << 20
 
@@ -12,12 +10,6 @@ func MakeLater[T any](n int) (s []T, ready func()) {
 	s = make([]T, n)
 	refuse(s)
 	return s, func() { Advise(s) }
-}
-
-// Fits reports whether n elements of T are so many that Advise does anything for them.
-func Fits[T any](n int) bool {
-	var one T
-	return uintptr(n)*unsafe.Sizeof(one) >= 2*size
 }
 
 // Make is make([]T, n), of a type without pointers, with Advise.

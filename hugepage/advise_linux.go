@@ -13,11 +13,11 @@ func Advise[T any](s []T) { advise(s, unix.MADV_HUGEPAGE) }
 func refuse[T any](s []T) { advise(s, unix.MADV_NOHUGEPAGE) }
 
 func advise[T any](s []T, how int) {
-	if !Fits[T](len(s)) {
-		return
-	}
 	b := octetsOf(s)
 	octets := uintptr(len(b))
+	if octets < 2*size {
+		return
+	}
 	skip := -uintptr(unsafe.Pointer(&b[0])) & (size - 1)
 	_ = unix.Madvise(b[skip:skip+(octets-skip)&^(size-1)], how)
 }

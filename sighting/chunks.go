@@ -1,23 +1,24 @@
 package sighting
 
-import "slices"
+import (
+	"slices"
+
+	"cenote/hugepage"
+)
 
 // chunks is a long list that grows without being moved: a copy of what a table of an hour holds would stop everything else on its core for
 // milliseconds. It is in parts of one length, but for the first, which is moved while it is small. T has no pointers.
 type chunks[T any] struct {
 	parts [][]T // all but the last have their whole length
 	spare [][]T // empty; parts from before a reset
-	ahead ahead[T]
-	early int    // how many elements the last part has when the next is to be prepared
-	full  func() // called when the last part is: asks for huge pages for it
-	bits  uint8  // a part has 1<<bits elements
+	bits  uint8 // a part has 1<<bits elements
 }
 
 // firstPart is how many elements the first part has room for in the beginning.
 const firstPart = 1 << 9
 
 func newChunks[T any](bits uint8) chunks[T] {
-	return chunks[T]{parts: [][]T{make([]T, 0, firstPart)}, early: firstPart, full: func() {}, bits: bits}
+	return chunks[T]{parts: [][]T{make([]T, 0, firstPart)}, bits: bits}
 }
 
 // at returns the i-th element. It stays where it is until something is appended while there is one part.
@@ -52,9 +53,6 @@ func (c *chunks[T]) room(n int) (first uint32, to []T) {
 	}
 	at := len(part)
 	c.parts[last] = part[:at+n]
-	if at+n > c.early && len(c.spare) == 0 {
-		c.ahead.prepare(1 << c.bits)
-	}
 	return uint32(last)<<c.bits + uint32(at), c.parts[last][at:]
 }
 
@@ -67,27 +65,20 @@ func (c *chunks[T]) grow(n int) (last int, part []T) {
 		if size > whole/4 {
 			size = whole
 		}
-		c.early = early(size)
-		grown, full := c.ahead.take(size)
+		grown := hugepage.Make[T](size)
 		part = grown[:copy(grown, part)]
-		c.parts[0], c.full = part, full
+		c.parts[0] = part
 		return 0, part
 	}
-	c.early = early(whole)
 	c.parts[last] = part[:cap(part)] // an index counts whole parts
-	c.full()
 	if spare := len(c.spare) - 1; spare >= 0 {
-		part, c.spare, c.full = c.spare[spare], c.spare[:spare], func() {}
+		part, c.spare = c.spare[spare], c.spare[:spare]
 	} else {
-		part, c.full = c.ahead.take(whole)
-		part = part[:0]
+		part = hugepage.Make[T](whole)[:0]
 	}
 	c.parts = append(c.parts, part)
 	return last + 1, part
 }
-
-// early is so much before the end of a part that memory can be had meanwhile.
-func early(part int) int { return part/2 + part/8 }
 
 // reset takes all elements out and keeps the memory.
 func (c *chunks[T]) reset() {
@@ -96,7 +87,6 @@ func (c *chunks[T]) reset() {
 	}
 	clear(c.parts[1:])
 	c.parts = append(c.parts[:0], c.parts[0][:0])
-	c.full, c.early = func() {}, early(cap(c.parts[0]))
 }
 
 // snapshot returns a copy that has what c has now, whatever is appended to c later. It shares the elements.

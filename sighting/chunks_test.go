@@ -13,7 +13,7 @@ import (
 // TestChunksKeepWhatTheyHold: what lies in a list of chunks is found at its index, however long the list has become since, and after a reset.
 func TestChunksKeepWhatTheyHold(t *testing.T) {
 	t.Run("small parts", func(t *testing.T) { testChunks(t, 12) })
-	t.Run("parts that are made ahead", func(t *testing.T) { testChunks(t, 22) })
+	t.Run("large parts", func(t *testing.T) { testChunks(t, 22) })
 }
 
 func testChunks(t *testing.T, bits uint8) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"cenote/pace"
 	"cenote/ring"
 
 	"github.com/zeebo/xxh3"
@@ -51,7 +50,6 @@ type collector struct {
 	check   checkpoint
 	row     row
 	ahead   foresight
-	pace    pace.Pace
 }
 
 // segmentState is what the collector must know of the journal segment that its next batch goes to.
@@ -148,7 +146,6 @@ func (c *collector) drainRing(r *ring.SPSC[Event], now time.Time) int {
 		}
 		l.mu.Unlock()
 		r.Release(len(events))
-		c.pace.Look()
 		left -= len(events)
 		if c.delta.pairs() >= windowPairs {
 			c.seal()

@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 
 	"cenote/hugepage"
-	"cenote/pace"
 
 	"github.com/zeebo/xxh3"
 )
@@ -30,7 +29,6 @@ type dictionary struct {
 	records  chunks[record]
 	names    chunks[byte]
 	places   chunks[byte]
-	pace     pace.Pace
 	resolved int // records below have their place
 	rules    map[memberKey]uint32
 	canon    canon // owned by the writer
@@ -173,8 +171,7 @@ func (d *dictionary) insert(k termKey, slot uint32, t *term) uint32 {
 // grow gives the table four times the room. No term is hashed again.
 func (d *dictionary) grow() {
 	old := d.slots
-	var ready func()
-	d.slots, ready = hugepage.MakeLater[termSlot](4 * len(old))
+	d.slots = hugepage.Make[termSlot](4 * len(old))
 	mask := uint32(len(d.slots) - 1)
 	for _, s := range old {
 		if s.record == 0 {
@@ -185,9 +182,7 @@ func (d *dictionary) grow() {
 			i = (i + 1) & mask
 		}
 		d.slots[i] = s
-		d.pace.Step()
 	}
-	ready()
 }
 
 func (d *dictionary) term(r *record) term {

@@ -3,6 +3,8 @@ package sighting
 import (
 	"sync"
 
+	"cenote/pace"
+
 	"github.com/zeebo/xxh3"
 )
 
@@ -83,7 +85,8 @@ func (l *ledger) thaw() *table {
 
 // keep takes a table that thaw gave out back.
 func (l *ledger) keep(t *table) {
-	t.reset()
+	var p pace.Pace
+	t.reset(p.Look)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.spare = t

@@ -24,9 +24,8 @@ func (c *collector) seal() {
 		for i := range pairs {
 			c.settle(b, &pairs[i], &c.ahead.pairs[i])
 		}
-		c.pace.Look()
 	}
-	c.delta.reset()
+	c.delta.reset(func() {})
 	c.flushPlaces(b)
 	if c.dueLosses(now) {
 		c.flushLosses(b, now)
@@ -238,7 +237,7 @@ func (c *collector) loseWindow() {
 			c.losePair(LossDisk, &pairs[i])
 		}
 	}
-	c.delta.reset()
+	c.delta.reset(func() {})
 }
 
 func (c *collector) losePair(reason LossReason, e *entry) {

@@ -5,7 +5,7 @@ import (
 	"math/bits"
 	"slices"
 
-	"cenote/pace"
+	"cenote/hugepage"
 	"cenote/prefetch"
 )
 
@@ -15,9 +15,7 @@ type table struct {
 	seed    uint64
 	slots   []uint64 // tag (upper half of the hash, which gives the place) above 1 + index into entries; 0 is free
 	entries chunks[entry]
-	arena   chunks[byte]  // samples; offset 0 is not used
-	ahead   ahead[uint64] // for slots
-	pace    pace.Pace
+	arena   chunks[byte] // samples; offset 0 is not used
 }
 
 // entry is one pair in one hour. Its samples are a list in the arena, the latest first: each that comes, as time does, in order
@@ -47,11 +45,11 @@ func newTable(seed uint64) *table {
 	return t
 }
 
-// reset empties t and keeps its memory.
-func (t *table) reset() {
+// reset empties t and keeps its memory. It calls rest now and then.
+func (t *table) reset(rest func()) {
 	for piece := range slices.Chunk(t.slots, clearPiece) {
 		clear(piece)
-		t.pace.Look()
+		rest()
 	}
 	t.entries.reset()
 	t.arena.reset()
@@ -116,27 +114,17 @@ func (t *table) insert(tag, slot uint64, client *[16]byte, indicator, hour uint3
 	e := t.entries.append(entry{client: *client, indicator: indicator, hour: hour})
 	n := t.entries.len()
 	t.slots[slot] = tag<<32 | uint64(n)
-	if 2*n > len(t.slots) {
-		t.growSoon(n)
+	if 4*n > 3*len(t.slots) {
+		t.slots = regrow(t.slots, 2*len(t.slots))
 	}
 	return e
 }
 
-// growSoon has room made for more slots when half are taken by n entries, and moves them there when three quarters are.
-func (t *table) growSoon(n int) {
-	if more := 2 * len(t.slots); 4*n > 3*len(t.slots) {
-		t.regrow(more)
-	} else {
-		t.ahead.prepare(more)
-	}
-}
-
-// regrow copies the slots of (tag, number) into an array of n. The tag alone gives the place, so that no key is hashed again: a
+// regrow copies slots of (tag, number) into an array of n. The tag alone gives the place, so that no key is hashed again: a
 // large table grows in milliseconds, within what a ring can hold.
-func (t *table) regrow(n int) {
-	grown, ready := t.ahead.take(n)
-	mask := uint64(n - 1)
-	for _, slot := range t.slots {
+func regrow(slots []uint64, n int) []uint64 {
+	grown, mask := hugepage.Make[uint64](n), uint64(n-1)
+	for _, slot := range slots {
 		if slot == 0 {
 			continue
 		}
@@ -145,10 +133,8 @@ func (t *table) regrow(n int) {
 			i = (i + 1) & mask
 		}
 		grown[i] = slot
-		t.pace.Step()
 	}
-	ready()
-	t.slots = grown
+	return grown
 }
 
 // pairHash is keyed, since clients choose their addresses when they forge them.
