@@ -276,6 +276,7 @@ func (s *Store) Run(ctx context.Context) error {
 	}
 	defer close(s.ended)
 	defer s.closeFiles()
+	s.ledger.reserve(s.live.Load().Limits.TablePairs, s.seed)
 	var writing, resolving, announcing sync.WaitGroup
 	stopResolver, stopWriter, stopAnnouncer := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	writing.Go(func() { s.scribe.write(ctx) })

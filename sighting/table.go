@@ -35,6 +35,7 @@ type entry struct {
 const (
 	tableSlotsMin = 1 << 10
 	clearPiece    = 1 << 14 // slots that are cleared at a time: some microseconds
+	reserveMax    = 1 << 22 // slots
 	entryBits     = 17      // of an index within a part: 7 MB
 	arenaBits     = 23
 )
@@ -43,6 +44,19 @@ func newTable(seed uint64) *table {
 	t := &table{seed: seed, slots: make([]uint64, tableSlotsMin), entries: newChunks[entry](entryBits), arena: newChunks[byte](arenaBits)}
 	t.arena.room(1)
 	return t
+}
+
+// reserve makes room in the slots of t, if it is empty, for so many pairs, as far as reserveMax, and takes the memory for it: where a machine is slow
+// to give memory, to take all of it at once, when the table grows, would cost queries.
+func (t *table) reserve(pairs int) {
+	n := tableSlotsMin
+	for n < reserveMax && 3*n < 4*pairs {
+		n *= 2
+	}
+	if n > len(t.slots) && t.pairs() == 0 {
+		t.slots = hugepage.Make[uint64](n)
+		hugepage.Populate(t.slots)
+	}
 }
 
 // reset empties t and keeps its memory. It calls rest now and then.
