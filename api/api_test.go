@@ -482,7 +482,7 @@ func TestProfileIsTakenOverTheSocket(t *testing.T) {
 			t.Errorf("%s: %d octets (%v) without %s", kind, len(b), err, want)
 		}
 	}
-	for _, params := range []url.Values{{"kind": {"moon"}}, {"seconds": {"0"}}, {"seconds": {"301"}}, {"seconds": {"ten"}}} {
+	for _, params := range []url.Values{{"kind": {"moon"}}, {"kind": {"threadcreate"}}, {"seconds": {"0"}}, {"seconds": {"301"}}, {"seconds": {"ten"}}} {
 		if problem, ok := errors.AsType[*api.Problem](client.Profile(t.Context(), params, io.Discard)); !ok || problem.Status != http.StatusBadRequest {
 			t.Errorf("%v: %v, want status 400", params, problem)
 		}

@@ -6,21 +6,23 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/pprof"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
-// ProfileKinds are the profiles that can be taken: cpu says where the processor's time goes, heap what holds memory, allocs what was allocated
+// profileKinds are the profiles that can be taken: cpu says where the processor's time goes, heap what holds memory, allocs what was allocated
 // since the start, goroutine what everything waits for.
-var ProfileKinds = []string{profileCPU, "heap", "allocs", "goroutine"}
+func profileKinds() []string { return []string{profileCPU, "heap", "allocs", "goroutine"} }
 
 const profileCPU = "cpu"
 
-// Bounds of the length of a CPU profile, in seconds.
-const (
-	ProfileSeconds    = 10
-	ProfileSecondsMax = 300
-)
+// profileSeconds is the length of a CPU profile, in seconds, unless another is asked for.
+const profileSeconds = 10
+
+// ProfileSecondsMax bounds the length of a CPU profile, in seconds.
+const ProfileSecondsMax = 300
 
 // profile answers with a profile in the form of pprof. Only the socket has it: whoever may write to the socket may have a profile taken, which
 // costs queries a little.
@@ -46,12 +48,12 @@ func (s *Server) profile(w http.ResponseWriter, r *http.Request) {
 }
 
 func parseProfile(r *http.Request) (kind string, length time.Duration, err error) {
-	kind, seconds := profileCPU, ProfileSeconds
+	kind, seconds := profileCPU, profileSeconds
 	if text := r.FormValue("kind"); text != "" {
 		kind = text
 	}
-	if kind != profileCPU && pprof.Lookup(kind) == nil {
-		return "", 0, fmt.Errorf("kind %q is no profile; have one of %v", kind, ProfileKinds)
+	if kinds := profileKinds(); !slices.Contains(kinds, kind) {
+		return "", 0, fmt.Errorf("kind %q is no profile; have one of %s", kind, strings.Join(kinds, ", "))
 	}
 	if text := r.FormValue("seconds"); text != "" {
 		if seconds, err = strconv.Atoi(text); err != nil || seconds < 1 || seconds > ProfileSecondsMax {

@@ -26,7 +26,7 @@ func TestPopulateGivesMemory(t *testing.T) {
 func resident(t *testing.T) int {
 	b, err := os.ReadFile("/proc/self/statm")
 	if err != nil {
-		t.Skip("no /proc here: ", err)
+		t.Fatal(err)
 	}
 	pages, err := strconv.Atoi(strings.Fields(string(b))[1])
 	if err != nil {
