@@ -128,7 +128,7 @@ func lostOf(runs []outcome) (lost, sent uint64) {
 func (l *reloadResult) text() string {
 	steady, during := p999(l.steady), p999(l.during)
 	lost, sent := lostOf(l.during)
-	return fmt.Sprintf("\nReloads at %s queries/s, the child that compiles on the server's core, at the lowest priority: %d reloads, %s of %s queries lost or SERVFAIL; the new list "+
+	return fmt.Sprintf("\nReloads at %s queries/s, the child that compiles on the server's core, while nothing else wants it: %d reloads, %s of %s queries lost or SERVFAIL; the new list "+
 		"answers after %.1f s (median). p99.9 in runs of %.0f s: %.0f us left alone, %.0f us during reloads (medians of %d and %d runs; worst %.0f and %.0f us), ratio %.2f.\n",
 		thousands(float64(l.rate)), l.count, thousands(float64(lost)), thousands(float64(sent)), median(l.times), sliceLen, median(steady), median(during),
 		len(steady), len(during), steady[len(steady)-1], during[len(during)-1], median(during)/median(steady))

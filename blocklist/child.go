@@ -13,10 +13,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"cenote/pace"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,11 +37,16 @@ type ChildConfig struct {
 	Cores int
 	// Timeout ends a compilation that takes longer. Default: 10m. Example: 30m.
 	Timeout time.Duration
+	// Patience is how often a child, which has a processor only while nothing else wants it, is looked at. One that had less than a tenth of
+	// one since the last look is ended, and another takes its place, with the priority of nice 19. Default: 5s. Example: 1s.
+	Patience time.Duration
 }
 
 const (
 	childMemoryDefault  = 2 << 30
 	childTimeoutDefault = 10 * time.Minute
+	childPatience       = 5 * time.Second
+	childShareMin       = 10 // per cent of a processor that it gets, at least
 	childNice           = 19
 	childEndGrace       = 5 * time.Second
 	childReplyMax       = 512 << 20 // octets of messages taken from a child
@@ -63,6 +71,9 @@ func (c ChildConfig) withDefaults() (ChildConfig, error) {
 	if c.Timeout == 0 {
 		c.Timeout = childTimeoutDefault
 	}
+	if c.Patience == 0 {
+		c.Patience = childPatience
+	}
 	return c, nil
 }
 
@@ -80,6 +91,7 @@ func runningProgram() (string, error) {
 type childJob struct {
 	Job         CompileConfig `json:"job"`
 	MemoryBytes int64         `json:"memory_bytes"`
+	Hurry       bool          `json:"hurry"` // not only while nothing else wants the processor
 }
 
 // childMessage is a message of a child: one of its fields is set.
@@ -113,14 +125,28 @@ type child struct {
 	log      *slog.Logger
 }
 
-// compile does a job in a process. The process never outlives ctx, nor this one.
+// compile does a job in a process, which never outlives ctx, nor this one. If the machine has no time for it, another takes its place.
 func (c *child) compile(ctx context.Context, job CompileConfig) (CompileReport, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.config.Timeout, fmt.Errorf("compilation took more than %v", c.config.Timeout))
 	defer cancel()
-	input, err := json.Marshal(childJob{Job: job, MemoryBytes: c.config.MemoryBytes})
+	report, err := c.run(ctx, childJob{Job: job, MemoryBytes: c.config.MemoryBytes})
+	if errors.Is(err, errStarved) {
+		c.log.Info("the processors are busy: feeds are compiled at a higher priority", "wait", c.config.Patience)
+		return c.run(ctx, childJob{Job: job, MemoryBytes: c.config.MemoryBytes, Hurry: true})
+	}
+	return report, err
+}
+
+// errStarved says that a child was ended because it hardly ever had a processor.
+var errStarved = errors.New("no processor was free")
+
+func (c *child) run(ctx context.Context, job childJob) (CompileReport, error) {
+	input, err := json.Marshal(job)
 	if err != nil {
 		return CompileReport{}, err
 	}
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
 	cmd := c.command(ctx, input)
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
@@ -132,9 +158,56 @@ func (c *child) compile(ctx context.Context, job CompileConfig) (CompileReport, 
 	if err := cmd.Start(); err != nil {
 		return CompileReport{}, &ChildError{Err: err}
 	}
+	if !job.Hurry {
+		go c.watch(ctx, cmd.Process.Pid, end)
+	}
 	reply := c.listen(stdout)
 	io.Copy(io.Discard, stdout) // after a bad message: let it write to its end
 	return reply.result(cmd.Wait(), context.Cause(ctx))
+}
+
+// watch ends a child that gets hardly any of a processor.
+func (c *child) watch(ctx context.Context, pid int, end context.CancelCauseFunc) {
+	least := c.config.Patience * childShareMin / 100
+	for last := time.Duration(0); ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(c.config.Patience):
+		}
+		used, err := processorTime(pid)
+		if err != nil {
+			return // it has ended, or there is no /proc
+		}
+		if used-last < least {
+			end(errStarved)
+			return
+		}
+		last = used
+	}
+}
+
+// processorTime is how long all threads of a process have had a processor (proc_pid_stat(5): utime and stime, in hundredths of a second).
+func processorTime(pid int) (time.Duration, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := bytes.Cut(stat, []byte(") "))
+	fields := bytes.Fields(rest)
+	const user, system = 11, 12 // of those after the name
+	if len(fields) <= system {
+		return 0, fmt.Errorf("/proc/%d/stat has %d fields", pid, len(fields))
+	}
+	var ticks int
+	for _, field := range fields[user : system+1] {
+		n, err := strconv.Atoi(string(field))
+		if err != nil {
+			return 0, err
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * 10 * time.Millisecond, nil
 }
 
 func (c *child) command(ctx context.Context, input []byte) *exec.Cmd {
@@ -197,14 +270,14 @@ func (r *childReply) result(exit, cause error) (CompileReport, error) {
 	return *r.message.Report, nil
 }
 
-// RunChild is the child's side: it reads one job from in, gives the process the lowest priority and a limit on memory, does the
+// RunChild is the child's side: it reads one job from in, gives the process a low priority and a limit on memory, does the
 // job and writes messages to out, a line of JSON each. It is the whole of the hidden command "compile --child".
 func RunChild(ctx context.Context, in io.Reader, out io.Writer) error {
 	var job childJob
 	if err := json.NewDecoder(in).Decode(&job); err != nil {
 		return fmt.Errorf("reading the job: %w", err)
 	}
-	if err := humble(job.MemoryBytes); err != nil {
+	if err := humble(job.MemoryBytes, job.Hurry); err != nil {
 		return err
 	}
 	messages := json.NewEncoder(out)
@@ -217,9 +290,9 @@ func RunChild(ctx context.Context, in io.Reader, out io.Writer) error {
 	return errors.Join(messages.Encode(last), err)
 }
 
-// humble makes the process give way to every other: lowest priority for all of its threads, the first to be ended when memory runs out, and
+// humble makes the process give way to every other: low priority for all of its threads, the first to be ended when memory runs out, and
 // a hard limit on its own memory.
-func humble(memory int64) error {
+func humble(memory int64, hurry bool) error {
 	if memory > 0 {
 		hard := uint64(2*memory) + 256<<20
 		if err := unix.Setrlimit(unix.RLIMIT_DATA, &unix.Rlimit{Cur: hard, Max: hard}); err != nil {
@@ -229,16 +302,38 @@ func humble(memory int64) error {
 	// Without /proc the kernel chooses for itself whom to end, and top shows the program's own name.
 	os.WriteFile("/proc/self/oom_score_adj", []byte("1000"), 0)
 	os.WriteFile("/proc/self/comm", []byte("cenote-compile"), 0)
-	tasks, err := filepath.Glob("/proc/self/task/*")
-	if err != nil || len(tasks) == 0 {
-		return unix.Setpriority(unix.PRIO_PROCESS, 0, childNice)
-	}
-	for _, task := range tasks { // the priority is a thread's; later threads inherit it
-		if tid, err := strconv.Atoi(filepath.Base(task)); err == nil {
-			unix.Setpriority(unix.PRIO_PROCESS, tid, childNice) // a thread that has ended needs none
+	return giveWay(hurry)
+}
+
+// giveWay gives a low priority to every thread of the process. It is a thread's, and one that is started inherits it: whoever was started
+// by a thread before its turn is found by looking again.
+func giveWay(hurry bool) error {
+	done := make(map[string]bool)
+	for {
+		tasks, err := filepath.Glob("/proc/self/task/*")
+		if err != nil || len(tasks) == 0 {
+			return unix.Setpriority(unix.PRIO_PROCESS, 0, childNice)
+		}
+		tasks = slices.DeleteFunc(tasks, func(task string) bool { return done[task] })
+		if len(tasks) == 0 {
+			return nil
+		}
+		for _, task := range tasks {
+			if tid, err := strconv.Atoi(filepath.Base(task)); err == nil {
+				_ = giveWayThread(tid, hurry) // one that has ended needs none
+			}
+			done[task] = true
 		}
 	}
-	return nil
+}
+
+func giveWayThread(tid int, hurry bool) error {
+	if !hurry {
+		if err := pace.WhenIdle(tid); err == nil {
+			return nil
+		}
+	}
+	return pace.GiveWay(tid, childNice)
 }
 
 // lineLogger logs what a child writes to stderr, a line at a time and not without end.

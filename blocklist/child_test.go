@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -69,6 +70,13 @@ func beChild(args []string) int {
 			return eatMemory()
 		case "shows-limits":
 			defer showLimits(what)
+		case "starves": // until it is in a hurry
+			job, _ := jobReads("f")
+			if !bytes.Contains(job, []byte(`"hurry":true`)) {
+				time.Sleep(time.Hour)
+			}
+			in = bytes.NewReader(job)
+			defer showLimits(what)
 		}
 	}
 	if err := blocklist.RunChild(ctx, in, os.Stdout); err != nil {
@@ -114,17 +122,24 @@ func eatMemory() int {
 func showLimits(path string) {
 	var limit unix.Rlimit
 	unix.Getrlimit(unix.RLIMIT_DATA, &limit)
-	var nice []string
-	tasks, _ := filepath.Glob("/proc/self/task/*/stat")
-	for _, stat := range tasks {
-		b, _ := os.ReadFile(stat)
-		_, rest, _ := strings.Cut(string(b), ") ")
-		if fields := strings.Fields(rest); len(fields) > 16 && !slices.Contains(nice, fields[16]) {
-			nice = append(nice, fields[16])
+	var threads []string
+	tasks, _ := filepath.Glob("/proc/self/task/*")
+	for _, task := range tasks {
+		tid, _ := strconv.Atoi(filepath.Base(task))
+		attr, err := unix.SchedGetAttr(tid, 0)
+		if err != nil {
+			continue // it has ended
+		}
+		thread := fmt.Sprintf("policy %d, nice %d", attr.Policy, attr.Nice)
+		if attr.Policy == unix.SCHED_BATCH && attr.Runtime != 0 && attr.Runtime != 100_000 { // Linux before 6.12 tells no slice
+			thread += fmt.Sprintf(", slice %d ns", attr.Runtime)
+		}
+		if !slices.Contains(threads, thread) {
+			threads = append(threads, thread)
 		}
 	}
 	score, _ := os.ReadFile("/proc/self/oom_score_adj")
-	os.WriteFile(path, fmt.Appendf(nil, "nice %s, data %d MiB, oom %s, GOMEMLIMIT %s, GOMAXPROCS %s", strings.Join(nice, " "), limit.Cur>>20,
+	os.WriteFile(path, fmt.Appendf(nil, "%s; data %d MiB, oom %s, GOMEMLIMIT %s, GOMAXPROCS %s", strings.Join(threads, "; "), limit.Cur>>20,
 		strings.TrimSpace(string(score)), os.Getenv("GOMEMLIMIT"), os.Getenv("GOMAXPROCS")), 0o600)
 }
 
@@ -136,6 +151,7 @@ func childWith(tb testing.TB, args ...string) blocklist.ChildConfig {
 	return blocklist.ChildConfig{Command: append([]string{self, "compile", "--child"}, args...)}
 }
 
+// TestChildGivesWay: every thread of a child runs while nothing else wants the processor (SCHED_IDLE is 5), and the process has limits.
 func TestChildGivesWay(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "limits")
@@ -144,9 +160,26 @@ func TestChildGivesWay(t *testing.T) {
 	w := newWorld(t, func(c *blocklist.Config) { c.Child = child })
 	w.feed("f", "0.0.0.0 a.example\n")
 	w.reload(blocklist.ReloadOptions{})
-	want := fmt.Sprintf("nice 19, data %d MiB, oom 1000, GOMEMLIMIT %d, GOMAXPROCS 1", 2<<10+256, 1<<30)
+	want := fmt.Sprintf("policy 5, nice 19; data %d MiB, oom 1000, GOMEMLIMIT %d, GOMAXPROCS 1", 2<<10+256, 1<<30)
 	if got := readFile(path); got != want {
 		t.Errorf("the child has %q, want %q", got, want)
+	}
+}
+
+// TestChildIsNotStarved: a child that never gets a processor is ended, and one takes its place that gets some (SCHED_BATCH is 3).
+func TestChildIsNotStarved(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "limits")
+	child := childWith(t, "starves="+path)
+	child.Patience = 200 * time.Millisecond
+	w := newWorld(t, func(c *blocklist.Config) { c.Child = child })
+	w.feed("f", "0.0.0.0 a.example\n")
+	w.reload(blocklist.ReloadOptions{})
+	if !w.lists("a.example") {
+		t.Errorf("a.example is not listed after the reload; the log:\n%s", w.log())
+	}
+	if got := readFile(path); !strings.HasPrefix(got, "policy 3, nice 19; data ") {
+		t.Errorf("the second child has %q, want policy 3, nice 19", got)
 	}
 }
 

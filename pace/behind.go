@@ -16,8 +16,8 @@ func Behind[T any](f func() (T, error)) (T, error) {
 	}
 	done := make(chan result, 1)
 	go func() {
-		runtime.LockOSThread() // for good: the thread must not serve others afterwards, and ends with its goroutine
-		giveWay()
+		runtime.LockOSThread()   // for good: the thread must not serve others afterwards, and ends with its goroutine
+		_ = GiveWay(0, niceness) // a thread that is refused works all the same
 		addProcessors(1)
 		value, err := f()
 		addProcessors(-1)

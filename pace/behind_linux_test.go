@@ -26,18 +26,33 @@ func TestBehindGivesWay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	own, err := unix.SchedGetAttr(0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
 	before := runtime.GOMAXPROCS(0)
-	type seen struct{ tid, nice, processors int }
+	type seen struct {
+		tid, nice, processors int
+		attr                  *unix.SchedAttr
+	}
 	failure := errors.New("of the work")
 	got, err := pace.Behind(func() (seen, error) {
 		nice, err := niceOf(0)
-		return seen{unix.Gettid(), nice, runtime.GOMAXPROCS(0)}, errors.Join(err, failure)
+		attr, attrErr := unix.SchedGetAttr(0, 0)
+		return seen{unix.Gettid(), nice, runtime.GOMAXPROCS(0), attr}, errors.Join(err, attrErr, failure)
 	})
 	if !errors.Is(err, failure) {
 		t.Errorf("the error is %v, want that of the work", err)
 	}
 	if want := max(ordinary, 10); got.nice != want {
 		t.Errorf("the work had nice value %d, want %d", got.nice, want)
+	}
+	if got.attr.Policy != unix.SCHED_BATCH {
+		t.Errorf("the work had scheduling policy %d, want SCHED_BATCH", got.attr.Policy)
+	}
+	// Linux before 6.12 has one slice for all, and tells none.
+	if got.attr.Runtime != 100_000 && own.Runtime != 0 {
+		t.Errorf("the work had a slice of %d ns, want 100 us (others: %d)", got.attr.Runtime, own.Runtime)
 	}
 	if now := runtime.GOMAXPROCS(0); got.processors != before+1 || now != before {
 		t.Errorf("Go had %d processors before the work, %d beside it and %d after it, want one more beside it", before, got.processors, now)
