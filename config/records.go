@@ -14,7 +14,7 @@ type Sightings struct {
 	IndicatorsMax int `yaml:"indicators_max" default:"1000" min:"10" max:"1000000"`
 	// Ring is how many matches of one worker wait to be written down, and as many of everything else together. Above it they are
 	// counted by client network, feed and family.
-	Ring int `yaml:"ring" reload:"restart" default:"16384" min:"256" max:"1048576"`
+	Ring int `yaml:"ring" default:"16384" min:"256" max:"1048576"`
 	// PairsMax is how many pairs of client and indicator wait in memory for their day file, about 110 octets each. Above it they are lost,
 	// and the loss is shown.
 	PairsMax int `yaml:"pairs_max" default:"4000000" min:"10000" max:"1000000000"`
@@ -42,7 +42,7 @@ type QueryLog struct {
 	Compress Compression `yaml:"compress" default:"zstd"`
 	// Ring is how many records of one worker wait to be written, and as many of everything else together. Above it they are counted and
 	// lost; no query waits.
-	Ring int `yaml:"ring" reload:"restart" default:"8192" min:"256" max:"1048576"`
+	Ring int `yaml:"ring" default:"8192" min:"256" max:"1048576"`
 }
 
 // Rotate says when a new log file is begun and how many old ones stay.

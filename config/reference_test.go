@@ -275,7 +275,7 @@ Written by ` + "`make docs`" + ` from the comments in config/; do not edit. [cen
 
 The file is YAML. A key that is not listed here is a fault, and so is one that is there twice. Relative paths are taken from the directory
 of the file. ` + "`cenote reload`" + ` and SIGHUP bring a changed file into effect, all of it or, where it has a fault, nothing of it. What
-needs a new socket, worker, directory or ring of records takes effect at the next restart; such keys say so, and a reload that changes one tells their names.
+needs a new socket, worker or directory takes effect at the next restart; such keys say so, and a reload that changes one tells their names.
 
 How values are written: time spans as ` + "`300ms`, `10s`, `12h`, `7d`, `2w`" + `; sizes as ` + "`64KiB`, `512MiB`" + `; shares as ` +
 		"`50%`" + `; rates as ` + "`200/s`, `30/m`" + `; networks as ` + "`192.0.2.0/24`" + ` or one address; addresses with a port as ` +

@@ -93,9 +93,9 @@ type Config struct {
 	Rotate Rotate
 	// Compression packs finished files. Default CompressionNone.
 	Compression Compression
-	// Ring is how many records each producer's ring holds. Default 8192. Update does not change it.
+	// Ring is how many records each producer's ring holds. Default 8192.
 	Ring int
-	// Queue is how many records the queue holds that all others share. Default: as Ring. Update does not change it.
+	// Queue is how many records the queue holds that all others share. Default: as Ring.
 	Queue int
 	// Names says what a rule is called. Without it lines lack zone, feed, family and threat. Update does not change it.
 	Names Names

@@ -46,18 +46,22 @@ func (l *Log) install(c *Config) {
 	l.want.Store(uint64(c.Mode)<<32 | uint64(uint32(c.Sample)))
 }
 
-// Update puts mode, sample, path, rotation and compression of c in force; the rest of c is not looked at. On an error nothing has
+// Update puts mode, sample, path, rotation, compression and the sizes of the queues of c in force; the rest of c is not looked at. On an error nothing has
 // changed. Records that were taken before are written to the file of before. Finished files of a path that was left stay as they are.
 func (l *Log) Update(c Config) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	next := *l.config.Load()
-	next.Mode, next.Sample, next.Path, next.Rotate, next.Compression = c.Mode, c.Sample, c.Path, c.Rotate, c.Compression
+	next.Mode, next.Sample, next.Path, next.Rotate, next.Compression, next.Ring, next.Queue = c.Mode, c.Sample, c.Path, c.Rotate, c.Compression, c.Ring, c.Queue
 	next, err := next.settle()
 	if err != nil {
 		return err
 	}
 	l.install(&next)
+	for _, p := range *l.producers.Load() {
+		p.ring.Resize(next.Ring)
+	}
+	l.shared.Ring().Resize(next.Queue)
 	select {
 	case l.changed <- struct{}{}:
 	default:

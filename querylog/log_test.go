@@ -286,12 +286,43 @@ func TestUpdate(t *testing.T) {
 	}
 }
 
+// TestUpdateResizesQueues: a full queue has room after Update, for own producers and for all others, and keeps what was in it.
+func TestUpdateResizesQueues(t *testing.T) {
+	c := querylog.Config{Mode: querylog.ModeAll, Path: filepath.Join(t.TempDir(), "q.jsonl"), Ring: 2}
+	l := newLog(t, c)
+	p := l.Producer()
+	offer := func(n int) {
+		for range n {
+			put(l, query("shared.example"))
+			if r := p.Slot(); r != nil {
+				*r = query("own.example")
+				p.Commit()
+			}
+		}
+	}
+	offer(3)
+	if got := l.Counts().DroppedQueue; got != 2 {
+		t.Fatalf("%d records were dropped by queues of 2 that were offered 3 each, want 2", got)
+	}
+	c.Ring = 16
+	if err := l.Update(c); err != nil {
+		t.Fatal(err)
+	}
+	offer(16)
+	stop := run(t, l)
+	stop()
+	if c := l.Counts(); c.DroppedQueue != 2 || c.Written != 36 {
+		t.Errorf("%d records written and %d dropped, want 36 and 2", c.Written, c.DroppedQueue)
+	}
+}
+
 // TestEveryRecordIsCounted holds under overload, from many goroutines, that what was offered is in the file or counted as dropped, and that the
-// file tells of every drop.
+// file tells of every drop, while the queues change their sizes.
 func TestEveryRecordIsCounted(t *testing.T) {
 	const producers, each = 4, 30_000
 	path := filepath.Join(t.TempDir(), "q.jsonl")
-	l := newLog(t, querylog.Config{Mode: querylog.ModeAll, Path: path, Ring: 64, Queue: 64, Rotate: querylog.Rotate{Size: 2 << 20, Keep: 1000}})
+	c := querylog.Config{Mode: querylog.ModeAll, Path: path, Ring: 64, Queue: 64, Rotate: querylog.Rotate{Size: 2 << 20, Keep: 1000}}
+	l := newLog(t, c)
 	stop := run(t, l)
 	var wg sync.WaitGroup
 	for range producers {
@@ -313,6 +344,16 @@ func TestEveryRecordIsCounted(t *testing.T) {
 			}
 		})
 	}
+	wg.Go(func() {
+		for i := range 50 {
+			update := c
+			update.Ring, update.Queue = 16<<(i%4), 256>>(i%4)
+			if err := l.Update(update); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(time.Millisecond)
+		}
+	})
 	wg.Wait()
 	stop()
 	finished, err := querylog.Finished(path)
@@ -324,12 +365,12 @@ func TestEveryRecordIsCounted(t *testing.T) {
 		paths = append(paths, filepath.Join(filepath.Dir(path), f))
 	}
 	names, told := written(t, paths...)
-	c := l.Counts()
-	if got, want := c.Written+c.DroppedQueue+c.DroppedWrite, uint64(2*producers*each); got != want {
-		t.Errorf("written + dropped: got %d + %d + %d, want %d", c.Written, c.DroppedQueue, c.DroppedWrite, want)
+	counts := l.Counts()
+	if got, want := counts.Written+counts.DroppedQueue+counts.DroppedWrite, uint64(2*producers*each); got != want {
+		t.Errorf("written + dropped: got %d + %d + %d, want %d", counts.Written, counts.DroppedQueue, counts.DroppedWrite, want)
 	}
-	if uint64(len(names)) != c.Written || uint64(told) != c.DroppedQueue || told == 0 {
-		t.Errorf("file: got %d lines and %d told as dropped, counted %d and %d (want some)", len(names), told, c.Written, c.DroppedQueue)
+	if uint64(len(names)) != counts.Written || uint64(told) != counts.DroppedQueue || told == 0 {
+		t.Errorf("file: got %d lines and %d told as dropped, counted %d and %d (want some)", len(names), told, counts.Written, counts.DroppedQueue)
 	}
 }
 

@@ -25,5 +25,5 @@ func (r *MPSC[T]) Put(fill func(*T)) bool {
 	return true
 }
 
-// Ring returns the consumer's side: only Peek, Release, Len and Cap may be called on it.
+// Ring returns the consumer's side: only Peek, Release, Len, Cap and Resize may be called on it.
 func (r *MPSC[T]) Ring() *SPSC[T] { return r.ring }

@@ -53,6 +53,98 @@ func TestOrderAcrossManyLaps(t *testing.T) {
 	}
 }
 
+// TestResizeKeepsOrder: what waits comes out before what follows a change of size, be it of a full ring, twice, or all taken at once.
+func TestResizeKeepsOrder(t *testing.T) {
+	r := ring.NewSPSC[int](4)
+	next := 0
+	fill := func(want int) {
+		t.Helper()
+		n := 0
+		for ; r.Slot() != nil; n++ {
+			*r.Slot() = next
+			next++
+			r.Commit()
+		}
+		if n != want {
+			t.Fatalf("%d records fit, want %d", n, want)
+		}
+	}
+	fill(4)
+	r.Resize(7)
+	if r.Cap() != 8 {
+		t.Errorf("Cap() = %d after Resize(7), want 8", r.Cap())
+	}
+	fill(8)
+	r.Resize(64)
+	r.Resize(2)
+	fill(2)
+	if r.Len() != 14 || r.Cap() != 2 {
+		t.Errorf("%d records wait in a ring of %d, want 14 and 2", r.Len(), r.Cap())
+	}
+	for want := range 5 {
+		got := r.Peek(1)
+		if len(got) != 1 || got[0] != want {
+			t.Fatalf("Peek returned %v, want %d", got, want)
+		}
+		r.Release(1)
+	}
+	r.Release(8) // 5 to 12, over a border
+	if got := r.Peek(9); len(got) != 1 || got[0] != 13 {
+		t.Fatalf("Peek returned %v, want 13", got)
+	}
+	r.Release(1)
+	if fill(2); r.Len() != 2 {
+		t.Errorf("%d records wait, want 2", r.Len())
+	}
+}
+
+// TestResizeWhileInUse: neither side loses a record or sees one twice while a third changes the size.
+func TestResizeWhileInUse(t *testing.T) {
+	const n = 200_000
+	r := ring.NewSPSC[uint64](64)
+	ended := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-ended:
+				return
+			default:
+				r.Resize(1 << (i * 7 % 11))
+				r.Len()
+			}
+		}
+	})
+	wg.Go(func() {
+		for i := uint64(0); i < n; {
+			if slot := r.Slot(); slot != nil {
+				*slot = i
+				r.Commit()
+				i++
+			}
+		}
+	})
+	for want := uint64(0); want < n; {
+		left := r.Len()
+		for left > 0 {
+			batch := r.Peek(min(left, 16))
+			if len(batch) == 0 {
+				t.Fatalf("Peek returned none of %d that wait", left)
+			}
+			for _, got := range batch {
+				if got != want {
+					t.Fatalf("record %d came as %d", want, got)
+				}
+				want++
+			}
+			r.Release(len(batch))
+			left -= len(batch)
+		}
+	}
+	close(ended)
+	wg.Wait()
+}
+
 func TestManyProducersLoseNothing(t *testing.T) {
 	const producers, each = 8, 5_000
 	r := ring.NewMPSC[int](1 << 16)

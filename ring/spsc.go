@@ -8,61 +8,130 @@ import (
 
 // SPSC is a bounded queue between one producer and one consumer.
 //
-// Slot and Commit may be called by one goroutine at a time, Peek and Release by one other. No call blocks or
-// allocates. Make one with NewSPSC.
+// Slot and Commit may be called by one goroutine at a time, Peek and Release by one other, and by any goroutine Len, Cap, and Resize.
+// No call but Resize blocks or allocates. Make one with NewSPSC.
 type SPSC[T any] struct {
-	slots []T
-	mask  uint64
-	_     [64]byte
-	head  atomic.Uint64 // next slot to read; written by the consumer
-	_     [56]byte
-	tail  atomic.Uint64 // next slot to write; written by the producer
-	seen  uint64        // the producer's copy of head, so that it reads the consumer's cache line only when the ring looks full
-	_     [48]byte
+	in   *buffer[T]                // the producer's, and nobody else's
+	next atomic.Pointer[buffer[T]] // that the producer is to go on in
+	_    [48]byte
+	out  atomic.Pointer[buffer[T]] // the consumer's; it alone sets it
+	_    [56]byte
 }
 
-// NewSPSC makes a queue of at least size records, rounded up to a power of two. It has its memory then, so that the producer's first lap waits
-// for none.
+// buffer is the memory of a queue until the producer goes on in another.
+type buffer[T any] struct {
+	slots []T
+	mask  uint64
+	_     [32]byte
+	head  atomic.Uint64 // next slot to read; written by the consumer
+	_     [56]byte
+	tail  atomic.Uint64             // next slot to write; written by the producer
+	seen  uint64                    // the producer's copy of head, so that it reads the consumer's cache line only when the ring looks full
+	then  atomic.Pointer[buffer[T]] // where the producer went on; it is set after the last record is committed
+	_     [40]byte
+}
+
+// newBuffer has its memory at once, so that the producer's first lap waits for none.
+func newBuffer[T any](slots int) *buffer[T] {
+	b := &buffer[T]{slots: hugepage.Make[T](slots), mask: uint64(slots - 1)}
+	hugepage.Populate(b.slots)
+	return b
+}
+
+// NewSPSC makes a queue of at least size records, rounded up to a power of two.
 func NewSPSC[T any](size int) *SPSC[T] {
-	n := roundUp(size)
-	slots := hugepage.Make[T](n)
-	hugepage.Populate(slots)
-	return &SPSC[T]{slots: slots, mask: uint64(n - 1)}
+	r := &SPSC[T]{in: newBuffer[T](roundUp(size))}
+	r.out.Store(r.in)
+	return r
+}
+
+// Resize makes room for at least size records, rounded up to a power of two, from the producer's next record on. What waits is not lost, and
+// comes out before what follows. A call waits for memory; two at a time leave the size of either.
+func (r *SPSC[T]) Resize(size int) {
+	if n := roundUp(size); n != r.Cap() {
+		r.next.Store(newBuffer[T](n))
+	}
 }
 
 // Slot returns the record to fill next, or nil if the queue is full. It holds what an earlier lap left there: the
 // producer sets every field that the consumer reads, then calls Commit.
 func (r *SPSC[T]) Slot() *T {
-	t := r.tail.Load()
-	if t-r.seen >= uint64(len(r.slots)) {
-		r.seen = r.head.Load()
-		if t-r.seen >= uint64(len(r.slots)) {
+	if r.next.Load() != nil {
+		r.move()
+	}
+	b := r.in
+	t := b.tail.Load()
+	if t-b.seen >= uint64(len(b.slots)) {
+		b.seen = b.head.Load()
+		if t-b.seen >= uint64(len(b.slots)) {
 			return nil
 		}
 	}
-	return &r.slots[t&r.mask]
+	return &b.slots[t&b.mask]
+}
+
+// move goes on in the next buffer.
+func (r *SPSC[T]) move() {
+	next := r.next.Swap(nil)
+	r.in.then.Store(next)
+	r.in = next
 }
 
 // Commit hands the record that Slot returned to the consumer.
-func (r *SPSC[T]) Commit() { r.tail.Store(r.tail.Load() + 1) }
+func (r *SPSC[T]) Commit() { r.in.tail.Store(r.in.tail.Load() + 1) }
 
-// Peek returns up to limit committed records that lie side by side, oldest first, without taking them. They stay valid until Release.
+// Peek returns up to limit committed records that lie side by side, oldest first, without taking them. They stay valid until Release. It returns
+// none only if none waits.
 func (r *SPSC[T]) Peek(limit int) []T {
-	h := r.head.Load()
-	n := min(r.tail.Load()-h, uint64(limit))
-	from := h & r.mask
-	to := min(from+n, uint64(len(r.slots)))
-	return r.slots[from:to]
+	b := r.out.Load()
+	for {
+		then := b.then.Load() // before the tail, which stays as it is once this is set
+		h := b.head.Load()
+		n := b.tail.Load() - h
+		if n == 0 && then != nil {
+			r.out.Store(then)
+			b = then
+			continue
+		}
+		from := h & b.mask
+		return b.slots[from:min(from+min(n, uint64(limit)), uint64(len(b.slots)))]
+	}
 }
 
-// Release gives the oldest n records back to the producer.
-func (r *SPSC[T]) Release(n int) { r.head.Store(r.head.Load() + uint64(n)) }
+// Release gives the oldest n records back to the producer, at most as many as wait.
+func (r *SPSC[T]) Release(n int) {
+	for left := uint64(n); ; {
+		b := r.out.Load()
+		then := b.then.Load() // before the tail, as in Peek
+		h := b.head.Load()
+		here := min(left, b.tail.Load()-h)
+		b.head.Store(h + here)
+		if left -= here; left == 0 || then == nil {
+			return
+		}
+		r.out.Store(then)
+	}
+}
 
 // Len returns how many records wait.
-func (r *SPSC[T]) Len() int { return int(r.tail.Load() - r.head.Load()) }
+func (r *SPSC[T]) Len() (n int) {
+	for b := r.out.Load(); b != nil; b = b.then.Load() {
+		n += int(b.tail.Load() - b.head.Load())
+	}
+	return n
+}
 
-// Cap returns how many records fit.
-func (r *SPSC[T]) Cap() int { return len(r.slots) }
+// Cap returns how many records fit, or will from the next one on.
+func (r *SPSC[T]) Cap() int {
+	if b := r.next.Load(); b != nil {
+		return len(b.slots)
+	}
+	b := r.out.Load()
+	for then := b.then.Load(); then != nil; then = b.then.Load() {
+		b = then
+	}
+	return len(b.slots)
+}
 
 func roundUp(n int) int {
 	p := 1

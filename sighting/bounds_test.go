@@ -31,7 +31,8 @@ func lost(t testing.TB, s *sighting.Store) (n uint64, list []sighting.Loss) {
 
 func TestOverloadServedIsRecordedPlusReported(t *testing.T) {
 	dir := t.TempDir()
-	s := openAndRun(t, sighting.Config{Dir: dir, Ring: 64})
+	c := sighting.Config{Dir: dir, Ring: 64}
+	s := openAndRun(t, c)
 	const each = 40_000
 	var wg sync.WaitGroup
 	for w := range 3 {
@@ -48,6 +49,16 @@ func TestOverloadServedIsRecordedPlusReported(t *testing.T) {
 			}
 		})
 	}
+	wg.Go(func() { // the rings change their size meanwhile
+		for i := range 50 {
+			update := c
+			update.Ring = 16 << (i % 4)
+			if err := s.Update(update); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(time.Millisecond)
+		}
+	})
 	wg.Wait()
 	drained(t, s.Store)
 	await(t, "all events are recorded or reported", func() bool {

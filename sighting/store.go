@@ -101,16 +101,17 @@ func (c *Config) check() error {
 	return errors.Join(faults...)
 }
 
-// Update puts the retention, limits, evidence and file of first sightings of c in force. The rest of c, which belongs to what Open took, is
+// Update puts the retention, rings, limits, evidence and file of first sightings of c in force. The rest of c, which belongs to what Open took, is
 // not looked at. After an error nothing has changed.
 func (s *Store) Update(c Config) error {
 	next := s.config
-	next.RetentionDays, next.Limits, next.Evidence, next.First = c.RetentionDays, c.Limits, c.Evidence, c.First
+	next.RetentionDays, next.Ring, next.Limits, next.Evidence, next.First = c.RetentionDays, c.Ring, c.Limits, c.Evidence, c.First
 	next.defaults()
 	if err := next.check(); err != nil {
 		return err
 	}
 	s.live.Store(&next)
+	s.resizeRings(next.Ring)
 	s.announcer.out.move(next.First)
 	return nil
 }
@@ -322,13 +323,23 @@ func (s *Store) closeFiles() {
 
 // Producer makes a producer for one goroutine. It lives as long as the Store.
 func (s *Store) Producer() *Producer {
-	p := newProducer(s.config.Ring)
 	s.producersMu.Lock()
 	defer s.producersMu.Unlock()
+	p := newProducer(s.live.Load().Ring)
 	old := *s.producers.Load()
 	all := append(old[:len(old):len(old)], p)
 	s.producers.Store(&all)
 	return p
+}
+
+// resizeRings is called after the size is in live.
+func (s *Store) resizeRings(size int) {
+	s.producersMu.Lock()
+	defer s.producersMu.Unlock()
+	for _, p := range *s.producers.Load() {
+		p.ring.Resize(size)
+	}
+	s.shared.queue.Ring().Resize(size)
 }
 
 // Put records one event from any goroutine: fill sets every field of the event. It never waits for the ledger.

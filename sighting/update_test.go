@@ -70,3 +70,35 @@ func TestUpdateTakesEffectWhileRunning(t *testing.T) {
 		t.Error("a stream that was taken away was written on")
 	}
 }
+
+// TestUpdateResizesRings: a full ring has room after Update, for own producers and for all others, and keeps what was in it.
+func TestUpdateResizesRings(t *testing.T) {
+	c := sighting.Config{Dir: t.TempDir(), Ring: 2}
+	opened := open(t, c)
+	p := opened.Producer()
+	offer := func(n int) {
+		for range n {
+			a := ask{client: "192.0.2.1", name: "n.example", labels: 2, family: 1, generation: 1, at: time.Now()}
+			a.fill(p.Slot())
+			p.Commit()
+			opened.Put(a.fill)
+		}
+	}
+	offer(3)
+	c.Ring = 32
+	if err := opened.Update(c); err != nil {
+		t.Fatal(err)
+	}
+	offer(20)
+	s := run(t, opened)
+	drained(t, s.Store)
+	var kept, reported uint64
+	await(t, "all events are recorded or reported", func() bool {
+		kept = total(all(t, s.Store, sighting.Filter{}))
+		reported, _ = lost(t, s.Store)
+		return kept+reported == 2*23
+	})
+	if kept != 2*22 || reported != 2 {
+		t.Errorf("%d events recorded and %d reported as lost, want 44 and 2", kept, reported)
+	}
+}

@@ -165,7 +165,7 @@ func (s *server) stillKept(read []blocklist.FeedResult, asked []string) []blockl
 	return out
 }
 
-// apply puts a configuration in force as far as that needs no new socket or ring, writes into answer what came of it, and returns how to
+// apply puts a configuration in force as far as that needs no new socket, writes into answer what came of it, and returns how to
 // take it back. If a later part refuses it, the earlier ones get the old one back.
 func (s *server) apply(ctx context.Context, next *config.Config, answer *api.ReloadAnswer) (undo func() error, err error) {
 	before := s.config.Load()
