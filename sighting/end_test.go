@@ -46,6 +46,40 @@ func TestSyncThatFailsIsTriedAgain(t *testing.T) {
 	await(t, "the event is synced", func() bool { return s.Synced().After(asked) })
 }
 
+// TestNoSegmentIsLeftUnsynced: when an hour ends, its segment is synced before another one begins, however long that takes.
+func TestNoSegmentIsLeftUnsynced(t *testing.T) {
+	dir := t.TempDir()
+	var later atomic.Int64 // than it is, nanoseconds
+	s := open(t, sighting.Config{Dir: dir, Now: func() time.Time { return time.Now().Add(time.Duration(later.Load())) }})
+	var heal atomic.Bool
+	s.FailSync(func(string) error {
+		if heal.Load() {
+			return nil
+		}
+		return errors.New("input/output error")
+	})
+	run(t, s)
+	segments := func() int {
+		list, err := os.ReadDir(filepath.Join(dir, "journal"))
+		must(t, err)
+		return len(list)
+	}
+	s.Put(one("192.0.2.1").fill)
+	await(t, "the first segment is written", func() bool { return segments() == 1 })
+	later.Store(int64(time.Hour))
+	next := one("192.0.2.2")
+	next.at = next.at.Add(time.Hour)
+	s.Put(next.fill)
+	failed := s.JournalFailures()
+	await(t, "some syncs fail", func() bool { return s.JournalFailures() >= failed+4 })
+	if n := segments(); n != 1 {
+		t.Errorf("there are %d segments, the first of which is not synced", n)
+	}
+	heal.Store(true)
+	await(t, "the next segment is begun", func() bool { return segments() == 2 })
+	await(t, "both are synced", func() bool { return s.Synced().After(next.at) })
+}
+
 // TestSegmentIsNotClosedDuringItsSync: a segment that ends while it is being synced is closed after that.
 func TestSegmentIsNotClosedDuringItsSync(t *testing.T) {
 	s := open(t, sighting.Config{Dir: t.TempDir()})

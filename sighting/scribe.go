@@ -112,7 +112,7 @@ func (s *scribe) write(ctx context.Context) {
 
 // closeSegment closes the file that is written; the next batch begins a new one.
 func (s *scribe) closeSegment() {
-	s.sync()
+	_ = s.sync() // what failed is counted
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.file != nil {
@@ -178,7 +178,9 @@ func (s *scribe) fail(err error) {
 // rotate closes the segment and begins the one whose first batch is first.
 func (s *scribe) rotate(first uint64) error {
 	if s.file != nil {
-		s.sync()
+		if err := s.sync(); err != nil { // once it is closed nobody could
+			return err
+		}
 	}
 	h := segmentHeader{run: s.run, first: first, made: s.now().UnixMicro()}
 	path := filepath.Join(s.dir, segmentName(first))
@@ -214,13 +216,13 @@ func (s *scribe) syncLoop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			s.sync()
+			_ = s.sync() // what failed is counted, and done by the next
 		}
 	}
 }
 
 // sync brings to the disk what was written. What could not be synced is still to be.
-func (s *scribe) sync() {
+func (s *scribe) sync() error {
 	s.syncing.Lock()
 	defer s.syncing.Unlock()
 	s.mu.Lock()
@@ -229,16 +231,17 @@ func (s *scribe) sync() {
 	s.mu.Unlock()
 	through := s.progress.writtenThrough()
 	if f == nil {
-		return
+		return nil
 	}
 	if changed {
 		if err := s.syncFile(f); err != nil {
 			s.unsyncedAgain(err)
-			return
+			return err
 		}
 		s.unsynced = false
 	}
 	s.progress.synced(through)
+	return nil
 }
 
 // unsyncedAgain counts, logs the first of a row, and has the next sync do it. syncing is held.
