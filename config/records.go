@@ -18,7 +18,8 @@ type Sightings struct {
 	// PairsMax is how many pairs of client and indicator wait in memory for their day file, about 110 octets each. Above it they are lost,
 	// and the loss is shown.
 	PairsMax int `yaml:"pairs_max" default:"4000000" min:"10000" max:"1000000000"`
-	// BatchPairs is how many of them are written to a day file at a time.
+	// BatchPairs is how many of them are written to a day file at a time. The ledger takes memory to find them by, about 16 octets each, for two
+	// batches when it starts.
 	BatchPairs int `yaml:"batch_pairs" default:"1048576" min:"1000" max:"10000000"`
 	// QueueMax is how much waits for the journal when the disk does not take it. Above it matches are lost, and the loss is shown.
 	QueueMax Size `yaml:"queue_max" default:"64MiB" min:"64KiB" max:"64GiB"`
