@@ -12,7 +12,7 @@ import (
 // No call but Resize blocks or allocates. Make one with NewSPSC.
 type SPSC[T any] struct {
 	in   *buffer[T]                // the producer's, and nobody else's
-	next atomic.Pointer[buffer[T]] // that the producer is to go on in
+	next atomic.Pointer[buffer[T]] // where the producer is to go on
 	_    [48]byte
 	out  atomic.Pointer[buffer[T]] // the consumer's; it alone sets it
 	_    [56]byte
@@ -31,25 +31,27 @@ type buffer[T any] struct {
 	_     [40]byte
 }
 
-// newBuffer has its memory at once, so that the producer's first lap waits for none.
-func newBuffer[T any](slots int) *buffer[T] {
-	b := &buffer[T]{slots: hugepage.Make[T](slots), mask: uint64(slots - 1)}
-	hugepage.Populate(b.slots)
-	return b
+func newBuffer[T any](slots []T) *buffer[T] {
+	return &buffer[T]{slots: slots, mask: uint64(len(slots) - 1)}
 }
 
-// NewSPSC makes a queue of at least size records, rounded up to a power of two.
+// NewSPSC makes a queue of at least size records, rounded up to a power of two. It has its memory then, so that the producer's first lap waits
+// for none.
 func NewSPSC[T any](size int) *SPSC[T] {
-	r := &SPSC[T]{in: newBuffer[T](roundUp(size))}
+	slots := hugepage.Make[T](roundUp(size))
+	hugepage.Populate(slots)
+	r := &SPSC[T]{in: newBuffer(slots)}
 	r.out.Store(r.in)
 	return r
 }
 
-// Resize makes room for at least size records, rounded up to a power of two, from the producer's next record on. What waits is not lost, and
-// comes out before what follows. A call waits for memory; two at a time leave the size of either.
+// Resize makes room for at least size records, rounded up to a power of two, once the producer writes and the consumer has come to where it does.
+// What waits is not lost, comes out before what follows, and may be as much as fits before and after the change together. The memory, in small
+// pages, comes with the first lap: the producer waits for a page now and then, and for all of it never. Of two calls at a time either counts.
 func (r *SPSC[T]) Resize(size int) {
 	if n := roundUp(size); n != r.Cap() {
-		r.next.Store(newBuffer[T](n))
+		slots, _ := hugepage.MakeLater[T](n)
+		r.next.Store(newBuffer(slots))
 	}
 }
 
@@ -70,11 +72,15 @@ func (r *SPSC[T]) Slot() *T {
 	return &b.slots[t&b.mask]
 }
 
-// move goes on in the next buffer.
+// move goes on in the next buffer, if the consumer has left the one before this: there are never more than two.
 func (r *SPSC[T]) move() {
-	next := r.next.Swap(nil)
+	if r.in != r.out.Load() {
+		return
+	}
+	next := r.next.Load()
 	r.in.then.Store(next)
 	r.in = next
+	r.next.CompareAndSwap(next, nil) // there may be a newer one
 }
 
 // Commit hands the record that Slot returned to the consumer.
@@ -113,10 +119,11 @@ func (r *SPSC[T]) Release(n int) {
 	}
 }
 
-// Len returns how many records wait.
+// Len returns how many records wait; to a third goroutine, how many did a moment ago, or some more.
 func (r *SPSC[T]) Len() (n int) {
 	for b := r.out.Load(); b != nil; b = b.then.Load() {
-		n += int(b.tail.Load() - b.head.Load())
+		h := b.head.Load() // before the tail, which never lies behind it
+		n += int(b.tail.Load() - h)
 	}
 	return n
 }
