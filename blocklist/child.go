@@ -11,15 +11,11 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
-
-	"cenote/pace"
 
 	"golang.org/x/sys/unix"
 )
@@ -37,8 +33,8 @@ type ChildConfig struct {
 	Cores int
 	// Timeout ends a compilation that takes longer. Default: 10m. Example: 30m.
 	Timeout time.Duration
-	// Patience is how often a child, which has a processor only while nothing else wants it, is looked at. One that had less than a tenth of
-	// one since the last look is ended, and another takes its place, with the priority of nice 19. Default: 5s. Example: 1s.
+	// Patience is how often a child, which has a processor only while nothing else wants it, is looked at. One that waited for one nine tenths
+	// of the time is ended, and another takes its place, with the priority of nice 19. Default: 5s. Example: 1s.
 	Patience time.Duration
 }
 
@@ -46,7 +42,6 @@ const (
 	childMemoryDefault  = 2 << 30
 	childTimeoutDefault = 10 * time.Minute
 	childPatience       = 5 * time.Second
-	childShareMin       = 10 // per cent of a processor that it gets, at least
 	childNice           = 19
 	childEndGrace       = 5 * time.Second
 	childReplyMax       = 512 << 20 // octets of messages taken from a child
@@ -127,8 +122,6 @@ type child struct {
 
 // compile does a job in a process, which never outlives ctx, nor this one. If the machine has no time for it, another takes its place.
 func (c *child) compile(ctx context.Context, job CompileConfig) (CompileReport, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, c.config.Timeout, fmt.Errorf("compilation took more than %v", c.config.Timeout))
-	defer cancel()
 	report, err := c.run(ctx, childJob{Job: job, MemoryBytes: c.config.MemoryBytes})
 	if errors.Is(err, errStarved) {
 		c.log.Info("the processors are busy: feeds are compiled at a higher priority", "wait", c.config.Patience)
@@ -137,7 +130,7 @@ func (c *child) compile(ctx context.Context, job CompileConfig) (CompileReport, 
 	return report, err
 }
 
-// errStarved says that a child was ended because it hardly ever had a processor.
+// errStarved says that a child was ended because it waited for a processor nearly all the time.
 var errStarved = errors.New("no processor was free")
 
 func (c *child) run(ctx context.Context, job childJob) (CompileReport, error) {
@@ -145,6 +138,8 @@ func (c *child) run(ctx context.Context, job childJob) (CompileReport, error) {
 	if err != nil {
 		return CompileReport{}, err
 	}
+	ctx, timeUp := context.WithTimeoutCause(ctx, c.config.Timeout, fmt.Errorf("compilation took more than %v", c.config.Timeout))
+	defer timeUp()
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	cmd := c.command(ctx, input)
@@ -158,56 +153,14 @@ func (c *child) run(ctx context.Context, job childJob) (CompileReport, error) {
 	if err := cmd.Start(); err != nil {
 		return CompileReport{}, &ChildError{Err: err}
 	}
+	leave := func() {}
 	if !job.Hurry {
-		go c.watch(ctx, cmd.Process.Pid, end)
+		leave = c.watch(ctx, cmd.Process.Pid, end)
 	}
 	reply := c.listen(stdout)
+	leave()
 	io.Copy(io.Discard, stdout) // after a bad message: let it write to its end
 	return reply.result(cmd.Wait(), context.Cause(ctx))
-}
-
-// watch ends a child that gets hardly any of a processor.
-func (c *child) watch(ctx context.Context, pid int, end context.CancelCauseFunc) {
-	least := c.config.Patience * childShareMin / 100
-	for last := time.Duration(0); ; {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(c.config.Patience):
-		}
-		used, err := processorTime(pid)
-		if err != nil {
-			return // it has ended, or there is no /proc
-		}
-		if used-last < least {
-			end(errStarved)
-			return
-		}
-		last = used
-	}
-}
-
-// processorTime is how long all threads of a process have had a processor (proc_pid_stat(5): utime and stime, in hundredths of a second).
-func processorTime(pid int) (time.Duration, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, err
-	}
-	_, rest, _ := bytes.Cut(stat, []byte(") "))
-	fields := bytes.Fields(rest)
-	const user, system = 11, 12 // of those after the name
-	if len(fields) <= system {
-		return 0, fmt.Errorf("/proc/%d/stat has %d fields", pid, len(fields))
-	}
-	var ticks int
-	for _, field := range fields[user : system+1] {
-		n, err := strconv.Atoi(string(field))
-		if err != nil {
-			return 0, err
-		}
-		ticks += n
-	}
-	return time.Duration(ticks) * 10 * time.Millisecond, nil
 }
 
 func (c *child) command(ctx context.Context, input []byte) *exec.Cmd {
@@ -255,6 +208,9 @@ func (c *child) listen(stdout io.Reader) childReply {
 
 // result judges a child by its exit and its words. A report counts only from a child that ended well or said what failed.
 func (r *childReply) result(exit, cause error) (CompileReport, error) {
+	if errors.Is(cause, errStarved) && r.message.Report != nil {
+		exit, cause = nil, nil // it was done when it was ended
+	}
 	switch {
 	case cause != nil && (exit != nil || r.message.Report == nil):
 		return CompileReport{}, &ChildError{During: r.reading, Err: cause}
@@ -302,38 +258,10 @@ func humble(memory int64, hurry bool) error {
 	// Without /proc the kernel chooses for itself whom to end, and top shows the program's own name.
 	os.WriteFile("/proc/self/oom_score_adj", []byte("1000"), 0)
 	os.WriteFile("/proc/self/comm", []byte("cenote-compile"), 0)
-	return giveWay(hurry)
-}
-
-// giveWay gives a low priority to every thread of the process. It is a thread's, and one that is started inherits it: whoever was started
-// by a thread before its turn is found by looking again.
-func giveWay(hurry bool) error {
-	done := make(map[string]bool)
-	for {
-		tasks, err := filepath.Glob("/proc/self/task/*")
-		if err != nil || len(tasks) == 0 {
-			return unix.Setpriority(unix.PRIO_PROCESS, 0, childNice)
-		}
-		tasks = slices.DeleteFunc(tasks, func(task string) bool { return done[task] })
-		if len(tasks) == 0 {
-			return nil
-		}
-		for _, task := range tasks {
-			if tid, err := strconv.Atoi(filepath.Base(task)); err == nil {
-				_ = giveWayThread(tid, hurry) // one that has ended needs none
-			}
-			done[task] = true
-		}
+	if err := giveWay(hurry); err != nil { // which costs queries time, but no list
+		fmt.Fprintln(os.Stderr, "a compilation does not give way:", err)
 	}
-}
-
-func giveWayThread(tid int, hurry bool) error {
-	if !hurry {
-		if err := pace.WhenIdle(tid); err == nil {
-			return nil
-		}
-	}
-	return pace.GiveWay(tid, childNice)
+	return nil
 }
 
 // lineLogger logs what a child writes to stderr, a line at a time and not without end.

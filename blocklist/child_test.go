@@ -9,14 +9,18 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"cenote/blocklist"
+	"cenote/pace"
 
 	"golang.org/x/sys/unix"
 )
@@ -70,13 +74,29 @@ func beChild(args []string) int {
 			return eatMemory()
 		case "shows-limits":
 			defer showLimits(what)
-		case "starves": // until it is in a hurry
+		case "starves": // beside a hog, until it is in a hurry
 			job, _ := jobReads("f")
-			if !bytes.Contains(job, []byte(`"hurry":true`)) {
-				time.Sleep(time.Hour)
-			}
 			in = bytes.NewReader(job)
+			if !bytes.Contains(job, []byte(`"hurry":true`)) {
+				computeWhenIdle(time.Hour)
+			}
 			defer showLimits(what)
+		case "computes", "rests", "lingers":
+			counted(what)
+			switch how {
+			case "computes":
+				computeFor(manyPatiences)
+			case "rests":
+				time.Sleep(manyPatiences)
+			}
+			if err := compileAtEase(ctx, in, os.Stdout); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				return 1
+			}
+			if how == "lingers" { // beside a hog
+				computeWhenIdle(manyPatiences)
+			}
+			return 0
 		}
 	}
 	if err := blocklist.RunChild(ctx, in, os.Stdout); err != nil {
@@ -156,7 +176,7 @@ func TestChildGivesWay(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "limits")
 	child := childWith(t, "shows-limits="+path)
-	child.MemoryBytes, child.Cores = 1<<30, 1
+	child.MemoryBytes, child.Cores, child.Patience = 1<<30, 1, time.Hour
 	w := newWorld(t, func(c *blocklist.Config) { c.Child = child })
 	w.feed("f", "0.0.0.0 a.example\n")
 	w.reload(blocklist.ReloadOptions{})
@@ -166,12 +186,84 @@ func TestChildGivesWay(t *testing.T) {
 	}
 }
 
-// TestChildIsNotStarved: a child that never gets a processor is ended, and one takes its place that gets some (SCHED_BATCH is 3).
+// compileAtEase is RunChild without giving way, which would let other tests starve it.
+func compileAtEase(ctx context.Context, in io.Reader, out io.Writer) error {
+	var job struct {
+		Job blocklist.CompileConfig `json:"job"`
+	}
+	if err := json.NewDecoder(in).Decode(&job); err != nil {
+		return err
+	}
+	report, err := blocklist.Compile(ctx, job.Job)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(out).Encode(map[string]any{"report": report})
+}
+
+// manyPatiences is long enough for a child to be looked at several times.
+const shortPatience, manyPatiences = 200 * time.Millisecond, 5 * shortPatience
+
+func computeFor(d time.Duration) {
+	for began := time.Now(); time.Since(began) < d; {
+	}
+}
+
+// onCore lets the caller's goroutine run on one core, the same for all who call it, with its thread for good.
+func onCore() {
+	runtime.LockOSThread()
+	var all, one unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &all); err != nil {
+		panic(err)
+	}
+	for cpu := 0; one.Count() == 0; cpu++ {
+		if all.IsSet(cpu) {
+			one.Set(cpu)
+		}
+	}
+	if err := unix.SchedSetaffinity(0, &one); err != nil {
+		panic(err)
+	}
+}
+
+// computeWhenIdle computes on the core of the hog.
+func computeWhenIdle(d time.Duration) {
+	onCore()
+	if err := pace.WhenIdle(0); err != nil {
+		panic(err)
+	}
+	computeFor(d)
+}
+
+// hog takes the whole core until the test ends.
+func hog(t *testing.T) {
+	var stopped atomic.Bool
+	var ended sync.WaitGroup
+	ended.Go(func() {
+		onCore()
+		for !stopped.Load() {
+		}
+	})
+	t.Cleanup(func() { stopped.Store(true); ended.Wait() })
+}
+
+// counted notes that a child has started.
+func counted(path string) {
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		panic(err)
+	}
+	defer f.Close()
+	fmt.Fprintln(f, "started")
+}
+
+// TestChildIsNotStarved: a child that waits for a processor in vain is ended, and one takes its place that gets some (SCHED_BATCH is 3).
 func TestChildIsNotStarved(t *testing.T) {
 	t.Parallel()
+	hog(t)
 	path := filepath.Join(t.TempDir(), "limits")
 	child := childWith(t, "starves="+path)
-	child.Patience = 200 * time.Millisecond
+	child.Patience = shortPatience
 	w := newWorld(t, func(c *blocklist.Config) { c.Child = child })
 	w.feed("f", "0.0.0.0 a.example\n")
 	w.reload(blocklist.ReloadOptions{})
@@ -180,6 +272,30 @@ func TestChildIsNotStarved(t *testing.T) {
 	}
 	if got := readFile(path); !strings.HasPrefix(got, "policy 3, nice 19; data ") {
 		t.Errorf("the second child has %q, want policy 3, nice 19", got)
+	}
+}
+
+// TestChildIsLeftAlone: no other child takes the place of one that computes, or waits for something else than a processor, or has done its work.
+func TestChildIsLeftAlone(t *testing.T) {
+	for _, how := range []string{"computes", "rests", "lingers"} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			if how == "lingers" {
+				hog(t)
+			}
+			path := filepath.Join(t.TempDir(), "started")
+			child := childWith(t, how+"="+path)
+			child.Patience = shortPatience
+			w := newWorld(t, func(c *blocklist.Config) { c.Child = child })
+			w.feed("f", "0.0.0.0 a.example\n")
+			w.reload(blocklist.ReloadOptions{})
+			if !w.lists("a.example") {
+				t.Errorf("a.example is not listed after the reload; the log:\n%s", w.log())
+			}
+			if got := readFile(path); got != "started\n" {
+				t.Errorf("children that were started: %q, want one; the log:\n%s", got, w.log())
+			}
+		})
 	}
 }
 

@@ -25,7 +25,7 @@ const (
 )
 
 func (s Settings) checked() (Settings, error) {
-	if s.Poll < 0 || s.Debounce < 0 || s.Child.MemoryBytes < 0 || s.Child.Cores < 0 || s.Child.Timeout < 0 {
+	if s.Poll < 0 || s.Debounce < 0 || s.Child.MemoryBytes < 0 || s.Child.Cores < 0 || s.Child.Timeout < 0 || s.Child.Patience < 0 {
 		return s, fmt.Errorf("blocklist: a setting is below zero: %+v", s)
 	}
 	if s.Poll == 0 {

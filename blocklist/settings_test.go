@@ -50,6 +50,7 @@ func TestUpdateChangesTheChild(t *testing.T) {
 	}
 	for _, bad := range []blocklist.Settings{
 		{Poll: -1}, {Debounce: -1}, {Child: blocklist.ChildConfig{MemoryBytes: -1}}, {Child: blocklist.ChildConfig{Cores: -1}}, {Child: blocklist.ChildConfig{Timeout: -1}},
+		{Child: blocklist.ChildConfig{Patience: -1}},
 	} {
 		if w.p.Update(bad) == nil {
 			t.Errorf("%+v was taken", bad)

@@ -87,8 +87,8 @@ type FeedLimits struct {
 	Files int `yaml:"files" default:"20000" min:"1" max:"1000000"`
 }
 
-// Compile says how feeds are watched and turned into the served policy. The work is done by a child process that runs while nothing else wants
-// the processor, so that no query waits for it.
+// Compile says how feeds are watched and turned into the served policy. The work is done by a child process that runs while nothing else in its
+// container or service wants the processor, so that no query waits for it; if that is never so, beside it with the priority of nice 19.
 type Compile struct {
 	// Poll is how often the paths of the feeds are looked at. Notices of the kernel come sooner where there are any. At most 2s keep the
 	// promise to follow a change within 3s.

@@ -15,8 +15,8 @@ const slice = 100 * time.Microsecond
 // starts later inherit all that. One that has a higher nice value keeps it. Where a kernel or container refuses the rest it gets the nice
 // value alone.
 func GiveWay(thread, nice int) error {
-	if ceiling, err := unix.Getpriority(unix.PRIO_PROCESS, thread); err == nil {
-		nice = max(nice, 20-ceiling) // what the system call has for a nice value
+	if reversed, err := unix.Getpriority(unix.PRIO_PROCESS, thread); err == nil {
+		nice = max(nice, 20-reversed) // getpriority(2): the system call has 20 - nice
 	}
 	err := unix.SchedSetAttr(thread, &unix.SchedAttr{
 		Size: unix.SizeofSchedAttr, Policy: unix.SCHED_BATCH, Nice: int32(nice), Runtime: uint64(slice.Nanoseconds()),
@@ -28,7 +28,7 @@ func GiveWay(thread, nice int) error {
 }
 
 // WhenIdle makes a thread of this process run while no other wants the processor: as SCHED_IDLE (sched(7)). One of
-// ordinary priority that wakes up takes the processor from it at once. Where nothing else rests it gets three thousandths of the time, and
+// ordinary priority, of the same control group, that wakes up takes the processor from it at once. Where nothing else rests it gets three thousandths of the time, and
 // without privileges it cannot be made a thread of another kind again. Thread 0 is the caller's. Threads that it starts later inherit that.
 func WhenIdle(thread int) error {
 	return errors.Join(
