@@ -57,6 +57,7 @@ type segmentState struct {
 	number uint32 // counts segments; 0 before the first
 	octets int64
 	hour   uint32
+	ended  bool        // the scribe was told to close it
 	rules  []uint32    // by number of rule: the segment that last defined it
 	dict   *dictionary // whose places are being written
 	placed int         // records of dict whose places, if they were known, are in the journal
@@ -259,6 +260,12 @@ func (c *collector) tick(now time.Time) {
 	}
 	if l.active.empty() {
 		l.active.since = hourOf(now)
+		if len(l.frozen) == 0 {
+			c.s.durable.Store(l.active.to) // the last batches may have held nothing for a day file
+		}
+		if c.segment.number > 0 && !c.segment.ended && c.segment.hour != l.active.since {
+			c.endSegment(make(chan struct{})) // so that it can go when its time has come, though no match follows
+		}
 		return
 	}
 	if !now.Before(hourTime(l.active.since + 1).Add(hourGrace)) {

@@ -46,11 +46,18 @@ func TestSyncThatFailsIsTriedAgain(t *testing.T) {
 	await(t, "the event is synced", func() bool { return s.Synced().After(asked) })
 }
 
+// segments is how many there are in the journal of a ledger.
+func segments(t *testing.T, dir string) int {
+	t.Helper()
+	list, err := os.ReadDir(filepath.Join(dir, "journal"))
+	must(t, err)
+	return len(list)
+}
+
 // TestNoSegmentIsLeftUnsynced: when an hour ends, its segment is synced before another one begins, however long that takes.
 func TestNoSegmentIsLeftUnsynced(t *testing.T) {
-	dir := t.TempDir()
-	var later atomic.Int64 // than it is, nanoseconds
-	s := open(t, sighting.Config{Dir: dir, Now: func() time.Time { return time.Now().Add(time.Duration(later.Load())) }})
+	dir, clock := t.TempDir(), &shifted{}
+	s := open(t, sighting.Config{Dir: dir, Now: clock.now})
 	var heal atomic.Bool
 	s.FailSync(func(string) error {
 		if heal.Load() {
@@ -59,25 +66,49 @@ func TestNoSegmentIsLeftUnsynced(t *testing.T) {
 		return errors.New("input/output error")
 	})
 	run(t, s)
-	segments := func() int {
-		list, err := os.ReadDir(filepath.Join(dir, "journal"))
-		must(t, err)
-		return len(list)
-	}
 	s.Put(one("192.0.2.1").fill)
-	await(t, "the first segment is written", func() bool { return segments() == 1 })
-	later.Store(int64(time.Hour))
+	await(t, "the first segment is written", func() bool { return segments(t, dir) == 1 })
+	clock.advance(time.Hour)
 	next := one("192.0.2.2")
-	next.at = next.at.Add(time.Hour)
+	next.at = clock.now()
 	s.Put(next.fill)
 	failed := s.JournalFailures()
 	await(t, "some syncs fail", func() bool { return s.JournalFailures() >= failed+4 })
-	if n := segments(); n != 1 {
+	if n := segments(t, dir); n != 1 {
 		t.Errorf("there are %d segments, the first of which is not synced", n)
 	}
 	heal.Store(true)
-	await(t, "the next segment is begun", func() bool { return segments() == 2 })
+	await(t, "the next segment is begun", func() bool { return segments(t, dir) == 2 })
 	await(t, "both are synced", func() bool { return s.Synced().After(next.at) })
+}
+
+// TestJournalsAreKeptNoLonger: raw evidence goes when its time has come, be it of the last match there was; what follows is recorded as ever.
+func TestJournalsAreKeptNoLonger(t *testing.T) {
+	dir, clock := t.TempDir(), &shifted{}
+	c := sighting.Config{Dir: dir, Now: clock.now, Evidence: sighting.EvidenceConfig{Age: 24 * time.Hour}}
+	s := openAndRun(t, c)
+	put := func(client string) {
+		a := one(client)
+		a.at = clock.now()
+		s.Put(a.fill)
+	}
+	put("192.0.2.1")
+	settled(t, s.Store, clock)
+	s.Retain()
+	if n := segments(t, dir); n != 1 {
+		t.Errorf("there are %d segments soon after, want 1", n)
+	}
+	// What is learned late of a match may be in a segment of its own.
+	await(t, "the segment is removed", func() bool { clock.advance(6 * time.Hour); s.Retain(); return segments(t, dir) == 0 })
+	put("192.0.2.2")
+	settled(t, s.Store, clock)
+	s.stop()
+	s = openAndRun(t, c)
+	put("192.0.2.3")
+	drained(t, s.Store)
+	if n := total(all(t, s.Store, sighting.Filter{})); n != 3 {
+		t.Errorf("%d matches after a restart, want 3", n)
+	}
 }
 
 // TestSegmentIsNotClosedDuringItsSync: a segment that ends while it is being synced is closed after that.

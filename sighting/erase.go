@@ -97,10 +97,7 @@ func (s *Store) settle(ctx context.Context) error {
 		s.ledger.mu.Lock()
 		c.freeze(s.now())
 		s.ledger.mu.Unlock()
-		c.segment.octets = segmentOctets // so that the next batch begins a new segment
-		if busy = !s.scribe.accepts(0); !busy {
-			s.scribe.append(&batch{closing: closed})
-		}
+		busy = !c.endSegment(closed)
 	})
 	if err != nil {
 		return err
@@ -356,7 +353,11 @@ func (e *eraser) journals(ctx context.Context) error {
 		if !held {
 			continue
 		}
-		if err := rewriteJournal(path, e.client); err != nil {
+		err = rewriteJournal(path, e.client)
+		if errors.Is(err, os.ErrNotExist) {
+			continue // it was removed to make room
+		}
+		if err := errors.Join(err, s.rewrote(g.first)); err != nil {
 			return err
 		}
 		e.done.Journals++

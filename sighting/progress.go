@@ -29,6 +29,13 @@ func (p *progress) wrote(sequence uint64, through int64) {
 	p.last, p.through = sequence, max(p.through, through)
 }
 
+// written is the sequence of the last batch written.
+func (p *progress) written() uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.last
+}
+
 func (p *progress) writtenThrough() int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()

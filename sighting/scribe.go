@@ -25,7 +25,7 @@ type scribe struct {
 	in       chan *batch
 	free     chan *batch
 	progress *progress
-	durable  *atomic.Uint64 // batches up to here are in day files; owned by the writer
+	durable  *atomic.Uint64 // batches up to here are in day files; set with ledger.mu held
 	writeAt  func(f *os.File, b []byte, off int64) (int, error)
 	syncFile func(f *os.File) error
 
@@ -264,7 +264,7 @@ func (s *scribe) prune(now time.Time) {
 	for _, g := range s.segments {
 		total += g.size
 	}
-	for len(s.segments) > 1 && s.settled(0) {
+	for s.settled(0) {
 		g := s.segments[0]
 		if total <= keep.Bytes && now.Sub(g.made) <= keep.Age {
 			return
@@ -278,9 +278,28 @@ func (s *scribe) prune(now time.Time) {
 	}
 }
 
-// settled reports whether all batches of segment i are in day files. mu is held.
+// settled reports whether all batches of segment i are in day files, and none is to come. mu is held.
 func (s *scribe) settled(i int) bool {
-	return i+1 < len(s.segments) && s.segments[i+1].first <= s.durable.Load()+1
+	if i+1 < len(s.segments) {
+		return s.segments[i+1].first <= s.durable.Load()+1
+	}
+	return i < len(s.segments) && s.file == nil && s.progress.written() <= s.durable.Load()
+}
+
+// rewrote notes the size of a segment that another goroutine has written anew, or removes it if it was dropped meanwhile.
+func (s *scribe) rewrote(first uint64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	path := segment{first: first}.path(s.dir)
+	i := slices.IndexFunc(s.segments, func(g segment) bool { return g.first == first })
+	if i < 0 {
+		return os.Remove(path)
+	}
+	info, err := os.Stat(path)
+	if err == nil {
+		s.segments[i].size = info.Size()
+	}
+	return err
 }
 
 // dropOldest removes the oldest settled segment and returns its size.

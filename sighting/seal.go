@@ -38,6 +38,9 @@ func (c *collector) seal() {
 
 func (c *collector) append(b *batch) {
 	if b.empty() {
+		if b.rotate {
+			c.segment.octets = segmentOctets // it is the next that turns the segment
+		}
 		return
 	}
 	c.sequence++
@@ -53,12 +56,23 @@ func (c *collector) append(b *batch) {
 // old one is then defined anew where it is used.
 func (c *collector) turnSegment(b *batch, hour uint32) {
 	g := &c.segment
-	if g.number > 0 && g.hour == hour && g.octets < segmentOctets {
+	if g.number > 0 && !g.ended && g.hour == hour && g.octets < segmentOctets {
 		return
 	}
 	g.number++
-	g.octets, g.hour = 0, hour
+	g.octets, g.hour, g.ended = 0, hour, false
 	b.rotate = true
+}
+
+// endSegment has the scribe close the segment, and closed after that; the next batch begins another one. It reports whether the scribe has room
+// for the order.
+func (c *collector) endSegment(closed chan struct{}) bool {
+	if !c.s.scribe.accepts(0) {
+		return false
+	}
+	c.s.scribe.append(&batch{closing: closed})
+	c.segment.ended = true
+	return true
 }
 
 // turnDay forgets what bounds per day know of an earlier one.

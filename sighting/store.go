@@ -134,7 +134,7 @@ type Store struct {
 	producers   atomic.Pointer[[]*Producer]
 
 	progress  progress
-	durable   atomic.Uint64 // batches up to here are in day files
+	durable   atomic.Uint64 // batches up to here are in day files; set with ledger.mu held
 	ledger    ledger
 	collector *collector
 	resolver  *resolver
