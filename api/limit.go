@@ -22,6 +22,7 @@ type limited struct {
 	once  sync.Once
 }
 
+// Accept waits for a place, then for a connection, which gives the place back when it is closed.
 func (l *limited) Accept() (net.Conn, error) {
 	select {
 	case l.slots <- struct{}{}:
@@ -36,6 +37,7 @@ func (l *limited) Accept() (net.Conn, error) {
 	return &slotConn{Conn: conn, release: sync.OnceFunc(func() { <-l.slots })}, nil
 }
 
+// Close ends those that wait in Accept too.
 func (l *limited) Close() error {
 	l.once.Do(func() { close(l.done) })
 	return l.Listener.Close()
@@ -46,6 +48,7 @@ type slotConn struct {
 	release func()
 }
 
+// Close closes the connection and gives its place to another; a second call gives none.
 func (c *slotConn) Close() error {
 	defer c.release()
 	return c.Conn.Close()

@@ -100,11 +100,13 @@ type wordError struct {
 	values []string
 }
 
+// Error quotes the word.
 func (e *wordError) Error() string { return "unknown word " + quoted(e.word) }
 
 // hintError is an error that knows the next move.
 type hintError struct{ text, hint string }
 
+// Error leaves the hint out, which is shown on a line of its own.
 func (e *hintError) Error() string { return e.text }
 
 // plain makes a parser of one that needs nothing but the text.

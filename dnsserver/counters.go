@@ -62,6 +62,7 @@ const (
 	dropsMax
 )
 
+// String is the label value of the metrics.
 func (d dropReason) String() string {
 	switch d {
 	case dropNoQuery:
@@ -79,6 +80,7 @@ func (d dropReason) String() string {
 	return "unknown"
 }
 
+// String is the label value of the metrics.
 func (c cookieState) String() string {
 	switch c {
 	case cookieNone:

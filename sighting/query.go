@@ -273,13 +273,22 @@ type merger struct {
 	clients int
 }
 
+// Len is how many sources have rows left.
 func (m *merger) Len() int { return len(m.sources) }
+
+// Less puts the source whose current client is the lowest address first.
 func (m *merger) Less(i, j int) bool {
 	a, b := m.sources[i].current(), m.sources[j].current()
 	return bytes.Compare(a.client[:], b.client[:]) < 0
 }
+
+// Swap swaps two sources.
 func (m *merger) Swap(i, j int) { m.sources[i], m.sources[j] = m.sources[j], m.sources[i] }
-func (m *merger) Push(x any)    { m.sources = append(m.sources, x.(source)) }
+
+// Push adds a source.
+func (m *merger) Push(x any) { m.sources = append(m.sources, x.(source)) }
+
+// Pop takes the last source away.
 func (m *merger) Pop() any {
 	last := m.sources[len(m.sources)-1]
 	m.sources = m.sources[:len(m.sources)-1]
