@@ -84,11 +84,12 @@ func (q *Query) fillRecord(r *querylog.Record, v Verdict, match bool) {
 		Peer: q.Peer.Addr().As16(), PeerPort: q.Peer.Port(),
 		Local: q.Local.Addr().As16(), LocalPort: q.Local.Port(),
 		ID: q.msg.ID, Flags: q.msg.Flags, QType: q.msg.Type, QClass: q.msg.Class,
-		Rcode: uint16(q.draft.rcode), EDE: q.draft.ede,
-		Set: h.Set, Zone: h.Zone, Member: h.Member, Labels: h.Labels,
-		Action: uint8(h.Action), Trigger: uint8(h.Trigger),
-		Transport: uint8(q.Transport), Source: q.source.kind,
-		Match: match, Enforced: h.Enforced, Verified: q.request.Verified,
+		Transport: uint8(q.Transport), Verified: q.request.Verified,
+		Rule: querylog.Rule{
+			Set: h.Set, Zone: h.Zone, Member: h.Member, Labels: h.Labels,
+			Action: uint8(h.Action), Trigger: uint8(h.Trigger), Stage: h.Stage, Match: match, Enforced: h.Enforced,
+		},
+		Reply: querylog.Reply{Rcode: uint16(q.draft.rcode), EDE: q.draft.ede, Source: q.source.kind},
 	}
 	if q.policy != nil {
 		r.Generation = q.policy.Generation()

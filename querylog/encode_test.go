@@ -42,8 +42,9 @@ func query(name string) querylog.Record {
 		Client: netip.MustParseAddr("192.0.2.7").As16(), ClientPort: 40000,
 		Peer: netip.MustParseAddr("192.0.2.7").As16(), PeerPort: 40000,
 		Local: netip.MustParseAddr("198.51.100.1").As16(), LocalPort: 53,
-		ID: 77, QType: dns.TypeA, QClass: dns.ClassINET, Flags: 0x0120, ReplyFlags: 0x8180, ReplySize: 60,
-		EDE: 0xffff, Source: querylog.SourceCache, Generation: 3,
+		ID: 77, QType: dns.TypeA, QClass: dns.ClassINET, Flags: 0x0120,
+		Rule:  querylog.Rule{Generation: 3},
+		Reply: querylog.Reply{ReplyFlags: 0x8180, ReplySize: 60, EDE: 0xffff, Source: querylog.SourceCache},
 	}
 	r.NameLen = uint8(copy(r.Name[:], dnsname.MustParse(name)))
 	return r
@@ -168,20 +169,6 @@ func TestNamesThatAreGone(t *testing.T) {
 	}
 }
 
-// TestListedNameOfAStep holds that a name which belongs to one record is never shown in the line of another.
-func TestListedNameOfAStep(t *testing.T) {
-	n := blackbook()
-	e := querylog.NewEncoder(n)
-	for _, want := range []string{"one.example", "two.example"} {
-		n.match.Listed = want
-		r := matched("www.example", 2)
-		r.Stage = 1
-		if got := decode(t, e.AppendLine(nil, &r)); got["listed"] != want {
-			t.Errorf("listed: got %v want %v", got["listed"], want)
-		}
-	}
-}
-
 func decode(t testing.TB, line []byte) map[string]any {
 	t.Helper()
 	var out map[string]any
@@ -224,7 +211,7 @@ func FuzzLine(f *testing.F) {
 		if _, err := binary.Decode(b, binary.LittleEndian, &r); err != nil {
 			t.Fatal(err)
 		}
-		text := querylog.NewEncoder(&names{match: querylog.Match{Zone: zone, Feed: "f", Family: family, Listed: zone}}).AppendLine(nil, &r)
+		text := querylog.NewEncoder(&names{match: querylog.Match{Zone: zone, Feed: "f", Family: family}}).AppendLine(nil, &r)
 		checkText(t, text)
 		var got line
 		if err := json.Unmarshal(text, &got); err != nil {

@@ -13,9 +13,6 @@ type Match struct {
 	Feed   string // the feed that lists the name
 	Family string // the malware family, empty if the feed has none
 	Threat string // the threat type, empty if the feed has none
-	// Listed is the listed name in presentation form. It is only asked for what matched at a CNAME step; otherwise the name is
-	// in the record.
-	Listed string
 }
 
 // matchesMax bounds the rules whose names are remembered; at the bound all are forgotten and asked for anew.
@@ -49,10 +46,6 @@ func (c *matchCache) piece(r *Record) []byte {
 		return nil
 	}
 	c.buf = m.appendFields(c.buf[:0])
-	if r.Stage > 0 && m.Listed != "" {
-		c.buf = appendText(c.buf, `,"listed":`, m.Listed)
-		return c.buf // of this record alone
-	}
 	c.remember(key)
 	return c.buf
 }

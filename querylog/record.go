@@ -4,7 +4,6 @@ package querylog
 type Record struct {
 	Time       int64    // nanoseconds since the epoch, when the query came
 	Duration   int64    // nanoseconds until the reply left
-	Generation uint64   // of the policy that decided; 0 if none was asked
 	Client     [16]byte // IPv4 as IPv4-mapped IPv6
 	Peer       [16]byte
 	Local      [16]byte
@@ -15,24 +14,35 @@ type Record struct {
 	QType      uint16
 	QClass     uint16
 	Flags      uint16 // of the query's header
-	Rcode      uint16 // extended
-	ReplyFlags uint16 // of the reply's header
-	ReplySize  uint16 // octets
-	EDE        uint16 // RFC 8914 info code, 0xffff for none
+	Transport  uint8  // policy.Transport
+	Verified   bool
+	Rule
+	Reply
+	NameLen uint8
+	Name    [255]byte // the query name in the client's letter case, in wire form
+}
+
+// Rule is what the policy said about a query: the rule that decided it, else the first that observed it.
+type Rule struct {
+	Generation uint64 // of the policy; 0 if none was asked
 	Set        uint32
 	Zone       uint16
 	Member     uint16
 	Labels     uint8 // of the listed name
 	Action     uint8 // policy.Action; ActionDefault if no rule decided
 	Trigger    uint8 // policy.Trigger
-	Transport  uint8 // policy.Transport
-	Source     Source
-	Match      bool // a rule decided or observed the query
-	Enforced   bool
-	Verified   bool
 	Stage      uint8 // what the rule matched: 0 the query name, n the n-th CNAME target
-	NameLen    uint8
-	Name       [255]byte // the query name in the client's letter case, in wire form
+	Match      bool  // there is such a rule
+	Enforced   bool
+}
+
+// Reply is what a client was told.
+type Reply struct {
+	Rcode      uint16 // extended
+	ReplyFlags uint16 // of the reply's header
+	ReplySize  uint16 // octets; 0 if there was none
+	EDE        uint16 // RFC 8914 info code, 0xffff for none
+	Source     Source
 }
 
 // Source is where an answer came from.

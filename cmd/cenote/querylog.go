@@ -5,7 +5,6 @@ import (
 	"math"
 
 	"cenote/config"
-	"cenote/dnsname"
 	"cenote/policy"
 	"cenote/querylog"
 )
@@ -56,9 +55,5 @@ func (c *catalog) Match(generation uint64, r *querylog.Record) (querylog.Match, 
 		return querylog.Match{}, false
 	}
 	rule := g.Policy.Rule(policy.Hit{Set: r.Set, Zone: r.Zone, Member: r.Member, Labels: r.Labels})
-	out := querylog.Match{Zone: rule.Zone.Name, Feed: rule.Feed, Family: rule.Family, Threat: rule.Threat}
-	if r.Stage == 0 {
-		out.Listed = string(dnsname.AppendText(nil, suffix(r.Name[:r.NameLen], int(r.Labels))))
-	}
-	return out, true
+	return querylog.Match{Zone: rule.Zone.Name, Feed: rule.Feed, Family: rule.Family, Threat: rule.Threat}, true
 }

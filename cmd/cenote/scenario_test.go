@@ -53,11 +53,22 @@ const patience = 20 * time.Second
 //	internet-dies          the upstream goes away
 //	internet-returns       it is back at its address
 //	serve FILE             start the server with the configuration FILE; $DNS is where it listens
-//	stop, restart          end the server as SIGTERM does; start it again with the same configuration
+//	shutdown, restart      end the server as SIGTERM does; start it again with the same configuration
 //	ask [-tcp] [-do] [-rd=false] [-edns=false] [-from ADDR] [-until REGEXP] NAME [TYPE [CLASS]]
 //	                       ask the server and print the reply; with -until ask again until it looks so
 //	cenote ARGS            run a command of the command line in this process; with -until REGEXP first, again until it prints so
+//
+// The package's own stop and skip, which pass over what follows, are not for scenarios.
 func TestScenarios(t *testing.T) {
+	files, err := filepath.Glob("../../testdata/scenario/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("scenarios: %q, %v", files, err)
+	}
+	for _, file := range files {
+		if text, err := os.ReadFile(file); err != nil || regexp.MustCompile(`(?m)^(stop|skip)\b`).Match(text) {
+			t.Errorf("%s: %v, or it passes over its end", file, err)
+		}
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                "../../testdata/scenario",
 		RequireUniqueNames: true,
@@ -68,7 +79,7 @@ func TestScenarios(t *testing.T) {
 			"internet-dies":    worldOf((*world).internetDies),
 			"internet-returns": worldOf((*world).internetReturns),
 			"serve":            worldOf((*world).serve),
-			"stop":             worldOf((*world).stopServer),
+			"shutdown":         worldOf((*world).stopServer),
 			"restart":          worldOf((*world).restart),
 			"ask":              worldOf((*world).ask),
 			"cenote":           worldOf((*world).cenote),
