@@ -42,6 +42,7 @@ type collector struct {
 	seen    *fingerprints // (client, zone, name) -> 0, or 1 if counted by family
 	clients *fingerprints // client -> distinct indicators
 	known   *fingerprints // (client, family) -> day of the last sighting
+	aged    int           // segments of known that were looked through today for what is older than the retention
 
 	pending *losses // not yet in a batch
 	flushed time.Time
@@ -128,7 +129,18 @@ func (c *collector) drain(now time.Time) (taken int) {
 		c.s.progress.drainedTo(c.pass, c.sequence)
 	}
 	c.tick(now)
+	c.ageKnown()
 	return taken
+}
+
+// ageKnown forgets who was last seen before the retention, a segment at a time: for greet they are new again anyway, and known is bounded.
+func (c *collector) ageKnown() {
+	kept := uint32(c.s.live.Load().RetentionDays)
+	if c.aged == fingerprintSegments || c.day < kept {
+		return
+	}
+	c.known.forget(c.aged, c.day-kept)
+	c.aged++
 }
 
 // drainRing takes what is in r now; what comes meanwhile is left for the next pass.

@@ -3,6 +3,7 @@ package sighting
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/binary"
 	"io"
 	"os"
@@ -229,4 +230,28 @@ func Earliest(times []uint32) (kept []uint32, ports []uint16) {
 		panic("the first sample is not the first")
 	}
 	return kept, ports
+}
+
+// KnownPairs is how many pairs of client and family a first sighting is not told of again.
+func (s *Store) KnownPairs() (n int) {
+	if s.ask(context.Background(), func() { n = s.collector.known.used }) != nil {
+		return -1
+	}
+	return n
+}
+
+// Fingerprints is the set of hashes with a number each.
+type Fingerprints struct{ fingerprints }
+
+// NewFingerprints returns an empty set for at most n hashes.
+func NewFingerprints(n int) *Fingerprints { return &Fingerprints{fingerprints{max: n}} }
+
+// Get returns the place of the number of a hash.
+func (f *Fingerprints) Get(hash uint64) (value *uint32, fresh bool) { return f.get(hash) }
+
+// Forget frees every hash whose number is below least.
+func (f *Fingerprints) Forget(least uint32) {
+	for segment := range fingerprintSegments {
+		f.forget(segment, least)
+	}
 }

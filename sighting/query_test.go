@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"math/rand/v2"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -167,6 +169,53 @@ func TestFirstSightingsAreAnnouncedOnce(t *testing.T) {
 	}
 	if lines != 4 {
 		t.Errorf("%d lines, want 4: three at first, one after the retention", lines)
+	}
+}
+
+// TestOldPairsAreForgotten: the set of who was seen with what is bounded, and so must not keep what is older than the retention.
+func TestOldPairsAreForgotten(t *testing.T) {
+	clock := &shifted{}
+	s := openAndRun(t, sighting.Config{Dir: t.TempDir(), Now: clock.now, RetentionDays: 3})
+	put := func(clients, block int) {
+		for i := range clients {
+			a := ask{client: fmt.Sprintf("192.0.%d.%d", block, i), name: "bad.example", labels: 2, family: 1, generation: 1, at: clock.now()}
+			s.Put(a.fill)
+		}
+		settled(t, s.Store, clock)
+	}
+	put(200, 1)
+	clock.advance(3 * 24 * time.Hour)
+	put(100, 2)
+	put(50, 1) // seen again, on the last day of the retention
+	if got := s.KnownPairs(); got != 300 {
+		t.Errorf("%d pairs are known within the retention, want 300", got)
+	}
+	clock.advance(24 * time.Hour)
+	put(1, 3)
+	await(t, "pairs older than the retention are forgotten", func() bool { return s.KnownPairs() == 151 })
+}
+
+// TestFingerprintsAgainstMap compares the set with a map over random calls.
+func TestFingerprintsAgainstMap(t *testing.T) {
+	const most = 3000
+	rng, set, want := rand.New(rand.NewPCG(1, 2)), sighting.NewFingerprints(most), map[uint64]uint32{}
+	for i := range uint32(200_000) {
+		hash := rng.Uint64N(5000)*0x9E3779B97F4A7C15 | 1
+		value, fresh := set.Get(hash)
+		old, ok := want[hash]
+		switch {
+		case value == nil && (ok || len(want) < most):
+			t.Fatalf("%d: no place for a hash although %d of %d are used and it is there: %t", i, len(want), most, ok)
+		case value != nil && (fresh == ok || *value != old):
+			t.Fatalf("%d: fresh %t, number %d; want fresh %t, number %d", i, fresh, *value, !ok, old)
+		case value != nil:
+			*value, want[hash] = i, i
+		}
+		if rng.IntN(2000) == 0 {
+			least := i - min(i, rng.Uint32N(4000))
+			set.Forget(least)
+			maps.DeleteFunc(want, func(_ uint64, number uint32) bool { return number < least })
+		}
 	}
 }
 

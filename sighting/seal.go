@@ -80,7 +80,7 @@ func (c *collector) turnDay(day uint32) {
 	if c.day == day {
 		return
 	}
-	c.day = day
+	c.day, c.aged = day, 0
 	c.seen, c.clients = newFingerprints(fingerprintsMax), newFingerprints(fingerprintsMax)
 }
 

@@ -8,7 +8,7 @@ import "cenote/prefetch"
 //
 // It is not safe for concurrent use.
 type fingerprints struct {
-	segments [256]fingerprintSegment
+	segments [fingerprintSegments]fingerprintSegment
 	used     int
 	max      int
 }
@@ -19,7 +19,10 @@ type fingerprintSegment struct {
 	used   int
 }
 
-const fingerprintSegmentMin = 16
+const (
+	fingerprintSegments   = 256
+	fingerprintSegmentMin = 16
+)
 
 func newFingerprints(max int) *fingerprints { return &fingerprints{max: max} }
 
@@ -63,14 +66,37 @@ func (s *fingerprintSegment) probe(hash uint64) uint64 {
 	return i
 }
 
-func (s *fingerprintSegment) grow() {
+// forget frees the hashes of one segment whose number is below least, and the memory that is not needed without them.
+func (f *fingerprints) forget(segment int, least uint32) {
+	s := &f.segments[segment]
+	stays := 0
+	for i, k := range s.keys {
+		if k != 0 && s.values[i] >= least {
+			stays++
+		}
+	}
+	if stays == s.used {
+		return
+	}
+	f.used -= s.used - stays
+	places := fingerprintSegmentMin
+	for 4*(stays+1) > 3*places {
+		places *= 2
+	}
+	s.rebuild(places, least)
+}
+
+func (s *fingerprintSegment) grow() { s.rebuild(max(fingerprintSegmentMin, 2*len(s.keys)), 0) }
+
+// rebuild moves what has a number of least or above to so many places, a power of two.
+func (s *fingerprintSegment) rebuild(places int, least uint32) {
 	keys, values := s.keys, s.values
-	n := max(fingerprintSegmentMin, 2*len(keys))
-	s.keys, s.values = make([]uint64, n), make([]uint32, n)
+	s.keys, s.values, s.used = make([]uint64, places), make([]uint32, places), 0
 	for i, k := range keys {
-		if k != 0 {
+		if k != 0 && values[i] >= least {
 			at := s.probe(k)
 			s.keys[at], s.values[at] = k, values[i]
+			s.used++
 		}
 	}
 }
