@@ -21,6 +21,8 @@ func TestCompletion(t *testing.T) {
 		"cenote explain --cl":       "--client",
 		"cenote sightings ":         "export",
 		"cenote sightings list --f": "--family",
+		"cenote sightings --f":      "--family", // those of list, which is the default
+		"cenote sightings --json ":  "erase",
 	} {
 		cmd := exec.CommandContext(t.Context(), self)
 		cmd.Env = append(os.Environ(), "CENOTE_TEST_AS_CENOTE=1", "COMP_LINE="+line, "COMP_POINT="+strconv.Itoa(len(line)))

@@ -78,7 +78,9 @@ func runContext(ctx context.Context, args []string, std streams) int {
 		_, _ = fmt.Fprintln(std.err, "cenote: building the command line:", err)
 		return 1
 	}
-	kongcompletion.Register(parser)
+	if done, err := completed(parser); err != nil || done {
+		return report(err, std.err)
+	}
 	command, err := parser.Parse(args)
 	if exited >= 0 {
 		return exited
