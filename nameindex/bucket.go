@@ -14,12 +14,12 @@ func bucketAt(names []byte, off uint32) bucket {
 	return bucket{count: count, far: at[:far], rest: at[far:]}
 }
 
-// next returns the next entry: its set, and its name without the root octet.
-func (b *bucket) next() (set uint32, name []byte) {
+// next returns the next entry: its set, and its name in the file's code.
+func (b *bucket) next() (set uint32, code []byte) {
 	set, rest := uvarint(b.rest)
 	n, rest := uvarint(rest)
-	name, b.rest = rest[:n], rest[n:]
-	return set, name
+	code, b.rest = rest[:n], rest[n:]
+	return set, code
 }
 
 // uvarint reads a number of seven bits an octet, the lowest first. It serves octets that were checked.
@@ -35,15 +35,6 @@ func uvarint(b []byte) (uint32, []byte) {
 			return v, b[i:]
 		}
 	}
-}
-
-// uvarintLen returns how many octets uvarint reads for v.
-func uvarintLen(v uint32) int {
-	n := 1
-	for ; v >= 0x80; v >>= 7 {
-		n++
-	}
-	return n
 }
 
 // equalOctets returns a bit for each of the eight octets of w, lowest first, that equals c.

@@ -5,7 +5,7 @@
 // exact: every match is verified by the whole name, so no collision of hashes can ever become a match.
 //
 // A file is written once, under a temporary name that is then renamed, and never changed. Open reads it whole into memory and
-// checks all of it; a file that fails any check is refused with ErrDamaged, and whoever holds the index before keeps it. An Index is
+// checks all of it, but for the letters of the names, which only All reads; a file that fails any check is refused with ErrDamaged, and whoever holds the index before keeps it. An Index is
 // immutable and may be used from any number of goroutines; a Builder belongs to one.
 //
 // Start reading at Index.Walk, then layout.go.

@@ -61,3 +61,55 @@ func Reseal(file []byte) bool {
 	copy(file[sums.end()+16:], whole[:])
 	return true
 }
+
+// Code is the code of names that have certain frequencies.
+type Code struct {
+	lengths codeLengths
+	coder   *coder
+	decoder *decoder
+}
+
+// NewCode returns the code for symbols that come as often as weight says of each pair.
+func NewCode(weight func(before, symbol int) uint64) *Code {
+	var f frequencies
+	for before := range symbols {
+		for s := range symbols {
+			f[before][s] = weight(before, s)
+		}
+	}
+	c := &Code{lengths: f.lengths()}
+	c.coder, c.decoder = newCoder(&c.lengths), newDecoder(&c.lengths)
+	return c
+}
+
+// CodeOf returns the code for the symbols of names, in wire form without their root octets.
+func CodeOf(names ...string) *Code {
+	var f frequencies
+	for _, name := range names {
+		f.add([]byte(name))
+	}
+	return NewCode(func(before, s int) uint64 { return f[before][s] })
+}
+
+// Check, Append and Name are those of the parts of a code.
+func (c *Code) Check() error                   { return c.lengths.check() }
+func (c *Code) Append(dst, name []byte) []byte { return c.coder.append(dst, name) }
+
+// Equal holds a whole code against a name.
+func (c *Code) Equal(code, name []byte) bool {
+	return c.coder.equal(code, name)
+}
+
+func (c *Code) Name(code []byte) ([]byte, bool) {
+	return c.decoder.name(nil, code)
+}
+
+// CodeLenMax is the most octets that a name takes.
+const CodeLenMax = codeLenMax
+
+// HuffmanLengths returns how many bits each symbol has for weights, and whether none has too many.
+func HuffmanLengths(weights []uint64) (lengths []uint8, fits bool) {
+	var out [symbols]uint8
+	fits = huffman((*[symbols]uint64)(weights), &out)
+	return out[:], fits
+}

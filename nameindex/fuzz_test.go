@@ -2,6 +2,7 @@ package nameindex_test
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -49,6 +50,34 @@ func FuzzOpen(f *testing.F) {
 		}
 		if opened := exercise(t, file); opened && !seal && !bytes.Equal(file, clean) {
 			t.Fatal("a changed file was opened")
+		}
+	})
+}
+
+// FuzzCode holds the code of names against the names themselves, and feeds the decoder what no name has.
+func FuzzCode(f *testing.F) {
+	f.Add("www.example", "example", []byte{0x80}, uint64(1))
+	f.Add(".", `\000`, []byte{}, uint64(2))
+	f.Add(`a\.b`, "a.b", bytes.Repeat([]byte{0xff}, 30), uint64(3))
+	f.Fuzz(func(t *testing.T, one, two string, octets []byte, seed uint64) {
+		r := rand.New(rand.NewPCG(seed, seed))
+		c := nameindex.NewCode(func(int, int) uint64 { return r.Uint64() >> 8 >> r.UintN(56) })
+		if err := c.Check(); err != nil {
+			t.Fatal(err)
+		}
+		a, errOne := dnsname.Parse(one)
+		b, errTwo := dnsname.Parse(two)
+		if errOne == nil && errTwo == nil {
+			code := c.Append(nil, []byte(a[:len(a)-1]))
+			if got, ok := c.Name(code); !ok || string(got) != string(a[:len(a)-1]) {
+				t.Fatalf("%s comes back as %q, %t", a, got, ok)
+			}
+			if c.Equal(code, []byte(b[:len(b)-1])) != (a == b) {
+				t.Fatalf("the code of %s is taken for %s", a, b)
+			}
+		}
+		if name, ok := c.Name(octets); ok && bytes.Equal(c.Append(nil, name), octets) != c.Equal(octets, name) {
+			t.Fatalf("%x is %q, which has the code %x", octets, name, c.Append(nil, name))
 		}
 	})
 }

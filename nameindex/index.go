@@ -15,7 +15,7 @@ type Match struct {
 
 // Sizes says how large the parts of a file are, in octets.
 type Sizes struct {
-	Names    int64 // names with the directory that finds them
+	Names    int64 // names with their code and the directory that finds them
 	Sets     int64 // payloads of the sets, with their offsets
 	Manifest int64
 	Total    int64 // the whole file, with header, checksums and footer
@@ -28,6 +28,8 @@ type Index struct {
 	names      []byte
 	sets       []byte
 	setOffsets []byte
+	lengths    codeLengths
+	coder      *coder
 	header     header
 	keys       keys
 }
@@ -35,10 +37,12 @@ type Index struct {
 // newIndex cuts file, whose header is h, into its parts.
 func newIndex(file []byte, h *header) *Index {
 	part := func(i int) []byte { return file[h.sections[i].off:h.sections[i].end()] }
-	return &Index{
+	x := &Index{
 		file: file, directory: part(sectionDirectory), names: part(sectionNames), sets: part(sectionSets),
 		setOffsets: part(sectionSetOffsets), header: *h, keys: newKeys(h.seed, h.hashBits),
 	}
+	x.lengths.decode(part(sectionCode))
+	return x
 }
 
 // Walk finds every listed name that name equals or lies below and writes them to out, the one with the fewest labels first. It returns
@@ -94,8 +98,8 @@ func (x *Index) search(off uint32, likely uint64, fp uint8, name []byte) (set ui
 		}
 	}
 	for ; likely != 0; likely >>= 1 {
-		set, entry := b.next()
-		if likely&1 != 0 && string(entry) == string(name) {
+		set, code := b.next()
+		if likely&1 != 0 && x.coder.equal(code, name) {
 			return set, true
 		}
 	}
@@ -126,7 +130,7 @@ func (x *Index) Sizes() Sizes { return x.header.sizes(int64(len(x.file))) }
 func (h *header) sizes(total int64) Sizes {
 	s := &h.sections
 	return Sizes{
-		Names:    int64(s[sectionDirectory].len + s[sectionNames].len),
+		Names:    int64(s[sectionCode].len + s[sectionDirectory].len + s[sectionNames].len),
 		Sets:     int64(s[sectionSetOffsets].len + s[sectionSets].len),
 		Manifest: int64(s[sectionManifest].len),
 		Total:    total,
@@ -136,11 +140,19 @@ func (h *header) sizes(total int64) Sizes {
 // All yields every listed name with its set, in the order of the file.
 func (x *Index) All() iter.Seq2[dnsname.Name, uint32] {
 	return func(yield func(dnsname.Name, uint32) bool) {
+		d := newDecoder(&x.lengths)
+		var name []byte
 		for i := range x.header.buckets {
 			b := bucketAt(x.names, binary.LittleEndian.Uint32(x.directory[dirEntryLen*i:]))
 			for range b.count {
-				set, name := b.next()
-				if !yield(dnsname.Name(name)+dnsname.Root, set) {
+				set, code := b.next()
+				var ok bool
+				name, ok = d.name(name[:0], code)
+				name = append(name, 0)
+				if n, _, err := dnsname.Check(name); !ok || err != nil || n != len(name) {
+					continue // no name is written so
+				}
+				if !yield(dnsname.Name(name), set) {
 					return
 				}
 			}

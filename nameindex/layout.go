@@ -12,15 +12,15 @@ import (
 //	4096     manifest     opaque
 //	         set offsets  (sets + 1) x u32, into the set payloads
 //	         set payloads opaque, in order of set ids
+//	         code         codeLengths: how many bits each symbol of a name has, an octet each, by the symbol before it
 //	         directory    one entry of 16 octets a bucket, aligned to 64: u32 offset into the names, 12 fingerprints (0: none)
 //	         names        a bucket after the other: u8 count, the fingerprints of its 13th and further entries, the entries.
-//	                      An entry is the set id (uvarint), the length of the name (uvarint) and the name in wire form without its
-//	                      root octet (codec 0)
+//	                      An entry is the set id (uvarint), the length of the name (uvarint) and the name in the file's code (codec 2)
 //	         checksums    CRC32C of every 1 MiB of all of the above
 //	end - 48 footer: u64 magic, u64 length of the file, SHA-256 of everything before the footer
 //
-// A name's bucket is its hash times the number of buckets, divided by 2^64. Codecs other than 0 may write the names of entries
-// in another way; nothing else depends on the codec.
+// A name's bucket is its hash times the number of buckets, divided by 2^64. Another codec may write the names of entries in another way; nothing
+// else depends on it.
 const (
 	headerLen   = 4096
 	footerLen   = 48
@@ -30,8 +30,8 @@ const (
 	dirFPs      = 12 // fingerprints in a directory entry
 	bucketMean  = 8  // names a bucket
 	bucketMax   = 64 // more than this and the builder draws a new seed
-	codecPlain  = 0
-	version     = 1
+	codecOrder1 = 2  // a Huffman code for each symbol that may come before
+	version     = 2
 	headerMagic = 0x58444e4945544e43 // "CNTEINDX"
 	footerMagic = 0x444e454554434e43 // "CNCTEEND"
 )
@@ -41,6 +41,7 @@ const (
 	sectionManifest = iota
 	sectionSetOffsets
 	sectionSets
+	sectionCode
 	sectionDirectory
 	sectionNames
 	sectionChecksums
@@ -107,7 +108,7 @@ func decodeHeader(b []byte, size int64) (*header, error) {
 	for i := range h.sections {
 		h.sections[i] = section{binary.LittleEndian.Uint64(at[16*i:]), binary.LittleEndian.Uint64(at[16*i+8:])}
 	}
-	if h.codec != codecPlain {
+	if h.codec != codecOrder1 {
 		return nil, fmt.Errorf("%w: codec %d", ErrFormat, h.codec)
 	}
 	return h, h.check(size)
@@ -130,6 +131,8 @@ func (h *header) check(size int64) error {
 		return fmt.Errorf("%w: %d bits of hash", ErrDamaged, h.hashBits)
 	case h.sections[sectionSetOffsets].len != 4*(uint64(h.sets)+1):
 		return fmt.Errorf("%w: %d sets do not fit", ErrDamaged, h.sets)
+	case h.sections[sectionCode].len != codeTableLen:
+		return fmt.Errorf("%w: code of %d octets", ErrDamaged, h.sections[sectionCode].len)
 	case h.buckets == 0 || h.buckets > 1<<32 || h.sections[sectionDirectory].len != dirEntryLen*h.buckets:
 		return fmt.Errorf("%w: %d buckets do not fit", ErrDamaged, h.buckets)
 	}

@@ -11,7 +11,6 @@ import (
 	"os"
 	"slices"
 
-	"cenote/dnsname"
 	"cenote/hugepage"
 )
 
@@ -121,6 +120,10 @@ func parse(file []byte, h *header, rest func()) (*Index, error) {
 	if err := x.checkSets(); err != nil {
 		return nil, err
 	}
+	if err := x.lengths.check(); err != nil {
+		return nil, err
+	}
+	x.coder = newCoder(&x.lengths)
 	if err := x.checkNames(rest); err != nil {
 		return nil, err
 	}
@@ -235,20 +238,8 @@ func (x *Index) checkEntry(b []byte) (rest []byte, err error) {
 		return nil, fmt.Errorf("%w: entry of set %d, there are %d", ErrDamaged, set, x.header.sets)
 	}
 	length, m := binary.Uvarint(b[n:])
-	if m <= 0 || length > uint64(len(b)-n-m) || length >= dnsname.WireMax {
+	if m <= 0 || length > uint64(len(b)-n-m) || length > codeLenMax {
 		return nil, fmt.Errorf("%w: name of %d octets", ErrDamaged, length)
 	}
-	name, rest := b[n+m:][:length], b[n+m:][length:]
-	labels := 0
-	for len(name) > 0 {
-		if c := int(name[0]); c == 0 || c > dnsname.LabelMax || c >= len(name) {
-			return nil, fmt.Errorf("%w: name with a label of %d octets", ErrDamaged, c)
-		}
-		name = name[1+int(name[0]):]
-		labels++
-	}
-	if labels < int(x.header.labelsMin) || labels > int(x.header.labelsMax) {
-		return nil, fmt.Errorf("%w: name of %d labels", ErrDamaged, labels)
-	}
-	return rest, nil
+	return b[n+m:][length:], nil
 }

@@ -4,47 +4,112 @@ import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
+	"iter"
 	"math"
 	"math/bits"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 )
 
-// plan is a file as it will be, but for the entries themselves.
+// plan is a file as it will be.
 type plan struct {
 	header    header
-	shards    []shard
+	shards    []shard  // empty once their names are in names
 	rank      []uint32 // from the Builder's set ids to those of the file
 	order     []uint32 // and back
+	lengths   codeLengths
 	directory []byte
+	names     [][]byte // the buckets of each shard
 	longest   int
 	reseeds   int
 }
 
-// plan sorts the names, spreads them anew while a bucket is too full, and lays out the file.
+// plan sorts the names, spreads them anew while a bucket is too full, writes them in their code and lays out the file. It takes the names out of b, a
+// shard at a time, so that they are never in memory twice.
 func (b *Builder) plan(manifest []byte) (*plan, error) {
 	p := &plan{}
 	b.rankSets(p)
+	if err := b.sort(p); err != nil {
+		return nil, err
+	}
+	p.lengths = p.frequencies().lengths()
+	names, err := b.fill(p)
+	if err != nil {
+		return nil, err
+	}
+	return p, b.layout(p, names, len(manifest))
+}
+
+// sort brings the names into the order of the file, under a seed that crowds no bucket.
+func (b *Builder) sort(p *plan) error {
 	for {
 		p.header.buckets = b.gather(p)
-		for i := range p.shards {
+		longest := make([]int, len(p.shards))
+		err := each(len(p.shards), func(i int) error {
 			if err := p.shards[i].sort(); err != nil {
-				return nil, err
+				return err
 			}
-		}
-		names, err := b.fill(p)
-		if err != nil {
-			return nil, err
-		}
-		if p.longest <= bucketMax {
-			return p, b.layout(p, names, len(manifest))
+			for _, run := range p.runs(i) {
+				longest[i] = max(longest[i], len(run.records))
+			}
+			return nil
+		})
+		p.longest = slices.Max(longest)
+		if err != nil || p.longest <= bucketMax {
+			return err
 		}
 		if p.reseeds++; p.reseeds == seedsMax {
-			return nil, fmt.Errorf("%w: %d in one bucket", ErrCrowded, p.longest)
+			return fmt.Errorf("%w: %d in one bucket", ErrCrowded, p.longest)
 		}
 		if err := b.spread(); err != nil {
-			return nil, err
+			return err
 		}
 	}
+}
+
+// each calls do for 0 to n-1, as many at a time as there are processors, and returns the first error.
+func each(n int, do func(i int) error) error {
+	var next atomic.Int64
+	workers := make(chan error)
+	count := min(n, runtime.GOMAXPROCS(0))
+	for range count {
+		go func() {
+			var err error
+			for err == nil {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					break
+				}
+				err = do(i)
+			}
+			workers <- err
+		}()
+	}
+	var err error
+	for range count {
+		err = cmp.Or(err, <-workers)
+	}
+	return err
+}
+
+// frequencies counts the symbols of all names.
+func (p *plan) frequencies() *frequencies {
+	var mu sync.Mutex
+	var all frequencies
+	_ = each(len(p.shards), func(i int) error { // which cannot fail
+		var one frequencies
+		s := &p.shards[i]
+		for j := range s.records {
+			one.add(s.name(&s.records[j]))
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		all.sum(&one)
+		return nil
+	})
+	return &all
 }
 
 // rankSets numbers the sets that are used by how many names refer to them, so that the numbers written most often take one octet.
@@ -84,28 +149,63 @@ func (b *Builder) gather(p *plan) (buckets uint64) {
 	return buckets
 }
 
-// fill writes the directory and returns how many octets the buckets will take.
+// fill writes the directory and the buckets, and returns how many octets those take. The shards are empty afterwards.
 func (b *Builder) fill(p *plan) (names uint64, err error) {
-	p.directory, p.longest = make([]byte, dirEntryLen*p.header.buckets), 0
-	for i, run := range p.runs() {
-		if names > math.MaxUint32 {
+	p.directory, p.names = make([]byte, dirEntryLen*p.header.buckets), make([][]byte, len(p.shards))
+	coder := newCoder(&p.lengths)
+	err = each(len(p.shards), func(i int) error {
+		p.names[i] = b.fillShard(p, coder, i)
+		p.shards[i] = shard{}
+		if len(p.names[i]) > math.MaxUint32 {
+			return ErrFull
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	part := len(p.directory) / len(p.shards)
+	for i, text := range p.names {
+		for at := i * part; at < (i+1)*part; at += dirEntryLen {
+			off := names + uint64(binary.LittleEndian.Uint32(p.directory[at:]))
+			binary.LittleEndian.PutUint32(p.directory[at:], uint32(off))
+		}
+		if names += uint64(len(text)); names > math.MaxUint32 {
 			return 0, fmt.Errorf("%w: more than 4 GiB of entries", ErrFull)
 		}
-		slot := p.directory[dirEntryLen*i:][:dirEntryLen]
-		binary.LittleEndian.PutUint32(slot, uint32(names))
-		for j := range run.records {
-			r := &run.records[j]
-			if j < dirFPs {
-				_, slot[4+j] = b.keys.place(r.hash, p.header.buckets)
-			}
-			n := uint32(run.text[r.off])
-			names += uint64(uvarintLen(p.rank[r.set])) + uint64(uvarintLen(n)) + uint64(n)
-		}
-		names += 1 + uint64(max(0, len(run.records)-dirFPs))
-		p.longest = max(p.longest, len(run.records))
 	}
 	return names, nil
 }
+
+// fillShard writes the directory of a shard's buckets, with offsets from the shard's first, and returns the buckets.
+func (b *Builder) fillShard(p *plan, coder *coder, i int) []byte {
+	out := make([]byte, 0, codeLenMean*len(p.shards[i].records))
+	var code []byte
+	for bucket, run := range p.runs(i) {
+		slot := p.directory[dirEntryLen*bucket:][:dirEntryLen]
+		binary.LittleEndian.PutUint32(slot, uint32(len(out)))
+		out = append(out, uint8(len(run.records)))
+		for j := range run.records {
+			_, fp := b.keys.place(run.records[j].hash, p.header.buckets)
+			if j < dirFPs {
+				slot[4+j] = fp
+			} else {
+				out = append(out, fp)
+			}
+		}
+		for j := range run.records {
+			r := &run.records[j]
+			code = coder.append(code[:0], run.name(r))
+			out = binary.AppendUvarint(out, uint64(p.rank[r.set]))
+			out = binary.AppendUvarint(out, uint64(len(code)))
+			out = append(out, code...)
+		}
+	}
+	return out
+}
+
+// codeLenMean is a guess at how many octets an entry takes.
+const codeLenMean = 15
 
 // layout fills the header: every length is known before the first octet is written.
 func (b *Builder) layout(p *plan, names uint64, manifest int) error {
@@ -117,10 +217,10 @@ func (b *Builder) layout(p *plan, names uint64, manifest int) error {
 		return fmt.Errorf("%w: more than 4 GiB of sets", ErrFull)
 	}
 	h := &p.header
-	h.codec, h.hashBits, h.seed = codecPlain, b.hashBits, b.seed
+	h.codec, h.hashBits, h.seed = codecOrder1, b.hashBits, b.seed
 	h.labelsMin, h.labelsMax = b.labels.min, b.labels.max
 	h.sets, h.names = uint32(len(p.order)), b.names
-	lens := [sectionCount]uint64{uint64(manifest), 4 * uint64(len(p.order)+1), payloads, uint64(len(p.directory)), names}
+	lens := [sectionCount]uint64{uint64(manifest), 4 * uint64(len(p.order)+1), payloads, codeTableLen, uint64(len(p.directory)), names}
 	off := uint64(headerLen)
 	for i, n := range lens {
 		switch i {
@@ -135,23 +235,21 @@ func (b *Builder) layout(p *plan, names uint64, manifest int) error {
 	return nil
 }
 
-// runs yields the names of every bucket, in order, as a shard with those records alone.
-func (p *plan) runs() func(yield func(uint64, shard) bool) {
+// runs yields the names of every bucket of shard i, in order, as a shard with those records alone.
+func (p *plan) runs(i int) iter.Seq2[uint64, shard] {
 	return func(yield func(uint64, shard) bool) {
-		each := p.header.buckets / uint64(len(p.shards))
-		for i := range p.shards {
-			s := &p.shards[i]
-			rest := s.records
-			for bucket := uint64(i) * each; bucket < uint64(i+1)*each; bucket++ {
-				n := 0
-				for n < len(rest) && bucketOf(rest[n].hash, p.header.buckets) == bucket {
-					n++
-				}
-				if !yield(bucket, shard{records: rest[:n], text: s.text}) {
-					return
-				}
-				rest = rest[n:]
+		count := p.header.buckets / uint64(len(p.shards))
+		s := &p.shards[i]
+		rest := s.records
+		for bucket := uint64(i) * count; bucket < uint64(i+1)*count; bucket++ {
+			n := 0
+			for n < len(rest) && bucketOf(rest[n].hash, p.header.buckets) == bucket {
+				n++
 			}
+			if !yield(bucket, shard{records: rest[:n], text: s.text}) {
+				return
+			}
+			rest = rest[n:]
 		}
 	}
 }

@@ -27,8 +27,8 @@ type Stats struct {
 const tempMark = ".tmp-"
 
 // WriteFile writes the index to path: to a temporary file in the same directory first, which is synced and then renamed. Whatever
-// happens, path holds either what it held before or the whole new index. A process that is killed in between may leave the temporary
-// file; see RemoveLeftovers.
+// happens, path holds either what it held before or the whole new index. A process that is killed in between may leave the temporary file; see
+// RemoveLeftovers. The names are gone from b afterwards: it can be used for nothing else.
 func (b *Builder) WriteFile(path string, manifest []byte) (Stats, error) {
 	p, err := b.plan(manifest)
 	if err != nil {
@@ -95,10 +95,13 @@ func (b *Builder) write(w io.Writer, p *plan, manifest []byte) error {
 	out.Write(p.header.encode()) // a bufio.Writer keeps its first error for Flush
 	out.Write(manifest)
 	b.writeSets(out, p)
-	pad := p.header.sections[sectionDirectory].off - p.header.sections[sectionSets].end()
+	out.Write(p.lengths.appendTo(nil))
+	pad := p.header.sections[sectionDirectory].off - p.header.sections[sectionCode].end()
 	out.Write(make([]byte, pad))
 	out.Write(p.directory)
-	b.writeNames(out, p)
+	for _, text := range p.names {
+		out.Write(text)
+	}
 	if err := out.Flush(); err != nil {
 		return err
 	}
@@ -115,25 +118,6 @@ func (b *Builder) writeSets(out *bufio.Writer, p *plan) {
 	out.Write(binary.LittleEndian.AppendUint32(word[:0], uint32(off)))
 	for _, id := range p.order {
 		out.WriteString(b.payloads[id])
-	}
-}
-
-func (b *Builder) writeNames(out *bufio.Writer, p *plan) {
-	var buf []byte
-	for _, run := range p.runs() {
-		buf = append(buf[:0], uint8(len(run.records)))
-		for i := dirFPs; i < len(run.records); i++ {
-			_, fp := b.keys.place(run.records[i].hash, p.header.buckets)
-			buf = append(buf, fp)
-		}
-		for i := range run.records {
-			r := &run.records[i]
-			name := run.name(r)
-			buf = binary.AppendUvarint(buf, uint64(p.rank[r.set]))
-			buf = binary.AppendUvarint(buf, uint64(len(name)))
-			buf = append(buf, name...)
-		}
-		out.Write(buf)
 	}
 }
 
