@@ -1,5 +1,7 @@
 package nameindex
 
+import "encoding/binary"
+
 // bucket reads the entries of one bucket in order. Its octets were checked by Open.
 type bucket struct {
 	count int
@@ -16,10 +18,30 @@ func bucketAt(names []byte, off uint32) bucket {
 
 // next returns the next entry: its set, and its name in the file's code.
 func (b *bucket) next() (set uint32, code []byte) {
-	set, rest := uvarint(b.rest)
-	n, rest := uvarint(rest)
+	head, rest := b.rest[0], b.rest[1:]
+	set, n, more := uint32(head&headSet), uint32(head>>headShift), uint32(0)
+	if set == headSet {
+		more, rest = uvarint(rest)
+		set += more
+	}
+	if n == headLen {
+		more, rest = uvarint(rest)
+		n += more
+	}
 	code, b.rest = rest[:n], rest[n:]
 	return set, code
+}
+
+// appendHead appends to dst what stands before the code of a name of the given set and n octets.
+func appendHead(dst []byte, set uint32, n int) []byte {
+	dst = append(dst, uint8(min(n, headLen)<<headShift)|uint8(min(set, headSet)))
+	if set >= headSet {
+		dst = binary.AppendUvarint(dst, uint64(set-headSet))
+	}
+	if n >= headLen {
+		dst = binary.AppendUvarint(dst, uint64(n-headLen))
+	}
+	return dst
 }
 
 // uvarint reads a number of seven bits an octet, the lowest first. It serves octets that were checked.

@@ -15,7 +15,9 @@ import (
 //	         code         codeLengths: how many bits each symbol of a name has, an octet each, by the symbol before it
 //	         directory    one entry of 16 octets a bucket, aligned to 64: u32 offset into the names, 12 fingerprints (0: none)
 //	         names        a bucket after the other: u8 count, the fingerprints of its 13th and further entries, the entries.
-//	                      An entry is the set id (uvarint), the length of the name (uvarint) and the name in the file's code (codec 2)
+//	                      An entry is a head and the name in the file's code (codec 2). The head is an octet: in its lower three bits the
+//	                      set id, in the others how many octets the code has. Where a part has all its bits set, what lies above that
+//	                      number follows (uvarint), for the set first.
 //	         checksums    CRC32C of every 1 MiB of all of the above
 //	end - 48 footer: u64 magic, u64 length of the file, SHA-256 of everything before the footer
 //
@@ -29,6 +31,9 @@ const (
 	dirAlign    = 64
 	dirFPs      = 12 // fingerprints in a directory entry
 	bucketMean  = 8  // names a bucket
+	headSet     = 7  // the highest set in the first octet of an entry: others follow
+	headShift   = 3
+	headLen     = 31 // the same of lengths
 	bucketMax   = 64 // more than this and the builder draws a new seed
 	codecOrder1 = 2  // a Huffman code for each symbol that may come before
 	version     = 2

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"math"
 	"os"
 	"slices"
 
@@ -233,13 +234,29 @@ func (x *Index) checkBucket(b []byte) (count int, rest []byte, err error) {
 }
 
 func (x *Index) checkEntry(b []byte) (rest []byte, err error) {
-	set, n := binary.Uvarint(b)
-	if n <= 0 || set >= uint64(x.header.sets) {
+	if len(b) == 0 {
+		return nil, fmt.Errorf("%w: an entry is missing", ErrDamaged)
+	}
+	head, b := b[0], b[1:]
+	set, b, ok := checkPart(uint64(head&headSet), headSet, b)
+	if !ok || set >= uint64(x.header.sets) {
 		return nil, fmt.Errorf("%w: entry of set %d, there are %d", ErrDamaged, set, x.header.sets)
 	}
-	length, m := binary.Uvarint(b[n:])
-	if m <= 0 || length > uint64(len(b)-n-m) || length > codeLenMax {
+	length, b, ok := checkPart(uint64(head>>headShift), headLen, b)
+	if !ok || length > uint64(len(b)) || length > codeLenMax {
 		return nil, fmt.Errorf("%w: name of %d octets", ErrDamaged, length)
 	}
-	return b[n+m:][length:], nil
+	return b[length:], nil
+}
+
+// checkPart reads what lies above the most that the head of an entry can say.
+func checkPart(n, most uint64, b []byte) (value uint64, rest []byte, ok bool) {
+	if n < most {
+		return n, b, true
+	}
+	more, size := binary.Uvarint(b)
+	if size <= 0 || more > math.MaxUint32-most {
+		return 0, b, false
+	}
+	return most + more, b[size:], true
 }

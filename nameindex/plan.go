@@ -196,9 +196,7 @@ func (b *Builder) fillShard(p *plan, coder *coder, i int) []byte {
 		for j := range run.records {
 			r := &run.records[j]
 			code = coder.append(code[:0], run.name(r))
-			out = binary.AppendUvarint(out, uint64(p.rank[r.set]))
-			out = binary.AppendUvarint(out, uint64(len(code)))
-			out = append(out, code...)
+			out = append(appendHead(out, p.rank[r.set], len(code)), code...)
 		}
 	}
 	return out
