@@ -1,6 +1,7 @@
 package rrcache_test
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -140,8 +141,15 @@ func TestWhatIsKept(t *testing.T) {
 func TestMalformedMessagesAreRefused(t *testing.T) {
 	good := pack(t, response(t, "www.example", dns.TypeA, 0, "www.example. 60 IN A 192.0.2.1"))
 	with := func(f func([]byte) []byte) []byte { return f(append([]byte(nil), good...)) }
+	// Names that are well formed, but for where they lie: they would change with the TTLs.
+	two := pack(t, response(t, "www.example", dns.TypeA, 0, "www.example. 60 IN A 192.0.2.1", "www.example. 60 IN A 192.0.0.2"))
+	inTTL, overItself := bytes.Clone(two), bytes.Clone(two)
+	inTTL[46] = 36      // the owner of the second record: an octet 0 of the TTL of the first, so the root
+	overItself[30] = 28 // that of the first: from the end of the question through its own record
 	for name, msg := range map[string][]byte{
 		"empty":                nil,
+		"owner in a TTL":       inTTL,
+		"owner over itself":    overItself,
 		"header alone":         good[:12],
 		"cut question":         good[:20],
 		"cut record":           good[:len(good)-1],

@@ -1,7 +1,9 @@
 package rrcache
 
 import (
+	"cmp"
 	"encoding/binary"
+	"slices"
 
 	"cenote/dnsname"
 	"cenote/wire"
@@ -135,7 +137,7 @@ func (b *builder) survey(k *Key, msg []byte) Refusal {
 			}
 			return refusedNot
 		}
-		if _, _, err := wire.AppendName(name[:0], msg, w.NameOff); err != nil || readsHeader(msg, w.NameOff) {
+		if _, _, err := wire.AppendName(name[:0], msg, w.NameOff); err != nil || b.unsteady(msg, w.NameOff) {
 			return RefusedMalformed
 		}
 		b.note(k, &w)
@@ -146,16 +148,30 @@ func (b *builder) survey(k *Key, msg []byte) Refusal {
 	return refusedNot
 }
 
-// readsHeader reports whether a name that was read without fault has a part in the header, which is about to change.
-func readsHeader(msg []byte, off int) bool {
-	for msg[off] != 0 {
-		if msg[off] < 0xc0 {
-			off += 1 + int(msg[off])
-		} else if off = int(binary.BigEndian.Uint16(msg[off:]) & 0x3fff); off < wire.HeaderLen {
+// unsteady reports whether a name that was read without fault has a part elsewhere that changes while the message is kept, the header or a TTL, or
+// that is no earlier name since it reaches into this one's record.
+func (b *builder) unsteady(msg []byte, off int) bool {
+	for at, elsewhere := off, false; ; {
+		c, next := msg[at], at+1+int(msg[at])
+		if c >= 0xc0 {
+			next = at + 2
+		}
+		if elsewhere && (at < wire.HeaderLen || next > off || b.readsTTL(at, next)) {
 			return true
 		}
+		if c == 0 {
+			return false
+		}
+		if at = next; c >= 0xc0 {
+			at, elsewhere = int(binary.BigEndian.Uint16(msg[next-2:])&0x3fff), true
+		}
 	}
-	return false
+}
+
+// readsTTL reports whether one of the octets from off up to end is of a TTL that was noted.
+func (b *builder) readsTTL(off, end int) bool {
+	i, _ := slices.BinarySearchFunc(b.offsets, off, func(ttl uint16, off int) int { return cmp.Compare(int(ttl)+4, off+1) })
+	return i < len(b.offsets) && int(b.offsets[i]) < end
 }
 
 // note takes down what matters of a record.
