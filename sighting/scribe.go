@@ -17,22 +17,18 @@ import (
 // collector never waits for either. A write that fails is tried again, at the same offset, until it succeeds; what
 // comes meanwhile waits in a queue bounded by Limits.QueueOctets.
 type scribe struct {
-	dir      string
-	run      uint64
-	log      *slog.Logger
-	now      func() time.Time
-	live     *atomic.Pointer[Config]
-	in       chan *batch
-	free     chan *batch
+	dir  string
+	run  uint64
+	log  *slog.Logger
+	now  func() time.Time
+	live *atomic.Pointer[Config]
+	backlog
 	progress *progress
 	durable  *atomic.Uint64 // batches up to here are in day files; set with ledger.mu held
 	writeAt  func(f *os.File, b []byte, off int64) (int, error)
 	syncFile func(f *os.File) error
 
-	frame    []byte    // owned by Run
-	offset   int64     // owned by Run
-	failing  bool      // owned by Run
-	farewell time.Time // owned by Run: when writes that fail are given up; zero before the end
+	appending
 
 	syncing  sync.Mutex // held during a sync, so that none is taken for done that is not, and no file is closed before its own; before mu
 	unsynced bool       // guarded by syncing: the last one failed
@@ -42,9 +38,23 @@ type scribe struct {
 	segments []segment // guarded by mu, oldest first; the last one is being written
 	changed  bool      // guarded by mu: appended to since the last sync
 
-	pending  atomic.Int64  // octets in the queue
 	octets   atomic.Uint64 // written, ever
 	failures atomic.Uint64
+}
+
+// backlog is what waits for the scribe.
+type backlog struct {
+	in      chan *batch
+	free    chan *batch  // written, to be filled anew
+	pending atomic.Int64 // octets in the queue
+}
+
+// appending is what Run alone knows.
+type appending struct {
+	frame    []byte
+	offset   int64 // in the file
+	failing  bool
+	farewell time.Time // when writes that fail are given up; zero before the end
 }
 
 // segment is one file of the journal.
@@ -373,8 +383,8 @@ func pause(ctx context.Context, d time.Duration) {
 func newScribe(s *Store) *scribe {
 	return &scribe{
 		dir: filepath.Join(s.config.Dir, journalDirectory), run: rand.Uint64(), log: s.log, now: s.now,
-		live: &s.live,
-		in:   make(chan *batch, batchesMax), free: make(chan *batch, 8),
+		live:     &s.live,
+		backlog:  backlog{in: make(chan *batch, batchesMax), free: make(chan *batch, 8)},
 		progress: &s.progress, durable: &s.durable, writeAt: (*os.File).WriteAt, syncFile: (*os.File).Sync,
 	}
 }
