@@ -63,6 +63,14 @@ BENCHFLAGS ?= -page=
 bench: ## the whole server beside a bare echo, then the benchmarks of the packages (BENCHFLAGS may be set)
 	$(GO) run ./bench $(BENCHFLAGS)
 
+.PHONY: peers-bench
+peers-bench: ## the whole server beside other servers, on one core each in turns; says how to install those that are missing (BENCHFLAGS may be set)
+	$(GO) run ./bench -peers all $(BENCHFLAGS)
+
+.PHONY: scale-bench
+scale-bench: ## what a query, memory and a start cost against names, cached answers, feeds and zones; half an hour (BENCHFLAGS may be set)
+	$(GO) run ./bench -scale $(BENCHFLAGS)
+
 .PHONY: profile
 profile: ## where the server's time goes under load: take the profile by which the compiler optimises it anew
 	$(GO) run ./bench -profile cmd/cenote/default.pgo

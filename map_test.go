@@ -25,21 +25,23 @@ func arrows() map[string][]string {
 		"rrcache":   {"hugepage", "dnsname", "wire"},
 		"resolver":  {"rrcache", "wire", "dnsname"},
 		"blocklist": {"policy", "nameindex", "pace", "dnsname", "wire"},
-		"sighting":  {"ring", "hugepage", "pace", "prefetch", "dnsname", "policy"},
+		"sighting":  {"ring", "pace", "prefetch", "dnsname", "policy"},
 		"querylog":  {"ring", "dnsname", "policy", "wire"},
+		"forecast":  {"policy", "dnsname"},
 		"dnsserver": {"policy", "rrcache", "wire", "dnsname", "ring", "sighting", "querylog"},
 		"api":       {"blocklist", "sighting", "policy", "dnsname"},
 		"config":    {"dnsname"},
 		"dnstest":   {"dnsname"},
 		"bench":     {"dnsname", "wire"},
-		"cmd/cenote": {"dnsname", "ring", "hugepage", "pace", "prefetch", "wire", "nameindex", "policy", "rrcache", "resolver", "blocklist", "sighting", "querylog",
-			"dnsserver", "api", "config"},
+		"cmd/cenote": {"dnsname", "ring", "pace", "prefetch", "wire", "nameindex", "policy", "rrcache", "resolver", "blocklist", "sighting", "querylog",
+			"forecast", "dnsserver", "api", "config"},
 	}
 }
 
 // modules says who may import a module that would otherwise spread through the house.
 func modules() map[string][]string {
 	return map[string][]string{
+		"aead.dev/minisign":                     {"blocklist"},
 		"github.com/miekg/dns":                  {"dnsserver", "resolver", "blocklist/rpz.go", "dnstest"},
 		"go.etcd.io/bbolt":                      {"sighting"},
 		"github.com/fsnotify/fsnotify":          {"blocklist"},
@@ -147,7 +149,7 @@ func imports(s source) []string {
 
 // TestPurePackages holds that some packages are values in, values out: no clock, no goroutine, no file, no socket, no log.
 func TestPurePackages(t *testing.T) {
-	pure := []string{"dnsname", "wire", "policy"}
+	pure := []string{"dnsname", "wire", "policy", "forecast"}
 	banned := []string{"os", "io/fs", "net", "net/http", "log", "log/slog", "syscall", "math/rand", "math/rand/v2", "os/exec"}
 	for _, s := range sources(t) {
 		if s.test || !slices.Contains(pure, s.dir) {

@@ -85,7 +85,7 @@ func metrics(t *testing.T) []metric {
 			t.Errorf("%s makes descriptions in a form that is not understood here", s.path)
 		}
 	}
-	slices.SortFunc(out, func(a, b metric) int { return strings.Compare(a.name, b.name) })
+	slices.SortFunc(out, func(a, b metric) int { return slices.Compare([]string{a.room, a.name}, []string{b.room, b.name}) })
 	return out
 }
 

@@ -40,11 +40,16 @@ type rooms struct {
 	filter  sighting.Filter
 	fault   error // of the ledger
 	erased  netip.Addr
+	held    api.HeldFilter
+	decided blocklist.Decision
+	*copies
 }
 
 func (r *rooms) Ready() error { return r.ready }
 
-func (r *rooms) Explain(q api.Question) (api.Explanation, error) { return r.explain(q) }
+func (r *rooms) Explain(_ context.Context, q api.Question) (api.Explanation, error) {
+	return r.explain(q)
+}
 
 func (r *rooms) FeedStatus() api.FeedsAnswer {
 	return api.FeedsAnswer{Feeds: []blocklist.FeedStatus{{Name: "maltrail", State: blocklist.FeedGood}}}
@@ -52,6 +57,17 @@ func (r *rooms) FeedStatus() api.FeedsAnswer {
 
 func (r *rooms) Reload(_ context.Context, q api.ReloadRequest) (api.ReloadAnswer, error) {
 	return r.reload(q)
+}
+
+func (r *rooms) Held(f api.HeldFilter) api.HeldAnswer {
+	r.held = f
+	row := blocklist.HeldRow{Name: "a.example", State: blocklist.StateHeld, Fault: blocklist.Fault{Reason: blocklist.ReasonHeldPopular}}
+	return api.HeldAnswer{Held: []blocklist.Held{{Feed: "maltrail", HeldRow: row}}}
+}
+
+func (r *rooms) Decide(_ context.Context, d blocklist.Decision) (blocklist.DecideReport, error) {
+	r.decided = d
+	return blocklist.DecideReport{}, r.fault
 }
 
 func (r *rooms) Sightings(_ context.Context, f sighting.Filter) (api.SightingsAnswer, error) {
@@ -82,7 +98,7 @@ func startServer(t *testing.T, r *rooms, token, address string) (s *api.Server, 
 	socket = filepath.Join(t.TempDir(), "s", "cenote.sock")
 	s, err := api.New(api.Config{
 		Socket: socket, HTTP: netip.MustParseAddrPort(address), Token: token, Version: "1.2.3",
-		Rooms: api.Rooms{Health: r, Explainer: r, Feeds: r, Ledger: r}, Metrics: registry, Log: slog.New(slog.DiscardHandler),
+		Rooms: api.Rooms{Health: r, Explainer: r, Feeds: r, Copies: r.copies, Ledger: r, Reviewer: r}, Metrics: registry, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -451,6 +467,8 @@ func TestEveryRouteIsDescribed(t *testing.T) {
 	}
 	for _, of := range []reflect.Type{
 		reflect.TypeFor[sighting.Sighting](), reflect.TypeFor[sighting.Indicator](), reflect.TypeFor[sighting.Sample](), reflect.TypeFor[sighting.Loss](),
+		reflect.TypeFor[blocklist.FeedHistory](), reflect.TypeFor[blocklist.KeptCopy](), reflect.TypeFor[blocklist.Pin](), reflect.TypeFor[blocklist.FeedDiff](),
+		reflect.TypeFor[blocklist.DiffCounts](), reflect.TypeFor[blocklist.DiffRow](), reflect.TypeFor[blocklist.RowSay](),
 		reflect.TypeFor[sighting.Hour](), reflect.TypeFor[sighting.First](), reflect.TypeFor[sighting.Export](), reflect.TypeFor[sighting.Erasure](),
 	} {
 		for i := range of.NumField() {

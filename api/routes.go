@@ -22,6 +22,8 @@ type Rooms struct {
 	Health    Prober
 	Explainer Explainer
 	Feeds     Feeds
+	Copies    Copies
+	Reviewer  Reviewer
 	Ledger    Ledger
 }
 
@@ -33,7 +35,7 @@ type Prober interface {
 
 // Explainer says what happens to a question, by the code that serves it.
 type Explainer interface {
-	Explain(Question) (Explanation, error)
+	Explain(context.Context, Question) (Explanation, error)
 }
 
 // Feeds tells about the feeds and loads them again.
@@ -42,6 +44,16 @@ type Feeds interface {
 	FeedStatus() FeedsAnswer
 	// Reload loads the configuration and the feeds, all or nothing. The answer says what became of each feed, also beside an error.
 	Reload(context.Context, ReloadRequest) (ReloadAnswer, error)
+}
+
+// Copies tells about the copies that are kept of each feed, and changes which is served.
+type Copies interface {
+	// History is what is kept of a feed, or of all for "". Diff compares two copies.
+	History(feed string) ([]blocklist.FeedHistory, error)
+	Diff(context.Context, blocklist.DiffOptions) (*blocklist.FeedDiff, error)
+	// Rollback makes an older copy the one that is served, and pins the feed there. Unpin lets it follow its source again.
+	Rollback(context.Context, blocklist.RollbackOptions) (blocklist.ReloadReport, error)
+	Unpin(context.Context, blocklist.UnpinOptions) (blocklist.ReloadReport, error)
 }
 
 // Ledger tells about sightings.
@@ -90,6 +102,11 @@ type SightingsAnswer struct {
 func (s *Server) controls() *http.ServeMux {
 	mux := s.routes()
 	mux.HandleFunc("GET /v1/profile", s.profile)
+	mux.HandleFunc("GET /v1/feeds/history", s.history)
+	mux.HandleFunc("GET /v1/feeds/diff", s.diff)
+	mux.HandleFunc("POST /v1/feeds/rollback", s.rollback)
+	mux.HandleFunc("POST /v1/feeds/unpin", s.unpin)
+	mux.HandleFunc("POST /v1/held", s.decide) // it is written down who decides, which the socket alone knows
 	return mux
 }
 
@@ -102,6 +119,7 @@ func (s *Server) routes() *http.ServeMux {
 	mux.HandleFunc("GET /v1/version", s.version)
 	mux.HandleFunc("GET /v1/explain", s.explain)
 	mux.HandleFunc("GET /v1/feeds", s.feeds)
+	mux.HandleFunc("GET /v1/held", s.held)
 	mux.HandleFunc("POST /v1/reload", s.reload)
 	mux.HandleFunc("GET /v1/sightings", s.sightings)
 	mux.HandleFunc("GET /v1/clients/{address}", s.export)
@@ -138,9 +156,7 @@ func (s *Server) feeds(w http.ResponseWriter, _ *http.Request) {
 
 func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
 	var request ReloadRequest
-	from := json.NewDecoder(r.Body)
-	from.DisallowUnknownFields()
-	if err := from.Decode(&request); err != nil && !errors.Is(err, io.EOF) { // no body asks for all
+	if err := decodeBody(r, &request); err != nil { // no body asks for all
 		failWith(w, http.StatusBadRequest, errors.New("the body is not a reload request: "+err.Error()), nil)
 		return
 	}
@@ -153,13 +169,23 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, answer)
 }
 
+// decodeBody reads the body of a request, which may be none.
+func decodeBody(r *http.Request, into any) error {
+	from := json.NewDecoder(r.Body)
+	from.DisallowUnknownFields()
+	if err := from.Decode(into); !errors.Is(err, io.EOF) {
+		return err
+	}
+	return nil
+}
+
 func (s *Server) explain(w http.ResponseWriter, r *http.Request) {
-	q, err := parseQuestion(r)
+	q, err := ParseQuestion(r.URL.Query())
 	if err != nil {
 		failWith(w, http.StatusBadRequest, err, nil)
 		return
 	}
-	answer, err := s.config.Rooms.Explainer.Explain(q)
+	answer, err := s.config.Rooms.Explainer.Explain(r.Context(), q)
 	if err != nil {
 		failWith(w, http.StatusUnprocessableEntity, err, nil)
 		return

@@ -161,6 +161,7 @@ func (s *Server) add(l net.Listener, handler http.Handler) {
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       idleTimeout,
 		IdleTimeout:       idleTimeout,
+		ConnContext:       withPeer,
 		MaxHeaderBytes:    headerMax,
 		ErrorLog:          slog.NewLogLogger(s.config.Log.Handler(), slog.LevelDebug),
 	})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -33,6 +34,8 @@ type options struct {
 	ratioMin      string
 	profile       string
 	loads         string
+	peerOptions
+	scale scaleOptions
 }
 
 func parseOptions() *options {
@@ -55,6 +58,8 @@ func parseOptions() *options {
 	flag.StringVar(&o.ratioMin, "min", "hits=0.70,cached=0.65", "fail if the median ratio of a load is below, or the load was not run; empty never fails")
 	flag.StringVar(&o.loads, "loads", "", "the loads to run, with commas between; empty runs all")
 	flag.StringVar(&o.profile, "profile", "", "measure nothing: write a CPU profile of the server under every load to this file")
+	o.peerOptions.define()
+	o.scale.register(flag.CommandLine)
 	flag.Parse()
 	return o
 }
@@ -71,6 +76,9 @@ func (o *options) kinds() (out []kind) {
 
 // check refuses what would measure nothing.
 func (o *options) check() error {
+	if o.peers != "" {
+		return o.checkPeers()
+	}
 	if chosen := o.kinds(); o.loads != "" && len(chosen) != len(strings.Split(o.loads, ",")) {
 		return fmt.Errorf("loads %q: want some of %v", o.loads, loadNames())
 	} else if o.ledger > 0 && chosen[0].name != "hits" {
@@ -79,11 +87,18 @@ func (o *options) check() error {
 	if o.names < 1 || o.turns < 1 || o.window < 1 || o.clients < 1 || o.count < 1 || !(o.seconds > 0) || o.ledger < 0 || o.reloads < 0 || o.rate < 1 {
 		return errors.New("names, turns, seconds, window, clients and count have to be above 0, and ledger not below")
 	}
+	if _, err := os.Stat(filepath.Dir(o.page)); err != nil {
+		return fmt.Errorf("the page cannot be written: %w", err)
+	}
 	return nil
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	if len(os.Args) == 3 && os.Args[1] == tcpChild {
+		os.Exit(runTCPChild(os.Args[2]))
+	}
+	// A closed terminal or pipe ends us as well: what we started has a session of its own, and would stay with its addresses.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	defer stop()
 	if err := run(ctx, parseOptions()); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -99,6 +114,12 @@ func run(ctx context.Context, o *options) error {
 	}
 	if o.profile != "" {
 		return withRig(ctx, o, func(r *rig) error { return r.profileLoads(ctx) })
+	}
+	if o.peers != "" {
+		return benchPeers(ctx, o)
+	}
+	if o.scale.on {
+		return runScale(ctx, o)
 	}
 	var low error
 	if o.server {

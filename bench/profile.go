@@ -16,21 +16,22 @@ const profileSeconds = 8
 
 // profileLoads warms the server up for the loads, and then takes one profile while they run in turn, each for the same time.
 func (r *rig) profileLoads(ctx context.Context) error {
-	for _, k := range r.kinds() {
+	loads, _ := byLog(r.kinds())
+	for _, k := range loads {
 		fmt.Println("warming:", k.name)
 		k.clients = r.clientsOf(k)
 		if err := r.warm(ctx, k); err != nil {
 			return fmt.Errorf("%s: %w", k.name, err)
 		}
 	}
-	seconds := strconv.Itoa(profileSeconds * len(r.kinds()))
+	seconds := strconv.Itoa(profileSeconds * len(loads))
 	taken := filepath.Join(r.dir, "cpu.pprof")
 	p := prepare(ctx, r.server.binary, "profile", "--config", r.server.config, "--seconds", seconds, "--output", taken)
 	if err := launch(p); err != nil {
 		return err
 	}
 	for range profileSeconds { // a second of each in turn, so that none has the first or the last word
-		for _, k := range r.kinds() {
+		for _, k := range loads {
 			o, err := r.blast(ctx, k.file, load{server: cenoteAddr, clients: r.clientsOf(k), seconds: 1, window: r.window})
 			if err == nil {
 				err = o.check()

@@ -16,6 +16,8 @@ type reloadResult struct {
 	rate, count    int
 	steady, during []outcome
 	times          []float64 // seconds from the replacement of the list to the first answer by the new one
+	deltas         *deltaResult
+	before, after  memory // of the server, the child that compiles apart; the peak of after is that during the reloads
 }
 
 // sliceLen is how long one run of the load generator is, in seconds.
@@ -35,15 +37,34 @@ func (r *rig) measureReloads(ctx context.Context) (*reloadResult, error) {
 			return nil, err
 		}
 	}
+	if err := r.server.forgetPeak(); err != nil {
+		return nil, err
+	}
+	var err error
+	if result.before, err = r.server.memory(); err != nil {
+		return nil, err
+	}
+	if err := r.slicesWhile(ctx, &result.during, func() error { return r.replaceLists(ctx, result) }); err != nil {
+		return nil, err
+	}
+	if result.after, err = r.server.memory(); err != nil {
+		return nil, err
+	}
+	result.deltas, err = r.measureDeltas(ctx)
+	return result, err
+}
+
+// slicesWhile asks at the flag's rate until what is done has ended.
+func (r *rig) slicesWhile(ctx context.Context, to *[]outcome, do func() error) error {
 	ended := make(chan error, 1)
-	go func() { ended <- r.replaceLists(ctx, result) }()
+	go func() { ended <- do() }()
 	for {
 		select {
 		case err := <-ended:
-			return result, err
+			return err
 		default:
-			if err := r.slice(ctx, &result.during); err != nil {
-				return nil, err
+			if err := r.slice(ctx, to); err != nil {
+				return err
 			}
 		}
 	}
@@ -55,8 +76,11 @@ func (r *rig) slice(ctx context.Context, to *[]outcome) error {
 	return err
 }
 
-// replacements are lists like the server's, each with another last name.
-const replacements = 2
+// replacements are lists like the server's, each with other names besides: so many of a hundred that all is merged anew.
+const (
+	replacements = 2
+	otherNames   = 2 // of a hundred
+)
 
 func (r *rig) list() string             { return filepath.Join(r.dir, "domains.txt") }
 func (r *rig) replacement(i int) string { return fmt.Sprintf("%s.%d", r.list(), i%replacements) }
@@ -69,11 +93,20 @@ func (r *rig) prepareLists() error {
 		return err
 	}
 	for i := range replacements {
-		if err := writeSynced(r.replacement(i), list, []byte(marker(i)+"\n")); err != nil {
+		others := manyNames(fmt.Sprintf("round-%d.others.example", i), r.names*otherNames/100)
+		if err := writeSynced(r.replacement(i), list, others, []byte(marker(i)+"\n")); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// manyNames are lines of n names below one.
+func manyNames(below string, n int) (lines []byte) {
+	for i := range n {
+		lines = fmt.Appendf(lines, "n%d.%s\n", i, below)
+	}
+	return lines
 }
 
 func writeSynced(path string, parts ...[]byte) error {
@@ -98,7 +131,7 @@ func (r *rig) replaceLists(ctx context.Context, result *reloadResult) error {
 			return err
 		}
 		began := time.Now()
-		if err := r.server.await(ctx, marker(i)); err != nil {
+		if err := r.server.await(ctx, marker(i), reloadPoll); err != nil {
 			return err
 		}
 		result.times = append(result.times, time.Since(began).Seconds())
@@ -128,8 +161,10 @@ func lostOf(runs []outcome) (lost, sent uint64) {
 func (l *reloadResult) text() string {
 	steady, during := p999(l.steady), p999(l.during)
 	lost, sent := lostOf(l.during)
-	return fmt.Sprintf("\nReloads at %s queries/s, the child that compiles on the server's core, while nothing else wants it: %d reloads, %s of %s queries lost or SERVFAIL; the new list "+
-		"answers after %.1f s (median). p99.9 in runs of %.0f s: %.0f us left alone, %.0f us during reloads (medians of %d and %d runs; worst %.0f and %.0f us), ratio %.2f.\n",
-		thousands(float64(l.rate)), l.count, thousands(float64(lost)), thousands(float64(sent)), median(l.times), sliceLen, median(steady), median(during),
-		len(steady), len(during), steady[len(steady)-1], during[len(during)-1], median(during)/median(steady))
+	return fmt.Sprintf("\nReloads at %s queries/s, the child that compiles on the server's core, while nothing else wants it: %d reloads, %s of %s queries lost or SERVFAIL; the new list, of which %d %% are other names, "+
+		"answers after %.1f s (median). p99.9 in runs of %.0f s: %.0f us left alone, %.0f us during reloads (medians of %d and %d runs; worst %.0f and %.0f us), ratio %.2f. ",
+		thousands(float64(l.rate)), l.count, thousands(float64(lost)), thousands(float64(sent)), otherNames, median(l.times), sliceLen, median(steady), median(during),
+		len(steady), len(during), steady[len(steady)-1], during[len(during)-1], median(during)/median(steady)) +
+		fmt.Sprintf("Memory of the server: %.0f MiB before, reload peak %.0f MiB, %.0f MiB after; the child that compiles has its own.\n", l.before.rss/mib, l.after.peak/mib, l.after.rss/mib) +
+		l.deltas.text(median(steady))
 }

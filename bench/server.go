@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -32,61 +31,47 @@ const (
 	adminAddr  = "127.0.53.2:5381"
 )
 
-// readyMax is how long the server may take to load the list.
-const readyMax = 3 * time.Minute
+// readyMax and readyEach are how long the server may take to load the list: whatever its length, and for each of its names.
+const (
+	readyMax  = 3 * time.Minute
+	readyEach = 30 * time.Microsecond
+)
+
+// readyPoll and reloadPoll are how often it is asked whether it has: at the start often, since a start takes little; under load seldom.
+const (
+	readyPoll  = 5 * time.Millisecond
+	reloadPoll = 20 * time.Millisecond
+)
 
 // cenote is the server under test.
 type cenote struct {
 	cmd            *exec.Cmd
 	log            bytes.Buffer  // read only after ended
 	binary, config string        // paths
+	readyMax       time.Duration // how long it may take to load a list
+	ready          time.Duration // from its start until the last name of the list was answered by policy
 	done           chan struct{} // closed when the server has ended
 	err            error         // how; set before done is closed
 }
 
-// configText is the operator's file: everything at its default but what the measurement needs. indicators_max is raised because a few
-// hundred clients ask for all names here.
-const configText = `state: %[1]s/state
-listen: ["%[2]s:%[3]d"]
-feeds:
-  - name: bench
-    path: %[1]s/domains.txt
-    format: domains
-    match: subtree
-policy:
-  sinkhole:
-    ipv4: [192.0.2.53]
-    ipv6: ["2001:db8::53"]
-  zones:
-    - name: bench
-      feeds: [bench]
-upstreams:
-  - address: %[4]s
-sightings:
-  indicators_max: 1000000
-api:
-  http: %[5]s
-log:
-  level: warn
-`
-
 // startCenote starts the server and waits until the last name of the list is answered by policy.
-func startCenote(ctx context.Context, o *options, dir, upstream string) (*cenote, error) {
-	if err := free(net.JoinHostPort(cenoteAddr, strconv.Itoa(port)), adminAddr, net.JoinHostPort(echoAddr, strconv.Itoa(port))); err != nil {
+func startCenote(ctx context.Context, o *options, s *setup) (*cenote, error) {
+	if err := free(net.JoinHostPort(cenoteAddr, strconv.Itoa(port)), adminAddr); err != nil {
 		return nil, err
 	}
-	binary, err := binaryOf(ctx, o, dir)
+	binary, err := binaryOf(ctx, o, s.dir)
 	if err != nil {
 		return nil, err
 	}
-	path := filepath.Join(dir, "cenote.yaml")
-	text := fmt.Sprintf(configText, dir, cenoteAddr, port, upstream, adminAddr)
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+	path := filepath.Join(s.dir, "cenote.yaml")
+	if err := os.WriteFile(path, []byte(s.text()), 0o600); err != nil {
 		return nil, err
 	}
-	c := &cenote{done: make(chan struct{}), binary: binary, config: path, cmd: prepare(ctx, "taskset", "-c", serverCore, binary, "serve", "--config", path)}
+	c := &cenote{done: make(chan struct{}), binary: binary, config: path, readyMax: readyMax + time.Duration(o.names)*readyEach}
+	c.cmd = prepare(ctx, "taskset", "-c", serverCore, binary, "serve", "--config", path)
 	c.cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
 	c.cmd.Stdout, c.cmd.Stderr = &c.log, &c.log
+	began := time.Now()
 	if err := launch(c.cmd); err != nil {
 		return nil, err
 	}
@@ -94,9 +79,10 @@ func startCenote(ctx context.Context, o *options, dir, upstream string) (*cenote
 		c.err = c.cmd.Wait()
 		close(c.done)
 	}()
-	if err := c.awaitReady(ctx, filepath.Join(dir, "q.last")); err != nil {
+	if err := c.awaitReady(ctx, filepath.Join(s.dir, "q.last")); err != nil {
 		return nil, errors.Join(err, c.stop())
 	}
+	c.ready = time.Since(began)
 	return c, nil
 }
 
@@ -133,55 +119,67 @@ func binaryOf(ctx context.Context, o *options, dir string) (string, error) {
 }
 
 func (c *cenote) awaitReady(ctx context.Context, lastFile string) error {
-	b, err := os.ReadFile(lastFile)
+	last, err := firstNames(lastFile, 1)
 	if err != nil {
 		return err
 	}
-	last, _, _ := strings.Cut(string(b), " ")
-	return c.await(ctx, last)
+	return c.await(ctx, last[0], readyPoll)
 }
 
-// await waits until a name is answered by policy.
-func (c *cenote) await(ctx context.Context, name string) error {
-	timeout := time.After(readyMax)
+// await waits until a name is answered by policy, which it asks for after each pause of that length.
+func (c *cenote) await(ctx context.Context, name string, poll time.Duration) error {
+	timeout := time.After(c.readyMax)
 	for !listed(name) {
 		select {
 		case <-c.done:
 			return errors.New("the server has ended")
 		case <-timeout:
-			return fmt.Errorf("the server did not come to answer %s by policy within %v", name, readyMax)
+			return fmt.Errorf("the server did not come to answer %s by policy within %v", name, c.readyMax)
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(20 * time.Millisecond):
+		case <-time.After(poll):
 		}
 	}
 	return nil
 }
 
-// listed asks for a name and reports whether the answer is policy's: those of the upstream here are all truthAddr.
+// listed asks the server for a name and reports whether the answer is policy's: those of the upstream here are all truthAddr.
 func listed(name string) bool {
-	conn, err := net.Dial("udp", net.JoinHostPort(cenoteAddr, strconv.Itoa(port)))
+	reply := ask(cenoteAddr, name)
+	return reply != nil && wire.Count(reply, 1) > 0 && !bytes.Contains(reply, truthAddr[:])
+}
+
+// ask asks the responder at an address for the A record of a name. It returns nil if there was no answer, or SERVFAIL or REFUSED.
+func ask(addr, name string) []byte {
+	conn, err := net.Dial("udp", net.JoinHostPort(addr, strconv.Itoa(port)))
 	if err != nil {
-		return false
+		return nil
 	}
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(100 * time.Millisecond))
-	n, err := dnsname.Parse(name)
+	query, err := encodeQuery(name, wire.TypeA)
 	if err != nil {
-		return false
+		return nil
 	}
-	query := append([]byte{0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0}, n...)
-	query = append(query, 0, wire.TypeA, 0, wire.ClassIN)
-	reply := make([]byte, 512)
+	reply := make([]byte, 4096)
 	if _, err := conn.Write(query); err != nil {
-		return false
+		return nil
 	}
 	size, err := conn.Read(reply)
-	if err != nil || size < wire.HeaderLen {
-		return false
+	if err != nil || size < wire.HeaderLen || wire.Rcode(reply) == wire.RcodeServFail || wire.Rcode(reply) == wire.RcodeRefused {
+		return nil
 	}
-	reply = reply[:size]
-	return wire.Rcode(reply) != wire.RcodeServFail && wire.Count(reply, 1) > 0 && !bytes.Contains(reply, truthAddr[:])
+	return reply[:size]
+}
+
+// encodeQuery makes a query with ID 1 and RD, without EDNS.
+func encodeQuery(name string, qtype uint16) ([]byte, error) {
+	n, err := dnsname.Parse(name)
+	if err != nil {
+		return nil, err
+	}
+	query := append([]byte{0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0}, n...)
+	return append(query, byte(qtype>>8), byte(qtype), 0, wire.ClassIN), nil
 }
 
 // stopMax is how long the server may take to end.
@@ -202,11 +200,14 @@ func (c *cenote) stop() error {
 	return nil
 }
 
-// cpu is the processor time that the server has used, with that of threads that have ended, exact to the nanosecond.
-func (c *cenote) cpu() time.Duration {
+// cpu is the processor time that the server has used.
+func (c *cenote) cpu() time.Duration { return processCPU(c.cmd.Process.Pid) }
+
+// processCPU is the processor time that a process has used, with that of threads that have ended, exact to the nanosecond.
+func processCPU(pid int) time.Duration {
 	const scheduled = 2 // of the clocks of a process, the one that counts all its time; clock_getcpuclockid(3) makes the number so
 	var ts unix.Timespec
-	if err := unix.ClockGettime(^int32(c.cmd.Process.Pid)<<3|scheduled, &ts); err != nil {
+	if err := unix.ClockGettime(^int32(pid)<<3|scheduled, &ts); err != nil {
 		return 0
 	}
 	return time.Duration(ts.Nano())
@@ -226,7 +227,7 @@ func (c *cenote) metrics(ctx context.Context) (map[string]float64, error) {
 	return parseMetrics(resp.Body)
 }
 
-// parseMetrics sums each metric over its labels.
+// parseMetrics sums each metric over its labels. The buckets of histograms stay apart, by their names with labels.
 func parseMetrics(r io.Reader) (map[string]float64, error) {
 	sums := map[string]float64{}
 	lines := bufio.NewScanner(r)
@@ -241,65 +242,19 @@ func parseMetrics(r io.Reader) (map[string]float64, error) {
 			return nil, fmt.Errorf("metrics: %w", err)
 		}
 		name, _, _ := strings.Cut(line[:end], "{")
+		if strings.HasSuffix(name, "_bucket") {
+			name = line[:end]
+		}
 		sums[name] += v
 	}
 	return sums, lines.Err()
 }
 
-// startEcho starts the responder that everything is compared with.
+// startEcho starts the responder that everything is compared with. It answers with one A record, as the server does.
 func (t *tools) startEcho(ctx context.Context) (*exec.Cmd, error) {
-	c := prepare(ctx, "taskset", "-c", serverCore, t.path("echo"), "-s", echoAddr, "-p", strconv.Itoa(port), "-b", "32")
+	if err := free(net.JoinHostPort(echoAddr, strconv.Itoa(port))); err != nil {
+		return nil, err
+	}
+	c := prepare(ctx, "taskset", "-c", serverCore, t.path("echo"), "-a", "-s", echoAddr, "-p", strconv.Itoa(port), "-b", "32")
 	return c, launch(c)
-}
-
-// truthAddr is what the upstream answers for every name.
-var truthAddr = [4]byte{192, 0, 2, 77}
-
-// upstream answers every question: A with truthAddr, all else with no data. It is asked for each name once, before anything is measured.
-func upstream(ctx context.Context) (addr string, err error) {
-	conn, err := net.ListenPacket("udp", "127.0.53.1:0")
-	if err != nil {
-		return "", err
-	}
-	context.AfterFunc(ctx, func() { conn.Close() })
-	go func() {
-		buf := make([]byte, 4096)
-		for {
-			n, peer, err := conn.ReadFrom(buf)
-			if err != nil {
-				return
-			}
-			if reply := truth(buf[:n]); reply != nil {
-				conn.WriteTo(reply, peer)
-			}
-		}
-	}()
-	return conn.LocalAddr().String(), nil
-}
-
-// truth makes the upstream's reply.
-func truth(msg []byte) []byte {
-	var q wire.Query
-	if q.Parse(msg) != wire.FaultNone {
-		return nil
-	}
-	const ttl = 86400
-	reply := make([]byte, 0, 512)
-	reply = binary.BigEndian.AppendUint16(reply, q.ID)
-	reply = append(reply, 0x81, 0x80, 0, 1, 0, 0, 0, 0, 0, 0)
-	reply = append(reply, q.Question...)
-	if q.Type == wire.TypeA {
-		wire.SetCount(reply, 1, 1)
-		reply = wire.AppendRecord(reply, []byte{0xc0, wire.HeaderLen}, wire.TypeA, wire.ClassIN, ttl, truthAddr[:])
-	} else {
-		wire.SetCount(reply, 2, 1)
-		soa := append([]byte{0, 0}, make([]byte, 20)...)
-		binary.BigEndian.PutUint32(soa[18:], ttl)
-		reply = wire.AppendRecord(reply, []byte{0}, wire.TypeSOA, wire.ClassIN, ttl, soa)
-	}
-	if q.OPT.Present {
-		wire.SetCount(reply, 3, 1)
-		reply = wire.AppendOPT(reply, wire.UDPSafe, 0, q.OPT.DO, nil)
-	}
-	return reply
 }

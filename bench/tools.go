@@ -48,6 +48,20 @@ func buildTools(ctx context.Context, from, dir string) (*tools, error) {
 	return t, nil
 }
 
+// withTools makes a directory of our own with the load tools in it, and removes it after use.
+func withTools(ctx context.Context, from string, use func(dir string, t *tools) error) error {
+	dir, err := os.MkdirTemp("", "cenote-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	t, err := buildTools(ctx, from, dir)
+	if err != nil {
+		return err
+	}
+	return use(dir, t)
+}
+
 // copyTree copies regular files and directories, with no more of their permissions than that some may be run.
 func copyTree(from, to string) error {
 	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
@@ -106,6 +120,8 @@ type outcome struct {
 	ServFail, Refused uint64
 	WithAnswer        uint64 `json:"with_answer"`
 	Next              uint64
+	Busy              float64 // the generator's share of its core; over TCP only
+	Reconnects        uint64  // connections that the server ended; over TCP only
 }
 
 // blast runs a load to its end.
@@ -145,5 +161,6 @@ func launch(c *exec.Cmd) error {
 		return err
 	}
 	_ = os.WriteFile(fmt.Sprintf("/proc/%d/autogroup", c.Process.Pid), []byte("-20"), 0)
+	_ = os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", c.Process.Pid), []byte("500"), 0) // rather than us, so that we can tell of it
 	return nil
 }

@@ -2,15 +2,13 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math"
 	"os"
 	"path/filepath"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
 )
 
@@ -31,6 +29,10 @@ type loadResult struct {
 	matched      float64   // of the queries, the share that policy matched
 	missed       float64   // and the share for which the upstream was asked
 	lost         float64   // matches that the ledger reported as lost
+	logged       float64   // queries that the query log wrote
+	unlogged     float64   // and those that it lost
+	stops        stops     // of the garbage collector
+	cache        cacheCost // of the answers that came into the cache while it was warmed up
 	half         outcome
 }
 
@@ -55,6 +57,8 @@ type serverResults struct {
 	loads  []*loadResult
 	ledger *ledgerResult
 	reload *reloadResult
+	after  memory // of the server, when it had done all that
+	stops  stops  // of its garbage collector, since its start
 }
 
 // rig is all that a measurement of the server needs.
@@ -62,99 +66,117 @@ type rig struct {
 	*options
 	tools  *tools
 	server *cenote
+	up     *upstream
+	setup  *setup // of the server
 	dir    string
 	next   map[string]uint64 // by file of queries: where the next load begins
 }
 
-// measureServer starts both responders and runs every load.
+// measureServer starts the server and echo and runs every load.
 func measureServer(ctx context.Context, o *options) (results *serverResults, err error) {
 	err = withRig(ctx, o, func(r *rig) error {
+		echo, err := r.tools.startEcho(ctx)
+		if err != nil {
+			return err
+		}
+		defer echo.Wait()
+		defer echo.Process.Kill()
 		results, err = r.measure(ctx)
 		return err
 	})
 	return results, err
 }
 
-// withRig starts both responders, and stops them after use.
-func withRig(ctx context.Context, o *options, use func(*rig) error) (err error) {
-	dir, err := os.MkdirTemp("", "cenote-bench-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	t, err := buildTools(ctx, o.shared, dir)
-	if err != nil {
-		return err
-	}
+// withRig makes the tools and the list, starts the upstream and the server, and stops the server after use.
+func withRig(ctx context.Context, o *options, use func(*rig) error) error {
+	return withTools(ctx, o.shared, func(dir string, t *tools) error { return t.withRig(ctx, o, dir, use) })
+}
+
+func (t *tools) withRig(ctx context.Context, o *options, dir string, use func(*rig) error) (err error) {
 	fmt.Printf("making a list of %s names\n", thousands(float64(o.names)))
 	if err := t.makeData(ctx, o.names, dir); err != nil {
 		return err
 	}
-	up, err := upstream(ctx)
+	if err := writeClean(dir, cachedMany, "q.many", "q.many.warm"); err != nil {
+		return err
+	}
+	if err := writeSmall(dir, 0); err != nil {
+		return err
+	}
+	up, err := startUpstream(ctx)
 	if err != nil {
 		return err
 	}
-	server, err := startCenote(ctx, o, dir, up)
-	if err != nil {
+	r := &rig{options: o, tools: t, up: up, setup: &setup{dir: dir, upstream: up.addr, feeds: []feed{{"bench", "domains.txt"}, {"small", smallFile}}}, dir: dir, next: map[string]uint64{}}
+	if r.server, err = startCenote(ctx, o, r.setup); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, server.stop()) }()
-	echo, err := t.startEcho(ctx)
-	if err != nil {
+	defer func() { err = errors.Join(err, r.server.stop()) }()
+	if err := pinSelf(loadCore); err != nil {
 		return err
 	}
-	defer echo.Wait()
-	defer echo.Process.Kill()
-	return use(&rig{options: o, tools: t, server: server, dir: dir, next: map[string]uint64{}})
+	return use(r)
+}
+
+// restart ends the server and starts another in its place, with what it left behind.
+func (r *rig) restart(ctx context.Context, s *setup) error {
+	if err := r.server.stop(); err != nil {
+		return err
+	}
+	server, err := startCenote(ctx, r.options, s)
+	if err == nil {
+		r.server, r.setup = server, s
+	}
+	return err
 }
 
 func (r *rig) measure(ctx context.Context) (*serverResults, error) {
 	all := &serverResults{names: r.names}
-	for _, k := range r.kinds() {
+	plain, logged := byLog(r.kinds())
+	if err := r.measureLoads(ctx, all, plain); err != nil {
+		return nil, err
+	}
+	if err := r.measureRest(ctx, all); err != nil || len(logged) == 0 {
+		return all, err
+	}
+	withLog := *r.setup
+	withLog.logAll = true
+	if err := r.restart(ctx, &withLog); err != nil {
+		return nil, fmt.Errorf("with the query log: %w", err)
+	}
+	return all, r.measureLoads(ctx, all, logged)
+}
+
+func (r *rig) measureLoads(ctx context.Context, all *serverResults, loads []kind) error {
+	for _, k := range loads {
 		result, err := r.measureLoad(ctx, k)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", k.name, err)
+			return fmt.Errorf("%s: %w", k.name, err)
 		}
 		all.loads = append(all.loads, result)
 	}
+	return nil
+}
+
+// measureRest measures what is no load of the table: the ledger, reloads, and the memory that is taken in the end.
+func (r *rig) measureRest(ctx context.Context, all *serverResults) (err error) {
 	if r.ledger > 0 {
-		var err error
 		if all.ledger, err = r.measureLedger(ctx, all.loads[0]); err != nil {
-			return nil, fmt.Errorf("ledger: %w", err)
+			return fmt.Errorf("ledger: %w", err)
 		}
 	}
 	if r.reloads > 0 {
-		var err error
 		if all.reload, err = r.measureReloads(ctx); err != nil {
-			return nil, fmt.Errorf("reloads: %w", err)
+			return fmt.Errorf("reloads: %w", err)
 		}
 	}
-	return all, nil
-}
-
-// kind is a kind of load: its name, its file of queries, from how many client addresses they come, and what share of them policy has to match
-// for the load to be what it says.
-type kind struct {
-	name, file             string
-	clients                int // 0: as the flag says
-	matchedMin, matchedMax float64
-	pairs                  bool // the ledger is to know every pair of client and name before
-}
-
-// hits has so few clients that all their pairs with 200,000 names are those of one hour, as they are where infected machines ask for the same
-// names again and again. In new pairs hardly any query is for a pair that the ledger knows: the worst case.
-var kinds = []kind{
-	{name: "hits", file: "q.blocked", clients: 4, matchedMin: 0.999, matchedMax: 1, pairs: true},
-	{name: "new pairs", file: "q.blocked", clients: 64, matchedMin: 0.999, matchedMax: 1},
-	{name: "cached", file: "q.clean"},
-	{name: "mix", file: "q.mix", matchedMin: 0.02, matchedMax: 0.04},
-}
-
-func loadNames() (out []string) {
-	for _, k := range kinds {
-		out = append(out, k.name)
+	now, err := r.server.metrics(ctx)
+	if err != nil {
+		return err
 	}
-	return out
+	all.stops = stopsBetween(nil, now)
+	all.after, err = r.server.memory()
+	return err
 }
 
 // missedMax is the share of queries that may go to the upstream while all that can be cached is.
@@ -162,14 +184,18 @@ const missedMax = 0.001
 
 func (r *rig) measureLoad(ctx context.Context, k kind) (*loadResult, error) {
 	k.clients = r.clientsOf(k)
+	cold, err := r.server.metrics(ctx)
+	if err != nil {
+		return nil, err
+	}
 	if err := r.warm(ctx, k); err != nil {
 		return nil, err
 	}
-	result := &loadResult{name: k.name, clients: k.clients}
 	before, err := r.server.metrics(ctx)
 	if err != nil {
 		return nil, err
 	}
+	result := &loadResult{name: k.name, clients: k.clients, cache: cacheCostBetween(cold, before)}
 	for turn := range r.turns {
 		if err := r.turn(ctx, result, k, turn%2 == 1); err != nil {
 			return nil, err
@@ -199,6 +225,9 @@ func (r *loadResult) grown(before, after map[string]float64) {
 	r.matched = share("cenote_dnsserver_matches_total")
 	r.missed = share("cenote_resolver_asked_total")
 	r.lost = after["cenote_sighting_lost_total"] - before["cenote_sighting_lost_total"]
+	r.logged = after["cenote_querylog_records_total"] - before["cenote_querylog_records_total"]
+	r.unlogged = after["cenote_querylog_dropped_total"] - before["cenote_querylog_dropped_total"]
+	r.stops = stopsBetween(before, after)
 }
 
 // check says whether the server did under load what the load is named for. What is no number passes no comparison.
@@ -223,7 +252,8 @@ func (o *outcome) check() error {
 // warm asks every question of a file at least twice, slowly enough for the upstream, so that what can be in the cache is, and so that the
 // ledger knows every listed name that is asked for. If the kind says so it knows the pairs of client and name too.
 func (r *rig) warm(ctx context.Context, k kind) error {
-	questions, err := countLines(filepath.Join(r.dir, k.file))
+	file := cmp.Or(k.warm, k.file)
+	questions, err := countLines(filepath.Join(r.dir, file))
 	if err != nil {
 		return err
 	}
@@ -231,7 +261,7 @@ func (r *rig) warm(ctx context.Context, k kind) error {
 		questions *= uint64(k.clients)
 	}
 	for asked := uint64(0); asked < 2*questions+20_000; {
-		o, err := r.blast(ctx, k.file, load{server: cenoteAddr, clients: k.clients, seconds: 2, window: 32})
+		o, err := r.blast(ctx, file, load{server: cenoteAddr, clients: k.clients, seconds: max(2, float64(questions)/warmRate), window: 32})
 		if err != nil {
 			return err
 		}
@@ -242,6 +272,9 @@ func (r *rig) warm(ctx context.Context, k kind) error {
 	}
 	return nil
 }
+
+// warmRate says for how long the load generator is told to warm up at a time: reading its file takes it seconds where that is long.
+const warmRate = 200_000 // questions a second
 
 func countLines(path string) (uint64, error) {
 	b, err := os.ReadFile(path)
@@ -369,58 +402,4 @@ func (l *ledgerResult) grown(before, after map[string]float64) {
 	l.matches = diff("cenote_dnsserver_matches_total")
 	l.recorded = diff("cenote_sighting_matches_total")
 	l.lost = diff("cenote_sighting_lost_total")
-}
-
-// check fails if the ledger lost anything, or a load's ratio is too low.
-func (all *serverResults) check(minima string) error {
-	if all.ledger != nil {
-		if err := all.ledger.check(); err != nil {
-			return errors.Join(err, all.checkMinima(minima))
-		}
-	}
-	return all.checkMinima(minima)
-}
-
-// checkMinima fails if a load's median ratio is below what the flag says, such as hits=0.70, and if the flag names a load that was not
-// measured.
-func (all *serverResults) checkMinima(flag string) error {
-	for pair := range strings.SplitSeq(flag, ",") {
-		if pair == "" {
-			continue
-		}
-		name, value, _ := strings.Cut(pair, "=")
-		least, err := strconv.ParseFloat(value, 64)
-		if err != nil {
-			return fmt.Errorf("-min %s: %w", pair, err)
-		}
-		i := slices.IndexFunc(all.loads, func(l *loadResult) bool { return l.name == name })
-		if i < 0 {
-			return fmt.Errorf("-min %s: there is no load %s", pair, name)
-		}
-		if got := median(all.loads[i].ratios()); !(got >= least) {
-			return fmt.Errorf("%s: ratio %.2f, want at least %.2f", name, got, least)
-		}
-	}
-	return nil
-}
-
-// text is the section of the page.
-func (all *serverResults) text() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "\n### The whole server\n\nOne core for the server and one for the load, %s names, defaults else; medians of %d turns. ", thousands(float64(all.names)), len(all.loads[0].server))
-	b.WriteString("The ratio is to a responder in C that looks nothing up, in the same turn.\n\n")
-	b.WriteString("| load | clients | ratio | spread | server, queries/s | echo, queries/s | CPU, us/query | heap objects/query | loss | matched | matches lost | p50, p99, p99.9 at half the rate, us |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n")
-	for _, l := range all.loads {
-		ratios := l.ratios()
-		fmt.Fprintf(&b, "| %s | %d | %.2f | %.2f to %.2f | %s | %s | %.2f | %.4f | %.3f %% | %.2f %% | %s | %.0f, %.0f, %.0f |\n", l.name, l.clients, median(ratios), slices.Min(ratios), slices.Max(ratios),
-			thousands(median(l.server)), thousands(median(l.echo)), median(l.cpu), l.objects, l.loss, 100*l.matched, thousands(l.lost), l.half.P50, l.half.P99, l.half.P999)
-	}
-	if l := all.ledger; l != nil {
-		fmt.Fprintf(&b, "\nThe ledger at %s queries/s from %d clients: %s queries received of %s sent, %s matches of about %s different pairs of client and name, %s recorded, %s reported as lost.\n",
-			thousands(float64(l.rate)), l.clients, thousands(l.queries), thousands(float64(l.outcome.Sent)), thousands(l.matches), thousands(l.pairs()), thousands(l.recorded), thousands(l.lost))
-	}
-	if l := all.reload; l != nil {
-		b.WriteString(l.text())
-	}
-	return b.String()
 }

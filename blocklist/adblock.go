@@ -8,20 +8,29 @@ import (
 
 // parseAdblock reads a line of a list for content blockers. Of its many rules those about whole hosts are DNS rules: "||name^" (the name and
 // all below it), "||*.name^" (below it), "|name^" and a bare name (itself), each with "@@" before it as an exception. Rules about parts of
-// a page, about who asks or about what is answered are counted as ReasonNotADNSRule.
+// a page, about who asks or about what is answered are counted as ReasonNotADNSRule. "/…/" is a regular
+// expression, a "*" within a name stands for anything, and "$dnsrewrite=" gives the host an answer of its own.
 func parseAdblock(f *file, line []byte) {
 	if isAdblockComment(line) {
 		return
 	}
 	rule, exception := bytes.CutPrefix(line, []byte("@@"))
+	if pattern, value, ok := cutRewrite(rule); ok && !exception {
+		f.listRewrite(pattern, value, line)
+		return
+	}
 	rule, plain := cutModifiers(rule)
 	switch {
 	case !plain, len(rule) == 0, isCosmetic(line):
 		f.refuse(ReasonNotADNSRule, line)
 	case len(rule) > 1 && rule[0] == '/' && rule[len(rule)-1] == '/':
-		f.refuse(ReasonRegex, line)
+		f.begin().Exception = exception
+		f.listRegex(string(rule[1:len(rule)-1]), line)
 	case looksHosts(rule) == evidenceRow && !exception:
 		parseHosts(f, rule)
+	case bytes.IndexByte(bytes.TrimPrefix(rule, []byte("||*.")), '*') >= 0:
+		f.begin().Exception = exception
+		f.listInnerWildcard(rule, line)
 	default:
 		f.listPattern(rule, line, exception)
 	}
@@ -72,13 +81,33 @@ func cutModifiers(rule []byte) (pattern []byte, plain bool) {
 		return rule, true
 	}
 	for modifier := range bytes.SplitSeq(rule[i+1:], []byte(",")) {
-		switch string(trim(modifier)) {
-		case "important", "all", "document", "doc":
-		default:
+		if !isPlainModifier(trim(modifier)) {
 			return rule[:i], false
 		}
 	}
 	return rule[:i], true
+}
+
+// isPlainModifier reports whether a modifier means nothing to a DNS server.
+func isPlainModifier(m []byte) bool {
+	switch string(m) {
+	case "important", "all", "document", "doc":
+		return true
+	}
+	return false
+}
+
+// listRewrite lists a host with an answer of its own ("$dnsrewrite").
+func (f *file) listRewrite(pattern []byte, value string, line []byte) {
+	action, data, ok := dnsRewrite(value)
+	name, kind := hostOfPattern(pattern)
+	if !ok || name == nil || bytes.IndexByte(name, '*') >= 0 {
+		f.refuse(ReasonNotADNSRule, line)
+		return
+	}
+	row := f.begin()
+	row.Action, row.Data = action, data
+	f.list(name, f.matchOr(kind))
 }
 
 // isCosmetic reports whether a rule hides elements of a page.

@@ -426,7 +426,7 @@ func manyHosts(version string, n int) string {
 func bePublisher(args []string) int {
 	dir, feed := args[0], args[1]
 	p, err := blocklist.New(blocklist.Config{
-		Dir: dir, Feeds: []blocklist.Feed{{FeedConfig: blocklist.FeedConfig{Name: "f", Path: feed}}}, Zones: zonesOf("f"),
+		Dir: dir, Feeds: []blocklist.Feed{{FeedConfig: blocklist.FeedConfig{Name: "f", Path: feed}}}, Order: blocklist.Order{Zones: zonesOf("f")},
 		Publish: func(*blocklist.Generation) {}, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

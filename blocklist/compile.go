@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"time"
+
+	"cenote/policy"
 )
 
 // CompileConfig is one job: which feeds to read, and where the results go. It travels to the child as JSON.
@@ -23,10 +25,20 @@ type CompileConfig struct {
 	Force bool `json:"force,omitempty"`
 	// Merge makes an index even if no feed has changed: a zone holds other feeds than before. Default: false.
 	Merge bool `json:"merge,omitempty"`
+	// DeltaMax is how many names may have changed for there to be no index, but the names in the report, of which the caller makes a delta. The
+	// index that it has must be of the kept copies. Default: 0, always an index.
+	DeltaMax int `json:"delta_max,omitempty"`
+	// Families and Threats are the texts of the served policy, in the order of their numbers, which is that of precedence where nothing else decides
+	// between members of one feed. Those that are still used keep their order, so that an index decides as the one before did, and as that with a
+	// delta. Default: none, the order of the feeds.
+	Families []string `json:"families,omitempty"`
+	Threats  []string `json:"threats,omitempty"`
 	// SortBytes bounds the rows that are sorted in memory, in octets. Default: 0, 128 MiB.
 	SortBytes int `json:"sort_bytes,omitempty"`
 	// Progress is told how far the work is, from the goroutine of Compile. Default: nil.
 	Progress func(Progress) `json:"-"`
+
+	firm bool // what cannot be stored is not to be served
 }
 
 // CompileFeed is one feed of a job.
@@ -34,10 +46,17 @@ type CompileFeed struct {
 	FeedConfig
 	// ShrinkMax is the share of its entries that the feed may lose at once, from 0 to 1. Example: 0.5.
 	ShrinkMax float64 `json:"shrink_max"`
+	// GrowMax is the share of its entries that the feed may gain at once, unless it has growLeast entries or fewer then. Default: 0, no bound; below 0 it
+	// may gain none. Example: 10.
+	GrowMax float64 `json:"grow_max,omitempty"`
 	// Read is whether the feed has changed and is to be read; otherwise its kept copy serves.
 	Read bool `json:"read,omitempty"`
 	// Kept is the number of the last good copy; 0 for none.
 	Kept uint64 `json:"kept,omitempty"`
+	// Restore is the number of another kept copy that is to take its place, without a look at the source; 0 for none.
+	Restore uint64 `json:"restore,omitempty"`
+	// Pinned keeps the source from being read in any case, also where the copy is found damaged.
+	Pinned bool `json:"pinned,omitempty"`
 	// Serve is whether a policy zone holds the feed.
 	Serve bool `json:"serve,omitempty"`
 
@@ -49,16 +68,17 @@ type Stage string
 
 // The stages.
 const (
-	StageRead  Stage = "read"  // reading Progress.Feed
-	StageMerge Stage = "merge" // merging the feeds' names
-	StageWrite Stage = "write" // writing the index
+	StageRead    Stage = "read"    // reading Progress.Feed
+	StageCompare Stage = "compare" // comparing the feed that was read last with what it said before
+	StageMerge   Stage = "merge"   // merging the feeds' names
+	StageWrite   Stage = "write"   // writing the index
 )
 
 // Progress says how far a compilation is.
 type Progress struct {
 	Stage Stage  `json:"stage"`
 	Feed  string `json:"feed,omitempty"` // while reading
-	Done  int    `json:"done"`           // rows read, or names merged
+	Done  int    `json:"done"`           // rows read, names compared, or names merged
 	Of    int    `json:"of,omitempty"`   // names to merge; 0 where it is not known
 }
 
@@ -71,6 +91,7 @@ const (
 	OutcomeRead      Outcome = "read"      // there is a new copy
 	OutcomeUnchanged Outcome = "unchanged" // it was read and says what it said before
 	OutcomeFailed    Outcome = "failed"    // it could not be taken; a last good copy stays
+	OutcomeRestored  Outcome = "restored"  // an older copy took the place of the last good one
 )
 
 // FeedResult is what a job did with one feed.
@@ -87,7 +108,9 @@ type FeedResult struct {
 // CompileReport is what a job did.
 type CompileReport struct {
 	Feeds         []FeedResult `json:"feeds"`
-	Compiled      bool         `json:"compiled"` // there is a new index; false: nothing that is served has changed
+	Compiled      bool         `json:"compiled"`        // there is a new index; false: nothing that is served has changed, or Delta
+	Delta         bool         `json:"delta,omitempty"` // little that is served has changed: it is in Changes
+	Changes       []FeedChange `json:"changes,omitempty"`
 	Names         int          `json:"names"`
 	Sets          int          `json:"sets"`
 	LabelsDropped int          `json:"labels_dropped,omitempty"` // members whose family or threat found no number in the manifest
@@ -95,10 +118,21 @@ type CompileReport struct {
 	Seconds       float64      `json:"seconds"`
 }
 
+// FeedChange is what a new copy of a feed changes.
+type FeedChange struct {
+	Feed string `json:"feed"`
+	// Copy is the number of the new copy.
+	Copy uint64 `json:"copy"`
+	// Names are those of which the feed says something else than before, or may do so, one after the other in wire form.
+	Names []byte `json:"names"`
+}
+
 // FeedFailure is why a feed was not taken. It is an error that travels as JSON.
 type FeedFailure struct {
 	Text      string       `json:"text"`
 	Shrink    *ShrinkError `json:"shrink,omitempty"`
+	Growth    *GrowthError `json:"growth,omitempty"`
+	Broken    bool         `json:"broken,omitempty"`    // too many rows cannot be read
 	Missing   bool         `json:"missing,omitempty"`   // there is no such file
 	Transient bool         `json:"transient,omitempty"` // the same file may be readable later
 	Crash     bool         `json:"crash,omitempty"`     // the child that read it ended
@@ -107,11 +141,15 @@ type FeedFailure struct {
 // Error is the text for the operator.
 func (f *FeedFailure) Error() string { return f.Text }
 
-// Unwrap returns the ShrinkError or fs.ErrNotExist that caused the failure, if it was one of them.
+// Unwrap returns the ShrinkError, GrowthError, ErrBroken or fs.ErrNotExist that caused the failure, if it was one of them.
 func (f *FeedFailure) Unwrap() error {
 	switch {
 	case f.Shrink != nil:
 		return f.Shrink
+	case f.Growth != nil:
+		return f.Growth
+	case f.Broken:
+		return ErrBroken
 	case f.Missing:
 		return fs.ErrNotExist
 	}
@@ -119,10 +157,10 @@ func (f *FeedFailure) Unwrap() error {
 }
 
 func newFeedFailure(err error) *FeedFailure {
-	f := &FeedFailure{Text: err.Error(), Missing: errors.Is(err, fs.ErrNotExist)}
-	errors.As(err, &f.Shrink)
+	f := &FeedFailure{Text: err.Error(), Missing: errors.Is(err, fs.ErrNotExist), Broken: errors.Is(err, ErrBroken)}
+	guarded := errors.As(err, &f.Shrink) || errors.As(err, &f.Growth)
 	var source *SourceError
-	f.Transient = errors.Is(err, ErrChanged) || !f.Missing && f.Shrink == nil && !errors.As(err, &source)
+	f.Transient = errors.Is(err, ErrChanged) || !f.Missing && !guarded && !errors.As(err, &source)
 	return f
 }
 
@@ -140,6 +178,24 @@ func (e *ShrinkError) Error() string {
 		"if it is right run `cenote reload --force %s` or raise feeds[].shrink_max", e.Now, e.Was, e.Max*100, e.Feed)
 }
 
+// GrowthError says that a feed has gained so many entries that its last good copy stays.
+type GrowthError struct {
+	Feed string  `json:"feed"`
+	Was  int     `json:"was"` // entries of the last good copy
+	Now  int     `json:"now"`
+	Max  float64 `json:"max"` // the share that may be gained
+}
+
+// Error has the counts and the next move.
+func (e *GrowthError) Error() string {
+	return fmt.Sprintf("it has %d entries and the last good copy has %d: it grew by more than %.0f%%, so the last good copy stays; "+
+		"if it is right run `cenote reload --force %s` or raise feeds[].grow_max", e.Now, e.Was, e.Max*100, e.Feed)
+}
+
+// growLeast is how many entries a feed may have whatever it had before: on the day of an operation a small list may grow to the 20,000 names of it, and
+// must not be kept back then.
+const growLeast = 50_000
+
 // Compile does a job: it reads the feeds that are to be read into kept copies, and if anything served has changed merges all of them
 // into one index. A feed that fails is in the report, and neither stops the others nor replaces its last good copy. An error means that there
 // is no new index; copies that were made may be used all the same.
@@ -148,7 +204,8 @@ func Compile(ctx context.Context, c CompileConfig) (CompileReport, error) {
 	if c.Progress == nil {
 		c.Progress = func(Progress) {}
 	}
-	k := &compiler{config: c, layout: layout{c.Dir}}
+	k := &compiler{config: c, layout: layout{c.Dir}, room: c.DeltaMax, whole: c.Merge || c.DeltaMax == 0,
+		protected: map[string]*protection{}}
 	err := k.run(ctx)
 	k.report.Seconds = time.Since(began).Seconds()
 	return k.report, err
@@ -159,6 +216,10 @@ type compiler struct {
 	layout
 	config CompileConfig
 	report CompileReport
+	room   int  // how many names may still have changed
+	whole  bool // there is to be an index
+
+	protected map[string]*protection // what was read of lists of protected and popular names, by what they are and their state
 }
 
 func (k *compiler) run(ctx context.Context) error {
@@ -169,12 +230,14 @@ func (k *compiler) run(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		changed = changed || f.Serve && result.Outcome == OutcomeRead
+		changed = changed || f.Serve && (result.Outcome == OutcomeRead || result.Outcome == OutcomeRestored)
 		k.report.Feeds = append(k.report.Feeds, result)
 	}
-	if !changed {
+	k.config.Progress(Progress{Stage: StageMerge}) // no feed is to be blamed for what fails from here on
+	if k.report.Delta = changed && !k.whole; !changed || k.report.Delta {
 		return nil
 	}
+	k.report.Changes = nil
 	for {
 		err := k.merge(ctx)
 		if err == nil || !k.mend(ctx, err) {
@@ -190,7 +253,7 @@ func (k *compiler) mend(ctx context.Context, err error) bool {
 		return false
 	}
 	for i := range k.config.Feeds {
-		if f := &k.config.Feeds[i]; f.Name == damaged.feed && !f.Read {
+		if f := &k.config.Feeds[i]; f.Name == damaged.feed && !f.Read && !f.Pinned {
 			f.Read = true
 			k.report.Feeds[i] = k.feed(ctx, f)
 			return k.report.Feeds[i].Outcome == OutcomeRead
@@ -202,12 +265,16 @@ func (k *compiler) mend(ctx context.Context, err error) bool {
 // feed brings the copy of one feed up to date.
 func (k *compiler) feed(ctx context.Context, f *CompileFeed) FeedResult {
 	result := FeedResult{Name: f.Name, Outcome: OutcomeKept, Copy: f.Kept}
-	if !f.Read {
+	if !f.Read && f.Restore == 0 {
 		return result
 	}
 	began := time.Now()
 	k.config.Progress(Progress{Stage: StageRead, Feed: f.Name})
-	if err := k.read(ctx, f, &result); err != nil {
+	work := k.read
+	if f.Restore != 0 {
+		work = k.restore
+	}
+	if err := work(ctx, f, &result); err != nil {
 		result.Outcome, result.Copy, result.Failure = OutcomeFailed, f.Kept, newFeedFailure(err)
 	}
 	result.Seconds = time.Since(began).Seconds()
@@ -233,12 +300,53 @@ func (k *compiler) read(ctx context.Context, f *CompileFeed, result *FeedResult)
 		os.Remove(k.rows(f.Name, k.config.Generation))
 		return err
 	}
-	if previous != nil && saysTheSame(previous, fresh) {
+	if previous != nil && saysTheSame(previous, fresh) && previous.report.sameFindings(&fresh.report.Report) {
 		result.Outcome = OutcomeUnchanged
 		return os.Remove(k.rows(f.Name, k.config.Generation))
 	}
 	result.Outcome, result.Copy = OutcomeRead, k.config.Generation
+	if f.Serve && !k.whole {
+		k.compare(ctx, f, previous, fresh)
+	}
 	return nil
+}
+
+// restore puts an older copy, which must be whole, in the place of the last good one.
+func (k *compiler) restore(ctx context.Context, f *CompileFeed, result *FeedResult) error {
+	restored, err := OpenRows(k.rows(f.Name, f.Restore))
+	if err != nil {
+		return err
+	}
+	defer restored.Close()
+	if err := restored.Verify(); err != nil {
+		return err
+	}
+	previous := k.openKept(f)
+	if previous != nil {
+		defer previous.Close()
+	}
+	result.Report, result.Outcome, result.Copy = &restored.report, OutcomeRestored, f.Restore
+	if f.Serve && !k.whole {
+		k.compare(ctx, f, previous, restored)
+	}
+	return nil
+}
+
+// compare notes what a new copy changes, or that there is to be an index: there is nothing to compare with, too much has changed, or the
+// last good copy is damaged.
+func (k *compiler) compare(ctx context.Context, f *CompileFeed, previous, fresh *Rows) {
+	k.whole = previous == nil || previous.report.ClosestEncloser != fresh.report.ClosestEncloser
+	if k.whole {
+		return
+	}
+	names, n, err := changedNames(ctx, previous, fresh, k.room, func(done int) {
+		k.config.Progress(Progress{Stage: StageCompare, Done: done})
+	})
+	if k.whole = err != nil; k.whole {
+		return
+	}
+	k.room -= n
+	k.report.Changes = append(k.report.Changes, FeedChange{Feed: f.Name, Copy: fresh.Generation(), Names: names})
 }
 
 // saysTheSame reports whether a new copy adds nothing to the last good one, which must be whole for that.
@@ -280,7 +388,7 @@ func (k *compiler) readWhole(ctx context.Context, f *CompileFeed, result *FeedRe
 			os.Remove(k.rows(f.Name, k.config.Generation))
 		}
 		if try == readTries-1 || ctx.Err() != nil {
-			return nil, &SourceError{File: f.Path, Err: ErrChanged, Next: "it is read again when it rests"}
+			return nil, &SourceError{File: f.source(), Err: ErrChanged, Next: "it is read again when it rests"}
 		}
 	}
 }
@@ -293,7 +401,7 @@ func restingStamp(ctx context.Context, c *FeedConfig) (Stamp, error) {
 		if err != nil {
 			return Stamp{}, err
 		}
-		age := now.Sub(scan.stamp.Changed)
+		age := min(now.Sub(scan.stamp.Changed), now.Sub(scan.listed))
 		if age < 0 || age >= racyAge || ctx.Err() != nil {
 			return scan.stamp, ctx.Err()
 		}
@@ -313,17 +421,52 @@ func (k *compiler) readOnce(ctx context.Context, f *CompileFeed, result *FeedRes
 	feed := f.FeedConfig
 	feed.AllowEmpty = feed.AllowEmpty || k.config.Force
 	feed.AllowHTML = feed.AllowHTML || k.config.Force
+	if k.config.Force {
+		feed.ErrorMax = 0
+	}
 	source := SourceState{Stamp: stamp, Fingerprint: fingerprint(f.FeedConfig), Read: time.Now().UTC()}
-	report, err := ReadFeed(ctx, feed, w)
+	report, err := k.readFeed(ctx, feed, w)
 	if err != nil {
 		result.Report = &FeedReport{Report: report, Source: source}
 		return nil, err
 	}
+	report.since(previous, source.Read)
 	path := k.rows(f.Name, k.config.Generation)
 	if _, err := w.finish(path, k.config.Generation, report, source, previous); err != nil {
 		return nil, fmt.Errorf("keeping a copy of feed %q: %w", f.Name, err)
 	}
 	return OpenRows(path)
+}
+
+// readFeed is ReadFeed, but that it reads lists of protected and popular names once for all feeds that have the same.
+func (k *compiler) readFeed(ctx context.Context, c FeedConfig, s Sink) (Report, error) {
+	protect, err := k.protection(&c.Protect)
+	if err != nil {
+		return Report{}, fmt.Errorf("reading feed %q: %w", c.Name, err)
+	}
+	r, err := newProtectedReader(c, s, protect)
+	if err != nil {
+		return Report{}, fmt.Errorf("reading feed %q: %w", c.Name, err)
+	}
+	if err := r.read(ctx); err != nil {
+		return r.report, fmt.Errorf("reading feed %q: %w", c.Name, err)
+	}
+	return r.report, nil
+}
+
+func (k *compiler) protection(c *Protection) (*protection, error) {
+	key, err := c.key()
+	if err != nil {
+		return nil, err
+	}
+	read, ok := k.protected[key]
+	if !ok {
+		if read, err = newProtection(c); err != nil {
+			return nil, err
+		}
+		k.protected[key] = read
+	}
+	return read, nil
 }
 
 // guard compares a new copy with the last good one.
@@ -333,14 +476,17 @@ func (k *compiler) guard(f *CompileFeed, previous, fresh *Rows) error {
 	}
 	was, now := previous.report.Live, fresh.report.Live
 	const rounding = 1e-6
-	if float64(now) >= float64(was)*(1-f.ShrinkMax)-rounding {
-		return nil
+	switch {
+	case float64(now) < float64(was)*(1-f.ShrinkMax)-rounding:
+		return &ShrinkError{Feed: f.Name, Was: was, Now: now, Max: f.ShrinkMax}
+	case f.GrowMax != 0 && was > 0 && now > growLeast && float64(now) > float64(was)*(1+max(f.GrowMax, 0))+rounding:
+		return &GrowthError{Feed: f.Name, Was: was, Now: now, Max: max(f.GrowMax, 0)}
 	}
-	return &ShrinkError{Feed: f.Name, Was: was, Now: now, Max: f.ShrinkMax}
+	return nil
 }
 
 // rowsVersion is part of every fingerprint: raise it when the reading of feeds or the rows file changes, and all feeds are read anew.
-const rowsVersion = 2
+const rowsVersion = 4
 
 // fingerprint changes with everything but the source's content that decides what a feed's copy holds.
 func fingerprint(c FeedConfig) string {
@@ -353,9 +499,21 @@ func fingerprint(c FeedConfig) string {
 	return fmt.Sprintf("%016x", h.Sum64())
 }
 
+// tooManyPatterns says that the feeds together have more patterns than a policy.
+func tooManyPatterns(feeds []policy.Feed) error {
+	sum := 0
+	for i := range feeds {
+		sum += feeds[i].Triggers.Pattern
+	}
+	if sum > policy.PatternsMax {
+		return fmt.Errorf("the feeds list %d patterns, and a policy has at most %d; list names instead, or take a feed out of its zone", sum, policy.PatternsMax)
+	}
+	return nil
+}
+
 // merge makes the index of all copies that are served.
 func (k *compiler) merge(ctx context.Context) error {
-	m := newMerger(k.config.Generation, k.config.Progress)
+	m := newMerger(&k.config)
 	defer m.close()
 	for i, f := range k.config.Feeds {
 		if kept := k.report.Feeds[i].Copy; f.Serve && kept != 0 {
@@ -363,6 +521,9 @@ func (k *compiler) merge(ctx context.Context) error {
 				return &copyError{f.Name, err}
 			}
 		}
+	}
+	if err := tooManyPatterns(m.manifest.Feeds); err != nil {
+		return err
 	}
 	stats, err := m.run(ctx, k.index(k.config.Generation))
 	if err != nil {

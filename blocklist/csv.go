@@ -66,7 +66,7 @@ func (t *table) end() error {
 }
 
 func (t *table) noColumn(header []byte) error {
-	next := "set columns.indicator to the name of the column"
+	next := "set columns.name to the name of the column"
 	if header != nil {
 		next += "; the header is " + printable(header, faultTextMax)
 	}
@@ -93,16 +93,21 @@ func (t *table) line(line []byte) error {
 
 // readHeader finds the columns by name and reports whether there is one that holds names.
 func (t *table) readHeader() bool {
-	usual := usualColumns()
-	given := t.config.Columns.byRole()
-	for r := range roleEnd {
-		names := usual[r]
-		if given[r] != "" {
-			names = []string{strings.ToLower(given[r])}
-		}
+	for r, names := range t.columnNames() {
 		t.columns[r] = t.columnOf(names)
 	}
 	return t.columns[roleIndicator] != absent
+}
+
+// columnNames are the names that each column may have, in lower case: the one that is configured, or else the usual ones.
+func (t *table) columnNames() [roleEnd][]string {
+	names := usualColumns()
+	for r, given := range t.config.Columns.byRole() {
+		if given != "" {
+			names[r] = []string{strings.ToLower(given)}
+		}
+	}
+	return names
 }
 
 // columnOf returns the first column that has one of the names; the order of the names decides.
@@ -125,14 +130,16 @@ func (c *Columns) byRole() [roleEnd]string {
 // usualColumns are the names that published tables give their columns, in lower case.
 func usualColumns() [roleEnd][]string {
 	return [roleEnd][]string{
-		roleIndicator:   {"ioc_value", "indicator", "ioc", "domain", "domain_name", "hostname", "host", "fqdn", "value", "url"},
+		roleIndicator: {"ioc_value", "indicator", "ioc", "domain", "domain_name",
+			"url", "dst_ip", "ip_address", // before what is said of them: a page's host, an address's name
+			"hostname", "host", "fqdn", "value", "ip", "cidr"},
 		roleType:        {"ioc_type", "indicator_type", "type"},
 		roleFamily:      {"malware_printable", "malware_family", "malware", "family", "fk_malware", "app"},
 		roleThreat:      {"threat_type", "threat", "category"},
 		roleConfidence:  {"confidence_level", "confidence"},
 		roleDate:        {"first_seen_utc", "first_seen", "date added", "date_added", "dateadded", "date"},
 		roleExpiry:      {"valid_until", "expires", "expiry", "expiration", "expiration_date"},
-		roleReference:   {"reference", "source", "urlhaus_link", "link"},
+		roleReference:   {"reference", "source", "urlhaus_link", "urlhaus_reference", "link", "sblid"},
 		roleComment:     {"tags", "comment", "description", "notes"},
 		roleCompromised: {"is_compromised"},
 	}
@@ -143,17 +150,35 @@ func (t *table) record(line []byte) {
 		t.refuse(ReasonSyntax, line)
 		return
 	}
-	if why := reasonOfType(t.get(roleType)); why != ReasonNone {
-		t.refuse(why, line)
-		return
-	}
+	t.entry(line)
+}
+
+// entry takes the present record, which is written in text.
+func (t *table) entry(text []byte) {
 	t.fill(t.begin())
 	name := t.get(roleIndicator)
+	switch why := reasonOfType(t.get(roleType)); {
+	case why == ReasonIPAddress:
+		t.listAddress(name)
+	case why == ReasonURL, why == ReasonNone && isLink(name):
+		t.listLink(name, t.match())
+	case why != ReasonNone:
+		t.refuse(why, text)
+	default:
+		t.listSeen(name)
+	}
+}
+
+// isLink reports whether text is a link and no address of a host alone.
+func isLink(text []byte) bool { return bytes.Contains(text, []byte("://")) }
+
+// listSeen hands the row that begin returned to the sink under a name as it was seen; "*.name" is what lies below it.
+func (f *file) listSeen(name []byte) {
 	if wild, ok := bytes.CutPrefix(name, []byte("*.")); ok {
-		t.list(wild, t.matchOr(policy.KindBelow))
+		f.list(wild, f.matchOr(policy.KindBelow))
 		return
 	}
-	t.list(name, t.match())
+	f.list(name, f.match())
 }
 
 // fill sets what the row says beside its name.

@@ -1,11 +1,12 @@
 package blocklist
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
+	"math"
 	"os"
 	"slices"
 	"time"
@@ -21,6 +22,7 @@ import (
 
 // cycle reads the feeds that are due, or those that o names, and publishes if anything served has changed.
 func (p *Publisher) cycle(ctx context.Context, o ReloadOptions) (ReloadReport, error) {
+	began := time.Now()
 	job := p.plan(o)
 	report, err := p.work(ctx, job)
 	if err == nil || len(report.Feeds) > 0 {
@@ -29,8 +31,16 @@ func (p *Publisher) cycle(ctx context.Context, o ReloadOptions) (ReloadReport, e
 	if err == nil {
 		err = p.publishIfNew(job, report)
 	}
+	if errors.Is(err, errNoDelta) {
+		p.log.Info("feeds are compiled anew", "why", err)
+		report, err = p.workWhole(ctx, job, report)
+	}
 	p.settle(ctx, job, report, err)
-	return p.reloadReport(job, report), err
+	out := p.reloadReport(job, report)
+	if out.Published {
+		p.counts.publishSeconds.Store(math.Float64bits(time.Since(began).Seconds()))
+	}
+	return out, err
 }
 
 // plan decides what the child is to do.
@@ -38,37 +48,49 @@ func (p *Publisher) plan(o ReloadOptions) CompileConfig {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
-	served := servedFeeds(p.order.Zones)
-	job := CompileConfig{Dir: p.store.dir, Generation: p.next, Force: o.Force}
-	job.Merge = p.trouble.merge || p.missesFeed(served) || p.current == nil && len(served) == 0
+	served := servedFeeds(p.order.zones())
+	job := CompileConfig{Dir: p.store.dir, Generation: p.next, Force: o.Force, firm: o.restore != ""}
+	job.Merge = p.trouble.merge || p.missesFeed(served) || p.current == nil && len(served) == 0 || p.deltaIsOld(now)
+	job.DeltaMax = p.deltaRoom(served)
+	if p.current != nil {
+		m := p.current.Policy.Manifest()
+		job.Families, job.Threats = m.Families, m.Threats
+	}
 	p.next++
 	for _, f := range p.feeds {
 		job.Feeds = append(job.Feeds, CompileFeed{
-			FeedConfig: f.feed.FeedConfig, ShrinkMax: p.shrinkMax(&f.feed), Kept: f.kept(), Serve: served[f.feed.Name], seen: f.seen.stamp,
-			Read: o.wants(f, now),
+			FeedConfig: f.feed.FeedConfig, ShrinkMax: orShare(f.feed.ShrinkMax, p.config.ShrinkMax),
+			GrowMax: cmp.Or(f.feed.GrowMax, p.config.GrowMax), Kept: f.kept(), Serve: served[f.feed.Name], seen: f.seen.stamp,
+			Read: o.wants(f, now), Restore: o.restores(f), Pinned: f.pin != nil,
 		})
 	}
 	return job
 }
 
+// restores returns the number of the copy that is to take the place of the last good one, or 0.
+func (o *ReloadOptions) restores(f *feedState) uint64 {
+	if o.restore != f.feed.Name || f.pin == nil || f.pin.Copy == f.kept() {
+		return 0
+	}
+	return f.pin.Copy
+}
+
 // wants reports whether a feed is to be read: it is due, or whoever asked insists.
 func (o *ReloadOptions) wants(f *feedState, now time.Time) bool {
 	named := slices.Contains(o.Feeds, f.feed.Name)
-	if len(o.Feeds) > 0 && !named || slices.Contains(o.restless, f.feed.Name) || f.seen.err != nil || f.seen.stamp.Sum == "" {
+	if len(o.Feeds) > 0 && !named || f.pin != nil || slices.Contains(o.restless, f.feed.Name) || f.seen.err != nil || f.seen.stamp.Sum == "" {
 		return false
 	}
 	insists := o.Force || named && f.failure.err != nil || o.asked && !f.failure.retry.IsZero()
 	return insists || f.due(now)
 }
 
-func (p *Publisher) shrinkMax(f *Feed) float64 {
-	switch {
-	case f.ShrinkMax == 0:
-		return p.config.ShrinkMax
-	case f.ShrinkMax < 0:
-		return 0
+// orShare is a share of a feed, where 0 stands for that of the Config and a negative one for none.
+func orShare(share, otherwise float64) float64 {
+	if share == 0 {
+		share = otherwise
 	}
-	return f.ShrinkMax
+	return max(share, 0)
 }
 
 // servedFeeds are the names of the feeds that some zone holds.
@@ -82,21 +104,22 @@ func servedFeeds(zones []policy.Zone) map[string]bool {
 	return served
 }
 
-// missesFeed reports whether a zone holds a feed that has a copy but is not in the served index. Called with mu held.
+// missesFeed reports whether a zone holds a feed whose copy is not the one in the served index: it was in no zone when it changed. Called with mu
+// held.
 func (p *Publisher) missesFeed(served map[string]bool) bool {
-	in := map[string]bool{}
+	in := map[string]uint64{}
 	if p.current != nil {
 		for _, f := range p.current.Policy.Manifest().Feeds {
-			in[f.Name] = true
+			in[f.Name] = f.SourceGeneration
 		}
 	}
-	return slices.ContainsFunc(p.feeds, func(f *feedState) bool { return f.rows != nil && served[f.feed.Name] && !in[f.feed.Name] })
+	return slices.ContainsFunc(p.feeds, func(f *feedState) bool { return f.rows != nil && served[f.feed.Name] && in[f.feed.Name] != f.kept() })
 }
 
 func toRead(job *CompileConfig) int {
 	n := 0
 	for _, f := range job.Feeds {
-		if f.Read {
+		if f.Read || f.Restore != 0 {
 			n++
 		}
 	}
@@ -115,6 +138,11 @@ func (p *Publisher) work(ctx context.Context, job CompileConfig) (CompileReport,
 		var crash *ChildError
 		if ctx.Err() != nil {
 			return CompileReport{}, ctx.Err()
+		}
+		if errors.As(err, &crash) && crash.During == "" && job.DeltaMax > 0 { // perhaps while it compared: nothing need be compared
+			p.counts.childFailures.Add(1)
+			job.DeltaMax = 0
+			continue
 		}
 		if !errors.As(err, &crash) || crash.During == "" {
 			report.Feeds = mergeResults(report.Feeds, failed)
@@ -135,6 +163,21 @@ func (p *Publisher) work(ctx context.Context, job CompileConfig) (CompileReport,
 			return CompileReport{Feeds: failed}, nil
 		}
 	}
+}
+
+// workWhole has an index made of the copies that a job left, for which no delta could be made.
+func (p *Publisher) workWhole(ctx context.Context, job CompileConfig, before CompileReport) (CompileReport, error) {
+	job.Merge, job.DeltaMax, job.Feeds = true, 0, slices.Clone(job.Feeds)
+	for i := range job.Feeds {
+		job.Feeds[i].Read, job.Feeds[i].Kept = false, before.Feeds[i].Copy
+	}
+	report, err := p.work(ctx, job)
+	p.absorb(job, report)
+	if err == nil {
+		err = p.publishIfNew(job, report)
+	}
+	report.Feeds = before.Feeds
+	return report, err
 }
 
 // mergeResults puts the failures of earlier children in the place of what the last child says of the same feeds.
@@ -162,6 +205,10 @@ func (p *Publisher) absorb(job CompileConfig, report CompileReport) {
 			continue
 		}
 		asked := job.Feeds[slices.IndexFunc(job.Feeds, func(c CompileFeed) bool { return c.Name == r.Name })]
+		if asked.Restore != 0 {
+			p.absorbRestored(f, r, asked.Serve, now)
+			continue
+		}
 		if f.settled = r.Stamp; r.Stamp.Sum == "" {
 			f.settled = asked.seen // not what is seen now: that may be newer, and unread
 		}
@@ -173,6 +220,7 @@ func (p *Publisher) absorb(job CompileConfig, report CompileReport) {
 		} else {
 			p.fail(f, r, now)
 		}
+		f.result, f.read = *r, now
 	}
 }
 
@@ -183,15 +231,23 @@ func (p *Publisher) take(f *feedState, r *FeedResult, served bool, now time.Time
 		r.Outcome, r.Failure = OutcomeFailed, newFeedFailure(err)
 		return
 	}
+	p.adoptNew(f, rows, served, now)
+	p.log.Info("feed read", "feed", r.Name, "format", rows.report.Format, "entries", rows.report.Live, "names", rows.report.Names,
+		"duplicates", rows.report.Duplicates.Count, "refused", rows.report.Refused, "held", rows.report.Held, "seconds", r.Seconds)
+}
+
+// adoptNew puts a copy in the place of the last good one. Called with mu held.
+func (p *Publisher) adoptNew(f *feedState, rows *Rows, served bool, now time.Time) {
 	if f.rows != nil {
 		f.rows.Close()
 	}
 	f.rows, f.changed = rows, now
+	if !slices.Contains(f.copies, rows.Generation()) {
+		f.copies = append([]uint64{rows.Generation()}, f.copies...)
+	}
 	if served {
 		p.trouble.merge = true // until an index holds it
 	}
-	p.log.Info("feed read", "feed", r.Name, "format", rows.report.Format, "entries", rows.report.Live, "names", rows.report.Names,
-		"duplicates", rows.report.Duplicates.Count, "refused", rows.report.Refused, "held", rows.report.Held, "seconds", r.Seconds)
 }
 
 // fail notes that a feed was not taken. Called with mu held.
@@ -217,6 +273,7 @@ func (p *Publisher) reject(f *feedState, failure *FeedFailure, report *FeedRepor
 		entries = f.rows.report.Live
 	}
 	p.counts.rejected.Add(1)
+	p.counts.guarded(failure)
 	p.log.Warn("feed not taken, its last good copy stays", "feed", f.feed.Name, "error", failure.Text, "entries", entries)
 }
 
@@ -228,59 +285,77 @@ func (p *Publisher) publishIfNew(job CompileConfig, report CompileReport) error 
 	p.mu.Unlock()
 	switch {
 	case report.Compiled:
-		index, err := pace.Behind(func() (*nameindex.Index, error) {
-			return nameindex.Open(p.store.index(job.Generation), nameindex.OpenOptions{Rest: new(pace.Pace).Look, Beside: current != nil})
+		var index *nameindex.Index
+		err := pace.Behind(func() (err error) {
+			index, err = nameindex.Open(p.store.index(job.Generation), nameindex.OpenOptions{
+				Rest: new(pace.Pace).Look, Beside: current != nil, Mapped: p.now.Load().Mapped,
+			})
+			return err
 		})
 		if err != nil {
 			return fmt.Errorf("opening policy %d: %w", job.Generation, err)
 		}
-		return p.publish(index, job.Generation, job.Generation, order)
+		return p.publish(index, &job, storedFiles{Index: job.Generation}, order)
+	case report.Delta:
+		return p.publishDelta(&job, report.Changes, order)
 	case current != nil && !sameOrder:
-		return p.publish(current.Policy.Index(), job.Generation, p.state.Current.Index, order)
+		return p.publish(current.Policy.Index(), &job, p.state.Current.storedFiles, order)
 	}
-	return p.storeCopies()
+	return p.storeCopies(job.firm)
 }
 
-// storeCopies records new copies of feeds that no zone holds, for which nothing is published.
-func (p *Publisher) storeCopies() error {
-	copies := p.copies()
-	if p.current == nil || p.trouble.merge || maps.Equal(copies, p.state.Current.Feeds) {
+// storeCopies records what has changed of copies and pins, where nothing is published: they are those of feeds that no zone holds, or nothing but a
+// pin. What must not be lost is firm: that it cannot be stored is an error then.
+func (p *Publisher) storeCopies(firm bool) error {
+	state := p.withHistory(p.state)
+	if p.current != nil && !p.trouble.merge {
+		state.Current.Feeds = p.copies()
+	}
+	if p.current == nil && !firm || state.sameCopies(&p.state) {
 		return nil
 	}
-	state := p.state
-	state.Current.Feeds = copies
-	p.save(state)
+	if err := p.save(state, firm); err != nil {
+		return err
+	}
 	p.mu.Lock()
 	p.state = state
 	p.mu.Unlock()
 	return nil
 }
 
-// save stores the state and removes what it does not need. If that fails the policy is served all the same: it is good, only a restart would
-// not find it.
-func (p *Publisher) save(state storedState) {
+// save stores the state and removes what it does not need. If that fails the policy is served all the same, unless it is firm: it is good, only a
+// restart would not find it.
+func (p *Publisher) save(state storedState, firm bool) error {
 	if err := p.store.commit(state); err != nil {
 		p.counts.commitFailures.Add(1)
+		if firm {
+			return err
+		}
 		p.log.Error("policy is served but not stored", "error", err)
-		return
+		return nil
 	}
 	if err := p.store.prune(state); err != nil {
 		p.log.Warn("old policies are not removed", "error", err)
 	}
+	return nil
 }
 
 // publish makes a generation of an index, stores that it is the current one, and hands it over.
-func (p *Publisher) publish(index *nameindex.Index, number, indexNumber uint64, o order) error {
+func (p *Publisher) publish(index *nameindex.Index, job *CompileConfig, files storedFiles, o Order) error {
+	number := job.Generation
 	g, err := p.generation(index, number, o)
 	if err != nil {
 		return err
 	}
-	state := p.nextState(storedPolicy{
-		Number: number, Index: indexNumber, Zones: o.fingerprint(), Feeds: p.copies(),
-	})
-	p.save(state)
+	state := p.withHistory(p.nextState(storedPolicy{
+		Number: number, storedFiles: files, Zones: o.fingerprint(), Feeds: p.copies(),
+	}))
+	if err := p.save(state, job.firm); err != nil {
+		return errors.Join(err, g.Close())
+	}
 	p.mu.Lock()
 	p.current, p.state, p.trouble = g, state, compileTrouble{}
+	p.noteDelta(index)
 	p.mu.Unlock()
 	p.counts.published.Add(1)
 	p.log.Info("policy published", "generation", number, "names", g.Policy.Index().Len(), "feeds", len(g.Policy.Manifest().Feeds))
@@ -315,8 +390,12 @@ func (p *Publisher) copies() map[string]uint64 {
 }
 
 // generation makes a generation of an index and opens the copies that it was compiled from.
-func (p *Publisher) generation(index *nameindex.Index, number uint64, o order) (*Generation, error) {
-	pol, err := policy.New(policy.Config{Zones: o.Zones, Index: index, AnswerEarly: o.AnswerEarly, Generation: number})
+func (p *Publisher) generation(index *nameindex.Index, number uint64, o Order) (*Generation, error) {
+	var pol *policy.Policy
+	err := pace.Behind(func() (err error) {
+		pol, err = p.policyOf(index, number, o)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("policy %d: %w", number, err)
 	}
@@ -325,6 +404,18 @@ func (p *Publisher) generation(index *nameindex.Index, number uint64, o order) (
 		g.rows = append(g.rows, p.openCopy(f))
 	}
 	return g, nil
+}
+
+// policyOf makes a policy of an index. Over the base that is served already it costs only what the delta costs.
+func (p *Publisher) policyOf(index *nameindex.Index, number uint64, o Order) (*policy.Policy, error) {
+	p.mu.Lock()
+	current := p.current
+	sameOrder := current != nil && p.state.Current.Zones == o.fingerprint()
+	p.mu.Unlock()
+	if sameOrder && index.Base() == current.Policy.Index().Base() {
+		return current.Policy.With(index, number)
+	}
+	return policy.New(policy.Config{Zones: o.Zones, Views: o.Views, Index: index, AnswerEarly: o.AnswerEarly, WaitRecurse: o.WaitRecurse, Generation: number})
 }
 
 // openCopy opens the copy that an index was compiled from, by sharing it where it is open already. A copy that cannot be read costs the
@@ -343,15 +434,30 @@ func (p *Publisher) openCopy(f policy.Feed) *Rows {
 	return rows
 }
 
-// order is what a policy is made of beside the feeds: which zone decides before which, and whether a match waits for the world's answer.
-type order struct {
-	Zones       []policy.Zone
+// Order is what a policy is made of beside the feeds: which zone decides before which, for whom, and whether a match waits for the world's answer.
+// See policy.Config.
+type Order struct {
+	Zones       []policy.Zone // they may name feeds that are not there
+	Views       []policy.View
 	AnswerEarly bool
+	WaitRecurse bool
+	// Paths says how the ways to names are found that rules about name servers look at. The policy does not read it: a change makes it a new one, so that
+	// answers which were found clean are looked at again.
+	Paths string
+}
+
+// zones are those of all views.
+func (o *Order) zones() []policy.Zone {
+	all := slices.Clone(o.Zones)
+	for i := range o.Views {
+		all = append(all, o.Views[i].Zones...)
+	}
+	return all
 }
 
 // checkOrder reports whether o makes a policy.
-func (p *Publisher) checkOrder(o order) error {
-	c := policy.Config{Zones: o.Zones, AnswerEarly: o.AnswerEarly}
+func (p *Publisher) checkOrder(o Order) error {
+	c := policy.Config{Zones: o.Zones, Views: o.Views, AnswerEarly: o.AnswerEarly}
 	if g := p.Current(); g != nil {
 		c.Index = g.Policy.Index()
 	}
@@ -360,7 +466,7 @@ func (p *Publisher) checkOrder(o order) error {
 }
 
 // fingerprint tells one order from another. It is in the stored state, so that a start knows its policy again: the names of the fields count.
-func (o order) fingerprint() string {
+func (o Order) fingerprint() string {
 	b, err := json.Marshal(o)
 	if err != nil {
 		return ""

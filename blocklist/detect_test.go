@@ -49,8 +49,8 @@ func TestEndingDecidesWithoutRows(t *testing.T) {
 
 func TestFormatsAreListed(t *testing.T) {
 	list := blocklist.Formats()
-	if len(list) != 9 {
-		t.Fatalf("%d formats, want 9", len(list))
+	if len(list) != 14 {
+		t.Fatalf("%d formats, want 14", len(list))
 	}
 	for _, f := range list {
 		if f.Name == "" || f.Tradition == "" {

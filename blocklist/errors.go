@@ -9,7 +9,8 @@ import (
 var (
 	ErrEmpty         = errors.New("it holds no rule that can be served")
 	ErrHTML          = errors.New("it is a web page")
-	ErrJSON          = errors.New("it is JSON")
+	ErrJSON          = errors.New("it is JSON of a shape that no format here has")
+	ErrBadJSON       = errors.New("it is no sound JSON")
 	ErrBinary        = errors.New("it is not text")
 	ErrUnknownFormat = errors.New("its format cannot be told")
 	ErrTruncated     = errors.New("it ends too early")
@@ -21,6 +22,9 @@ var (
 	ErrNoColumn      = errors.New("no column holds names")
 	ErrZone          = errors.New("it is not a policy zone")
 	ErrNoFile        = errors.New("no file of it matches")
+	ErrBroken        = errors.New("too many of its rows cannot be read")
+	ErrProtected     = errors.New("the list of protected names cannot be used")
+	ErrPopular       = errors.New("the list of popular names cannot be used")
 )
 
 // SourceError says which file cannot be taken, why, and what an operator can do about it.

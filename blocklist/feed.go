@@ -55,21 +55,31 @@ type FeedConfig struct {
 	Name string `json:"name"`
 	// Path is a file, an archive (.tar.gz, .tgz, .tar, .zip), a compressed file (.gz) or a directory. Example: "/var/lib/feeds/malware.tar.gz".
 	Path string `json:"path"`
+	// Shown is what the source is called for people in place of Path. Default: "", Path. Example: "https://lists.example/malware.hosts".
+	Shown string `json:"shown,omitempty"`
 	// Format is one of Formats. Default: "", detected by name and content. Example: "rpz".
 	Format string `json:"format,omitempty"`
 	// Match is whether the names below a listed name are listed too. Default: what the format means by tradition. It does not touch
 	// rows whose own syntax says it (a wildcard in RPZ). Example: "subtree".
 	Match Match `json:"match,omitempty"`
+	// Addresses is what the addresses of a list are for. It does not touch RPZ. Default: AddressesAnswered. Example: AddressesIgnored.
+	Addresses Addresses `json:"addresses,omitempty"`
+	// Lenient reads the address triggers of RPZ in any spelling that can mean but one thing; see policy.ParsePrefix. Default: false, they must be
+	// as the draft demands. Example: true.
+	Lenient bool `json:"lenient,omitempty"`
+	// AllAttributes serves also the attributes of MISP that are not marked for detection (to_ids), but for those of the type ip-src. Default: false, they
+	// are refused. Example: true.
+	AllAttributes bool `json:"all_attributes,omitempty"`
 	// Family is the malware family of rows that name none. Default: none. Example: "lummac2".
 	Family string `json:"family,omitempty"`
 	// Threat is the threat type of rows that name none. Default: none. Example: "botnet_cc".
 	Threat string `json:"threat,omitempty"`
 	// Confidence is that of rows that give none, in percent, 1 to 100. Default: 0, which leaves it unknown.
 	Confidence uint8 `json:"confidence,omitempty"`
-	// Columns tells which column of a CSV holds what; with a header of unusual names, set Format too. Default: found by the usual names.
+	// Columns tells which column of a CSV, or key of a record of JSON, holds what; with a header of unusual names, set Format too. Default: found by the usual names.
 	Columns Columns `json:"columns,omitzero"`
-	// Files selects the files of a directory or archive by base name, a pattern of path.Match. Default: "*.txt" for maltrail, otherwise all
-	// that are not hidden. Example: "*.hosts".
+	// Files selects the files of a directory or archive by base name, a pattern of path.Match. Default: "*.txt" for maltrail, "*.json" for
+	// misp, otherwise all that are not hidden. Example: "*.hosts".
 	Files string `json:"files,omitempty"`
 	// Zone is the apex of an RPZ file that does not say it by $ORIGIN. Default: taken from $ORIGIN or the owner of the SOA, or the names are
 	// read as relative. Example: "rpz.example".
@@ -89,6 +99,18 @@ type FeedConfig struct {
 	// AllowHTML reads a source that looks like a web page as if it were a list: those of its lines that are rows count. Default: false, it is
 	// refused with ErrHTML.
 	AllowHTML bool `json:"allow_html,omitempty"`
+	// ErrorMax is the share of its rows, from 0 to 1, that may be unreadable; above it a feed of more than errorLeast rows is refused with ErrBroken. Rows
+	// that can be read and say something that is no use here do not count. Default: 0, no bound; below 0 none may be. Example: 0.5.
+	ErrorMax float64 `json:"error_max,omitempty"`
+	// Protect is what rows must not stop. Default: nothing but what a suffix list says.
+	Protect Protection `json:"protect,omitzero"`
+	// LetsThrough is whether the feed's names are listed to be let through, so that a row without an action of its own is not guarded by Protect.
+	// Default: false.
+	LetsThrough bool `json:"lets_through,omitempty"`
+	// Released and Refused are the names and networks, as HeldRow.Name has them, of which an operator decided that their rows are served although
+	// guards would hold them, or never. A Publisher sets them. Default: none.
+	Released []string `json:"released,omitempty"`
+	Refused  []string `json:"refused,omitempty"`
 	// Limits bound what a feed may cost. Default: DefaultLimits.
 	Limits Limits `json:"limits,omitzero"`
 }
@@ -139,6 +161,7 @@ type Report struct {
 	Format          string                 `json:"format"`
 	ClosestEncloser bool                   `json:"closest_encloser,omitempty"` // an RPZ source, see policy.Feed
 	Serial          uint32                 `json:"serial,omitempty"`           // of an RPZ source's SOA
+	SOA             *policy.SOA            `json:"soa,omitempty"`              // and all of it
 	Files           int                    `json:"files"`
 	Lines           int                    `json:"lines"`
 	Bytes           int64                  `json:"bytes"`   // unpacked
@@ -148,12 +171,19 @@ type Report struct {
 	Refused         int                    `json:"refused"`
 	Held            int                    `json:"held"`
 	Faults          map[Reason]*FaultCount `json:"faults,omitempty"`
-	HeldRows        []Fault                `json:"held_rows,omitempty"` // the first HeldMax
-	Families        map[string]*TrailKinds `json:"families,omitempty"`  // maltrail only
+	HeldRows        []HeldRow              `json:"held_rows,omitempty"`    // the first HeldMax
+	Popular         int                    `json:"popular,omitempty"`      // of the live rows, those with a popular name of which no operator decided
+	PopularRows     []HeldRow              `json:"popular_rows,omitempty"` // the first HeldMax
+	Released        int                    `json:"released,omitempty"`     // of the live rows, those that an operator released
+	Families        map[string]*TrailKinds `json:"families,omitempty"`     // maltrail only
+	Triggers        policy.TriggerCounts   `json:"triggers,omitzero"`      // of the live rows, those about something else than query names
 }
 
-// HeldMax is how many held rows a Report lists.
-const HeldMax = 1000
+// HeldMax is how many held rows a Report lists, and how many popular ones that are not held.
+const HeldMax = 5000
+
+// errorLeast is how many rows a feed may have for ErrorMax not to count: of a few rows, half is no sign of anything.
+const errorLeast = 100
 
 // TrailKinds counts the rows of one maltrail family by what they are.
 type TrailKinds struct {
@@ -200,6 +230,14 @@ func (checkSink) Indicator(*Indicator) error { return nil }
 
 // Fault implements Sink.
 func (s checkSink) Fault(f Fault) { s.faults(f) }
+
+// source is where the feed comes from, as people know it.
+func (c *FeedConfig) source() string {
+	if c.Shown != "" {
+		return c.Shown
+	}
+	return c.Path
+}
 
 func (c *FeedConfig) confidence() uint8 {
 	if c.Confidence == 0 {

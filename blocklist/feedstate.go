@@ -10,6 +10,11 @@ type Feed struct {
 	// ShrinkMax is the share of its entries that the feed may lose in one change, from 0 to 1; a larger loss keeps the last good copy.
 	// Default: 0, which stands for Config.ShrinkMax; a negative value lets it lose none. Example: 0.8.
 	ShrinkMax float64
+	// GrowMax is the share by which the feed may grow in one change. Default: 0, which stands for Config.GrowMax; a negative value lets it not grow at
+	// all. Example: 3.
+	GrowMax float64
+	// Fetch says from where the list is fetched; the Publisher chooses the Path then. Default: nothing is fetched.
+	Fetch Fetch
 }
 
 // feedState is what a Publisher knows of one feed. Guarded by Publisher.mu.
@@ -17,11 +22,15 @@ type feedState struct {
 	feed        Feed
 	fingerprint string
 	rows        *Rows     // the last good copy; nil where there is none
+	copies      []uint64  // the numbers of all copies that are kept, newest first. The slice is not changed in place
+	pin         *Pin      // the source is not read; nil for none
 	seen        outlook   // the state in which the source was last seen at rest
 	settled     Stamp     // the state that was last read, whatever came of it; zero: it must be read
 	changed     time.Time // when a change was last taken
 	good        time.Time // when the source was last found to be as the copy says
 	failure     feedTrouble
+	result      FeedResult // what came of the last reading
+	read        time.Time  // when that was
 }
 
 // feedTrouble is why the source is not what is served.
@@ -69,12 +78,17 @@ func (s *feedState) inherit(had *feedState) bool {
 	return false
 }
 
+// notYet is for whoever waits for a change that is not whole yet.
+func (s *feedState) notYet(why string) FeedResult {
+	return FeedResult{Name: s.feed.Name, Outcome: OutcomeFailed, Copy: s.kept(), Failure: &FeedFailure{Text: s.feed.source() + ": " + why, Transient: true}}
+}
+
 // known is the stamp that the watcher need not report.
 func (s *feedState) known() Stamp { return s.settled }
 
 // due reports whether the feed is to be read.
 func (s *feedState) due(now time.Time) bool {
-	if s.seen.err != nil || s.seen.stamp.Sum == "" {
+	if s.pin != nil || s.seen.err != nil || s.seen.stamp.Sum == "" {
 		return false
 	}
 	return s.seen.stamp.Sum != s.settled.Sum || !s.failure.retry.IsZero() && !now.Before(s.failure.retry)

@@ -17,7 +17,9 @@ type format struct {
 	tradition       string      // why it means that
 	closestEncloser bool        // an RPZ source: the draft's wildcard rule holds
 	files           string      // which files of a directory or archive are meant, if the configuration does not say
+	leaves          string      // a file of a directory or archive that belongs to the format and has no rows
 	looks           func(line []byte) evidence
+	shape           func(jsonShape) bool // of a format that is JSON, in place of looks
 	read            func(*file) error
 }
 
@@ -47,8 +49,18 @@ func formats() []*format {
 			tradition: "an indicator is the name that was seen"},
 		{name: "hosts", endings: ".hosts", kind: policy.KindExact, looks: looksHosts, read: byLine(parseHosts),
 			tradition: "a hosts file has no way to speak of the names below"},
+		{name: "addresses", endings: ".ip .ips .netset .ipset", kind: policy.KindExact, looks: looksAddresses, read: byLine(parseAddresses),
+			tradition: "an address or a prefix, whichever name's answer holds it"},
+		{name: "stix", endings: ".stix .stix2", kind: policy.KindExact, shape: isBundle, read: readSTIX,
+			tradition: "a pattern compares with the name that was seen"},
+		{name: "misp", kind: policy.KindExact, files: "*.json", leaves: "manifest.json", shape: isEvents, read: readMISP,
+			tradition: "an attribute is the name that was seen"},
+		{name: "json", endings: ".jsonl .ndjson", kind: policy.KindExact, shape: isRecords, read: readJSON,
+			tradition: "an indicator is the name that was seen"},
 		{name: "wildcard", endings: ".wildcard", kind: policy.KindSubtree, looks: looksWildcard, read: byLine(parseWildcard),
 			tradition: "*.name is the name and all below it, as the publishers of such lists mean it; match: below reads it strictly"},
+		{name: "regex", endings: ".regex", kind: policy.KindExact, looks: func([]byte) evidence { return evidenceNone }, read: byLine(parseRegex),
+			tradition: "a regular expression (RE2) that is looked for anywhere in a name; it needs three letters in a row that every name has which it matches"},
 		{name: "domains", endings: ".domains .list .txt", kind: policy.KindExact, looks: looksDomains, read: byLine(parseDomains),
 			tradition: "a plain list says no more than its names, so that one wrong row costs one name and not a whole site; " +
 				"set match: subtree for a list of names that their owners hold for malice"},
@@ -93,8 +105,24 @@ func (r *reader) checkText(name string, head []byte) error {
 	case looksHTML(body) && !r.config.AllowHTML:
 		return &SourceError{File: name, Err: ErrHTML,
 			Next: "the publisher answered with a page, perhaps a log-in or an error: look into it and fetch again; " + r.ifMeant("allow_html")}
-	case looksJSON(body):
-		return &SourceError{File: name, Err: ErrJSON, Next: "no format here is JSON; ask the publisher for hosts, domains, RPZ or CSV"}
+	case r.format != nil && r.format.shape != nil:
+		return nil
+	case looksJSON(body) && (r.format != nil || formatOfJSON(body) == nil):
+		return &SourceError{File: name, Err: ErrJSON, Next: nextForJSON}
+	}
+	return nil
+}
+
+const nextForJSON = "it may be an error of the publisher's: look into it; of JSON, STIX bundles, MISP events, exports of abuse.ch and Spamhaus and lists of " +
+	"records are read; set format to json and columns.name to the key that holds the names if it has others"
+
+// formatOfJSON returns the format of a document by how it begins; nil if no format has that shape.
+func formatOfJSON(head []byte) *format {
+	shape := shapeOfJSON(head)
+	for _, f := range formats() {
+		if f.shape != nil && f.shape(shape) {
+			return f
+		}
 	}
 	return nil
 }
@@ -116,6 +144,10 @@ func looksJSON(body []byte) bool {
 // detect settles the feed's format by the beginning of its first file that has rows. Content decides, by what most lines look like; the
 // file's name decides where there are only comments. A page that may be read, and has no rows of any format, is a file without rows.
 func (r *reader) detect(f *file, head []byte) error {
+	if body := textOf(head); looksJSON(body) {
+		r.setFormat(formatOfJSON(body)) // checkText has let it pass
+		return nil
+	}
 	list := formats()
 	votes, rows := countVotes(list, wholeLines(head))
 	best := 0
@@ -130,8 +162,6 @@ func (r *reader) detect(f *file, head []byte) error {
 	case rows == 0:
 		r.setFormatByEnding(list, f.base)
 	case looksHTML(textOf(head)): // checkText has let it pass
-	case mostlyAddresses(wholeLines(head), rows):
-		return &SourceError{File: f.name, Err: ErrEmpty, Next: "it lists addresses, and only names are matched; ask the publisher for the names"}
 	default:
 		return &SourceError{File: f.name, Err: ErrUnknownFormat, Next: "set format to one of " + formatNames(list) + ", or select the feed's files by files"}
 	}
@@ -159,6 +189,9 @@ func countVotes(list []*format, head []byte) (votes []evidence, rows int) {
 			rows++
 		}
 		for i, f := range list {
+			if f.looks == nil {
+				continue
+			}
 			if e := f.looks(line); e != evidenceNone {
 				votes[i] += e
 				break
@@ -166,17 +199,6 @@ func countVotes(list []*format, head []byte) (votes []evidence, rows int) {
 		}
 	}
 	return votes, rows
-}
-
-// mostlyAddresses reports whether most of the rows of a sample are addresses, which no format here lists.
-func mostlyAddresses(head []byte, rows int) bool {
-	addresses := 0
-	for line := range bytes.Lines(bytes.TrimPrefix(head, []byte(byteOrderMark))) {
-		if row, _ := cutRemark(trim(line)); isAddress(row) {
-			addresses++
-		}
-	}
-	return 2*addresses > rows
 }
 
 func isCommentLine(line []byte) bool { return bytes.IndexByte([]byte("#!;"), line[0]) >= 0 }
@@ -208,6 +230,9 @@ func (r *reader) selects(base string) bool {
 		pattern = r.format.files
 	}
 	if strings.HasPrefix(base, ".") {
+		return false
+	}
+	if r.format != nil && base == r.format.leaves {
 		return false
 	}
 	if pattern == "" {

@@ -16,7 +16,7 @@ func fuzzFormat(f *testing.F, format string) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	more, err := filepath.Glob("testdata/feeds/maltrail/*")
+	more, err := filepath.Glob("testdata/feeds/*/*")
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -46,16 +46,21 @@ func fuzzFormat(f *testing.F, format string) {
 	})
 }
 
-func FuzzHosts(f *testing.F)    { fuzzFormat(f, "hosts") }
-func FuzzDomains(f *testing.F)  { fuzzFormat(f, "domains") }
-func FuzzWildcard(f *testing.F) { fuzzFormat(f, "wildcard") }
-func FuzzAdblock(f *testing.F)  { fuzzFormat(f, "adblock") }
-func FuzzDnsmasq(f *testing.F)  { fuzzFormat(f, "dnsmasq") }
-func FuzzUnbound(f *testing.F)  { fuzzFormat(f, "unbound") }
-func FuzzRPZ(f *testing.F)      { fuzzFormat(f, "rpz") }
-func FuzzMaltrail(f *testing.F) { fuzzFormat(f, "maltrail") }
-func FuzzCSV(f *testing.F)      { fuzzFormat(f, "csv") }
-func FuzzDetected(f *testing.F) { fuzzFormat(f, "") }
+func FuzzHosts(f *testing.F)     { fuzzFormat(f, "hosts") }
+func FuzzDomains(f *testing.F)   { fuzzFormat(f, "domains") }
+func FuzzWildcard(f *testing.F)  { fuzzFormat(f, "wildcard") }
+func FuzzAdblock(f *testing.F)   { fuzzFormat(f, "adblock") }
+func FuzzDnsmasq(f *testing.F)   { fuzzFormat(f, "dnsmasq") }
+func FuzzUnbound(f *testing.F)   { fuzzFormat(f, "unbound") }
+func FuzzRPZ(f *testing.F)       { fuzzFormat(f, "rpz") }
+func FuzzMaltrail(f *testing.F)  { fuzzFormat(f, "maltrail") }
+func FuzzCSV(f *testing.F)       { fuzzFormat(f, "csv") }
+func FuzzAddresses(f *testing.F) { fuzzFormat(f, "addresses") }
+func FuzzSTIX(f *testing.F)      { fuzzFormat(f, "stix") }
+func FuzzMISP(f *testing.F)      { fuzzFormat(f, "misp") }
+func FuzzJSON(f *testing.F)      { fuzzFormat(f, "json") }
+func FuzzRegex(f *testing.F)     { fuzzFormat(f, "regex") }
+func FuzzDetected(f *testing.F)  { fuzzFormat(f, "") }
 
 // FuzzSource reads whatever it is given as a file of the disk: an archive, a compressed file or plain text.
 func FuzzSource(f *testing.F) {

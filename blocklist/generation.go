@@ -47,6 +47,40 @@ func (g *Generation) LocateMember(m policy.Member, name []byte) (Row, error) {
 
 // Find returns all rows in which a feed lists a name, in the order of the feed. Its error is ErrNoRow where there are none.
 func (g *Generation) Find(feed uint16, name []byte) ([]Row, error) {
+	kept, err := g.copyOf(feed)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := kept.Find(name)
+	if err == nil && len(rows) == 0 {
+		err = ErrNoRow
+	}
+	if err != nil {
+		return nil, fmt.Errorf("feed %q: %w", g.Policy.Manifest().Feeds[feed].Name, err)
+	}
+	return rows, nil
+}
+
+// Report is what was found when a feed, by its number in the manifest, was read.
+func (g *Generation) Report(feed uint16) (*FeedReport, error) {
+	rows, err := g.copyOf(feed)
+	if err != nil {
+		return nil, err
+	}
+	return rows.Report(), nil
+}
+
+// Each calls visit for every row of a feed, by its number in the manifest, in no order that means anything, until it returns false.
+func (g *Generation) Each(feed uint16, visit func(Row) bool) error {
+	rows, err := g.copyOf(feed)
+	if err != nil {
+		return err
+	}
+	return rows.All(func(r Row) bool { return r.Kind == policy.KindENT || visit(r) })
+}
+
+// copyOf returns the copy that a feed was compiled from.
+func (g *Generation) copyOf(feed uint16) (*Rows, error) {
 	feeds := g.Policy.Manifest().Feeds
 	if int(feed) >= len(feeds) {
 		return nil, fmt.Errorf("feed number %d: %w", feed, ErrNoRow)
@@ -54,14 +88,7 @@ func (g *Generation) Find(feed uint16, name []byte) ([]Row, error) {
 	if g.rows[feed] == nil {
 		return nil, fmt.Errorf("feed %q: its kept copy %d cannot be read", feeds[feed].Name, feeds[feed].SourceGeneration)
 	}
-	rows, err := g.rows[feed].Find(name)
-	if err != nil {
-		return nil, fmt.Errorf("feed %q: %w", feeds[feed].Name, err)
-	}
-	if len(rows) == 0 {
-		return nil, fmt.Errorf("feed %q: %w", feeds[feed].Name, ErrNoRow)
-	}
-	return rows, nil
+	return g.rows[feed], nil
 }
 
 // Close gives up the copies of the feeds. It is called once no event of this generation is left to be traced; Policy stays usable.

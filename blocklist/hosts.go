@@ -61,7 +61,7 @@ func looksHosts(line []byte) evidence {
 		return evidenceNone
 	}
 	address, names := field(line)
-	if len(names) > 0 && isAddress(address) {
+	if len(names) > 0 && names[0] != ';' && names[0] != '#' && isAddress(address) { // what follows a mark is a remark on an address
 		return evidenceRow
 	}
 	return evidenceNone

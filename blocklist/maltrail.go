@@ -76,22 +76,28 @@ func (t *trails) trail(line []byte) {
 		t.serve(name, labels, t.match(), row)
 		return
 	}
-	if why := kindOfTrail(row, kinds); why != ReasonNone {
+	switch why := kindOfTrail(row, kinds); why {
+	case ReasonNone:
+		t.oddName(row, line, kinds)
+	case ReasonIPAddress:
+		t.listAddress(row)
+	default:
 		t.refuse(why, line)
-		return
 	}
-	t.oddName(row, line, kinds)
 }
 
 // oddName takes a row that is a name only after mapping, or none at all. Neither counts as a domain: whoever counts the file's lines sees none.
 func (t *trails) oddName(row, line []byte, kinds *TrailKinds) {
 	kinds.Other++
 	name, labels, why := t.names.host(row)
-	if why != ReasonNone {
+	switch why {
+	case ReasonNone:
+		t.serve(name, labels, t.match(), line)
+	case ReasonIPAddress:
+		t.listAddress(row)
+	default:
 		t.refuse(why, line)
-		return
 	}
-	t.serve(name, labels, t.match(), line)
 }
 
 func (t *trails) counts() *TrailKinds {

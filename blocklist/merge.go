@@ -3,63 +3,43 @@ package blocklist
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"math"
-	"time"
+	"slices"
 
 	"cenote/nameindex"
 	"cenote/policy"
 )
 
-// Bounds of one compiled policy, from the types of policy.Member.
-const (
-	feedsMax        = math.MaxUint16
-	threatsMax      = math.MaxUint16
-	policyFamilies  = 1 << 20
-	localDataMax    = 1 << 20
-	mergeStep       = 100_000 // names between two looks at the context
-	secondsPerHour  = 3600
-	manifestDataMax = 256 << 20 // octets of local data, as JSON
-)
+// mergeStep is how many names come between two looks at the context.
+const mergeStep = 100_000
 
 // merger merges the copies of all feeds name by name into one index.
 type merger struct {
-	manifest  policy.Manifest
-	progress  func(Progress)
-	builder   *nameindex.Builder
-	queue     mergeQueue[*mergeInput]
-	all       []*mergeInput
-	families  labelTable
-	threats   labelTable
-	data      map[string]uint32
-	dataBytes int
-	sets      map[policy.Member]uint32 // sets of one member, which most are
-	members   []policy.Member
-	name      []byte
-	total     int
-	dropped   int
+	numbering
+	config  *CompileConfig
+	builder *nameindex.Builder
+	queue   mergeQueue[*mergeInput]
+	all     []*mergeInput
+	sets    map[policy.Member]uint32 // sets of one member, which most are
+	members []policy.Member
+	name    []byte
+	total   int
 }
 
-// mergeInput is one feed of a merge. families and threats map its own numbers to the manifest's.
+// mergeInput is one feed of a merge.
 type mergeInput struct {
-	feed     uint16
-	rows     *Rows
-	cursor   *rowsCursor
-	families []uint32
-	threats  []uint32
-	data     map[uint64]uint32
+	numberedRows
+	cursor *rowsCursor
 }
 
-func newMerger(generation uint64, progress func(Progress)) *merger {
+func newMerger(c *CompileConfig) *merger {
 	return &merger{
-		manifest: policy.Manifest{Generation: generation, Built: time.Now().UTC().Truncate(time.Second)},
-		progress: progress,
-		queue:    mergeQueue[*mergeInput]{less: inputLess},
-		families: newLabelTable(policyFamilies, ""), threats: newLabelTable(threatsMax, ""),
-		data: map[string]uint32{}, sets: map[policy.Member]uint32{},
+		numbering: newNumbering(&policy.Manifest{Families: []string{""}, Threats: []string{""}}, c.Generation),
+		config:    c,
+		queue:     mergeQueue[*mergeInput]{less: inputLess},
+		sets:      map[policy.Member]uint32{},
 	}
 }
 
@@ -82,27 +62,13 @@ func (m *merger) open(name, path string) error {
 	if err != nil {
 		return err
 	}
-	in := &mergeInput{feed: uint16(len(m.all)), rows: rows, cursor: rows.cursor(), data: map[uint64]uint32{}}
-	in.families = m.numbers(&m.families, rows.tables.Families)
-	in.threats = m.numbers(&m.threats, rows.tables.Threats)
-	m.all = append(m.all, in)
+	m.all = append(m.all, &mergeInput{numberedRows: numberedRows{feed: uint16(len(m.all)), rows: rows}, cursor: rows.cursor()})
 	m.manifest.Feeds = append(m.manifest.Feeds, policy.Feed{
-		Name: name, ClosestEncloser: rows.report.ClosestEncloser, Entries: rows.report.Live, SourceGeneration: rows.Generation(),
+		Name: name, ClosestEncloser: rows.report.ClosestEncloser, Entries: rows.report.Live, Triggers: rows.report.Triggers,
+		SOA: rows.report.SOA, SourceGeneration: rows.Generation(),
 	})
 	m.total += int(rows.header.Names)
 	return nil
-}
-
-func (m *merger) numbers(table *labelTable, texts []string) []uint32 {
-	out := make([]uint32, len(texts))
-	for i, s := range texts {
-		n, ok := table.number(s)
-		if !ok {
-			m.dropped++
-		}
-		out[i] = n
-	}
-	return out
 }
 
 func (m *merger) close() {
@@ -124,14 +90,15 @@ func (m *merger) run(ctx context.Context, path string) (indexStats, error) {
 			if err := ctx.Err(); err != nil {
 				return indexStats{}, err
 			}
-			m.progress(Progress{Stage: StageMerge, Done: done, Of: m.total})
+			m.config.Progress(Progress{Stage: StageMerge, Done: done, Of: m.total})
 		}
 	}
-	m.progress(Progress{Stage: StageWrite, Done: m.total, Of: m.total})
+	m.config.Progress(Progress{Stage: StageWrite, Done: m.total, Of: m.total})
 	return m.write(path)
 }
 
 func (m *merger) start() error {
+	m.numberAll()
 	m.builder = nameindex.NewBuilder(nameindex.BuildOptions{Names: m.largest()})
 	for _, in := range m.all {
 		switch err := in.cursor.next(); {
@@ -143,6 +110,27 @@ func (m *merger) start() error {
 		}
 	}
 	return nil
+}
+
+// numberAll numbers the texts of all feeds: those of the policy before first, in their order, if they are still used.
+func (m *merger) numberAll() {
+	families, threats := map[string]bool{}, map[string]bool{}
+	for _, in := range m.all {
+		mark(families, in.rows.tables.Families)
+		mark(threats, in.rows.tables.Threats)
+	}
+	unused := func(used map[string]bool) func(string) bool { return func(s string) bool { return !used[s] } }
+	m.numbers(&m.families, slices.DeleteFunc(slices.Clone(m.config.Families), unused(families)))
+	m.numbers(&m.threats, slices.DeleteFunc(slices.Clone(m.config.Threats), unused(threats)))
+	for _, in := range m.all {
+		in.numberedRows = m.number(in.feed, in.rows)
+	}
+}
+
+func mark(set map[string]bool, texts []string) {
+	for _, s := range texts {
+		set[s] = true
+	}
 }
 
 // largest is the number of names of the largest feed: at least so many will be in the index.
@@ -179,7 +167,8 @@ func (m *merger) step(done *int) error {
 	for len(m.queue.items) > 0 && bytes.Equal(m.queue.top().cursor.name, m.name) {
 		in := m.queue.top()
 		*done++
-		if err := m.take(in); err != nil {
+		var err error
+		if m.members, err = m.take(m.members, &in.numberedRows, in.cursor.rows); err != nil {
 			return m.blame(in, err)
 		}
 		switch err := in.cursor.next(); {
@@ -194,28 +183,6 @@ func (m *merger) step(done *int) error {
 	return m.builder.Add(m.name, m.set())
 }
 
-// take adds the rows of one feed to the members of the name.
-func (m *merger) take(in *mergeInput) error {
-	for i := range in.cursor.rows {
-		r := &in.cursor.rows[i]
-		data, err := m.dataNumber(in, r.Data)
-		if err != nil {
-			return err
-		}
-		m.members = append(m.members, policy.Member{
-			Feed: in.feed, Family: in.families[r.Family], Threat: uint16(in.threats[r.Threat]),
-			Kind: r.Kind, Action: r.Action, Confidence: r.Confidence, Exception: r.Exception,
-			Data: data, Expiry: expiryHours(r.Expiry),
-		})
-	}
-	return nil
-}
-
-// expiryHours rounds up to the hour, since sets with the same hour are shared.
-func expiryHours(seconds int64) uint32 {
-	return uint32(min((seconds+secondsPerHour-1)/secondsPerHour, math.MaxUint32))
-}
-
 func (m *merger) set() uint32 {
 	if len(m.members) != 1 {
 		return m.builder.AddSet(policy.EncodeSet(m.members))
@@ -228,42 +195,6 @@ func (m *merger) set() uint32 {
 	return id
 }
 
-// dataNumber numbers local data in the manifest: 1 + index, equal data once.
-func (m *merger) dataNumber(in *mergeInput, at uint64) (uint32, error) {
-	if at == 0 {
-		return 0, nil
-	}
-	if n, ok := in.data[at]; ok {
-		return n, nil
-	}
-	text, err := in.rows.text(at)
-	if err != nil {
-		return 0, err
-	}
-	n, ok := m.data[text]
-	if !ok {
-		if n, err = m.addData(text); err != nil {
-			return 0, err
-		}
-	}
-	in.data[at] = n
-	return n, nil
-}
-
-func (m *merger) addData(text string) (uint32, error) {
-	if m.dataBytes += len(text); m.dataBytes > manifestDataMax || len(m.manifest.Data) == localDataMax {
-		return 0, fmt.Errorf("more local data than a policy holds (%d different, %d octets)", localDataMax, manifestDataMax)
-	}
-	var d policy.LocalData
-	if err := json.Unmarshal([]byte(text), &d); err != nil {
-		return 0, fmt.Errorf("%w: local data: %v", ErrRowsDamaged, err)
-	}
-	m.manifest.Data = append(m.manifest.Data, d)
-	n := uint32(len(m.manifest.Data))
-	m.data[text] = n
-	return n, nil
-}
-
 // indexStats is what an index came to.
 type indexStats struct {
 	Names, Sets int
@@ -271,8 +202,7 @@ type indexStats struct {
 }
 
 func (m *merger) write(path string) (indexStats, error) {
-	m.manifest.Families, m.manifest.Threats = m.families.texts, m.threats.texts
-	manifest, err := json.Marshal(m.manifest)
+	manifest, err := m.encode()
 	if err != nil {
 		return indexStats{}, err
 	}

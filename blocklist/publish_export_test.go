@@ -38,6 +38,34 @@ const MembersMax = membersMax
 // SetRest sets how long Reload waits for a source to rest.
 func (p *Publisher) SetRest(d time.Duration) { p.rest = d }
 
+// SetDeltas sets how many names a delta may always have, and how old it may be.
+func (p *Publisher) SetDeltas(least int, age time.Duration) { p.deltas = deltaBounds{least, age} }
+
+// ReloadTimed is Reload, and tells how long it took from when the feeds were seen to rest.
+func (p *Publisher) ReloadTimed(ctx context.Context) (ReloadReport, time.Duration, error) {
+	if err := p.takeTurn(ctx); err != nil {
+		return ReloadReport{}, 0, err
+	}
+	defer p.endTurn()
+	o := ReloadOptions{restless: p.lookAtAll(ctx, nil), asked: true}
+	began := time.Now()
+	report, err := p.cycle(ctx, o)
+	return report, time.Since(began), err
+}
+
+// OpenStoredDuring is OpenStored for a reader that is held up by publish between reading which policy is the current one and opening it.
+func OpenStoredDuring(c Config, publish func()) (*Generation, error) {
+	p := newOnlooker(c)
+	return p.openNewest(func() (storedState, error) {
+		state, err := p.store.load()
+		if publish != nil {
+			publish()
+			publish = nil
+		}
+		return state, err
+	})
+}
+
 // Settling is settling with its fields set.
 type Settling struct{ s settling }
 
@@ -111,4 +139,18 @@ func BlockOf(name []byte) []byte {
 	row := rawRow{Action: 3, Confidence: 50, Expiry: 1 << 33, Family: 1, Line: 300, Reference: 1, Comment: 9, Data: 7}
 	b := append([]byte{byte(len(name))}, name...)
 	return row.append(append(b, 1))
+}
+
+// SortOnBrokenDisk sorts rows where every write fails, and returns the error that the rows met. It does not return if close waits for what does
+// not come.
+func SortOnBrokenDisk(dir string) (err error) {
+	s := newRowSorter(dir, 64)
+	defer s.close()
+	for i := 0; err == nil && i < 1000; i++ {
+		err = s.add([]byte{1, byte('a' + i%26), 0}, []byte("a row of some length"))
+		if s.file != nil {
+			s.file.Close()
+		}
+	}
+	return err
 }

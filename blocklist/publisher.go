@@ -19,12 +19,12 @@ type Config struct {
 	Dir string
 	// Feeds are the feeds to watch, in the order in which they are reported. Names are unique. Default: none.
 	Feeds []Feed
-	// Zones are the policy zones, in order. They may name feeds that are not there. Default: none.
-	Zones []policy.Zone
-	// AnswerEarly is handed on to policy.Config. Default: false. Example: true.
-	AnswerEarly bool
+	// Order is in which order the feeds decide. Default: none does.
+	Order
 	// ShrinkMax is the share of its entries that a feed may lose in one change, if the feed does not say. Default: 0.5. Example: 0.8.
 	ShrinkMax float64
+	// GrowMax is the share by which a feed of more than growLeast entries may grow in one change, if the feed does not say. Default: 10. Example: 3.
+	GrowMax float64
 	// Settings are what Update changes later.
 	Settings
 	// Publish takes every new generation, from New (the stored one), Run, Reload and Reconfigure, one call at a time. The receiver closes each when it is superseded
@@ -39,6 +39,7 @@ type Config struct {
 // Defaults of Config.
 const (
 	shrinkMaxDefault = 0.5
+	growMaxDefault   = 10
 	feedNameMax      = 80
 )
 
@@ -50,17 +51,23 @@ type Publisher struct {
 	counts  counts
 	now     atomic.Pointer[Settings] // in force
 	rest    time.Duration            // restMax
-	turn    chan struct{}            // holds a token while a compilation or a change of the configuration is under way
-	wake    chan struct{}            // a feed may be due
-	rewatch chan struct{}            // the feeds, or how they are watched, have changed
+	deltas  deltaBounds
+	turn    chan struct{} // holds a token while a compilation or a change of the configuration is under way
+	diffing chan struct{} // holds a token while copies are compared
+	wake    chan struct{} // a feed may be due
+	rewatch chan struct{} // the feeds, or how they are watched, have changed
+	fetches *fetchers
 
-	mu      sync.Mutex // guards what follows
-	feeds   []*feedState
-	order   order
-	current *Generation // nil until the first is published
-	state   storedState
-	next    uint64 // the next number
-	trouble compileTrouble
+	mu        sync.Mutex // guards what follows
+	feeds     []*feedState
+	order     Order
+	current   *Generation // nil until the first is published
+	state     storedState
+	next      uint64 // the next number
+	trouble   compileTrouble
+	decisions *decisions
+	grown     int       // texts and local data that deltas have brought since there was none
+	differs   time.Time // since when the served policy is more than its index: it has a delta; zero: it has none
 }
 
 // compileTrouble is what stands between the copies of the feeds and the served policy.
@@ -82,21 +89,41 @@ func New(c Config) (*Publisher, error) {
 		return nil, err
 	}
 	p := &Publisher{
-		config: c, log: c.Log, order: order{c.Zones, c.AnswerEarly}, rest: restMax,
-		turn: make(chan struct{}, 1), wake: make(chan struct{}, 1), rewatch: make(chan struct{}, 1),
+		config: c, log: c.Log, order: c.Order, rest: restMax, deltas: deltaBounds{deltaLeast, deltaAgeMax},
+		turn: make(chan struct{}, 1), diffing: make(chan struct{}, 1), wake: make(chan struct{}, 1), rewatch: make(chan struct{}, 1),
 	}
 	p.now.Store(&c.Settings)
-	for _, f := range c.Feeds {
-		p.feeds = append(p.feeds, newFeedState(f))
-	}
 	if p.store, err = openStore(c.Dir); err != nil {
 		return nil, err
 	}
+	p.openDecisions()
+	for _, f := range c.Feeds {
+		p.feeds = append(p.feeds, newFeedState(p.decisions.apply(f)))
+	}
+	p.openFetches()
 	if err := p.open(); err != nil {
 		p.store.close()
 		return nil, err
 	}
 	return p, nil
+}
+
+// openDecisions finds what operators decided of rows that are held.
+func (p *Publisher) openDecisions() {
+	var err error
+	if p.decisions, err = openDecisions(p.store.layout); err != nil {
+		p.counts.fallbacks.Add(1)
+		p.log.Error("decisions about held rows cannot be read, and those rows are held", "error", err)
+	}
+}
+
+// openFetches finds the lists that a former run fetched, and removes those that nobody wants any more.
+func (p *Publisher) openFetches() {
+	if err := p.store.removeFetched(p.config.Feeds); err != nil {
+		p.log.Warn("lists of former feeds are not removed", "error", err)
+	}
+	p.fetches = newFetchers(p.store.layout, p.log, p.fetched)
+	p.fetches.set(p.config.Feeds)
 }
 
 func (c Config) checked() (Config, error) {
@@ -109,9 +136,13 @@ func (c Config) checked() (Config, error) {
 	if c.ShrinkMax == 0 {
 		c.ShrinkMax = shrinkMaxDefault
 	}
+	if c.GrowMax == 0 {
+		c.GrowMax = growMaxDefault
+	}
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
+	c.Feeds = Located(c.Dir, c.Feeds)
 	var err error
 	c.Settings, err = c.Settings.checked()
 	return c, err
@@ -125,18 +156,23 @@ func checkFeeds(feeds []Feed) error {
 			return fmt.Errorf("the name of feed %q is empty or longer than %d octets", f.Name, feedNameMax)
 		case names[f.Name]:
 			return fmt.Errorf("two feeds have the name %q", f.Name)
-		case f.Path == "":
-			return fmt.Errorf("feed %q has no path", f.Name)
+		case f.Path == "" && f.Fetch.URL == "":
+			return fmt.Errorf("feed %q has neither path nor url", f.Name)
+		case f.Fetch.URL != "":
+			if err := f.Fetch.checkStatic(); err != nil {
+				return fmt.Errorf("feed %q: %w", f.Name, err)
+			}
 		}
 		names[f.Name] = true
 	}
 	return nil
 }
 
-// Run follows the feeds until ctx ends, then ends what it started and closes the Publisher.
+// Run fetches and follows the feeds until ctx ends, then ends what it started and closes the Publisher.
 func (p *Publisher) Run(ctx context.Context) error {
 	var all sync.WaitGroup
 	all.Go(func() { p.watch(ctx) })
+	all.Go(func() { p.fetches.run(ctx) })
 	p.follow(ctx)
 	all.Wait()
 	return p.Close()
@@ -188,9 +224,25 @@ func (p *Publisher) noticed(feed string, stamp Stamp, err error) {
 		return
 	}
 	p.see(f, outlook{stamp, err})
+	p.wakeUp()
+}
+
+// wakeUp has follow look which feeds are due.
+func (p *Publisher) wakeUp() {
 	select {
 	case p.wake <- struct{}{}:
-	default:
+	default: // it will anyway
+	}
+}
+
+// fetched looks at a feed whose list has just been put in place. It need not come to rest: nobody writes to it.
+func (p *Publisher) fetched(feed string) {
+	p.mu.Lock()
+	f := p.feed(feed)
+	p.mu.Unlock()
+	if f != nil {
+		seen, _ := look(&f.feed.FeedConfig, time.Now())
+		p.noticed(feed, seen.stamp, seen.err)
 	}
 }
 
@@ -199,6 +251,9 @@ func (p *Publisher) see(f *feedState, seen outlook) {
 	f.seen = seen
 	if seen.err != nil {
 		f.settled = Stamp{} // when it is back it is read, even if it is what it was
+		if f.feed.Fetch.URL != "" && errors.Is(seen.err, errNotFetched) {
+			return // there will be something as soon as it is fetched, and the fetch says why it is not
+		}
 		p.reject(f, newFeedFailure(fmt.Errorf("looking at feed %q: %w", f.feed.Name, seen.err)), nil)
 	}
 }
@@ -248,7 +303,7 @@ func (p *Publisher) endTurn() { <-p.turn }
 func (p *Publisher) anyDue(now time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.trouble.merge && !now.Before(p.trouble.retry) {
+	if (p.trouble.merge || p.deltaIsOld(now)) && !now.Before(p.trouble.retry) {
 		return true
 	}
 	return slices.ContainsFunc(p.feeds, func(f *feedState) bool { return f.due(now) }) && !now.Before(p.trouble.retry)
@@ -265,6 +320,9 @@ func (p *Publisher) untilRetry(now time.Time) time.Duration {
 		}
 	}
 	earlier(p.trouble.retry)
+	if old := p.differs.Add(p.deltas.age); !p.differs.IsZero() && old.After(p.trouble.retry) && old.Before(next) {
+		next = old // which may be now
+	}
 	for _, f := range p.feeds {
 		earlier(f.failure.retry)
 	}
@@ -284,9 +342,15 @@ type ReloadOptions struct {
 	Force bool
 	// Feeds are the names of the feeds to look at. Default: all.
 	Feeds []string
+	// FetchWait is how long to wait for the feeds with a URL to be fetched before; 0 fetches none. What takes longer goes on, and is read when it is
+	// whole. Default: 0. Example: 1m.
+	FetchWait time.Duration
 
 	asked    bool     // somebody waits: what is to be tried again later is tried now
 	restless []string // the feeds that are being written, and not to be read by any means
+	restore  string   // the feed that is to go back to the copy that it is pinned to
+
+	unfetched []string // the feeds whose lists are on their way
 }
 
 // ReloadReport is what came of a Reload or Reconfigure.
@@ -300,7 +364,15 @@ type ReloadReport struct {
 // Reload looks at the feeds now, waits until they rest, reads those that have changed or failed before, and publishes. A feed that fails is in
 // the report; an error means that nothing could be done.
 func (p *Publisher) Reload(ctx context.Context, o ReloadOptions) (ReloadReport, error) {
-	began := time.Now()
+	began, before := time.Now(), p.number()
+	if o.FetchWait > 0 {
+		o.unfetched = p.fetches.now(ctx, o.Feeds, o.FetchWait)
+	}
+	return p.reload(ctx, o, began, before)
+}
+
+// reload is Reload without the fetches, which began then, when before was the number of the policy.
+func (p *Publisher) reload(ctx context.Context, o ReloadOptions, began time.Time, before uint64) (ReloadReport, error) {
 	if err := p.takeTurn(ctx); err != nil {
 		return ReloadReport{}, err
 	}
@@ -313,6 +385,11 @@ func (p *Publisher) Reload(ctx context.Context, o ReloadOptions) (ReloadReport, 
 	o.asked = true
 	report, err := p.cycle(ctx, o)
 	report.Feeds = append(report.Feeds, p.notRead(o.restless)...)
+	report.Feeds = append(report.Feeds, p.stillPinned(o.Feeds)...)
+	if o.FetchWait > 0 {
+		p.tellOfFetches(&report, &o, began)
+		report.Published = report.Published || report.Generation != before
+	}
 	report.Seconds = time.Since(began).Seconds()
 	p.counts.reloaded(err)
 	return report, err
@@ -369,26 +446,67 @@ func (p *Publisher) notRead(restless []string) (results []FeedResult) {
 	for _, name := range restless {
 		p.log.Warn("feed is being written, it is read when it rests", "feed", name)
 		if f := p.feed(name); f != nil {
-			results = append(results, FeedResult{Name: name, Outcome: OutcomeFailed, Copy: f.kept(), Failure: &FeedFailure{
-				Text: f.feed.Path + ": it is being written; it is read when it rests", Transient: true,
-			}})
+			results = append(results, f.notYet("it is being written; it is read when it rests"))
 		}
 	}
 	return results
 }
 
-// Reconfigure changes feeds, policy zones and AnswerEarly, all or nothing: if the new ones cannot be served, the old ones stay. A change of zones or
-// of AnswerEarly alone compiles nothing. New and changed feeds are read before it returns; one that fails does not stop the others.
-func (p *Publisher) Reconfigure(ctx context.Context, feeds []Feed, zones []policy.Zone, answerEarly bool) (ReloadReport, error) {
+// tellOfFetches completes the report for whoever waited for feeds to be fetched.
+func (p *Publisher) tellOfFetches(report *ReloadReport, o *ReloadOptions, began time.Time) {
+	for _, s := range p.Status() {
+		if s.Fetch == nil || len(o.Feeds) > 0 && !slices.Contains(o.Feeds, s.Name) {
+			continue
+		}
+		at := slices.IndexFunc(report.Feeds, func(r FeedResult) bool { return r.Name == s.Name })
+		result, tell := p.fetchResult(&s, o, began, at < 0)
+		switch {
+		case tell && at < 0:
+			report.Feeds = append(report.Feeds, result)
+		case tell:
+			report.Feeds[at] = result
+		}
+	}
+}
+
+// fetchResult is what is to be told of a feed: that its list is on its way, that it could not be fetched, or, where nothing is told of it yet, what came
+// of reading it meanwhile, which begins as soon as it is fetched and waits for nobody.
+func (p *Publisher) fetchResult(s *FeedStatus, o *ReloadOptions, began time.Time, untold bool) (result FeedResult, tell bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f := p.feed(s.Name)
+	switch {
+	case f == nil:
+		return result, false
+	case slices.Contains(o.unfetched, s.Name):
+		return f.notYet("it is still being fetched; it is read when it is whole"), true
+	case s.Fetch.Error != "":
+		failure := &FeedFailure{Text: s.Error, Transient: true}
+		return FeedResult{Name: s.Name, Outcome: OutcomeFailed, Copy: s.Copy, Report: s.Report, Failure: failure}, true
+	}
+	return f.result, untold && f.read.After(began)
+}
+
+// number is that of the generation that was published last, 0 for none.
+func (p *Publisher) number() uint64 {
+	if g := p.Current(); g != nil {
+		return g.Number
+	}
+	return 0
+}
+
+// Reconfigure changes feeds and order, all or nothing: if the new ones cannot be served, the old ones stay. A change of order alone compiles
+// nothing. New and changed feeds are read before it returns; one that fails does not stop the others.
+func (p *Publisher) Reconfigure(ctx context.Context, feeds []Feed, next Order) (ReloadReport, error) {
 	began := time.Now()
 	if err := checkFeeds(feeds); err != nil {
 		return ReloadReport{}, err
 	}
+	feeds = Located(p.config.Dir, feeds)
 	if err := p.takeTurn(ctx); err != nil {
 		return ReloadReport{}, err
 	}
 	defer p.endTurn()
-	next := order{zones, answerEarly}
 	if err := p.checkOrder(next); err != nil {
 		return ReloadReport{}, err
 	}
@@ -400,6 +518,9 @@ func (p *Publisher) Reconfigure(ctx context.Context, feeds []Feed, zones []polic
 	report, err := p.cycle(ctx, o)
 	report.Feeds = append(report.Feeds, p.notRead(o.restless)...)
 	p.finishSwap(swap, err == nil)
+	if err == nil {
+		p.fetches.set(feeds)
+	}
 	p.watchAnew()
 	report.Seconds = time.Since(began).Seconds()
 	p.counts.reloaded(err)
@@ -411,7 +532,7 @@ func (p *Publisher) SetFeeds(ctx context.Context, feeds []Feed) (ReloadReport, e
 	p.mu.Lock()
 	o := p.order
 	p.mu.Unlock()
-	return p.Reconfigure(ctx, feeds, o.Zones, o.AnswerEarly)
+	return p.Reconfigure(ctx, feeds, o)
 }
 
 // SetZones is Reconfigure with the feeds as they are.
@@ -421,26 +542,27 @@ func (p *Publisher) SetZones(ctx context.Context, zones []policy.Zone) (ReloadRe
 	for _, f := range p.feeds {
 		feeds = append(feeds, f.feed)
 	}
-	early := p.order.AnswerEarly
+	next := p.order
 	p.mu.Unlock()
-	return p.Reconfigure(ctx, feeds, zones, early)
+	next.Zones = zones
+	return p.Reconfigure(ctx, feeds, next)
 }
 
 // configSwap is a change of configuration that can still be taken back.
 type configSwap struct {
 	oldFeeds []*feedState
-	oldOrder order
+	oldOrder Order
 	fresh    []string // the feeds that are new or read differently
 }
 
 // swapConfig puts feeds and their order in place. What is known of feeds that stay is carried over.
-func (p *Publisher) swapConfig(feeds []Feed, next order) configSwap {
+func (p *Publisher) swapConfig(feeds []Feed, next Order) configSwap {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	swap := configSwap{oldFeeds: p.feeds, oldOrder: p.order}
 	var states []*feedState
 	for _, f := range feeds {
-		state := newFeedState(f)
+		state := newFeedState(p.decisions.apply(f))
 		if had := p.feed(f.Name); had == nil || !state.inherit(had) {
 			swap.fresh = append(swap.fresh, f.Name)
 		}

@@ -22,6 +22,7 @@ type reader struct {
 	sink   Sink
 	shown  int // how many faults of each reason the sink is shown
 	guard  *suffixes
+	review *review
 	names  *nameParser
 	lines  *lineReader
 	budget budget
@@ -30,21 +31,34 @@ type reader struct {
 	texts  map[string]string // comments and references that came before
 	failed error             // ends the reading: the sink's error or a limit
 	done   func() error      // says whether the caller has given up
+	now    time.Time         // when the reading began
 }
 
 // textsMax is how many different comments and references are kept as one string each; more of them cost memory, not correctness.
 const textsMax = 4096
 
 func newReader(c FeedConfig, s Sink) (*reader, error) {
+	protect, err := newProtection(&c.Protect)
+	if err != nil {
+		return nil, err
+	}
+	return newProtectedReader(c, s, protect)
+}
+
+// newProtectedReader is newReader with what is protected, which may be nil.
+func newProtectedReader(c FeedConfig, s Sink, protect *protection) (*reader, error) {
 	guard, err := newSuffixes(c.SuffixList)
 	if err != nil {
 		return nil, err
 	}
-	return newGuardedReader(c, s, guard)
+	return newGuardedReader(c, s, guard, protect)
 }
 
-func newGuardedReader(c FeedConfig, s Sink, guard *suffixes) (*reader, error) {
-	r := &reader{config: c, limits: c.Limits.orDefault(), sink: s, shown: FaultsMax, guard: guard, names: newNameParser(), lines: newLineReader(), texts: map[string]string{}}
+func newGuardedReader(c FeedConfig, s Sink, guard *suffixes, protect *protection) (*reader, error) {
+	r := &reader{
+		config: c, limits: c.Limits.orDefault(), sink: s, shown: FaultsMax, guard: guard, review: newReview(&c, protect),
+		names: newNameParser(), lines: newLineReader(), texts: map[string]string{},
+	}
 	r.report.Faults = map[Reason]*FaultCount{}
 	if c.Confidence > 100 {
 		return nil, fmt.Errorf("confidence %d is over 100", c.Confidence)
@@ -96,16 +110,38 @@ func (r *reader) read(ctx context.Context) error {
 }
 
 func (r *reader) prepare(ctx context.Context) {
-	r.done = ctx.Err
+	r.done, r.now = ctx.Err, time.Now()
 	r.budget = budget{source: r.limits.SourceBytes, stream: r.limits.ContentBytes, content: r.limits.ContentBytes}
 }
 
-// checkWhole guards against a feed that says nothing.
+// checkWhole guards against a feed that says nothing, or of which too much cannot be read.
 func (r *reader) checkWhole() error {
 	if r.report.Live > 0 || r.config.AllowEmpty {
+		return r.checkErrors()
+	}
+	return &SourceError{File: r.config.source(), Err: ErrEmpty, Next: r.whyEmpty() + "; " + r.ifMeant("allow_empty")}
+}
+
+// checkErrors guards against a feed that is read in the wrong way, or was damaged on its way.
+func (r *reader) checkErrors() error {
+	unreadable := 0
+	for reason, c := range r.report.Faults {
+		if reason.unreadable() {
+			unreadable += c.Count
+		}
+	}
+	most := max(r.config.ErrorMax, 0)
+	if r.config.ErrorMax == 0 || r.report.Parsed <= errorLeast || float64(unreadable) <= most*float64(r.report.Parsed) {
 		return nil
 	}
-	return &SourceError{File: r.config.Path, Err: ErrEmpty, Next: r.whyEmpty() + "; " + r.ifMeant("allow_empty")}
+	return &SourceError{File: r.config.source(), Err: ErrBroken, Next: fmt.Sprintf("%d of %d rows, more than %.0f%%; %s; %s",
+		unreadable, r.report.Parsed, most*100, r.whyBroken(), r.ifMeant("error_max"))}
+}
+
+// whyBroken is the reason of most rows that cannot be read.
+func (r *reader) whyBroken() string {
+	most := r.mostFaults(Reason.unreadable)
+	return fmt.Sprintf("first %s; look whether the format %s is right", most.First, r.format.name)
 }
 
 // ifMeant is how to take a feed that a guard keeps back.
@@ -114,16 +150,24 @@ func (r *reader) ifMeant(setting string) string {
 }
 
 func (r *reader) whyEmpty() string {
-	var most *FaultCount
-	for reason := range reasonEnd {
-		if c := r.report.Faults[reason]; c != nil && (most == nil || c.Count > most.Count) {
-			most = c
-		}
+	most := r.mostFaults(func(Reason) bool { return true })
+	if most == nil && r.report.Skipped > 0 {
+		return fmt.Sprintf("it has no rows, only %d entries that are none", r.report.Skipped)
 	}
 	if most == nil || r.format == nil {
 		return "it has no rows: look whether the download was cut off"
 	}
 	return fmt.Sprintf("none of its %d rows read as %s is usable, first %s; look whether the format is right", r.report.Parsed, r.format.name, most.First)
+}
+
+// mostFaults are those of the most frequent of some reasons; nil for none.
+func (r *reader) mostFaults(of func(Reason) bool) (most *FaultCount) {
+	for reason := range reasonEnd {
+		if c := r.report.Faults[reason]; c != nil && of(reason) && (most == nil || c.Count > most.Count) {
+			most = c
+		}
+	}
+	return most
 }
 
 // file is one file of the feed while it is read.
@@ -259,26 +303,34 @@ func (r *reader) matchOr(tradition policy.Kind) policy.Kind {
 // list hands the row that begin returned to the sink under the host name in text, or refuses it.
 func (f *file) list(text []byte, kind policy.Kind) {
 	name, labels, why := f.names.host(text)
-	if why != ReasonNone {
+	switch why {
+	case ReasonNone:
+		f.serve(name, labels, kind, text)
+	case ReasonIPAddress:
+		f.listAddress(text)
+	default:
 		f.refuse(why, text)
-		return
 	}
-	f.serve(name, labels, kind, text)
 }
 
 // serve hands the row that begin returned to the sink under a canonical name, unless the guards refuse it; text is the row for that case.
 func (f *file) serve(name []byte, labels int, kind policy.Kind, text []byte) {
-	if why := f.guarded(name, labels); why != ReasonNone {
-		f.refuseAt(f.row.Line, why, text)
+	v := f.guarded(name, labels, kind)
+	if v.why != ReasonNone {
+		f.refuseBy(f.row.Line, v, text)
 		return
 	}
 	f.count()
 	f.report.Live++
+	if v.name != "" {
+		f.note(&v, text)
+	}
 	f.row.Name, f.row.Kind = dnsname.Name(name), kind
 	f.fail(f.sink.Indicator(&f.row))
 }
 
-func (r *reader) guarded(name []byte, labels int) Reason {
+// suffixed returns why the name of a row takes in too many names, or ReasonNone.
+func (r *reader) suffixed(name []byte, labels int) Reason {
 	switch why := r.guard.check(name, labels); {
 	case why == ReasonHeld && r.config.AllowPrivateSuffixes, why == ReasonHeld && r.config.AllowSuffixes:
 		return ReasonNone
@@ -293,8 +345,13 @@ func (r *reader) guarded(name []byte, labels int) Reason {
 func (f *file) refuse(why Reason, text []byte) { f.refuseAt(f.lines.number, why, text) }
 
 func (f *file) refuseAt(line int, why Reason, text []byte) {
+	f.refuseBy(line, verdict{why: why}, text)
+}
+
+// refuseBy is refuseAt with what a guard says.
+func (f *file) refuseBy(line int, v verdict, text []byte) {
 	f.count()
-	held := why == ReasonHeld
+	why, held := v.why, v.why.Held()
 	if held {
 		f.report.Held++
 	} else {
@@ -310,12 +367,12 @@ func (f *file) refuseAt(line int, why Reason, text []byte) {
 	if c.Count > f.shown && !showHeld {
 		return
 	}
-	fault := Fault{File: f.name, Line: line, Reason: why, Text: printable(bytes.TrimSpace(text), faultTextMax)}
+	fault := Fault{File: f.name, Line: line, Reason: why, Text: printable(bytes.TrimSpace(text), faultTextMax), By: v.by}
 	if c.Count == 1 {
 		c.First = fault
 	}
 	if showHeld {
-		f.report.HeldRows = append(f.report.HeldRows, fault)
+		f.report.HeldRows = append(f.report.HeldRows, HeldRow{Fault: fault, Name: v.name, State: StateHeld})
 	}
 	if c.Count <= f.shown {
 		f.sink.Fault(fault)

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -117,23 +118,15 @@ func (r *Rows) Size() int64 {
 
 // Find returns all rows of a name, which is canonical and in wire form, in the order of the feed; none is no error.
 func (r *Rows) Find(name []byte) ([]Row, error) {
-	hash := nameHash(name)
-	for i := r.blockFor(hash); i < r.blocks() && r.blockHash(i) <= hash; i++ {
-		block, err := r.readBlock(i)
-		if err != nil {
-			return nil, err
-		}
-		c := rowsCursor{file: r, block: rowBytes{b: block}}
-		for len(c.block.b) > 0 {
-			if err := c.parse(); err != nil {
-				return nil, err
-			}
-			if bytes.Equal(c.name, name) {
-				return r.resolve(c.name, c.rows)
-			}
-		}
+	buf := blockBuffers.Get().(*[]byte)
+	defer blockBuffers.Put(buf)
+	seeker := rowsSeeker{rowsCursor: rowsCursor{file: r, buf: *buf}}
+	raw, err := seeker.find(name, nameHash(name))
+	*buf = seeker.buf
+	if err != nil || len(raw) == 0 {
+		return nil, err
 	}
-	return nil, nil
+	return r.resolve(name, raw)
 }
 
 // blockFor returns the first block that may hold a name with this hash.
@@ -157,15 +150,20 @@ func (r *Rows) blockSpan(i int) (from, to uint64) {
 	return place(i), to
 }
 
-// blockMax is above the size of any block: one group of names more than rowsBlockSize.
-const blockMax = rowsBlockSize + 2*256 + membersMax*128
+// blockMax is above the size of any block: one group of names more than what blocks had when they were largest.
+const blockMax = 8<<10 + 2*256 + membersMax*128
 
-func (r *Rows) readBlock(i int) ([]byte, error) {
+// blockBuffers are for what Find reads: one that was new for each name would have the kernel clear as much memory again.
+var blockBuffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// readBlock reads a block into *buf, which grows if need be.
+func (r *Rows) readBlock(i int, buf *[]byte) ([]byte, error) {
 	from, to := r.blockSpan(i)
 	if to < from+4 || to-from > blockMax {
 		return nil, fmt.Errorf("%w: block %d of %d octets", ErrRowsDamaged, i, to-from)
 	}
-	b := make([]byte, to-from)
+	*buf = slices.Grow((*buf)[:0], int(to-from))
+	b := (*buf)[:to-from]
 	if _, err := r.f.ReadAt(b, int64(from)); err != nil {
 		return nil, err
 	}
@@ -319,6 +317,51 @@ func (c *rowsCursor) next() error {
 	}
 	c.hash = nameHash(c.name)
 	return nil
+}
+
+// rowsSeeker finds the rows of names that come in the order of the file, and reads no block twice. What it returns lives until the next call.
+type rowsSeeker struct {
+	rowsCursor
+	begun bool
+}
+
+func (r *Rows) seeker() *rowsSeeker { return &rowsSeeker{rowsCursor: rowsCursor{file: r}} }
+
+// find returns the rows of a name with the given nameHash; none is no error.
+func (s *rowsSeeker) find(name []byte, hash uint64) ([]rawRow, error) {
+	if block := s.file.blockFor(hash); !s.begun || block >= s.at {
+		s.begun, s.at, s.block.b = true, block, nil
+		if more, err := s.step(); !more {
+			return nil, err
+		}
+	}
+	for s.hash < hash || s.hash == hash && bytes.Compare(s.name, name) < 0 {
+		if more, err := s.step(); !more {
+			return nil, err
+		}
+	}
+	if !bytes.Equal(s.name, name) {
+		return nil, nil
+	}
+	return s.rows, nil
+}
+
+// step moves to the next name, if there is one.
+func (s *rowsSeeker) step() (more bool, err error) {
+	if len(s.block.b) == 0 {
+		if s.at == s.file.blocks() {
+			return false, nil
+		}
+		if s.block.b, err = s.file.readBlock(s.at, &s.buf); err != nil {
+			return false, err
+		}
+		s.at++
+	}
+	if err := s.parse(); err != nil {
+		return false, err
+	}
+	s.hash = nameHash(s.name)
+	return true, nil
 }
 
 func (c *rowsCursor) nextBlock() error {

@@ -444,3 +444,17 @@ func writeMany(b *testing.B, names []dnsname.Name) *blocklist.Rows {
 	}
 	return openRows(b, path)
 }
+
+// TestSortingEndsOnABrokenDisk: rows that cannot be written down are an error, and nothing waits for them.
+func TestSortingEndsOnABrokenDisk(t *testing.T) {
+	ended := make(chan error, 1)
+	go func() { ended <- blocklist.SortOnBrokenDisk(t.TempDir()) }()
+	select {
+	case err := <-ended:
+		if err == nil || !strings.Contains(err.Error(), "sorting rows") {
+			t.Errorf("got %v, want an error of sorting", err)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("the end of the sorter waits for ever")
+	}
+}

@@ -29,7 +29,7 @@ import (
 const (
 	rowsMagic      = "cenrows\x01"
 	rowsHeaderSize = 192
-	rowsBlockSize  = 8 << 10
+	rowsBlockSize  = 2 << 10 // what Find reads and parses for one name; 16 octets of index in memory for each
 	rowsIndexEntry = 16
 	rowsJSONMax    = 256 << 20 // octets of tables or report that Open takes
 )

@@ -185,6 +185,9 @@ func (w *rowsWriter) addEmptyNonTerminals(rows rowSource) error {
 		}
 		d := rowBytes{b: r.row}
 		from := d.row()
+		if policy.TriggerOf(r.name).ByAddress() {
+			continue // prefixes are no names, and stop nothing
+		}
 		ent := rawRow{Kind: policy.KindENT, Confidence: policy.ConfidenceUnknown, File: from.File, Line: from.Line}
 		for name := dnsname.Name(r.name).Parent(); !name.IsRoot() && !seen[name]; name = name.Parent() {
 			if len(seen) >= entSeenMax {

@@ -18,8 +18,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// readRPZ reads a response policy zone as a file (RFC 1035 section 5, RPZ draft section 3). QNAME triggers become rows; other triggers are
-// checked and counted. A zone that does not begin with a SOA or has no NS at its apex is refused as a whole, a record that cannot be
+// readRPZ reads a response policy zone as a file (RFC 1035 section 5, RPZ draft section 3). A zone that does not begin with a SOA or has no NS at its apex is refused as a whole, a record that cannot be
 // used is refused alone. $INCLUDE is never followed and $GENERATE never expanded.
 func readRPZ(f *file) error {
 	z := &zone{file: f, records: &masterFile{file: f}, seed: maphash.MakeSeed(), owners: map[uint64]deed{}, data: map[dnsname.Name]*localData{}}
@@ -55,6 +54,7 @@ type zone struct {
 	seed    maphash.Seed
 	owners  map[uint64]deed // what each owner's records do, by a hash of its name; see claim
 	data    map[dnsname.Name]*localData
+	key     []byte // of the present owner; see setKey
 	buf     []byte // RDATA of the present record
 	packed  []byte // the present record as the DNS library packs it
 }
@@ -324,6 +324,11 @@ func (z *zone) first(rec *masterRecord, kind uint16) error {
 	if err := z.findApex(rec.owner); err != nil {
 		return err
 	}
+	whole := *rec
+	whole.text = nil // which may have several lines
+	if why := z.readOther(&whole, kind); why == ReasonNone {
+		z.report.SOA = &policy.SOA{Name: []byte(z.apex), TTL: rec.ttl, Data: bytes.Clone(z.buf)}
+	}
 	z.setOwner([]byte("@"))
 	z.skip()
 	return nil
@@ -403,33 +408,12 @@ func isDNSSECType(kind uint16) bool {
 	return false
 }
 
-// dispatch tells QNAME triggers from the others by the owner's last label.
+// dispatch tells the triggers by the owner's last label: a query name has none of those that begin with "rpz-".
 func (z *zone) dispatch(rec *masterRecord, kind uint16) {
-	last := lastLabel(z.owner.name())
-	if !bytes.HasPrefix(last, []byte("rpz-")) {
-		z.qname(rec, kind)
+	if why := z.setKey(); why != ReasonNone {
+		z.refuseAt(rec.line, why, rec.text)
 		return
 	}
-	why := checkTrigger(string(last), z.owner.name()[:z.owner.size-len(last)-2])
-	if why == ReasonNone {
-		why = ReasonTriggerNotServed
-		if _, badAction := z.deed(rec, kind); badAction != ReasonNone {
-			why = badAction
-		}
-	}
-	z.refuseAt(rec.line, why, rec.text)
-}
-
-func lastLabel(name []byte) []byte {
-	at := 0
-	for i := 0; name[i] != 0; i += 1 + int(name[i]) {
-		at = i
-	}
-	return name[at+1 : at+1+int(name[at])]
-}
-
-// qname serves a QNAME trigger: at once if its action is complete, with the owner's other records at the end if it is local data.
-func (z *zone) qname(rec *masterRecord, kind uint16) {
 	do, why := z.deed(rec, kind)
 	if why == ReasonNone {
 		why = z.claim(do)
@@ -442,8 +426,56 @@ func (z *zone) qname(rec *masterRecord, kind uint16) {
 	default:
 		z.row = z.start
 		z.row.Line, z.row.Comment, z.row.Action = rec.line, z.text(rec.comment), do.action()
-		z.serveTrigger(z.owner.name(), z.owner.labels, rec.text)
+		z.serveTrigger(z.key, rec.text)
 	}
+}
+
+// setKey makes the key of the present owner, as policy has it; "*." before it stays.
+func (z *zone) setKey() Reason {
+	owner := z.owner.name()
+	last := lastLabel(owner)
+	labels := owner[:len(owner)-len(last)-2]
+	z.key = append(z.key[:0], owner...)
+	if !bytes.HasPrefix(last, []byte("rpz-")) {
+		return ReasonNone
+	}
+	switch t := triggerOf(string(last)); {
+	case t.ByAddress():
+		prefix, err := policy.ParsePrefix(labels, !z.config.Lenient)
+		if err != nil {
+			return ReasonBadAddress
+		}
+		z.key = policy.AppendPrefixKey(z.key[:0], t, prefix)
+	case t == policy.TriggerNSDNAME && len(labels) == 0:
+		return ReasonRoot
+	case t == policy.TriggerNSDNAME:
+		z.key, _ = policy.AppendNameKey(z.key[:0], append(bytes.Clone(labels), 0)) // as long as the owner
+	default:
+		return ReasonSyntax
+	}
+	return ReasonNone
+}
+
+func triggerOf(label string) policy.Trigger {
+	switch label {
+	case "rpz-client-ip":
+		return policy.TriggerClientIP
+	case "rpz-ip":
+		return policy.TriggerIP
+	case "rpz-nsdname":
+		return policy.TriggerNSDNAME
+	case "rpz-nsip":
+		return policy.TriggerNSIP
+	}
+	return policy.TriggerNone
+}
+
+func lastLabel(name []byte) []byte {
+	at := 0
+	for i := 0; name[i] != 0; i += 1 + int(name[i]) {
+		at = i
+	}
+	return name[at+1 : at+1+int(name[at])]
 }
 
 // claim notes what an owner's records do; one owner does one thing. Owners are told apart by 64 bits of a hash, since ten million names would
@@ -459,13 +491,35 @@ func (z *zone) claim(do deed) Reason {
 	return ReasonNone
 }
 
-// serveTrigger serves the row under a trigger: "*.name" is what lies below name.
-func (z *zone) serveTrigger(name []byte, labels int, text []byte) {
-	if name[0] == 1 && name[1] == '*' {
-		z.serve(name[2:], labels-1, policy.KindBelow, text)
+// serveTrigger serves the row under a key: "*.name" is what lies below name.
+func (z *zone) serveTrigger(key, text []byte) {
+	kind := policy.KindExact
+	if key[0] == 1 && key[1] == '*' {
+		key, kind = key[2:], policy.KindBelow
+	}
+	trigger := policy.TriggerOf(key)
+	if trigger == policy.TriggerQNAME {
+		z.serve(key, dnsname.Name(key).Labels(), kind, text)
 		return
 	}
-	z.serve(name, labels, policy.KindExact, text)
+	v := z.guardedServer(key, trigger, kind)
+	if v.why != ReasonNone {
+		z.refuseBy(z.row.Line, v, text)
+		return
+	}
+	if v.name != "" {
+		z.note(&v, text)
+	}
+	z.serveKey(key, trigger, kind)
+}
+
+// guardedServer says what the guards make of the key of a name server: its name is guarded as a query name is.
+func (z *zone) guardedServer(key []byte, trigger policy.Trigger, kind policy.Kind) verdict {
+	if trigger != policy.TriggerNSDNAME {
+		return verdict{}
+	}
+	name := append(bytes.Clone(key[:len(key)-len(lastLabel(key))-2]), 0)
+	return z.guarded(name, dnsname.Name(name).Labels(), kind)
 }
 
 // deed reads the action of a record; for local data it leaves the RDATA in z.buf.
@@ -585,7 +639,7 @@ func (z *zone) readOther(rec *masterRecord, kind uint16) Reason {
 
 // gather keeps a record of local data until the end of the file.
 func (z *zone) gather(rec *masterRecord, kind uint16) {
-	name := dnsname.Name(z.owner.name())
+	name := dnsname.Name(z.key)
 	d := z.data[name]
 	if d == nil {
 		d = &localData{line: rec.line, comment: z.text(rec.comment)}
@@ -628,119 +682,8 @@ func (z *zone) flush() {
 		d := z.data[name]
 		z.row = z.start
 		z.row.Line, z.row.Comment, z.row.Action, z.row.Data = d.line, d.comment, policy.ActionLocalData, &d.data
-		z.serveTrigger([]byte(name), name.Labels(), []byte(name.String()))
+		z.serveTrigger([]byte(name), []byte(name.String()))
 	}
-}
-
-// checkTrigger checks the labels before "rpz-…" of a trigger that is not QNAME.
-func checkTrigger(kind string, labels []byte) Reason {
-	switch kind {
-	case "rpz-ip", "rpz-nsip", "rpz-client-ip":
-		if !validAddressTrigger(labels) {
-			return ReasonBadAddress
-		}
-	case "rpz-nsdname":
-		if len(labels) == 0 {
-			return ReasonRoot
-		}
-	default:
-		return ReasonSyntax
-	}
-	return ReasonNone
-}
-
-// validAddressTrigger checks an address and prefix length as the draft's section 4.1.1 wants them: least significant part first, no
-// leading zeros, no bits beyond the prefix, and for IPv6 "zz" for the longest run of zero words (the first such run of the address).
-func validAddressTrigger(labels []byte) bool {
-	words := splitLabels(labels)
-	if len(words) < 3 {
-		return false
-	}
-	bits, ok := decimal(words[0], 128)
-	if !ok || bits == 0 {
-		return false
-	}
-	slices.Reverse(words[1:])
-	if len(words) == 5 && !slices.Contains(words[1:], "zz") {
-		addr, ok := addressV4(words[1:])
-		return ok && bits <= 32 && netip.PrefixFrom(addr, bits).Masked().Addr() == addr
-	}
-	addr, ok := addressV6(words[1:])
-	return ok && netip.PrefixFrom(addr, bits).Masked().Addr() == addr
-}
-
-func splitLabels(labels []byte) []string {
-	var words []string
-	for i := 0; i < len(labels); i += 1 + int(labels[i]) {
-		words = append(words, string(labels[i+1:i+1+int(labels[i])]))
-	}
-	return words
-}
-
-// decimal reads a number without leading zeros.
-func decimal(s string, most int) (int, bool) {
-	n, err := strconv.Atoi(s)
-	return n, err == nil && n >= 0 && n <= most && strconv.Itoa(n) == s
-}
-
-func addressV4(words []string) (netip.Addr, bool) {
-	var b [4]byte
-	for i, w := range words {
-		n, ok := decimal(w, 255)
-		if !ok {
-			return netip.Addr{}, false
-		}
-		b[i] = byte(n)
-	}
-	return netip.AddrFrom4(b), true
-}
-
-// addressV6 reads words in the order of the address and demands that they are its only proper spelling.
-func addressV6(words []string) (netip.Addr, bool) {
-	text := strings.Join(words, ":")
-	text = strings.Replace(text, "zz", "", 1)
-	if text == "" {
-		text = ":"
-	}
-	if strings.HasPrefix(text, ":") {
-		text = ":" + text
-	}
-	if strings.HasSuffix(text, ":") {
-		text += ":"
-	}
-	text = strings.ReplaceAll(text, ":::", "::")
-	addr, err := netip.ParseAddr(text)
-	return addr, err == nil && addr.Is6() && addr.Zone() == "" && spellsV6(addr, words)
-}
-
-// spellsV6 compares words with the spelling of RFC 5952, which String follows; a single zero word may be written either way.
-func spellsV6(addr netip.Addr, words []string) bool {
-	b := addr.As16()
-	first, longest := longestZeros(b)
-	var want []string
-	for i := 0; i < 8; i++ {
-		if i == first && (longest > 1 || slices.Contains(words, "zz")) {
-			want = append(want, "zz")
-			i += longest - 1
-			continue
-		}
-		want = append(want, strconv.FormatUint(uint64(binary.BigEndian.Uint16(b[2*i:])), 16))
-	}
-	return slices.Equal(words, want)
-}
-
-func longestZeros(b [16]byte) (first, longest int) {
-	first = -1
-	for i, run := 0, 0; i < 8; i++ {
-		if b[2*i] != 0 || b[2*i+1] != 0 {
-			run = 0
-			continue
-		}
-		if run++; run > longest {
-			first, longest = i-run+1, run
-		}
-	}
-	return first, longest
 }
 
 func looksRPZ(line []byte) evidence {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"cenote/blocklist"
+	"cenote/policy"
 )
 
 const zoneHead = "$TTL 1h\n@ SOA localhost. root.localhost. 5 1h 10m 1w 5m\n@ NS localhost.\n"
@@ -184,36 +185,36 @@ func TestAddressTriggers(t *testing.T) {
 		owner string
 		want  blocklist.Reason
 	}{
-		{"32.1.2.0.192.rpz-ip", blocklist.ReasonTriggerNotServed},
-		{"24.0.2.0.192.rpz-ip", blocklist.ReasonTriggerNotServed},
-		{"24.0.2.0.192.RPZ-IP", blocklist.ReasonTriggerNotServed},
-		{"8.0.0.0.10.rpz-client-ip", blocklist.ReasonTriggerNotServed},
-		{"32.53.100.51.198.rpz-nsip", blocklist.ReasonTriggerNotServed},
-		{"ns1.bad.example.rpz-nsdname", blocklist.ReasonTriggerNotServed},
-		{"*.bad.example.rpz-nsdname", blocklist.ReasonTriggerNotServed},
-		{"128.1.zz.db8.2001.rpz-ip", blocklist.ReasonTriggerNotServed},
-		{"48.zz.1.db8.2001.rpz-nsip", blocklist.ReasonTriggerNotServed},
-		{"128.1.zz.rpz-ip", blocklist.ReasonTriggerNotServed},
-		{"128.8.7.6.5.4.3.2.1.rpz-ip", blocklist.ReasonTriggerNotServed},
-		{"128.8.7.6.5.4.3.0.1.rpz-ip", blocklist.ReasonTriggerNotServed},  // one zero word may stand
-		{"128.8.7.6.5.4.3.zz.1.rpz-ip", blocklist.ReasonTriggerNotServed}, // or be cut
-		{"1.0.218.230.rpz-ip", blocklist.ReasonBadAddress},                // no prefix length
-		{"8.2.0.0.10.rpz-ip", blocklist.ReasonBadAddress},                 // bits beyond the prefix
+		{"32.1.2.0.192.rpz-ip", blocklist.ReasonNone},
+		{"24.0.2.0.192.rpz-ip", blocklist.ReasonNone},
+		{"24.0.2.0.192.RPZ-IP", blocklist.ReasonNone},
+		{"8.0.0.0.10.rpz-client-ip", blocklist.ReasonNone},
+		{"32.53.100.51.198.rpz-nsip", blocklist.ReasonNone},
+		{"ns1.bad.example.rpz-nsdname", blocklist.ReasonNone},
+		{"*.bad.example.rpz-nsdname", blocklist.ReasonNone},
+		{"128.1.zz.db8.2001.rpz-ip", blocklist.ReasonNone},
+		{"48.zz.1.db8.2001.rpz-nsip", blocklist.ReasonNone},
+		{"128.1.zz.rpz-ip", blocklist.ReasonNone},
+		{"128.8.7.6.5.4.3.2.1.rpz-ip", blocklist.ReasonNone},
+		{"128.8.7.6.5.4.3.0.1.rpz-ip", blocklist.ReasonNone},  // one zero word may stand
+		{"128.8.7.6.5.4.3.zz.1.rpz-ip", blocklist.ReasonNone}, // or be cut
+		{"1.0.218.230.rpz-ip", blocklist.ReasonBadAddress},    // no prefix length
+		{"8.2.0.0.10.rpz-ip", blocklist.ReasonBadAddress},     // bits beyond the prefix
 		{"33.1.2.0.192.rpz-ip", blocklist.ReasonBadAddress},
 		{"0.0.0.0.0.rpz-ip", blocklist.ReasonBadAddress},
 		{"032.1.2.0.192.rpz-ip", blocklist.ReasonBadAddress},
 		{"32.01.2.0.192.rpz-ip", blocklist.ReasonBadAddress},
 		{"32.256.2.0.192.rpz-ip", blocklist.ReasonBadAddress},
-		{"32.10.zz.db8.2001.rpz-ip", blocklist.ReasonBadAddress},             // bits beyond the prefix
-		{"128.1.0.0.0.0.0.db8.2001.rpz-ip", blocklist.ReasonBadAddress},      // the longest run must be zz
-		{"128.1.zz.0.0.1.db8.2001.rpz-ip", blocklist.ReasonBadAddress},       // another spelling of a longer run
-		{"128.1.zz.2.zz.db8.2001.rpz-ip", blocklist.ReasonBadAddress},        // twice
-		{"128.01.zz.db8.2001.rpz-ip", blocklist.ReasonBadAddress},            // leading zero
-		{"129.1.zz.db8.2001.rpz-ip", blocklist.ReasonBadAddress},             // too long a prefix
-		{"128.g.zz.db8.2001.rpz-ip", blocklist.ReasonBadAddress},             // no digit
-		{"128.2.0.0.1.zz.db8.2001.rpz-ip", blocklist.ReasonTriggerNotServed}, // of two equal runs the first of the address is cut
-		{"128.2.zz.1.0.0.db8.2001.rpz-ip", blocklist.ReasonBadAddress},       // and not the other
-		{"64.zz.rpz-ip", blocklist.ReasonBadAddress},                         // an address without a word
+		{"32.10.zz.db8.2001.rpz-ip", blocklist.ReasonBadAddress},        // bits beyond the prefix
+		{"128.1.0.0.0.0.0.db8.2001.rpz-ip", blocklist.ReasonBadAddress}, // the longest run must be zz
+		{"128.1.zz.0.0.1.db8.2001.rpz-ip", blocklist.ReasonBadAddress},  // another spelling of a longer run
+		{"128.1.zz.2.zz.db8.2001.rpz-ip", blocklist.ReasonBadAddress},   // twice
+		{"128.01.zz.db8.2001.rpz-ip", blocklist.ReasonBadAddress},       // leading zero
+		{"129.1.zz.db8.2001.rpz-ip", blocklist.ReasonBadAddress},        // too long a prefix
+		{"128.g.zz.db8.2001.rpz-ip", blocklist.ReasonBadAddress},        // no digit
+		{"128.2.0.0.1.zz.db8.2001.rpz-ip", blocklist.ReasonNone},        // of two equal runs the first of the address is cut
+		{"128.2.zz.1.0.0.db8.2001.rpz-ip", blocklist.ReasonBadAddress},  // and not the other
+		{"64.zz.rpz-ip", blocklist.ReasonNone},                          // all words are zero
 		{"rpz-ip", blocklist.ReasonBadAddress},
 		{"rpz-nsdname", blocklist.ReasonRoot},
 		{"x.example.rpz-new", blocklist.ReasonSyntax},
@@ -222,9 +223,54 @@ func TestAddressTriggers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(s.faults) != 1 || s.faults[0].Reason != tc.want {
+		if tc.want == blocklist.ReasonNone {
+			if len(s.faults) != 0 || len(s.rows) != 1 {
+				t.Errorf("%s: rows %v, faults %v, want a row", tc.owner, s.rows, s.faults)
+			}
+		} else if len(s.faults) != 1 || s.faults[0].Reason != tc.want {
 			t.Errorf("%s: faults = %v, want %s", tc.owner, s.faults, tc.want)
 		}
+	}
+}
+
+// TestTriggersBecomeRows: each trigger has a key of its own, in which the letter case of the owner plays no part.
+func TestTriggersBecomeRows(t *testing.T) {
+	body := zoneHead + `
+32.1.2.0.192.rpz-ip             CNAME .
+24.0.2.0.192.RPZ-Client-IP      CNAME rpz-drop.
+48.zz.1.db8.2001.rpz-nsip       CNAME *.
+ns1.Bad.example.rpz-nsdname     CNAME rpz-passthru.
+*.bad.example.rpz-nsdname       A 192.0.2.80
+*.com.rpz-nsdname               CNAME .
+`
+	s, report, err := readZone(t, blocklist.FeedConfig{}, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantLines(t, "rows", s.rows, `
+		5 exact 192.0.2.1 trigger=ip action=nxdomain
+		6 exact 192.0.2.0/24 trigger=client-ip action=drop
+		7 exact 2001:db8:1::/48 trigger=nsip action=nodata
+		8 exact ns1.bad.example trigger=nsdname action=passthru
+		9 below bad.example trigger=nsdname action=local-data type1/3600=[c0000250]`)
+	if want := (policy.TriggerCounts{ClientIP: 1, IP: 1, NSDNAME: 2, NSIP: 1}); report.Triggers != want {
+		t.Errorf("counted %+v, want %+v", report.Triggers, want)
+	}
+	if len(s.faults) != 1 || s.faults[0].Reason != blocklist.ReasonTLD {
+		t.Errorf("faults %v, want the name servers of a whole top-level domain refused", s.faults)
+	}
+}
+
+// TestLenientAddressTriggers: what is wrongly spelled and means one thing is read on request.
+func TestLenientAddressTriggers(t *testing.T) {
+	body := zoneHead + "1.0.218.230.rpz-ip CNAME .\n8.2.0.0.10.rpz-ip CNAME .\n33.1.2.0.192.rpz-ip CNAME .\n"
+	s, _, err := readZone(t, blocklist.FeedConfig{Lenient: true}, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantLines(t, "rows", s.rows, "4 exact 230.218.0.1 trigger=ip action=nxdomain\n5 exact 10.0.0.0/8 trigger=ip action=nxdomain")
+	if len(s.faults) != 1 || s.faults[0].Reason != blocklist.ReasonBadAddress || s.faults[0].Line != 6 {
+		t.Errorf("faults %v, want line 6", s.faults)
 	}
 }
 

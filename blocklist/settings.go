@@ -1,6 +1,7 @@
 package blocklist
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"time"
@@ -14,6 +15,12 @@ type Settings struct {
 	Debounce time.Duration
 	// PollOnly does without notices from the kernel. Default: false. Example: true where all feeds lie on a network file system.
 	PollOnly bool
+	// Mapped uses index files where they are in place of reading them: see nameindex.OpenOptions. It holds from the next index on. Default: false.
+	Mapped bool
+	// History is how many copies of each feed are kept, that which is served among them. Default: 3; at least 1. Example: 10.
+	History int
+	// HistoryBytes bounds what the copies of one feed take beside that which is served, in octets; below 0 there are none. Default: 1 GiB. Example: 1 << 28.
+	HistoryBytes int64
 	// Child says how compilations are run. Default: this program, "compile --child".
 	Child ChildConfig
 }
@@ -22,10 +29,12 @@ type Settings struct {
 const (
 	pollDefault     = time.Second
 	debounceDefault = 200 * time.Millisecond
+	historyDefault  = 3
+	historyBytes    = 1 << 30
 )
 
 func (s Settings) checked() (Settings, error) {
-	if s.Poll < 0 || s.Debounce < 0 || s.Child.MemoryBytes < 0 || s.Child.Cores < 0 || s.Child.Timeout < 0 || s.Child.Patience < 0 {
+	if s.Poll < 0 || s.Debounce < 0 || s.History < 0 || s.Child.MemoryBytes < 0 || s.Child.Cores < 0 || s.Child.Timeout < 0 || s.Child.Patience < 0 {
 		return s, fmt.Errorf("blocklist: a setting is below zero: %+v", s)
 	}
 	if s.Poll == 0 {
@@ -34,6 +43,7 @@ func (s Settings) checked() (Settings, error) {
 	if s.Debounce == 0 {
 		s.Debounce = debounceDefault
 	}
+	s.History, s.HistoryBytes = cmp.Or(s.History, historyDefault), cmp.Or(s.HistoryBytes, historyBytes)
 	var err error
 	s.Child, err = s.Child.withDefaults()
 	return s, err

@@ -150,9 +150,9 @@ func (r *reader) readPath(name string) error {
 		return &SourceError{File: name, Err: ErrBinary, Next: "a feed is a file or a directory"}
 	}
 	if r.budget.source -= info.Size(); r.budget.source < 0 {
-		return &SourceError{File: name, Err: ErrTooLarge, Next: "raise limits.source_bytes if it is meant to be so large"}
+		return &SourceError{File: r.shownName(name), Err: ErrTooLarge, Next: "raise limits.source_bytes if it is meant to be so large"}
 	}
-	if err := r.readContent(f, info, name); err != nil {
+	if err := r.readContent(f, info, r.shownName(name)); err != nil {
 		return err
 	}
 	after, err := f.Stat()
@@ -160,9 +160,17 @@ func (r *reader) readPath(name string) error {
 		return err
 	}
 	if !sameContent(info, after) {
-		return &SourceError{File: name, Err: ErrChanged, Next: nextWhenChanged}
+		return &SourceError{File: r.shownName(name), Err: ErrChanged, Next: nextWhenChanged}
 	}
 	return nil
+}
+
+// shownName is a file of the feed as people know it.
+func (r *reader) shownName(name string) string {
+	if name == r.config.Path {
+		return r.config.source()
+	}
+	return name
 }
 
 // Signatures of the files that are not text.
@@ -178,7 +186,7 @@ const (
 )
 
 func (r *reader) readContent(f *os.File, info fs.FileInfo, name string) error {
-	member := &file{name: name, base: filepath.Base(name), modified: info.ModTime()}
+	member := &file{name: name, base: filepath.Base(f.Name()), modified: info.ModTime()}
 	src := bufio.NewReaderSize(f, 1<<16)
 	switch head, _ := src.Peek(headerSize); {
 	case strings.HasPrefix(string(head), magicZip):

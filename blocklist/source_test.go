@@ -187,7 +187,7 @@ func TestRefusedSources(t *testing.T) {
 		{name: "archive in an archive", body: tarred(t, member{"x.gz", string(whole)}), want: blocklist.ErrBinary},
 		{name: "unknown", body: []byte("who = knows\nwhat this = is\n"), want: blocklist.ErrUnknownFormat},
 		{name: "mostly unknown", body: []byte("a.example\nwho = knows\nwhat this = is\n"), want: blocklist.ErrUnknownFormat},
-		{name: "addresses", body: []byte("192.0.2.1\n192.0.2.2\n"), want: blocklist.ErrEmpty},
+		{name: "addresses", body: []byte("192.0.2.1\n192.0.2.2\n"), config: blocklist.FeedConfig{Addresses: blocklist.AddressesIgnored}, want: blocklist.ErrEmpty},
 		{name: "cut gzip", body: whole[:len(whole)/2], want: blocklist.ErrTruncated},
 		{name: "cut tar.gz", body: gzipped(t, tarred(t, member{"x.hosts", many}))[:100], want: blocklist.ErrTruncated},
 		{name: "cut tar", body: tarred(t, member{"x.hosts", many})[:2000], want: blocklist.ErrTruncated},
@@ -397,7 +397,7 @@ func TestExpiry(t *testing.T) {
 
 func TestFaultsAreBounded(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "list.domains")
-	writeFile(t, path, "a.example\n"+strings.Repeat("github.io\n192.0.2.1\n", 2*blocklist.HeldMax))
+	writeFile(t, path, "a.example\n"+strings.Repeat("github.io\nhttp://a.example/b\n", 2*blocklist.HeldMax))
 	s, report, err := readFeed(t, blocklist.FeedConfig{Path: path, Format: "domains"})
 	if err != nil {
 		t.Fatal(err)

@@ -39,7 +39,8 @@ type sourceScan struct {
 	identity *xxh3.Hasher
 	stamp    Stamp
 	now      time.Time
-	recent   []string // the files that changed a short time ago
+	recent   []string  // the files that changed a short time ago
+	listed   time.Time // the latest time of change of a list of protected or popular names
 }
 
 // scanSource stamps the sources of a feed. Hidden files and directories are left out, as ReadFeed leaves them out; symbolic links are
@@ -47,6 +48,9 @@ type sourceScan struct {
 func scanSource(c *FeedConfig, now time.Time) (*sourceScan, error) {
 	s := &sourceScan{sum: xxh3.New(), identity: xxh3.New(), now: now}
 	if err := s.root(c.Path); err != nil {
+		if c.Shown != "" && os.IsNotExist(err) {
+			err = fmt.Errorf("%s: %w", c.Shown, errNotFetched)
+		}
 		return nil, err
 	}
 	if c.SuffixList != "" {
@@ -54,9 +58,32 @@ func scanSource(c *FeedConfig, now time.Time) (*sourceScan, error) {
 			return nil, err
 		}
 	}
+	if err := s.lists(&c.Protect); err != nil {
+		return nil, err
+	}
 	s.stamp.Sum = fmt.Sprintf("%016x", s.sum.Sum64())
 	s.stamp.Identity = fmt.Sprintf("%016x", s.identity.Sum64())
 	return s, nil
+}
+
+// lists adds the lists of protected and popular names to the sum. They are no part of the feed's size and age.
+func (s *sourceScan) lists(p *Protection) error {
+	for _, path := range p.files() {
+		info, err := os.Stat(path)
+		if err != nil {
+			return err
+		}
+		st, ok := info.Sys().(*syscall.Stat_t)
+		if !ok {
+			return fmt.Errorf("%s: the system tells no inode", path)
+		}
+		changed := time.Unix(st.Ctim.Unix())
+		s.hash(s.sum, path, uint64(st.Dev), st.Ino, uint64(changed.UnixNano()), uint64(info.Size()))
+		if changed.After(s.listed) {
+			s.listed = changed
+		}
+	}
+	return nil
 }
 
 // root adds a path that the configuration names.

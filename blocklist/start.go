@@ -3,8 +3,6 @@ package blocklist
 import (
 	"errors"
 	"io/fs"
-
-	"cenote/nameindex"
 )
 
 // damageGap is how far the numbers jump when the record of those in use is lost.
@@ -13,19 +11,19 @@ const damageGap = 1000
 // open finds the policy to begin with and publishes it.
 func (p *Publisher) open() error {
 	state, err := p.store.load()
-	lost := err != nil && !errors.Is(err, fs.ErrNotExist)
-	if lost {
+	damaged := err != nil && !errors.Is(err, fs.ErrNotExist)
+	if damaged {
 		p.counts.fallbacks.Add(1)
 		p.log.Error("the record of the current policy cannot be used", "error", err)
 	}
 	found := p.store.candidates(state)
 	p.state, p.next = state, p.store.freeNumber(state)
-	if lost {
+	if damaged {
 		p.next += damageGap
 	}
 	p.adoptCopies()
 	for i, candidate := range found {
-		err := p.begin(candidate, i == 0 && !lost)
+		err := p.begin(candidate, i == 0 && state.Current.Number != 0)
 		if err == nil {
 			return nil
 		}
@@ -38,7 +36,7 @@ func (p *Publisher) open() error {
 
 // begin publishes a stored policy: under its number if that still stands for the same index and zones, else under a new one.
 func (p *Publisher) begin(stored storedPolicy, newest bool) error {
-	index, err := nameindex.Open(p.store.index(stored.Index), nameindex.OpenOptions{})
+	index, err := p.store.open(stored.storedFiles, p.now.Load().Mapped)
 	if err != nil {
 		return err
 	}
@@ -53,7 +51,7 @@ func (p *Publisher) begin(stored storedPolicy, newest bool) error {
 		return err
 	}
 	stored.Feeds = p.copies()
-	state := storedState{Current: stored}
+	state := p.withHistory(storedState{Current: stored})
 	if newest {
 		state.Previous = p.state.Previous
 	} else {
@@ -63,6 +61,7 @@ func (p *Publisher) begin(stored storedPolicy, newest bool) error {
 		p.record(state)
 	}
 	p.current, p.state = g, state
+	p.noteDelta(index)
 	p.log.Info("stored policy opened", "generation", g.Number, "names", index.Len(), "built", g.Policy.Manifest().Built, "newest", newest)
 	p.config.Publish(g)
 	return nil
@@ -79,11 +78,8 @@ func (p *Publisher) record(state storedState) {
 // adoptCopies opens the last good copies of the configured feeds.
 func (p *Publisher) adoptCopies() {
 	for _, f := range p.feeds {
-		numbers := p.store.newestRows(f.feed.Name)
-		if recorded := p.state.Current.Feeds[f.feed.Name]; recorded != 0 {
-			numbers = append([]uint64{recorded}, numbers...)
-		}
-		for _, number := range numbers {
+		p.adoptHistory(f)
+		for _, number := range p.bestCopies(f) {
 			rows, err := OpenRows(p.store.rows(f.feed.Name, number))
 			if err == nil {
 				f.adopt(rows)
@@ -91,6 +87,10 @@ func (p *Publisher) adoptCopies() {
 			}
 			p.counts.fallbacks.Add(1)
 			p.log.Error("kept copy of a feed cannot be used", "feed", f.feed.Name, "copy", number, "error", err)
+		}
+		if f.pin != nil && f.rows == nil {
+			p.log.Error("no copy is left of a feed that was rolled back; its source is read again", "feed", f.feed.Name, "copy", f.pin.Copy)
+			f.pin = nil
 		}
 	}
 }

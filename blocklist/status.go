@@ -1,6 +1,7 @@
 package blocklist
 
 import (
+	"strings"
 	"time"
 )
 
@@ -13,12 +14,14 @@ const (
 	FeedGood    FeedState = "good"    // what is kept is what the source says
 	FeedKept    FeedState = "kept"    // the source is missing or bad; the last good copy stays
 	FeedFailed  FeedState = "failed"  // the source is missing or bad, and there is no copy
+	FeedPinned  FeedState = "pinned"  // it was rolled back; the source is not read
 )
 
 // FeedStatus is what an operator wants to know of a feed.
 type FeedStatus struct {
 	Name   string    `json:"name"`
 	Path   string    `json:"path"`
+	URL    string    `json:"url,omitempty"` // where it is fetched from, without keys; Path is the list that was fetched last
 	State  FeedState `json:"state"`
 	Served bool      `json:"served"` // a policy zone holds it
 	// Copy numbers the last good copy; 0 where there is none.
@@ -34,40 +37,58 @@ type FeedStatus struct {
 	Error       string      `json:"error,omitempty"`
 	ErrorSince  time.Time   `json:"error_since,omitzero"`
 	ErrorReport *FeedReport `json:"error_report,omitempty"`
+	// Pin says to which copy the feed was rolled back, and why; nil for none.
+	Pin *Pin `json:"pin,omitempty"`
+	// Fetch is how the fetching stands; nil for a feed without a URL. If it fails, Error says so too.
+	Fetch *FetchStatus `json:"fetch,omitempty"`
 }
 
 // Status tells how each feed stands, in the order of the configuration. What it points to must not be changed.
 func (p *Publisher) Status() []FeedStatus {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	served := servedFeeds(p.order.Zones)
+	served := servedFeeds(p.order.zones())
 	var out []FeedStatus
 	for _, f := range p.feeds {
-		out = append(out, f.status(served[f.feed.Name]))
+		out = append(out, f.status(served[f.feed.Name], p.fetches.of(f.feed.Name)))
 	}
 	return out
 }
 
-// status is called with the Publisher's mu held.
-func (s *feedState) status(served bool) FeedStatus {
+// status is called with the Publisher's mu held. fetches is nil for a feed that is not fetched.
+func (s *feedState) status(served bool, fetches *fetchRecord) FeedStatus {
 	out := FeedStatus{
-		Name: s.feed.Name, Path: s.feed.Path, State: s.state(), Served: served, Copy: s.kept(),
-		LastChange: s.changed, LastGood: s.good,
+		Name: s.feed.Name, Path: s.feed.Path, URL: s.feed.Shown, Served: served, Copy: s.kept(),
+		LastChange: s.changed, LastGood: s.good, Pin: s.pin,
+	}
+	if fetches != nil {
+		fetch := fetches.now()
+		out.Fetch, out.Error, out.ErrorSince = &fetch, fetch.Error, fetch.ErrorSince
 	}
 	if s.rows != nil {
 		out.Report, out.SourceChanged = &s.rows.report, s.rows.report.Source.Stamp.Changed
 	}
 	if s.failure.err != nil {
-		out.Error, out.ErrorSince, out.ErrorReport = s.failure.err.Error(), s.failure.since, s.failure.report
+		text := s.failure.err.Error()
+		if !strings.Contains(text, s.feed.Shown) {
+			text = s.feed.Shown + ": " + text
+		}
+		if out.Error != "" {
+			text = out.Error + "; what was fetched before: " + text
+		}
+		out.Error, out.ErrorSince, out.ErrorReport = text, s.failure.since, s.failure.report
 	}
+	out.State = s.state(out.Error != "")
 	return out
 }
 
-func (s *feedState) state() FeedState {
+func (s *feedState) state(trouble bool) FeedState {
 	switch {
-	case s.failure.err == nil && s.rows == nil:
+	case s.pin != nil:
+		return FeedPinned
+	case !trouble && s.rows == nil:
 		return FeedWaiting
-	case s.failure.err == nil:
+	case !trouble:
 		return FeedGood
 	case s.rows == nil:
 		return FeedFailed
@@ -78,9 +99,10 @@ func (s *feedState) state() FeedState {
 // CompileStatus is how the work as a whole stands.
 type CompileStatus struct {
 	Generation uint64    `json:"generation"`        // that is served; 0 for none
-	Built      time.Time `json:"built,omitzero"`    // when its index was compiled
+	Built      time.Time `json:"built,omitzero"`    // when its index was compiled, or its delta made
 	Names      int       `json:"names"`             // in it
 	Sets       int       `json:"sets"`              // different sets of members
+	DeltaNames int       `json:"delta_names"`       // names that have changed since the index was compiled
 	Pending    bool      `json:"pending,omitempty"` // copies have changed that it does not hold yet
 	Error      string    `json:"error,omitempty"`   // why the last compilation failed
 	Retry      time.Time `json:"retry,omitzero"`    // when it is tried again
@@ -98,6 +120,9 @@ func (p *Publisher) CompileStatus() CompileStatus {
 		index := p.current.Policy.Index()
 		out.Generation, out.Built = p.current.Number, p.current.Policy.Manifest().Built
 		out.Names, out.Sets = index.Len(), index.Sets()
+		if delta := index.Delta(); delta != nil {
+			out.DeltaNames = delta.Len()
+		}
 	}
 	return out
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 
+	"cenote/nameindex"
 	"cenote/pace"
 
 	"github.com/zeebo/xxh3"
@@ -22,7 +24,12 @@ import (
 //	lock                      held while a publisher uses the directory
 //	current                   which policy is served, and the one before; one line of JSON and one with its sum
 //	policy/<number>.index     compiled names, see nameindex
-//	feeds/<feed>/<number>.rows   kept copies, see Rows; the number is that of the compilation that read them
+//	policy/<number>.delta     what differs from the names of an index, see nameindex.Index.With
+//	feeds/<feed>/<number>.rows   kept copies, see Rows; the number is that of the compilation that read them. Those that the policies were
+//	                          compiled from, and those of the history in current
+//	decisions.jsonl           what operators decided of held rows, see Decision
+//	fetched/<feed>/list/<name>   the list of a feed with a URL as it was fetched last, named as in the URL
+//	fetched/<feed>/state.json    what the next fetch is to know of it, see fetchedState
 //
 // Files are written whole under another name and then renamed. Compilation only adds files; what is served changes
 // when current is replaced, and only then are files removed. So a crash at any point leaves the old policy or the new one.
@@ -40,8 +47,26 @@ func (l layout) policyDir() string { return filepath.Join(l.dir, "policy") }
 
 func (l layout) feedsDir() string { return filepath.Join(l.dir, "feeds") }
 
+func (l layout) fetchedRoot() string { return filepath.Join(l.dir, "fetched") }
+
+func (l layout) fetchedDir(feed string) string {
+	return filepath.Join(l.fetchedRoot(), escapeFeed(feed))
+}
+
+func (l layout) fetchedPath(feed, name string) string {
+	return filepath.Join(l.fetchedDir(feed), "list", name)
+}
+
+func (l layout) fetchedState(feed string) string {
+	return filepath.Join(l.fetchedDir(feed), fetchedStateName)
+}
+
 func (l layout) index(number uint64) string {
 	return filepath.Join(l.policyDir(), strconv.FormatUint(number, 10)+indexSuffix)
+}
+
+func (l layout) delta(number uint64) string {
+	return filepath.Join(l.policyDir(), strconv.FormatUint(number, 10)+deltaSuffix)
 }
 
 func (l layout) feedDir(feed string) string { return filepath.Join(l.feedsDir(), escapeFeed(feed)) }
@@ -51,8 +76,10 @@ func (l layout) rows(feed string, number uint64) string {
 }
 
 const (
-	indexSuffix = ".index"
-	rowsSuffix  = ".rows"
+	indexSuffix      = ".index"
+	deltaSuffix      = ".delta"
+	rowsSuffix       = ".rows"
+	fetchedStateName = "state.json"
 )
 
 // escapeFeed makes a name of a file of any name of a feed; different feeds get different names. Capital letters are escaped as well, for file
@@ -100,16 +127,29 @@ func (s *store) close() error {
 
 // storedPolicy names the files of one published policy.
 type storedPolicy struct {
-	Number uint64            `json:"number"` // of the generation; a change of zones alone counts it on without a new index
-	Index  uint64            `json:"index"`
-	Zones  string            `json:"zones"` // fingerprint of the policy zones
-	Feeds  map[string]uint64 `json:"feeds"` // the kept copy of each feed, also of those that no zone holds
+	Number uint64 `json:"number"` // of the generation; a change of zones alone counts it on without new files
+	storedFiles
+	Zones string            `json:"zones"` // fingerprint of the policy zones
+	Feeds map[string]uint64 `json:"feeds"` // the kept copy of each feed, also of those that no zone holds
+}
+
+// storedFiles are the numbers of the files that hold the names of a policy.
+type storedFiles struct {
+	Index uint64 `json:"index"`
+	Delta uint64 `json:"delta,omitempty"` // 0 for none
 }
 
 // storedState is the content of the file current.
 type storedState struct {
-	Current  storedPolicy  `json:"current"`
-	Previous *storedPolicy `json:"previous,omitempty"`
+	Current  storedPolicy        `json:"current"`
+	Previous *storedPolicy       `json:"previous,omitempty"`
+	History  map[string][]uint64 `json:"history,omitempty"` // of each feed, the kept copies, newest first
+	Pins     map[string]Pin      `json:"pins,omitempty"`    // of those feeds that stay at a copy
+}
+
+// sameCopies reports whether two states tell the same about the copies of feeds.
+func (s *storedState) sameCopies(o *storedState) bool {
+	return maps.Equal(s.Current.Feeds, o.Current.Feeds) && maps.EqualFunc(s.History, o.History, slices.Equal) && maps.Equal(s.Pins, o.Pins)
 }
 
 // errCurrentDamaged says that the file current cannot be believed.
@@ -146,22 +186,45 @@ func (s *store) commit(state storedState) error {
 	return nil
 }
 
-// candidates are the policies that may be served after a start, best first: the current one, the one before, then whatever index
-// files there are.
+// candidates are the policies that may be served after a start, best first: the current one, the same without its delta, the one before, then
+// whatever indexes and deltas there are.
 func (s *store) candidates(state storedState) []storedPolicy {
 	var out []storedPolicy
 	if state.Current.Number != 0 {
 		out = append(out, state.Current)
 	}
+	if base := (storedFiles{Index: state.Current.Index}); state.Current.Delta != 0 {
+		out = append(out, storedPolicy{Number: base.Index, storedFiles: base})
+	}
 	if state.Previous != nil {
 		out = append(out, *state.Previous)
 	}
+	deltas := numbersIn(s.policyDir(), deltaSuffix)
 	for _, number := range numbersIn(s.policyDir(), indexSuffix) {
-		if !slices.ContainsFunc(out, func(p storedPolicy) bool { return p.Index == number }) {
-			out = append(out, storedPolicy{Number: number, Index: number})
+		for _, delta := range append(deltas, 0) { // one that is another index's is refused when it is opened
+			files := storedFiles{number, delta}
+			if (delta == 0 || delta > number) && !slices.ContainsFunc(out, func(p storedPolicy) bool { return p.storedFiles == files }) {
+				out = append(out, storedPolicy{Number: max(number, delta), storedFiles: files})
+			}
 		}
 	}
 	return out
+}
+
+// open opens the files of a policy, with nothing beside that answers queries.
+func (l layout) open(files storedFiles, mapped bool) (*nameindex.Index, error) {
+	var delta *nameindex.Index
+	if files.Delta != 0 { // first: a publisher may remove it any moment, and the index takes long
+		var err error
+		if delta, err = nameindex.Open(l.delta(files.Delta), nameindex.OpenOptions{}); err != nil {
+			return nil, err
+		}
+	}
+	index, err := nameindex.Open(l.index(files.Index), nameindex.OpenOptions{Mapped: mapped})
+	if err != nil || delta == nil {
+		return index, err
+	}
+	return index.With(delta)
 }
 
 // newestRows returns the numbers of the kept copies of a feed, newest first.
@@ -185,7 +248,7 @@ func numbersIn(dir, suffix string) []uint64 {
 	return out
 }
 
-// prune removes what neither policy of state needs, and what a compilation left unfinished. It must not run beside one.
+// prune removes what neither policy nor the history of state needs, and what a compilation left unfinished. It must not run beside one.
 func (s *store) prune(state storedState) error {
 	keep := map[string]bool{s.current(): true, filepath.Join(s.dir, "lock"): true}
 	policies := []storedPolicy{state.Current}
@@ -193,13 +256,17 @@ func (s *store) prune(state storedState) error {
 		policies = append(policies, *state.Previous)
 	}
 	for _, p := range policies {
-		keep[s.index(p.Index)] = true
+		keep[s.index(p.Index)], keep[s.delta(p.Delta)] = true, true
 		for feed, number := range p.Feeds {
 			keep[s.rows(feed, number)] = true
 		}
 	}
-	_, err := pace.Behind(func() (struct{}, error) { return struct{}{}, s.removeOthers(keep) }) // a large file takes milliseconds
-	return err
+	for feed, numbers := range state.History {
+		for _, number := range numbers {
+			keep[s.rows(feed, number)] = true
+		}
+	}
+	return pace.Behind(func() error { return s.removeOthers(keep) }) // a large file takes milliseconds
 }
 
 // removeOthers removes the files outside keep.
@@ -224,7 +291,7 @@ func (s *store) removeOthers(keep map[string]bool) error {
 // freeNumber returns a number above every one that is or may have been in use.
 func (s *store) freeNumber(state storedState) uint64 {
 	highest := state.Current.Number
-	for _, n := range numbersIn(s.policyDir(), indexSuffix) {
+	for _, n := range append(numbersIn(s.policyDir(), indexSuffix), numbersIn(s.policyDir(), deltaSuffix)...) {
 		highest = max(highest, n)
 	}
 	entries, _ := os.ReadDir(s.feedsDir())

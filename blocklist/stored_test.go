@@ -3,11 +3,13 @@ package blocklist_test
 import (
 	"errors"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"cenote/blocklist"
+	"cenote/dnsname"
 	"cenote/policy"
 
 	"github.com/google/go-cmp/cmp"
@@ -59,6 +61,7 @@ func TestOpenStoredOnlyLooks(t *testing.T) {
 // TestOpenStoredTakesTheOneBefore: a damaged index is no reason to explain nothing.
 func TestOpenStoredTakesTheOneBefore(t *testing.T) {
 	w := newWorld(t, nil)
+	w.whole = true
 	w.feed("list", "first.example\n")
 	w.open(nil)
 	_, err := w.p.Reload(t.Context(), blocklist.ReloadOptions{})
@@ -77,6 +80,32 @@ func TestOpenStoredTakesTheOneBefore(t *testing.T) {
 	must(t, err)
 	if g.Number != first {
 		t.Errorf("generation %d, want %d", g.Number, first)
+	}
+	must(t, g.Close())
+}
+
+// TestOpenStoredBesideAPublisher: a delta that is replaced before it could be opened is no reason to take an older list.
+func TestOpenStoredBesideAPublisher(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.feed("f", "0.0.0.0 always.example\n")
+	w.reload(blocklist.ReloadOptions{})
+	w.feed("f", "0.0.0.0 always.example\n0.0.0.0 later.example\n")
+	w.reload(blocklist.ReloadOptions{})
+	c := w.config(nil)
+	c.Log = slog.New(slog.DiscardHandler)
+	g, err := blocklist.OpenStoredDuring(c, func() {
+		w.feed("f", "0.0.0.0 always.example\n0.0.0.0 later.example\n0.0.0.0 last.example\n")
+		w.reload(blocklist.ReloadOptions{})
+	})
+	must(t, err)
+	for _, name := range []string{"always.example", "later.example", "last.example"} {
+		if _, listed := g.Policy.Index().Lookup([]byte(dnsname.MustParse(name))); !listed {
+			t.Errorf("%s is not listed", name)
+		}
+	}
+	if g.Number != w.current().Number {
+		t.Errorf("generation %d, want %d", g.Number, w.current().Number)
 	}
 	must(t, g.Close())
 }

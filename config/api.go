@@ -6,7 +6,7 @@ import "net/netip"
 type API struct {
 	// Socket is the Unix socket that the command line uses. Without the key it is cenote.sock in the state directory.
 	Socket Path `yaml:"socket" reload:"restart" example:"/run/cenote/cenote.sock"`
-	// SocketMode is the permission of the socket: who may write to it can reload, and read which client was seen with what.
+	// SocketMode is the permission of the socket: who may write to it can reload, decide of held rows, and read which client was seen with what.
 	SocketMode Mode `yaml:"socket_mode" default:"0600" example:"0660"`
 	// HTTP is an address for metrics, health and the same interface over HTTP. Without the key there is none.
 	HTTP netip.AddrPort `yaml:"http" port:"5380" reload:"restart" example:"127.0.0.1:5380"`

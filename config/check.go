@@ -148,6 +148,7 @@ func (c *Config) checkFeeds(r *reader) {
 		}
 	}
 	c.checkFeedPaths(r)
+	c.checkFetch(r)
 }
 
 func (c *Config) checkFeedPaths(r *reader) {
@@ -161,39 +162,87 @@ func (c *Config) checkFeedPaths(r *reader) {
 }
 
 func (c *Config) holds(feed string) bool {
-	return slices.ContainsFunc(c.Policy.Zones, func(z Zone) bool { return slices.Contains(z.Feeds, feed) })
+	found := false
+	c.EachZone(func(_ string, z *Zone) { found = found || slices.Contains(z.Feeds, feed) })
+	return found
 }
 
 func (c *Config) checkZones(r *reader) {
 	checkSinkhole(r, "policy.sinkhole", c.Policy.Sinkhole)
-	if len(c.Policy.Zones) == 0 {
+	count := 0
+	c.EachZone(func(string, *Zone) { count++ })
+	if count == 0 {
 		r.warn(r.at("policy.zones"), "there is no policy zone, so no name is acted on", "see docs/config.md")
 	}
-	if len(c.Policy.Zones) > zonesMax {
-		r.fault(r.at("policy.zones"), fmt.Sprintf("there are %d policy zones; %d is the most", len(c.Policy.Zones), zonesMax), "one zone can hold many feeds")
+	if count > zonesMax {
+		r.fault(r.at("policy.zones"), fmt.Sprintf("there are %d policy zones; %d is the most", count, zonesMax), "one zone can hold many feeds")
 	}
+	checkZoneNames(r, "policy.zones", c.Policy.Zones)
+	c.EachZone(func(key string, z *Zone) { c.checkZone(r, key, z) })
+	c.checkViews(r)
+}
+
+// checkZoneNames wants the zones of one view to have names of their own.
+func checkZoneNames(r *reader, key string, zones []Zone) {
 	names := map[string]int{}
-	for i := range c.Policy.Zones {
-		z, key := &c.Policy.Zones[i], fmt.Sprintf("policy.zones[%d]", i)
-		if first, twice := names[z.Name]; twice && z.Name != "" {
-			r.fault(r.at(key+".name"), "two zones are named "+quoted(z.Name), fmt.Sprintf("the other is on line %d", r.at(fmt.Sprintf("policy.zones[%d].name", first)).Line))
+	for i := range zones {
+		name, here := zones[i].Name, fmt.Sprintf("%s[%d].name", key, i)
+		if first, twice := names[name]; twice && name != "" {
+			r.fault(r.at(here), "two zones are named "+quoted(name), fmt.Sprintf("the other is on line %d", r.at(fmt.Sprintf("%s[%d].name", key, first)).Line))
 		} else {
-			names[z.Name] = i
+			names[name] = i
 		}
-		c.checkZoneFeeds(r, key, z)
-		if _, own := r.places[key+".sinkhole"]; own {
-			checkSinkhole(r, key+".sinkhole", z.Sinkhole)
+	}
+}
+
+func (c *Config) checkZone(r *reader, key string, z *Zone) {
+	c.checkZoneFeeds(r, key, z)
+	if _, own := r.places[key+".sinkhole"]; own {
+		checkSinkhole(r, key+".sinkhole", z.Sinkhole)
+	}
+	if z.sinkholes() && !z.LogOnly && len(z.Sinkhole.IPv4)+len(z.Sinkhole.IPv6) == 0 && !r.lostWithin(key) && !r.lostWithin("policy.sinkhole") {
+		r.fault(r.at(key), "the zone "+quoted(z.Name)+" sinkholes names and has no addresses to answer with", "set policy.sinkhole.ipv4 and policy.sinkhole.ipv6, or the zone's own sinkhole")
+	}
+	if (z.Action == ActionCNAME || z.Override == OverrideCNAME) && z.Target.IsZero() && !r.lostWithin(key) {
+		r.fault(r.at(key), "the zone "+quoted(z.Name)+" leads to no target", "set target, such as target: garden.example")
+	}
+	if len(z.EDEText) > edeTextMax {
+		r.fault(r.at(key+".ede_text"), fmt.Sprintf("the text has %d octets; %d is the most", len(z.EDEText), edeTextMax), "small replies must have room for it")
+	}
+	checkTTL(r, key+".ttl", z.TTL)
+	checkTTL(r, key+".ttl_max", z.TTLMax)
+}
+
+func (c *Config) checkViews(r *reader) {
+	names := map[string]int{}
+	for i := range c.Policy.Views {
+		v, key := &c.Policy.Views[i], fmt.Sprintf("policy.views[%d]", i)
+		if first, twice := names[v.Name]; twice && v.Name != "" {
+			r.fault(r.at(key+".name"), "two views are named "+quoted(v.Name), fmt.Sprintf("the other is on line %d", r.at(fmt.Sprintf("policy.views[%d].name", first)).Line))
+		} else {
+			names[v.Name] = i
 		}
-		if z.sinkholes() && len(z.Sinkhole.IPv4)+len(z.Sinkhole.IPv6) == 0 && !r.lostWithin(key) && !r.lostWithin("policy.sinkhole") {
-			r.fault(r.at(key), "the zone "+quoted(z.Name)+" sinkholes names and has no addresses to answer with", "set policy.sinkhole.ipv4 and policy.sinkhole.ipv6, or the zone's own sinkhole")
+		for _, list := range []struct {
+			key   string
+			empty bool
+		}{{"clients", len(v.Clients) == 0}, {"transports", len(v.Transports) == 0}, {"listeners", len(v.Listeners) == 0}} {
+			if _, written := r.places[key+"."+list.key]; written && list.empty && !r.lost(key+"."+list.key) {
+				r.fault(r.at(key+"."+list.key), "the list is empty, and without the key the view is for all", "leave the key out if that is meant")
+			}
 		}
-		checkTTL(r, key+".ttl", z.TTL)
-		checkTTL(r, key+".ttl_max", z.TTLMax)
+		checkZoneNames(r, key+".zones", v.Zones)
+		if _, err := time.LoadLocation(v.Schedule.TimeZone); err != nil && !r.lost(key+".schedule.time_zone") {
+			r.fault(r.at(key+".schedule.time_zone"), quoted(v.Schedule.TimeZone)+" is no time zone that is known here", "write a name of the IANA database, such as Europe/Berlin")
+		}
+		if len(v.Clients)+len(v.Transports)+len(v.Listeners)+len(v.Schedule.Days) == 0 && v.Schedule.From == 0 && v.Schedule.To == minutesPerDay {
+			r.warn(r.at(key), "the view "+quoted(v.Name)+" is for every question, so that policy.zones and later views are for none", "give it clients, or move its zones to policy.zones")
+		}
 	}
 }
 
 func (z *Zone) sinkholes() bool {
-	return z.Override == OverrideSinkhole || z.Override == OverrideGiven && z.Action == ActionSinkhole
+	given := z.Override == OverrideGiven || z.Override == OverrideDataOrPassthru || z.Override == OverrideDataOrDisabled
+	return z.Override == OverrideSinkhole || given && z.Action == ActionSinkhole
 }
 
 func (c *Config) checkZoneFeeds(r *reader, key string, z *Zone) {
@@ -233,8 +282,11 @@ func checkSinkhole(r *reader, key string, s Sinkhole) {
 	}
 }
 
+// edeTextMax is how long the text of an extended error may be.
+const edeTextMax = 120
+
 // zonesMax is how many zones a policy may have.
-const zonesMax = 256
+const zonesMax = 2048
 
 // sinkholeMax is how many addresses of a family one answer may give.
 const sinkholeMax = 8

@@ -1,5 +1,10 @@
 package config
 
+import (
+	"slices"
+	"time"
+)
+
 // Refusal is what a client outside the access list gets.
 type Refusal string
 
@@ -19,16 +24,21 @@ type Format string
 
 // The formats.
 const (
-	FormatAuto     Format = "auto"
-	FormatHosts    Format = "hosts"
-	FormatDomains  Format = "domains"
-	FormatWildcard Format = "wildcard"
-	FormatAdblock  Format = "adblock"
-	FormatDnsmasq  Format = "dnsmasq"
-	FormatUnbound  Format = "unbound"
-	FormatRPZ      Format = "rpz"
-	FormatMaltrail Format = "maltrail"
-	FormatCSV      Format = "csv"
+	FormatAuto      Format = "auto"
+	FormatHosts     Format = "hosts"
+	FormatDomains   Format = "domains"
+	FormatWildcard  Format = "wildcard"
+	FormatAdblock   Format = "adblock"
+	FormatDnsmasq   Format = "dnsmasq"
+	FormatUnbound   Format = "unbound"
+	FormatRPZ       Format = "rpz"
+	FormatMaltrail  Format = "maltrail"
+	FormatCSV       Format = "csv"
+	FormatRegex     Format = "regex"
+	FormatAddresses Format = "addresses"
+	FormatSTIX      Format = "stix"
+	FormatMISP      Format = "misp"
+	FormatJSON      Format = "json"
 )
 
 // String is the word in the file.
@@ -36,8 +46,23 @@ func (f Format) String() string { return string(f) }
 
 func (Format) values() []string {
 	return words(FormatAuto, FormatHosts, FormatDomains, FormatWildcard, FormatAdblock, FormatDnsmasq, FormatUnbound, FormatRPZ,
-		FormatMaltrail, FormatCSV)
+		FormatMaltrail, FormatCSV, FormatAddresses, FormatRegex, FormatSTIX, FormatMISP, FormatJSON)
 }
+
+// PopularAction is what becomes of a row with a popular name.
+type PopularAction string
+
+// What becomes of it.
+const (
+	PopularHold    PopularAction = "hold"     // an operator decides
+	PopularLogOnly PopularAction = "log-only" // it is recorded and changes no answer
+	PopularServe   PopularAction = "serve"    // it is served, and listed
+)
+
+// String is the word in the file.
+func (a PopularAction) String() string { return string(a) }
+
+func (PopularAction) values() []string { return words(PopularHold, PopularLogOnly, PopularServe) }
 
 // Match is how far below a listed name a feed reaches.
 type Match string
@@ -55,6 +80,23 @@ func (m Match) String() string { return string(m) }
 
 func (Match) values() []string { return words(MatchDefault, MatchExact, MatchBelow, MatchSubtree) }
 
+// Addresses is what the addresses that a feed lists are for.
+type Addresses string
+
+// What addresses are for.
+const (
+	AddressesAnswered Addresses = "answers"     // answers that hold one match
+	AddressesServers  Addresses = "nameservers" // names whose name servers have one match
+	AddressesIgnored  Addresses = "ignore"      // counted, and no more
+)
+
+// String is the word in the file.
+func (a Addresses) String() string { return string(a) }
+
+func (Addresses) values() []string {
+	return words(AddressesAnswered, AddressesServers, AddressesIgnored)
+}
+
 // Action is what a match in a zone does.
 type Action string
 
@@ -66,13 +108,14 @@ const (
 	ActionPassthru Action = "passthru"
 	ActionDrop     Action = "drop"
 	ActionTCPOnly  Action = "tcp-only"
+	ActionCNAME    Action = "cname"
 )
 
 // String is the word in the file.
 func (a Action) String() string { return string(a) }
 
 func (Action) values() []string {
-	return words(ActionSinkhole, ActionNXDOMAIN, ActionNODATA, ActionPassthru, ActionDrop, ActionTCPOnly)
+	return words(ActionSinkhole, ActionNXDOMAIN, ActionNODATA, ActionPassthru, ActionDrop, ActionTCPOnly, ActionCNAME)
 }
 
 // Override is what replaces the actions that a feed's rows give.
@@ -80,14 +123,17 @@ type Override string
 
 // The overrides.
 const (
-	OverrideGiven    Override = "given" // none: what the row says
-	OverrideSinkhole Override = "sinkhole"
-	OverrideNXDOMAIN Override = "nxdomain"
-	OverrideNODATA   Override = "nodata"
-	OverridePassthru Override = "passthru"
-	OverrideDrop     Override = "drop"
-	OverrideTCPOnly  Override = "tcp-only"
-	OverrideDisabled Override = "disabled" // record, and let the next zone decide
+	OverrideGiven          Override = "given" // none: what the row says
+	OverrideSinkhole       Override = "sinkhole"
+	OverrideNXDOMAIN       Override = "nxdomain"
+	OverrideNODATA         Override = "nodata"
+	OverridePassthru       Override = "passthru"
+	OverrideDrop           Override = "drop"
+	OverrideTCPOnly        Override = "tcp-only"
+	OverrideCNAME          Override = "cname"
+	OverrideDataOrPassthru Override = "local-data-or-passthru"
+	OverrideDataOrDisabled Override = "local-data-or-disabled"
+	OverrideDisabled       Override = "disabled" // record, and let the next zone decide
 )
 
 // String is the word in the file.
@@ -95,7 +141,7 @@ func (o Override) String() string { return string(o) }
 
 func (Override) values() []string {
 	return words(OverrideGiven, OverrideSinkhole, OverrideNXDOMAIN, OverrideNODATA, OverridePassthru, OverrideDrop, OverrideTCPOnly,
-		OverrideDisabled)
+		OverrideCNAME, OverrideDisabled, OverrideDataOrPassthru, OverrideDataOrDisabled)
 }
 
 // EDE is an extended error (RFC 8914).
@@ -134,6 +180,46 @@ func (e EDE) Code() (uint16, bool) {
 
 func (EDE) values() []string {
 	return words(EDEBlocked, EDECensored, EDEFiltered, EDEProhibited, EDEForgedAnswer, EDENone)
+}
+
+// Transport is a way on which questions come.
+type Transport string
+
+// The transports.
+const (
+	TransportUDP Transport = "udp"
+	TransportTCP Transport = "tcp"
+)
+
+// String is the word in the file.
+func (t Transport) String() string { return string(t) }
+
+func (Transport) values() []string { return words(TransportUDP, TransportTCP) }
+
+// Day is a day of the week.
+type Day string
+
+// The days.
+const (
+	Monday    Day = "mon"
+	Tuesday   Day = "tue"
+	Wednesday Day = "wed"
+	Thursday  Day = "thu"
+	Friday    Day = "fri"
+	Saturday  Day = "sat"
+	Sunday    Day = "sun"
+)
+
+// String is the word in the file.
+func (d Day) String() string { return string(d) }
+
+// Weekday is the day as the standard library counts it.
+func (d Day) Weekday() time.Weekday {
+	return time.Weekday((slices.Index(Day("").values(), string(d)) + 1) % 7)
+}
+
+func (Day) values() []string {
+	return words(Monday, Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday)
 }
 
 // LogMode chooses the queries that are logged.
@@ -182,6 +268,20 @@ const (
 func (l LogLevel) String() string { return string(l) }
 
 func (LogLevel) values() []string { return words(LevelDebug, LevelInfo, LevelWarn, LevelError) }
+
+// Steering is how the kernel chooses the worker for a UDP query.
+type Steering string
+
+// The ways to choose a worker.
+const (
+	SteerRandom Steering = "random" // by chance
+	SteerCPU    Steering = "cpu"    // by the core on which the query came in
+)
+
+// String is the word in the file.
+func (s Steering) String() string { return string(s) }
+
+func (Steering) values() []string { return words(SteerRandom, SteerCPU) }
 
 // LogFormat is how the server's log is written.
 type LogFormat string

@@ -11,14 +11,15 @@ type Key struct {
 	Default, Example, Min, Max string
 	Pattern                    string
 	Required, Short, Restart   bool
-	Shown                      bool // in the example though it has no default
+	Either                     string // a name that keys share of which exactly one must be there
+	Shown                      bool   // in the example though it has no default
 }
 
 // Keys are the keys of a struct of the configuration.
 func Keys(t reflect.Type) []Key {
 	var out []Key
 	for _, f := range fields(t) {
-		out = append(out, Key{f.key, f.goName, f.typ, f.fallback, f.example, f.min, f.max, f.pattern, f.required, f.short, f.restart, t.Field(f.index).Tag.Get("shown") != ""})
+		out = append(out, Key{f.key, f.goName, f.typ, f.fallback, f.example, f.min, f.max, f.pattern, f.required, f.short, f.restart, f.either, t.Field(f.index).Tag.Get("shown") != ""})
 	}
 	return out
 }

@@ -84,9 +84,9 @@ func shownKey(key string) string {
 // excerptMax is how many characters of a line an excerpt shows.
 const excerptMax = 120
 
-// excerpt cuts a line to what a terminal shows around the column, and tells how many characters lie before the column.
+// excerpt cuts a line to what a terminal shows around the column, without keys, and tells how many characters lie before the column.
 func excerpt(line string, column int) (text string, caret int) {
-	runes := []rune(line)
+	runes := []rune(withoutKeys(line))
 	at := min(max(column-1, 0), len(runes))
 	from := 0
 	if at > excerptMax-20 {
@@ -121,7 +121,7 @@ func printable(runes []rune) string {
 
 // quoted is text from a file as a message shows it: escaped, and not longer than a line.
 func quoted(s string) string {
-	runes := []rune(s)
+	runes := []rune(withoutKeys(s))
 	if len(runes) > 60 {
 		return `"` + printable(runes[:60]) + `…"`
 	}

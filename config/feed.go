@@ -1,28 +1,56 @@
 package config
 
 import (
+	"net/netip"
 	"time"
 
 	"cenote/dnsname"
 )
 
-// Feed is one list of names.
+// Feed is one list of names and addresses.
 type Feed struct {
 	// Name names the feed in zones, metrics, logs and sightings. It stays the same when the path changes.
 	Name string `yaml:"name" required:"true" pattern:"^[a-z0-9][a-z0-9._-]{0,62}$" example:"malware"`
 	// Path is the file, directory or archive (.gz, .tar.gz, .zip) that is read. It is watched: a change is served within
-	// seconds, however it is made. In a container mount the directory that holds it, not the file.
-	Path Path `yaml:"path" required:"true" example:"/etc/cenote/feeds/malware.hosts"`
-	// Format is how the rows are written; `auto` looks at the first rows.
+	// seconds, however it is made. In a container mount the directory that holds it, not the file. A feed has either it or `url`.
+	Path Path `yaml:"path" either:"source" shown:"true" example:"/etc/cenote/feeds/malware.hosts"`
+	// URL is where the list is fetched from, over HTTPS or HTTP, in place of a path. It is asked whether the list has changed (ETag,
+	// If-Modified-Since); what was fetched last is served until another list came whole. Its user, path and query, which may hold a key, are shown
+	// nowhere but for the last part of the path; it lies in this file, so let nobody read that.
+	URL URL `yaml:"url" either:"source" example:"https://lists.example/malware.hosts"`
+	// Interval is how long after a fetch of the `url` the next one begins, give or take a tenth. After one that failed it is tried again within seconds,
+	// then at doubling pauses up to this or an hour. `cenote reload` fetches at once.
+	Interval time.Duration `yaml:"interval" fetching:"true" default:"1h" min:"1m" max:"4w"`
+	// Timeout is how long one fetch of the `url` may take in all.
+	Timeout time.Duration `yaml:"timeout" fetching:"true" default:"5m" min:"1s" max:"1d"`
+	// AuthHeaderFile is a file with one line that is sent with each request, such as `Auth-Key: xyz` or `Authorization: Bearer xyz`, to the server of
+	// the `url` and to no other that it redirects to. It is read at each fetch.
+	AuthHeaderFile Path `yaml:"auth_header_file" fetching:"true" example:"/etc/cenote/secrets/abuse-ch"`
+	// CAFile holds the certificates, as PEM, that may vouch for the server of the `url` in place of those that the host trusts.
+	CAFile Path `yaml:"ca_file" fetching:"true" example:"/etc/cenote/lists-ca.pem"`
+	// AllowPrivate are networks that a fetch may reach although they are not of the public internet: loopback, private, link-local and the like.
+	// Otherwise neither the `url` nor a redirect leads there, whatever a name's address becomes.
+	AllowPrivate []netip.Prefix `yaml:"allow_private" fetching:"true" example:"[10.0.7.0/24]"`
+	// MinisignKey is the publisher's public key of minisign. With it a list is taken only if the signature that lies beside it, under the same URL with
+	// .minisig behind the path, is of this key and of this list.
+	MinisignKey string `yaml:"minisign_key" fetching:"true" example:"RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3"`
+	// Format is how the rows are written; `auto` looks at the first rows. `stix` is bundles of STIX 2.0 and 2.1, `misp` the directory of a MISP feed or its
+	// events, `json` objects with keys like the columns of a CSV, as exports of ThreatFox, URLhaus, Feodo Tracker and Spamhaus DROP are.
 	Format Format `yaml:"format" default:"auto" example:"hosts"`
 	// Match is how far a listed name reaches: `exact` is the name alone, `subtree` the name and everything below it, `below`
 	// only what is below. `default` keeps the tradition of the format: a hosts file lists single names, an adblock list subtrees.
 	Match Match `yaml:"match" default:"default" example:"subtree"`
-	// Files chooses the files of a directory or archive by their names. Without the key it is *.txt for maltrail, else every file that
-	// is not hidden.
+	// Files chooses the files of a directory or archive by their names. Without the key it is *.txt for maltrail, *.json for misp, else
+	// every file that is not hidden.
 	Files string `yaml:"files" example:"\"*.hosts\""`
 	// Zone is the apex of an RPZ file that does not say it itself.
 	Zone dnsname.Name `yaml:"zone" example:"rpz.example"`
+	// Addresses is what the addresses are for that a list holds: with `answers` an answer that holds one matches, with `nameservers` every name whose
+	// name servers have one; `ignore` counts them and no more. A policy zone (RPZ) says it itself, row by row.
+	Addresses Addresses `yaml:"addresses" default:"answers" example:"ignore"`
+	// Lenient reads the address rules of a policy zone (RPZ) also where they are not spelled as the draft demands, but can mean one thing only: with
+	// bits beyond the prefix, with IPv6 cut in another way, without a prefix length.
+	Lenient bool `yaml:"lenient" default:"false"`
 	// Family names the malware family of every row that does not say its own.
 	Family string `yaml:"family" example:"lummac2"`
 	// Threat names the kind of threat of every row that does not say its own.
@@ -32,7 +60,10 @@ type Feed struct {
 	// Expire is how long a row without an end of its own is served, from its own date or else from the file's last change; 0 is for
 	// ever.
 	Expire time.Duration `yaml:"expire" default:"0s" min:"0s" example:"30d"`
-	// Columns names the columns of a CSV feed.
+	// AllAttributes serves also those attributes of MISP events that their publisher does not mean for detection (without `to_ids`), such as names that
+	// malware merely looks up. Sources of attacks (`ip-src`) need the mark in any case.
+	AllAttributes bool `yaml:"all_attributes" default:"false"`
+	// Columns names the columns of a CSV feed, or the keys of a JSON feed.
 	Columns Columns `yaml:"columns"`
 	// AllowPrivateSuffix serves rows that equal a name under which anybody can have a name, such as a hosting service's or a
 	// dynamic DNS provider's. Such rows are held otherwise, since they stop every customer of that service.
@@ -48,12 +79,22 @@ type Feed struct {
 	// ShrinkMax is the largest share of its names that the feed may lose in one change. A larger loss keeps the last good list
 	// until `cenote reload --force`; 100% accepts everything but an empty list.
 	ShrinkMax Percent `yaml:"shrink_max" default:"50%" min:"0%" max:"100%" example:"80%"`
-	// Limits bound what is read from the path.
+	// GrowMax is the largest share by which the feed may grow in one change, if it has more than 50000 names then. A larger growth keeps the last good list
+	// until `cenote reload --force`.
+	GrowMax Growth `yaml:"grow_max" default:"1000%" min:"0%" max:"1000000%" example:"300%"`
+	// ErrorMax is the largest share of the rows of a feed of more than 100 that may be unreadable; rows about something that is no use here do not count.
+	// Above it the feed is read in the wrong way or damaged, and its last good list stays.
+	ErrorMax Percent `yaml:"error_max" default:"50%" min:"0%" max:"100%" example:"5%"`
+	// AllowProtected serves rows that stop what `policy.protect` protects, such as a policy zone (RPZ) of your own that means it.
+	AllowProtected bool `yaml:"allow_protected" default:"false"`
+	// AllowPopular serves rows whose names are popular, for a feed that you vouch for.
+	AllowPopular bool `yaml:"allow_popular" default:"false"`
+	// Limits bound what is fetched, and what is read from the path.
 	Limits FeedLimits `yaml:"limits"`
 }
 
-// Columns names the columns of a CSV feed by their headers, which are compared without regard to case and blanks. An empty
-// one is looked for under its usual headers.
+// Columns names the columns of a CSV feed by their headers, or the keys of a JSON feed's records; they are compared without regard to case and blanks. An
+// empty one is looked for under its usual names.
 type Columns struct {
 	// Name is the column of the domain name.
 	Name string `yaml:"name" example:"domain"`
@@ -77,7 +118,7 @@ type Columns struct {
 
 // FeedLimits bound what is read of one feed. A feed over a limit is not served; its last good list stays.
 type FeedLimits struct {
-	// Size is how much the files may have as they are stored.
+	// Size is how much the files may have as they are stored, and how much is fetched.
 	Size Size `yaml:"size" default:"256MiB" min:"1KiB" max:"64GiB"`
 	// Unpacked is how much they may have after unpacking.
 	Unpacked Size `yaml:"unpacked" default:"2GiB" min:"1KiB" max:"256GiB"`
@@ -103,6 +144,15 @@ type Compile struct {
 	Memory Size `yaml:"memory" default:"2GiB" min:"64MiB" max:"1TiB"`
 	// SuffixList is a Public Suffix List to use in place of the one that is built in, for the rows that name a suffix.
 	SuffixList Path `yaml:"suffix_list" example:"/usr/share/publicsuffix/public_suffix_list.dat"`
+	// Mapped uses the compiled list where it lies on the disk, through the system's cache of files, in place of reading it into the server's own memory.
+	// The system can then take that memory when others need it, and a look-up, and with it all that the server does, may have to wait for the disk. A
+	// disk that fails to give back what was taken ends the server. It takes effect with the next list that is compiled.
+	Mapped bool `yaml:"mapped" default:"false"`
+	// History is how many copies of each feed are kept, that which is served among them: what `cenote feeds diff` compares, and `cenote feeds rollback`
+	// goes back to.
+	History int `yaml:"history" default:"3" min:"1" max:"1000"`
+	// HistorySize is how much the copies of one feed may take on the disk beside that which is served; the oldest goes first. With 0 there are none.
+	HistorySize Size `yaml:"history_size" default:"1GiB" min:"0" max:"1TiB"`
 	// Timeout is how long one compilation may take. A child that takes longer is ended, and the last good policy stays.
 	Timeout time.Duration `yaml:"timeout" default:"10m" min:"1s" max:"1d"`
 }

@@ -153,7 +153,7 @@ func (r *reader) syntaxFault(err error) {
 	if strings.Contains(text, `'	'`) {
 		hint = "YAML is indented with blanks, never with tabs"
 	}
-	r.fault(r.placeOf(at, ""), "not YAML: "+printable([]rune(text)), hint)
+	r.fault(r.placeOf(at, ""), "not YAML: "+printable([]rune(withoutKeys(text))), hint)
 }
 
 // body is the one document of the file.

@@ -250,11 +250,11 @@ policy:
 func TestManyZones(t *testing.T) {
 	var text strings.Builder
 	text.WriteString(base)
-	for i := range 256 {
+	for i := range 2048 {
 		fmt.Fprintf(&text, "    - {name: z%d, feeds: [malware]}\n", i)
 	}
 	faults, _ := faultsOf(t, text.String())
-	comparePart(t, faults, []string{"there are 257 policy zones; 256 is the most"})
+	comparePart(t, faults, []string{"there are 2049 policy zones; 2048 is the most"})
 }
 
 func TestMergedKeys(t *testing.T) {

@@ -58,6 +58,26 @@ func (r *reader) mapping(n ast.Node, v reflect.Value, path string) {
 			r.fault(r.place(n, join(path, f.key)), "the key is missing", "such as "+f.key+": "+f.example)
 		}
 	}
+	r.eitherOne(n, all, entries, path)
+}
+
+// eitherOne holds that of keys which exclude each other one is there.
+func (r *reader) eitherOne(n ast.Node, all []field, entries []entry, path string) {
+	for i, f := range all {
+		group := slices.DeleteFunc(slices.Clone(all), func(g field) bool { return g.either != f.either })
+		if f.either == "" || group[0].key != all[i].key {
+			continue
+		}
+		keys := strings.Join(keysOf(group), " and ")
+		there := slices.DeleteFunc(slices.Clone(entries), func(e entry) bool { return !slices.Contains(keysOf(group), e.key) })
+		misspelt := slices.ContainsFunc(group, func(g field) bool { return r.unread[join(path, g.key)] })
+		switch {
+		case len(there) == 0 && !misspelt:
+			r.fault(r.place(n, path), "one of the keys "+keys+" is missing", "such as "+f.key+": "+f.example)
+		case len(there) > 1:
+			r.fault(r.place(there[1].node, join(path, there[1].key)), "of the keys "+keys+" only one can be there", "remove one of them")
+		}
+	}
 }
 
 func (r *reader) unknownKey(e entry, all []field, path string) {

@@ -110,7 +110,10 @@ func TestSchemaTakesWhatTheReaderTakes(t *testing.T) {
 		"list without values": {[]byte("feeds:\nupstreams:\n"), true},
 		"unknown key":         {[]byte("listn: []\n"), false},
 		"unknown inner key":   {[]byte("cache: {ttl: 5s}\n"), false},
-		"missing key":         {[]byte("feeds: [{name: a}]\n"), false},
+		"missing key":         {[]byte("feeds: [{path: x}]\n"), false},
+		"neither of two keys": {[]byte("feeds: [{name: a}]\n"), false},
+		"both of two keys":    {[]byte("feeds: [{name: a, path: x, url: 'https://lists.example/x'}]\n"), false},
+		"one of two keys":     {[]byte("feeds: [{name: a, url: 'https://lists.example/x'}]\n"), true},
 		"unknown word":        {[]byte("access: {refuse: no}\n"), false},
 		"number without unit": {[]byte("cache: {size: 5}\n"), false},
 		"too little":          {[]byte("rate_limit: {burst: 0}\n"), false},
@@ -391,7 +394,7 @@ func (ref *reference) schema() map[string]any {
 
 func (ref *reference) objectSchema(t reflect.Type) map[string]any {
 	properties := map[string]any{}
-	required := []string{}
+	required, either := []string{}, []any{}
 	for _, k := range config.Keys(t) {
 		s := ref.valueSchema(k.Type, k)
 		s["description"] = ref.comment(t, k)
@@ -402,11 +405,17 @@ func (ref *reference) objectSchema(t reflect.Type) map[string]any {
 		if k.Required {
 			required = append(required, k.Name)
 		}
+		if k.Either != "" {
+			either = append(either, map[string]any{"required": []string{k.Name}})
+		}
 	}
 	s := map[string]any{"type": []string{"object", "null"}, "additionalProperties": false, "properties": properties}
 	if len(required) > 0 {
 		s["required"] = required
 		s["type"] = "object"
+	}
+	if len(either) > 0 {
+		s["oneOf"] = either
 	}
 	return s
 }

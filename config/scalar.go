@@ -53,15 +53,19 @@ func unitScalar(t reflect.Type) (scalar, bool) {
 		return scalar{"size", "a number with its unit, such as 64KiB, 512MiB or 2GiB", "string", `^[0-9.]+ *([KMGTP]i?)?B$`, plain(ParseSize)}, true
 	case Percent:
 		return scalar{"share", "a share, such as 50%", "string", `^[0-9.]+ *%$`, plain(ParsePercent)}, true
+	case Growth:
+		return scalar{"growth", "a growth in percent, such as 300%", "string", `^[0-9.]+ *%$`, plain(ParseGrowth)}, true
 	case Rate:
 		return scalar{"rate", "a number by the second, minute or hour, such as 200/s, 30/m or 10/h", "string", `^[0-9.]+ */[smh]$`, plain(ParseRate)}, true
+	case Clock:
+		return scalar{"time of day", "a time of day, such as 08:30", "string", `^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$`, plain(ParseClock)}, true
 	case Mode:
 		return scalar{name: "permission", form: "a permission in octal, such as 0660", json: "integer", parse: plain(ParseMode)}, true
 	}
 	return networkScalar(t)
 }
 
-// networkScalar is how addresses, networks and domain names are read.
+// networkScalar is how addresses, networks, URLs and domain names are read.
 func networkScalar(t reflect.Type) (scalar, bool) {
 	switch reflect.Zero(t).Interface().(type) {
 	case netip.Addr:
@@ -70,6 +74,8 @@ func networkScalar(t reflect.Type) (scalar, bool) {
 		return scalar{name: "address and port", form: "an IP address with a port, such as 192.0.2.1:53 or [2001:db8::1]:53", json: "string", parse: parseAddrPort}, true
 	case netip.Prefix:
 		return scalar{name: "network", form: "a network, such as 192.0.2.0/24 or 2001:db8::/32", json: "string", parse: parsePrefix}, true
+	case URL:
+		return scalar{name: "URL", form: "a URL, such as https://lists.example/malware.hosts", json: "string", pattern: "^https?://[^/?#]", parse: parseURL}, true
 	case dnsname.Name:
 		return scalar{name: "domain name", form: "a domain name, such as www.example", json: "string", parse: parseName}, true
 	}
@@ -245,6 +251,8 @@ func magnitude(v any) float64 {
 	case Size:
 		return float64(n)
 	case Percent:
+		return float64(n)
+	case Growth:
 		return float64(n)
 	case Rate:
 		return float64(n)

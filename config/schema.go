@@ -17,6 +17,8 @@ type field struct {
 	min, max string       // YAML text of the bounds of a number
 	port     string       // of an address that says none
 	pattern  string       // that a text must match
+	either   string       // a name that keys share of which exactly one must be there
+	fetching bool         // it is about fetching, of a feed
 	required bool
 	short    bool // the value may stand alone in place of the mapping
 	restart  bool // a change needs a restart
@@ -31,6 +33,7 @@ func fields(t reflect.Type) []field {
 			index: i, key: sf.Tag.Get("yaml"), goName: sf.Name, typ: sf.Type,
 			fallback: sf.Tag.Get("default"), example: sf.Tag.Get("example"),
 			min: sf.Tag.Get("min"), max: sf.Tag.Get("max"), port: sf.Tag.Get("port"), pattern: sf.Tag.Get("pattern"),
+			either: sf.Tag.Get("either"), fetching: sf.Tag.Get("fetching") != "",
 			required: sf.Tag.Get("required") != "", short: sf.Tag.Get("short") != "", restart: sf.Tag.Get("reload") == "restart",
 		})
 	}
@@ -46,7 +49,7 @@ func isMapping(t reflect.Type) bool {
 // element is the field of one element of a list.
 func (f field) element() field {
 	f.typ = f.typ.Elem()
-	f.fallback, f.required = "", false
+	f.fallback, f.either, f.required = "", "", false
 	return f
 }
 

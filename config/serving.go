@@ -107,6 +107,9 @@ type TCP struct {
 type Limits struct {
 	// Workers is how many workers read UDP, each with a socket of its own; 0 is one a core.
 	Workers int `yaml:"workers" reload:"restart" default:"0" min:"0" max:"1024"`
+	// Steering is how the kernel chooses the worker for a UDP query: by chance, or by the core on which the query came in, which leaves cores
+	// no lock to share where the network card spreads queries over as many cores as there are workers.
+	Steering Steering `yaml:"steering" reload:"restart" default:"random"`
 	// Waiting is how many queries wait for an upstream at once. Above it clients get SERVFAIL at once.
 	Waiting int `yaml:"waiting" default:"10000" min:"1" max:"1000000"`
 	// UDPSize is the largest UDP reply, in octets; a larger answer is truncated and the client comes back over TCP.

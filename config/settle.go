@@ -29,13 +29,24 @@ func Default() (*Config, error) {
 
 // inherit gives zones the sinkhole addresses that they do not have themselves.
 func (c *Config) inherit() {
-	for i := range c.Policy.Zones {
-		z := &c.Policy.Zones[i]
+	c.EachZone(func(_ string, z *Zone) {
 		if z.Sinkhole.IPv4 == nil {
 			z.Sinkhole.IPv4 = c.Policy.Sinkhole.IPv4
 		}
 		if z.Sinkhole.IPv6 == nil {
 			z.Sinkhole.IPv6 = c.Policy.Sinkhole.IPv6
+		}
+	})
+}
+
+// EachZone calls visit for the policy zones of everybody and of all views, with their keys.
+func (c *Config) EachZone(visit func(key string, z *Zone)) {
+	for i := range c.Policy.Zones {
+		visit(fmt.Sprintf("policy.zones[%d]", i), &c.Policy.Zones[i])
+	}
+	for i := range c.Policy.Views {
+		for j := range c.Policy.Views[i].Zones {
+			visit(fmt.Sprintf("policy.views[%d].zones[%d]", i, j), &c.Policy.Views[i].Zones[j])
 		}
 	}
 }
@@ -105,6 +116,7 @@ func stateDir(env func(string) string, root bool) (Path, error) {
 // checkFiles looks at the files that the configuration names. A feed that is missing may still come, so that is a warning; without its secrets or its
 // suffix list the server does not work as it is told to.
 func (c *Config) checkFiles(r *reader) {
+	c.checkFetchFiles(r)
 	for i, f := range c.Feeds {
 		if _, err := os.Stat(string(f.Path)); f.Path != "" && err != nil {
 			r.warn(r.at(fmt.Sprintf("feeds[%d].path", i)), fmt.Sprintf("the feed %s cannot be read now: %v", quoted(f.Name), err), "it is loaded as soon as it is there")
@@ -129,11 +141,24 @@ func (c *Config) checkFiles(r *reader) {
 			r.warn(r.at(secret.key), fmt.Sprintf("%s can be read by everybody on this host", secret.path), "chmod o-r "+string(secret.path))
 		}
 	}
-	if list := string(c.Compile.SuffixList); list != "" {
-		if f, err := os.Open(list); err != nil {
-			r.fault(r.at("compile.suffix_list"), fmt.Sprintf("compile.suffix_list: %v", err), "remove the key to use the list that is built in")
-		} else {
-			_ = f.Close()
-		}
+	checkOpens(r, "compile.suffix_list", c.Compile.SuffixList, "remove the key to use the list that is built in")
+	for i, list := range c.Policy.Protect.Lists {
+		checkOpens(r, fmt.Sprintf("policy.protect.lists[%d]", i), list, "without the list nothing is protected by it: correct the path, or remove it")
 	}
+	for i, list := range c.Policy.Protect.Popular.Lists {
+		checkOpens(r, fmt.Sprintf("policy.protect.popular.lists[%d]", i), list, "without the list no name is known to be popular: correct the path, or remove it")
+	}
+}
+
+// checkOpens wants a file to be there that the configuration names, if it does.
+func checkOpens(r *reader, key string, path Path, hint string) {
+	if path == "" {
+		return
+	}
+	f, err := os.Open(string(path))
+	if err != nil {
+		r.fault(r.at(key), fmt.Sprintf("%s: %v", key, err), hint)
+		return
+	}
+	_ = f.Close()
 }

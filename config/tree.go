@@ -146,7 +146,7 @@ func (r *reader) place(n ast.Node, key string) Place {
 }
 
 func (r *reader) placeOf(t *token.Token, key string) Place {
-	p := Place{File: r.file, Key: key}
+	p := Place{File: r.file, Key: withoutKeys(key)}
 	if t == nil || t.Position == nil {
 		return p
 	}

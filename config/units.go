@@ -19,8 +19,32 @@ type Size int64
 // Percent is a share, from 0 to 100.
 type Percent float64
 
+// Growth is how much more there may be, in percent of what there was.
+type Growth float64
+
 // Rate is a number of events a second.
 type Rate float64
+
+// Clock is a time of day in minutes since midnight; 24:00 is the end of the day.
+type Clock int16
+
+// minutesPerDay is the last Clock.
+const minutesPerDay = 24 * 60
+
+// ParseClock reads a time of day, such as 08:30.
+func ParseClock(s string) (Clock, error) {
+	hours, minutes, ok := strings.Cut(s, ":")
+	h, err := strconv.ParseUint(hours, 10, 8)
+	m, err2 := strconv.ParseUint(minutes, 10, 8)
+	at := Clock(60*h + m)
+	if !ok || len(hours) != 2 || len(minutes) != 2 || err != nil || err2 != nil || m > 59 || at > minutesPerDay {
+		return 0, fmt.Errorf("%q is not a time of day", s)
+	}
+	return at, nil
+}
+
+// String is the time as it is written.
+func (c Clock) String() string { return fmt.Sprintf("%02d:%02d", int(c)/60, int(c)%60) }
 
 // Mode is a file permission.
 type Mode fs.FileMode
@@ -80,6 +104,25 @@ func (p Percent) String() string { return strconv.FormatFloat(float64(p), 'f', -
 
 // Share is the percentage as a number from 0 to 1.
 func (p Percent) Share() float64 { return float64(p) / 100 }
+
+// growthMax is above every growth that a bound can be meant for.
+const growthMax = 1e8
+
+// ParseGrowth reads a growth, such as 300%.
+func ParseGrowth(s string) (Growth, error) {
+	number, found := strings.CutSuffix(s, "%")
+	f, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+	if !found || err != nil || !(f >= 0 && f <= growthMax) {
+		return 0, fmt.Errorf("%q is not a growth in percent", s)
+	}
+	return Growth(f), nil
+}
+
+// String is the growth with its sign.
+func (g Growth) String() string { return strconv.FormatFloat(float64(g), 'f', -1, 64) + "%" }
+
+// Share is the growth as a number; 1 is as much again.
+func (g Growth) Share() float64 { return float64(g) / 100 }
 
 // ParseRate reads a rate, such as 200/s or 30/m.
 func ParseRate(s string) (Rate, error) {

@@ -68,6 +68,14 @@ func TestPercentAndRate(t *testing.T) {
 			t.Errorf("ParsePercent(%q): got %v, want an error", text, got)
 		}
 	}
+	if got, err := config.ParseGrowth("1000%"); err != nil || got.String() != "1000%" || got.Share() != 10 {
+		t.Errorf("1000%%: got %v, %v", got, err)
+	}
+	for _, text := range []string{"", "%", "5", "-1%", "1e9%", "NaN%"} {
+		if got, err := config.ParseGrowth(text); err == nil {
+			t.Errorf("ParseGrowth(%q): got %v, want an error", text, got)
+		}
+	}
 	for text, want := range map[string]string{"200/s": "200/s", "30/m": "1800/h", "120/m": "2/s", "10/h": "10/h", "0/s": "0/s"} {
 		got, err := config.ParseRate(text)
 		if err != nil || got.String() != want {

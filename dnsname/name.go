@@ -157,7 +157,15 @@ func Compare(a, b Name) int {
 
 func labelAt(n Name, off uint8) string { return string(n[off+1 : int(off)+1+int(n[off])]) }
 
-func appendWire(dst []byte, s string) ([]byte, error) {
+// AppendWire appends the wire form of a name in presentation form, which it reads as Parse does, to dst. Its errors do not name the name.
+func AppendWire(dst, text []byte) ([]byte, error) {
+	if len(text) == 1 && text[0] == '.' {
+		return append(dst, 0), nil
+	}
+	return appendWire(dst, text)
+}
+
+func appendWire[S string | []byte](dst []byte, s S) ([]byte, error) {
 	start, label := len(dst), len(dst)
 	dst = append(dst, 0)
 	closeLabel := func() error {
@@ -209,8 +217,8 @@ func checkLen(n int) error {
 	return nil
 }
 
-func unescape(s string) (c byte, n int, err error) {
-	if s == "" {
+func unescape[S string | []byte](s S) (c byte, n int, err error) {
+	if len(s) == 0 {
 		return 0, 0, ErrEscape
 	}
 	if s[0]-'0' > 9 {

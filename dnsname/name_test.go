@@ -3,6 +3,7 @@ package dnsname_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -128,5 +129,58 @@ func BenchmarkLower(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		dnsname.Lower(name, name)
+	}
+}
+
+// textOf is what AppendText promises, octet by octet.
+func textOf(name []byte) string {
+	if len(name) == 0 || name[0] == 0 {
+		return "."
+	}
+	var labels []string
+	for i := 0; i < len(name) && name[i] != 0; i += 1 + int(name[i]) {
+		var b strings.Builder
+		for _, c := range name[i+1 : i+1+int(name[i])] {
+			if strings.IndexByte("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_*", c) >= 0 {
+				b.WriteByte(c)
+			} else {
+				fmt.Fprintf(&b, `\%03d`, c)
+			}
+		}
+		labels = append(labels, b.String())
+	}
+	return strings.Join(labels, ".")
+}
+
+// TestTextOfEveryOctet: every octet at every place of names of every length is printed as it is or escaped, with and without the root byte.
+func TestTextOfEveryOctet(t *testing.T) {
+	for length := 1; length <= dnsname.LabelMax; length++ {
+		for c := range 256 {
+			at := c % length
+			name := append([]byte{byte(length)}, bytes.Repeat([]byte("x"), length)...)
+			name[1+at] = byte(c)
+			name = append(name, "\x07example\x00"...)
+			for _, n := range [][]byte{name, name[:len(name)-1], name[:1+length]} {
+				got := string(dnsname.AppendText([]byte("before:"), n))
+				if want := "before:" + textOf(n); got != want {
+					t.Fatalf("text of %q = %s, want %s", n, got, want)
+				}
+				if plain := len(got) == len("before:")+len(name)-2; len(n) == len(name) && plain == strings.Contains(got, `\`) {
+					t.Fatalf("text of %q is %d octets long: escapes cannot be told by that", n, len(got))
+				}
+			}
+		}
+	}
+}
+
+func BenchmarkAppendText(b *testing.B) {
+	for _, s := range []string{"www.example", "a-rather-long-label.of-a-malware.bad.example", `a\010.example`} {
+		name := []byte(dnsname.MustParse(s))
+		var buf []byte
+		b.Run(s, func(b *testing.B) {
+			for b.Loop() {
+				buf = dnsname.AppendText(buf[:0], name)
+			}
+		})
 	}
 }

@@ -16,7 +16,7 @@ func (w *worker) answer(q *Query) (v Verdict) {
 		w.decide(q) // 2: what the client's address and the name say
 	}
 	for q.step == stepSource {
-		if !w.find(q) { // 3: the truth, from local zones, the cache or the network
+		if !w.find(q) || !w.trace(q) { // 3: the truth, from local zones, the cache or the network, and the way to it
 			return NeedNetwork
 		}
 		w.check(q) // 4: what the answer says: every step of its CNAME chain
@@ -60,10 +60,12 @@ func (w *worker) find(q *Query) bool {
 // check asks the policy about the answer, unless the decision is final or the answer was found clean before. An answer that failed, or
 // is made here, has nothing to check: then what was pending holds.
 func (w *worker) check(q *Query) {
-	undecided := !q.chase.wanted && q.policy != nil && (!q.decision.Matched() || q.decision.Pending)
-	if undecided && q.source.checkable() {
-		q.decision = q.policy.CheckAnswer(&q.request, q.source.msg, q.decision)
-		if nothingFound(&q.decision) {
+	if q.undecided() {
+		q.answer.Msg = q.source.msg
+		q.decision = q.policy.CheckAnswer(&q.request, &q.answer, q.decision)
+		if q.path.partial && !q.decision.Matched() && q.settings.RequirePaths {
+			q.failPaths()
+		} else if nothingFound(&q.decision) && !q.path.partial && q.policy.Clean(&q.request, &q.answer) {
 			w.core.config.Cache.Stamp(&q.source.key, q.policy.Generation())
 		}
 	}
@@ -71,10 +73,15 @@ func (w *worker) check(q *Query) {
 	w.conclude(q)
 }
 
-// checkable reports whether there is an answer that the policy has not seen. SERVFAIL, which is also what bogus data become, reaches
+// undecided reports whether the policy is to be asked about the answer.
+func (q *Query) undecided() bool {
+	return !q.chase.wanted && q.policy != nil && (!q.decision.Matched() || q.decision.Pending) && q.source.checkable(q.decision.Pending)
+}
+
+// checkable reports whether there is an answer that the policy has not seen, or whose say about a pending decision is wanted. SERVFAIL, which is also what bogus data become, reaches
 // the client as it is and is never rewritten.
-func (s *source) checkable() bool {
-	return s.msg != nil && !s.clean && wire.Rcode(s.msg) != wire.RcodeServFail
+func (s *source) checkable(pending bool) bool {
+	return s.msg != nil && (!s.clean || pending) && wire.Rcode(s.msg) != wire.RcodeServFail
 }
 
 // nothingFound reports whether an answer is clean for every client. A decision that holds anything cannot tell: what matched first may
@@ -88,6 +95,7 @@ func (w *worker) conclude(q *Query) {
 		return // policy never applies to data that policy made (RPZ draft section 6)
 	}
 	q.follow()
+	q.link()
 	switch effectOf(&q.decision, q.Transport) {
 	case effectTruth:
 		if q.draft.form = formTruth; !q.source.done {

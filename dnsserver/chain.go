@@ -26,6 +26,51 @@ func (q *Query) follow() {
 	}
 }
 
+// link notes the names of SVCB and HTTPS records that rules matched, for the same ends as follow.
+func (q *Query) link() {
+	if !isSVCB(q.request.Type) || q.source.msg == nil {
+		return
+	}
+	q.linkTo(&q.decision.Winner)
+	for i := range q.decision.NObserved {
+		q.linkTo(&q.decision.Observed[i])
+	}
+}
+
+func (q *Query) linkTo(h *policy.Hit) {
+	if h.Trigger == policy.TriggerQNAME && h.Entry != 0 && q.linked(h.Entry) == nil {
+		q.chase.linked = binary.BigEndian.AppendUint32(q.chase.linked, h.Entry)
+		q.chase.linked = policy.SVCTarget(q.chase.linked, q.source.msg, h.Entry)
+	}
+}
+
+// linked returns the name that the SVCB record of that number leads to, or nil if it was not noted.
+func (q *Query) linked(number uint32) []byte {
+	for rest := q.chase.linked; len(rest) > 4; {
+		n, _, err := dnsname.Check(rest[4:])
+		if err != nil {
+			return nil
+		}
+		if binary.BigEndian.Uint32(rest) == number {
+			return rest[4 : 4+n]
+		}
+		rest = rest[4+n:]
+	}
+	return nil
+}
+
+func isSVCB(rtype uint16) bool { return rtype == wire.TypeSVCB || rtype == wire.TypeHTTPS }
+
+// nameOf is the name that a match is about, canonical: that of its stage, or the one that an SVCB record leads to.
+func (q *Query) nameOf(h *policy.Hit) []byte {
+	if h.Trigger == policy.TriggerQNAME && h.Entry != 0 {
+		if name := q.linked(h.Entry); name != nil {
+			return name
+		}
+	}
+	return q.nameAt(int(h.Stage))
+}
+
 // nameAt is the name at a stage of the chain, canonical: the query name at stage 0, then the target of each step.
 func (q *Query) nameAt(stage int) []byte {
 	name := q.request.Name
@@ -106,7 +151,7 @@ func (w *worker) aim(q *Query) bool {
 	if cname == nil || len(cname.RData) == 0 {
 		return false
 	}
-	n, ok := expandTarget(&q.chase.target, cname.RData[0], q.nameAt(int(q.decision.Winner.Stage)))
+	n, ok := expandTarget(&q.chase.target, cname.RData[0], q.nameOf(&q.decision.Winner))
 	if !ok || q.settings.local.holds(q.chase.target[:n]) {
 		return false
 	}

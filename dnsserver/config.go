@@ -23,6 +23,8 @@ type Config struct {
 	Cache *rrcache.Cache
 	// Resolver asks the network for what the cache does not hold.
 	Resolver Resolver
+	// Paths finds name servers for the rules about them. Nil: those rules match nothing.
+	Paths PathFinder
 	// Sightings take the matches. Nil: matches are only counted.
 	Sightings *sighting.Store
 	// Queries is the query log. Nil: none.
@@ -50,6 +52,9 @@ type Listen struct {
 type Bounds struct {
 	// Workers is how many UDP sockets share each address, each with a worker of its own. Default: one a core.
 	Workers int
+	// ByCore has the kernel choose among them by the core on which a datagram came in, not by chance: that keeps cores from sharing the lock of
+	// a socket, but a network card that uses one core keeps one worker busy. It holds from New on. Default: by chance.
+	ByCore bool
 	// Waiting is how many queries wait for the network at once; beyond it they get SERVFAIL, or a stale answer if there is one.
 	// Default 10000.
 	Waiting int
@@ -79,6 +84,12 @@ type Resolver interface {
 	Resolve(ctx context.Context, key *rrcache.Key, dst []byte) (Resolved, error)
 	// Prefetch asks for key afresh behind the caller's back. It never waits and copies what it keeps of key.
 	Prefetch(key *rrcache.Key)
+}
+
+// PathFinder finds the name servers on the way to a name. It is called from many goroutines.
+type PathFinder interface {
+	// Path finds them for name, which is canonical and in wire form, with their addresses if those are wanted. Whole says that nothing is missing.
+	Path(ctx context.Context, name []byte, addresses bool) (path policy.Path, whole bool)
 }
 
 // Resolved is what a Resolver found.

@@ -33,6 +33,7 @@ type listed struct {
 	action policy.Action // ActionDefault: the zone's
 	data   *policy.LocalData
 	expiry uint32 // hours since the epoch; 0: never
+	server bool   // it is about a name server
 }
 
 // newPolicy builds a policy through the file that production builds, one feed a zone.
@@ -53,6 +54,11 @@ func newPolicy(t testing.TB, generation uint64, zones []policy.Zone, rows ...lis
 			m.Data, m.Action = uint32(len(manifest.Data)), policy.ActionLocalData
 		}
 		n := dnsname.MustParse(r.name).Canonical()
+		if r.server {
+			key, _ := policy.AppendNameKey(nil, []byte(n))
+			n = dnsname.Name(key)
+			manifest.Feeds[m.Feed].Triggers.NSDNAME++
+		}
 		members[n] = append(members[n], m)
 	}
 	return openPolicy(t, generation, zones, members, manifest)
@@ -178,6 +184,7 @@ type options struct {
 	sightings *sighting.Store
 	queries   *querylog.Log
 	policyFn  func() *policy.Policy
+	paths     dnsserver.PathFinder
 }
 
 func newBench(t testing.TB, o options) *bench {
@@ -194,7 +201,7 @@ func newBench(t testing.TB, o options) *bench {
 	if o.policyFn == nil {
 		o.policyFn = func() *policy.Policy { b.policyN.Add(1); return b.policy.Load() }
 	}
-	b.core, err = dnsserver.NewCore(dnsserver.Config{Policy: o.policyFn, Cache: cache, Resolver: b.world, Sightings: o.sightings,
+	b.core, err = dnsserver.NewCore(dnsserver.Config{Policy: o.policyFn, Cache: cache, Resolver: b.world, Paths: o.paths, Sightings: o.sightings,
 		Queries: o.queries, Settings: settings, Log: slog.New(slog.DiscardHandler)})
 	must(t, err)
 	b.worker = dnsserver.NewWorker(b.core)

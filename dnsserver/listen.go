@@ -189,7 +189,7 @@ func spread(c *Config, sockets []*udpSocket) error {
 	case c.spread != nil:
 		return c.spread(sockets)
 	}
-	return spreadUDP(sockets)
+	return spreadUDP(sockets, c.Bounds.ByCore)
 }
 
 // probeUDP fails if the address is taken. With SO_REUSEPORT the bind itself would succeed beside another server of the same user, and the

@@ -23,11 +23,11 @@ func setUDPOptions(raw syscall.RawConn, v6, wildcard, shared bool, buffer int) (
 
 func setUDPOptionsFD(fd int, v6, wildcard, shared bool, buffer int) error {
 	setBuffers(fd, buffer)
-	// A forged "fragmentation needed" must not make us send fragments, which are easier to forge than whole datagrams: the path MTU is not
-	// asked, replies are small enough. Kernels that lack it go without.
-	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_OMIT)
+	// Fragments are easier to forge than whole datagrams, so none are sent and none are made on the way: IPv4 replies say that they are not to
+	// be (RFC 9715 section 3.1), and a forged "fragmentation needed" changes nothing, for the path MTU is not asked; replies are small enough.
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_PROBE)
 	if v6 {
-		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_OMIT)
+		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_PROBE)
 	}
 	if shared {
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
@@ -75,12 +75,21 @@ func (s *udpSocket) receiveBuffer() (octets int) {
 	return octets / 2
 }
 
-// spreadUDP has the kernel give each datagram to a random socket of the group. By default it goes by the hash of addresses and ports, and
-// then one forwarder with one source port keeps one worker busy and the others idle.
-func spreadUDP(sockets []*udpSocket) (err error) {
-	const random = 1<<32 - 0x1000 + 56 // SKF_AD_OFF + SKF_AD_RANDOM in linux/filter.h: a load from there gives a random number
+// Loads from there give what the kernel knows: SKF_AD_OFF + SKF_AD_CPU and SKF_AD_OFF + SKF_AD_RANDOM in linux/filter.h.
+const (
+	loadCPU    = 1<<32 - 0x1000 + 36
+	loadRandom = 1<<32 - 0x1000 + 56
+)
+
+// spreadUDP has the kernel give each datagram to a random socket of the group, or to that of the core on which it came in. By default it goes
+// by the hash of addresses and ports, and then one forwarder with one source port keeps one worker busy and the others idle.
+func spreadUDP(sockets []*udpSocket, byCore bool) (err error) {
+	load := uint32(loadRandom)
+	if byCore {
+		load = loadCPU
+	}
 	program := []unix.SockFilter{
-		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: random},
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: load},
 		{Code: unix.BPF_ALU | unix.BPF_MOD | unix.BPF_K, K: uint32(len(sockets))},
 		{Code: unix.BPF_RET | unix.BPF_A},
 	}

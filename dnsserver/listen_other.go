@@ -19,7 +19,7 @@ func setTCPOptions(string, string, syscall.RawConn) error { return nil }
 // newUDPRunner makes the loop that this system is served with.
 func newUDPRunner(l udpLoop) udpRunner { return newUDPPortable(l) }
 
-func spreadUDP([]*udpSocket) error { return nil }
+func spreadUDP([]*udpSocket, bool) error { return nil }
 
 // resize leaves the buffers as the system has them.
 func (s *udpSocket) resize(int) {}

@@ -14,7 +14,7 @@ import (
 // stale data long before.
 const queryTimeout = 5 * time.Second
 
-// networkSteps is how often one query may go to the network: for its own name, then for the target of a rule's CNAME.
+// networkSteps is how often one query may go to the network: for its own name, for the name servers on the way, for the target of a rule's CNAME.
 const networkSteps = 3
 
 // waitingShare is the part of all waiting queries that one client network may hold, one in waitingShare: names that nobody answers, asked

@@ -43,6 +43,8 @@ type Query struct {
 	msg      wire.Query     // parts of In
 	request  policy.Request
 	decision policy.Decision
+	answer   policy.Answer
+	path     pathState
 	chase    chase
 	source   source
 	draft    draft
@@ -82,6 +84,7 @@ type draft struct {
 	flags  uint16 // to be set beside those that every reply has
 	ede    uint16 // policy.EDENone: none
 	refer  bool   // the text of the extended error is a reference to the rule
+	text   string // and this before it
 	cookie cookieState
 }
 
@@ -102,6 +105,7 @@ const (
 type chase struct {
 	chain     []byte // for each stage: TTL in four octets, name in wire form, canonical
 	stages    int    // in chain
+	linked    []byte // names of SVCB records that rules matched: the number of the record in four octets, name in wire form, canonical
 	target    [dnsname.WireMax]byte
 	targetLen int
 	wanted    bool // step 3 looks for target's data
@@ -110,21 +114,32 @@ type chase struct {
 // Begin makes q ready for a new packet. It keeps the buffers, and what the transport filled.
 func (q *Query) Begin() {
 	q.Reply, q.step, q.settings, q.policy = nil, stepAdmit, nil, nil
-	q.msg, q.request, q.decision = wire.Query{}, policy.Request{}, policy.Decision{}
+	q.msg, q.request, q.decision, q.answer = wire.Query{}, policy.Request{}, policy.Decision{}, policy.Answer{}
+	q.path = pathState{}
 	q.source = source{buf: q.source.buf, ede: policy.EDENone}
 	q.draft = draft{ede: policy.EDENone, flags: wire.FlagRA}
 	q.chase.chain, q.chase.stages, q.chase.targetLen, q.chase.wanted = q.chase.chain[:0], 0, 0, false
+	q.chase.linked = q.chase.linked[:0]
 }
 
 // copyTo makes to the same query with bytes of its own, for the goroutine that waits for the network. The transport gives it its
 // Out; its other buffers are reused. q itself is free for the next packet.
 func (q *Query) copyTo(to *Query) {
-	in, out, buf, chain := to.In, to.Out, to.source.buf, to.chase.chain
+	in, out, buf, chain, linked := to.In, to.Out, to.source.buf, to.chase.chain, to.chase.linked
 	*to = *q
 	to.In = append(in[:0], q.In...)
 	to.Out, to.Reply = out, nil
 	to.source.buf = buf
+	if q.source.key.Name != nil {
+		to.source.key.Name = to.wantedName()
+	}
+	if q.source.msg != nil {
+		to.source.buf = append(buf[:0], q.source.msg...)
+		to.source.msg = to.source.buf
+		to.source.buf = to.source.buf[:cap(to.source.buf)]
+	}
 	to.chase.chain = append(chain[:0], q.chase.chain...)
+	to.chase.linked = append(linked[:0], q.chase.linked...)
 	to.request.Name = to.name[:len(q.request.Name)]
 	to.msg.Parse(to.In)
 }
@@ -190,6 +205,14 @@ func (s *source) stale() {
 // retarget makes s ready to look for another name.
 func (s *source) retarget() {
 	*s = source{buf: s.buf, ede: policy.EDENone, slow: s.slow, late: s.late}
+}
+
+// wantedName is the name that step 3 looks for.
+func (q *Query) wantedName() []byte {
+	if q.chase.wanted {
+		return q.chase.target[:q.chase.targetLen]
+	}
+	return q.name[:len(q.request.Name)]
 }
 
 // wantedKey is what step 3 looks for: the question, or the target of a rule's CNAME, for which nobody wants proofs.

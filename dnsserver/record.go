@@ -1,6 +1,8 @@
 package dnsserver
 
 import (
+	"net/netip"
+
 	"cenote/dnsname"
 	"cenote/policy"
 	"cenote/querylog"
@@ -16,35 +18,36 @@ func (w *worker) record(q *Query, v Verdict) {
 		w.counters.wait(q.now().Sub(q.Time))
 	}
 	if h := &q.decision.Winner; q.decision.Matched() && h.Action != policy.ActionPassthru {
-		w.sight(q, h)
+		w.sight(q, h, true)
 	}
 	for i := range q.decision.NObserved {
-		w.sight(q, &q.decision.Observed[i])
+		w.sight(q, &q.decision.Observed[i], false)
 	}
 	w.write(q, v)
 }
 
 // sight records one match. A PASSTHRU that won is in the query log and the counters alone: that a client asked for what its operator
 // allows is no evidence.
-func (w *worker) sight(q *Query, h *policy.Hit) {
+func (w *worker) sight(q *Query, h *policy.Hit, enforced bool) {
 	switch {
 	case w.sights != nil:
-		q.fillEvent(w.sights.Slot(), h)
+		q.fillEvent(w.sights.Slot(), h, enforced)
 		w.sights.Commit()
 	case w.ledger != nil:
-		w.ledger.Put(func(e *sighting.Event) { q.fillEvent(e, h) })
+		w.ledger.Put(func(e *sighting.Event) { q.fillEvent(e, h, enforced) })
 	}
 }
 
-func (q *Query) fillEvent(e *sighting.Event, h *policy.Hit) {
+func (q *Query) fillEvent(e *sighting.Event, h *policy.Hit, enforced bool) {
 	e.Time = q.Time.UnixNano()
 	e.Generation = q.policy.Generation()
-	e.Client, e.ClientPort = q.Client.Addr().As16(), q.Client.Port()
+	putAddr(&e.Client, q.Client.Addr())
+	e.ClientPort = q.Client.Port()
 	e.Set, e.Zone, e.Member, e.Labels = h.Set, h.Zone, h.Member, h.Labels
 	e.Action, e.Trigger, e.Stage = uint8(h.Action), uint8(h.Trigger), h.Stage
 	e.QType, e.Transport = q.request.Type, uint8(q.Transport)
 	e.Flags = 0
-	if h.Enforced {
+	if enforced {
 		e.Flags |= sighting.EventEnforced
 	}
 	if q.request.Verified {
@@ -53,8 +56,41 @@ func (q *Query) fillEvent(e *sighting.Event, h *policy.Hit) {
 	if q.source.late {
 		e.Flags |= sighting.EventStale
 	}
-	e.NameLen = uint8(copy(e.Name[:], q.nameAt(int(h.Stage))))
+	if h.Trigger == policy.TriggerQNAME {
+		e.NameLen = uint8(copy(e.Name[:], q.nameOf(h)))
+		return
+	}
+	q.fillKey(e, h)
 }
+
+// fillKey writes what a rule lists that is not about a query name: its key, and before it as much of the query name as there is room for. The
+// labels of the key are the listed ones.
+func (q *Query) fillKey(e *sighting.Event, h *policy.Hit) {
+	var buf [dnsname.WireMax + 1]byte
+	key := q.policy.AppendKey(buf[:0], h, q.serverOf(h))
+	name := q.nameOf(h)
+	for len(name)-1+len(key) > dnsname.WireMax {
+		name = name[1+int(name[0]):]
+	}
+	_, labels, _ := dnsname.Check(key)
+	e.Labels = uint8(labels)
+	n := copy(e.Name[:], name[:len(name)-1])
+	e.NameLen = uint8(n + copy(e.Name[n:], key))
+}
+
+// serverOf is the name of the server that a match is about; none if it is not about one.
+func (q *Query) serverOf(h *policy.Hit) []byte {
+	if h.Trigger != policy.TriggerNSDNAME || int(h.Stage) >= len(q.answer.Paths) {
+		return rootName
+	}
+	servers := q.answer.Paths[h.Stage].Servers
+	if int(h.Entry) >= len(servers) {
+		return rootName
+	}
+	return servers[h.Entry].Name
+}
+
+var rootName = []byte{0}
 
 // write hands the query to the log, if that wants it.
 func (w *worker) write(q *Query, v Verdict) {
@@ -73,29 +109,52 @@ func (w *worker) write(q *Query, v Verdict) {
 	}
 }
 
+// fillRecord sets every field, each by itself: a whole record at once would clear the room for the name too, and touch twice as many lines of the
+// cache.
 func (q *Query) fillRecord(r *querylog.Record, v Verdict, match bool) {
-	h := &q.decision.Winner
-	if !q.decision.Matched() && match {
-		h = &q.decision.Observed[0]
-	}
-	*r = querylog.Record{
-		Time: q.Time.UnixNano(), Duration: int64(q.now().Sub(q.Time)),
-		Client: q.Client.Addr().As16(), ClientPort: q.Client.Port(),
-		Peer: q.Peer.Addr().As16(), PeerPort: q.Peer.Port(),
-		Local: q.Local.Addr().As16(), LocalPort: q.Local.Port(),
-		ID: q.msg.ID, Flags: q.msg.Flags, QType: q.msg.Type, QClass: q.msg.Class,
-		Transport: uint8(q.Transport), Verified: q.request.Verified,
-		Rule: querylog.Rule{
-			Set: h.Set, Zone: h.Zone, Member: h.Member, Labels: h.Labels,
-			Action: uint8(h.Action), Trigger: uint8(h.Trigger), Stage: h.Stage, Match: match, Enforced: h.Enforced,
-		},
-		Reply: querylog.Reply{Rcode: uint16(q.draft.rcode), EDE: q.draft.ede, Source: q.source.kind},
-	}
-	if q.policy != nil {
-		r.Generation = q.policy.Generation()
-	}
+	r.Time, r.Duration = q.Time.UnixNano(), int64(q.now().Sub(q.Time))
+	r.ClientPort, r.PeerPort, r.LocalPort = q.Client.Port(), q.Peer.Port(), q.Local.Port()
+	putAddr(&r.Client, q.Client.Addr())
+	putAddr(&r.Peer, q.Peer.Addr())
+	putAddr(&r.Local, q.Local.Addr())
+	r.ID, r.Flags, r.QType, r.QClass = q.msg.ID, q.msg.Flags, q.msg.Type, q.msg.Class
+	r.Transport, r.Verified = uint8(q.Transport), q.request.Verified
+	q.fillRule(&r.Rule, match)
+	r.Reply = querylog.Reply{Rcode: uint16(q.draft.rcode), EDE: q.draft.ede, Source: q.source.kind}
 	if v == Replied {
 		r.ReplyFlags, r.ReplySize = wire.Flags(q.Reply), uint16(len(q.Reply))
 	}
 	r.NameLen = uint8(copy(r.Name[:dnsname.WireMax], q.msg.Name))
+}
+
+func (q *Query) fillRule(r *querylog.Rule, match bool) {
+	h := &q.decision.Winner
+	if !q.decision.Matched() && match {
+		h = &q.decision.Observed[0]
+	}
+	*r = querylog.Rule{
+		Set: h.Set, Zone: h.Zone, Member: h.Member, Labels: h.Labels,
+		Action: uint8(h.Action), Trigger: uint8(h.Trigger), Stage: h.Stage, Match: match, Enforced: q.decision.Matched(),
+	}
+	if q.policy != nil {
+		r.Generation = q.policy.Generation()
+	}
+	if match && h.Trigger.ByAddress() {
+		prefix := q.policy.Prefix(h)
+		putAddr(&r.Listed, prefix.Addr())
+		if r.ListedBits = uint8(prefix.Bits()); prefix.Addr().Is4() {
+			r.ListedBits += 96
+		}
+	}
+}
+
+// putAddr is *to = a.As16(). That reads as a whole what it has just written in halves, for which processors wait; IPv4 needs no halves.
+func putAddr(to *[16]byte, a netip.Addr) {
+	if !a.Is4() {
+		*to = a.As16()
+		return
+	}
+	*to = [16]byte{10: 0xff, 11: 0xff}
+	four := a.As4()
+	copy(to[12:], four[:])
 }

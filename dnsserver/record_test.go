@@ -1,6 +1,8 @@
 package dnsserver_test
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -268,5 +270,37 @@ func TestFullLogCostsNothing(t *testing.T) {
 	expect(t, b.ask(query("www.example", dns.TypeA)), "NOERROR", "www.example. 60 IN A 192.0.2.1")
 	if len(b.tap.records) != 0 {
 		t.Errorf("%d records", len(b.tap.records))
+	}
+}
+
+// TestRecordsHaveNothingOfThoseBefore: a record is the same whatever lay in its place of the queue, but for the room behind its name.
+func TestRecordsHaveNothingOfThoseBefore(t *testing.T) {
+	p := newPolicy(t, 9, []policy.Zone{sink("sink", policy.ActionSinkhole)}, listed{name: "bad.example", zone: "sink", kind: policy.KindSubtree})
+	for _, peer := range []string{"192.168.1.2:5353", "[fd00::7]:99"} {
+		for _, qname := range []string{"a.bad.example", "clean.example", "."} {
+			var got [2]querylog.Record
+			msg := query(qname, dns.TypeA)
+			for i, before := range []byte{0, 0xff} {
+				b := newTapped(t, options{policy: p})
+				b.peer = netip.MustParseAddrPort(peer)
+				soil(t, &b.tap.record, before)
+				b.ask(msg)
+				got[i] = b.tap.records[0]
+				got[i].Time -= b.now.UnixNano()
+				got[i].Duration = min(0, got[i].Duration) // of what waited
+				clear(got[i].Name[got[i].NameLen:])
+			}
+			if got[0] != got[1] {
+				t.Errorf("%s from %s: the record depends on the one before:\n%+v\n%+v", qname, peer, got[0], got[1])
+			}
+		}
+	}
+}
+
+// soil fills a record with one octet.
+func soil(t *testing.T, r *querylog.Record, with byte) {
+	t.Helper()
+	if _, err := binary.Decode(bytes.Repeat([]byte{with}, binary.Size(r)), binary.LittleEndian, r); err != nil {
+		t.Fatal(err)
 	}
 }

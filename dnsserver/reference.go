@@ -16,8 +16,12 @@ type Reference struct {
 	Set        uint32
 	Zone       uint16
 	Member     uint16
-	Labels     uint8
+	Trigger    policy.Trigger
+	Labels     uint8 // of the listed name; 0 for an address
 }
+
+// referenceOther marks the octet for the labels of a name as that for a trigger other than the query name.
+const referenceOther = 0x80
 
 const (
 	referencePrefix = "ref:"
@@ -42,10 +46,14 @@ func DecodeReference(text string) (Reference, error) {
 	if err != nil || len(b) != referenceOctets || b[17] != referenceCheck(b[:17]) {
 		return Reference{}, ErrReference
 	}
-	return Reference{
+	r := Reference{
 		Generation: binary.BigEndian.Uint64(b), Set: binary.BigEndian.Uint32(b[8:]),
-		Zone: binary.BigEndian.Uint16(b[12:]), Member: binary.BigEndian.Uint16(b[14:]), Labels: b[16],
-	}, nil
+		Zone: binary.BigEndian.Uint16(b[12:]), Member: binary.BigEndian.Uint16(b[14:]), Labels: b[16], Trigger: policy.TriggerQNAME,
+	}
+	if b[16]&referenceOther != 0 {
+		r.Labels, r.Trigger = 0, policy.Trigger(b[16]&^referenceOther)
+	}
+	return r, nil
 }
 
 func appendReference(dst []byte, r Reference) []byte {
@@ -54,7 +62,9 @@ func appendReference(dst []byte, r Reference) []byte {
 	binary.BigEndian.PutUint32(b[8:], r.Set)
 	binary.BigEndian.PutUint16(b[12:], r.Zone)
 	binary.BigEndian.PutUint16(b[14:], r.Member)
-	b[16] = r.Labels
+	if b[16] = r.Labels; r.Trigger != policy.TriggerQNAME {
+		b[16] = referenceOther | uint8(r.Trigger)
+	}
 	b[17] = referenceCheck(b[:17])
 	return referenceText.AppendEncode(append(dst, referencePrefix...), b[:])
 }
@@ -69,5 +79,5 @@ func referenceCheck(b []byte) byte {
 }
 
 func referenceTo(generation uint64, h *policy.Hit) Reference {
-	return Reference{Generation: generation, Set: h.Set, Zone: h.Zone, Member: h.Member, Labels: h.Labels}
+	return Reference{Generation: generation, Set: h.Set, Zone: h.Zone, Member: h.Member, Labels: h.Labels, Trigger: h.Trigger}
 }

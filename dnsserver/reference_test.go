@@ -5,10 +5,20 @@ import (
 	"testing"
 
 	"cenote/dnsserver"
+	"cenote/policy"
 )
 
+func roundTrip(t *testing.T, want dnsserver.Reference) {
+	t.Helper()
+	if got, err := dnsserver.DecodeReference(dnsserver.EncodeReference(want)); err != nil || got != want {
+		t.Errorf("of %+v came %+v, %v", want, got, err)
+	}
+}
+
 func TestReference(t *testing.T) {
-	want := dnsserver.Reference{Generation: 1 << 60, Set: 77, Zone: 3, Member: 500, Labels: 2}
+	roundTrip(t, dnsserver.Reference{Generation: 1 << 60, Set: 77, Zone: 3, Member: 500, Trigger: policy.TriggerIP})
+	want := dnsserver.Reference{Generation: 1 << 60, Set: 77, Zone: 3, Member: 500, Trigger: policy.TriggerQNAME, Labels: 2}
+	roundTrip(t, want)
 	text := dnsserver.EncodeReference(want)
 	for _, form := range []string{text, " " + strings.ToLower(text) + "\n", strings.TrimPrefix(text, "ref:")} {
 		got, err := dnsserver.DecodeReference(form)

@@ -44,7 +44,7 @@ func (q *Query) dress() {
 	}
 	if q.draft.form == formPolicy || q.draft.form == formEmpty && q.decision.Matched() {
 		z := q.zone()
-		q.draft.ede, q.draft.refer = z.EDE, z.EDEText
+		q.draft.ede, q.draft.refer, q.draft.text = z.EDE, z.EDEText, z.Message
 		q.source.kind = querylog.SourcePolicy
 	}
 	if q.settings.HideEDE {
@@ -151,6 +151,38 @@ func (m *writer) truncate(q *Query) {
 	m.flags |= wire.FlagTC
 }
 
+// withoutRecords takes all records but the OPT pseudo-record back from a whole reply, which it changes, and says so by TC (RFC 2181 section 9). It
+// returns nil where there is nothing to take back.
+func withoutRecords(reply []byte) []byte {
+	w, err := wire.Records(reply)
+	if err != nil {
+		return nil
+	}
+	from, others := 0, 0
+	var opt []byte
+	for w.Next() {
+		if from == 0 {
+			from = w.NameOff
+		}
+		if w.Type == wire.TypeOPT {
+			opt = reply[w.NameOff : w.DataOff+w.DataLen]
+		} else {
+			others++
+		}
+	}
+	if w.Err != nil || others == 0 {
+		return nil
+	}
+	wire.SetFlags(reply, wire.Flags(reply)|wire.FlagTC)
+	for section := range 3 {
+		wire.SetCount(reply, 1+section, 0)
+	}
+	if opt != nil {
+		wire.SetCount(reply, 3, 1)
+	}
+	return append(reply[:from], opt...)
+}
+
 // answer writes a record of the query name.
 func (m *writer) answer(rtype, class uint16, ttl uint32, rdata []byte) {
 	owner := pointerTo(0)
@@ -199,9 +231,7 @@ func (q *Query) optLen() int {
 	}
 	if q.draft.ede != policy.EDENone {
 		n += 4 + 2
-		if q.draft.refer {
-			n += referenceLen
-		}
+		n += q.textLen()
 	}
 	return n
 }
@@ -225,10 +255,26 @@ func (m *writer) ede(q *Query) {
 	m.buf = append(m.buf, 0, wire.OptionEDE, 0, 2)
 	size := len(m.buf) - 1
 	m.buf = binary.BigEndian.AppendUint16(m.buf, q.draft.ede)
+	m.buf = append(m.buf, q.draft.text...)
 	if q.draft.refer {
+		if q.draft.text != "" {
+			m.buf = append(m.buf, ' ')
+		}
 		m.buf = appendReference(m.buf, referenceTo(q.policy.Generation(), &q.decision.Winner))
-		m.buf[size] += byte(referenceLen)
 	}
+	m.buf[size] += byte(q.textLen())
+}
+
+// textLen is how long the text of the extended error is.
+func (q *Query) textLen() int {
+	n := len(q.draft.text)
+	if q.draft.refer {
+		if n > 0 {
+			n++
+		}
+		n += referenceLen
+	}
+	return n
 }
 
 // replyFailure answers SERVFAIL after a fault of our own: the question, and of EDNS what every reply has. It looks at nothing that the path made

@@ -27,6 +27,18 @@ func (m *writer) policy(w *worker, q *Query) {
 	if m.counts[wire.SectionAnswer] == steps && q.draft.rcode != wire.RcodeYXDomain {
 		m.soa(wire.SectionAuthority, owner, z.TTL)
 	}
+	if z.AddSOA {
+		m.policySOA(q, z)
+	}
+}
+
+// policySOA writes the SOA of the policy zone, which tells who decided and by which state of the feed. It is left out where it does not fit.
+func (m *writer) policySOA(q *Query, z *policy.Zone) {
+	soa := q.policy.SOA(&q.decision.Winner)
+	if soa == nil || m.full || len(m.buf)+len(soa.Name)+10+len(soa.Data) > m.limit {
+		return
+	}
+	m.record(wire.SectionAdditional, soa.Name, wire.TypeSOA, wire.ClassIN, min(soa.TTL, z.TTLMax), soa.Data)
 }
 
 // chain writes the given number of steps from the query name as CNAME records, for no longer than the rule's own answer holds,
@@ -90,7 +102,7 @@ func (m *writer) rrset(q *Query, owner []byte, set *policy.RRset, z *policy.Zone
 	for _, rdata := range set.RData {
 		if set.Type == wire.TypeCNAME {
 			var target [dnsname.WireMax]byte
-			n, ok := expandTarget(&target, rdata, q.nameAt(int(q.decision.Winner.Stage)))
+			n, ok := expandTarget(&target, rdata, q.nameOf(&q.decision.Winner))
 			if !ok { // to answer without the record would let the client past the rule (RFC 6672 section 2.2 gives the code)
 				q.draft.rcode = wire.RcodeYXDomain
 				return

@@ -28,6 +28,9 @@ type Settings struct {
 	UDPSize int
 	// HideEDE leaves extended errors (RFC 8914) out of every reply. Default false.
 	HideEDE bool
+	// RequirePaths gives SERVFAIL where rules look at name servers and not all of them can be found out. Default false: the rules then look at those
+	// that are known.
+	RequirePaths bool
 }
 
 // Access is the access list. It looks at the address of the peer, never at what a forwarder says of its client.

@@ -62,8 +62,9 @@ func (c *tcpConn) serve() {
 			c.count(err)
 			break
 		}
+		last := c.shutOut() // before the answer, so that no connection ends without a query of it refused
 		c.answer(msg)
-		if c.shutOut() {
+		if last {
 			break
 		}
 		c.awaitRoom()

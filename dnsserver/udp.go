@@ -63,6 +63,9 @@ func (u *udpLoop) answer(d *datagram, out []byte) (reply []byte, wait *waiting) 
 	return q.Reply, nil
 }
 
+// rest lets go of the policy after a batch: a worker that gets no query must not keep an old one.
+func (u *udpLoop) rest() { u.query.policy = nil }
+
 // udpRoom is what one datagram may take, one octet more than we say we take, so that what is too large can be told. It is no power of
 // two: buffers that lie side by side at such a distance would fight for the same few lines of the processor's cache.
 const udpRoom = udpSizeMax + 64

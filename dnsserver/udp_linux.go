@@ -155,6 +155,7 @@ func (u *udpBatcher) serveBatch() {
 		u.serve(i, now)
 		u.rearm(i)
 	}
+	u.rest()
 	u.socket.received.Add(uint64(u.came))
 	u.send()
 }
@@ -236,11 +237,25 @@ func (u *udpBatcher) transmit(fd uintptr) {
 		case unix.EAGAIN:
 			u.blocked = true
 			return
+		case unix.EMSGSIZE:
+			u.shorten(&u.b.txVec[u.done])
 		default:
 			u.socket.countRefused(errno)
 			u.done++
 		}
 	}
+}
+
+// shorten cuts the reply at vec, which is larger than the link takes, down to what sends its client to TCP. If that is too large as well,
+// the reply is given up.
+func (u *udpBatcher) shorten(vec *unix.Iovec) {
+	short := withoutRecords(unsafe.Slice(vec.Base, vec.Len))
+	if short == nil {
+		u.socket.countRefused(unix.EMSGSIZE)
+		u.done++
+		return
+	}
+	vec.SetLen(len(short))
 }
 
 func (s *udpSocket) countRefused(errno syscall.Errno) {
@@ -280,7 +295,14 @@ func (r *udpRoute) finish(_ *waiting, reply []byte) {
 		hdr.Control = &r.control[0]
 		hdr.SetControllen(r.controlLen)
 	}
-	if errno := r.socket.sendmsg(&hdr); errno != 0 {
+	errno := r.socket.sendmsg(&hdr)
+	if errno == unix.EMSGSIZE {
+		if short := withoutRecords(reply); short != nil {
+			vec.SetLen(len(short))
+			errno = r.socket.sendmsg(&hdr)
+		}
+	}
+	if errno != 0 {
 		r.socket.countRefused(errno)
 		return
 	}

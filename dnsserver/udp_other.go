@@ -55,6 +55,7 @@ func (u *udpPortable) run() {
 		if reply != nil {
 			back.finish(nil, reply)
 		}
+		u.rest()
 	}
 }
 

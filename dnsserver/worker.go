@@ -119,6 +119,10 @@ func (c *core) newShared() *worker {
 // resolve asks the network for what q waits for. The caller then calls answer again, on this or another worker.
 func (w *worker) resolve(ctx context.Context, q *Query) {
 	defer w.rescueResolve(q)
+	if q.path.wanted {
+		w.findPaths(ctx, q)
+		return
+	}
 	answer, err := w.core.config.Resolver.Resolve(ctx, q.wantedKey(), q.source.room())
 	if err != nil {
 		w.counters.failed.Add(1)
@@ -131,8 +135,12 @@ func (w *worker) resolve(ctx context.Context, q *Query) {
 func (w *worker) shed(q *Query) (v Verdict) {
 	defer w.rescue(q, &v)
 	w.counters.shed.Add(1)
-	q.source.asked = true
-	w.findStale(q)
+	if q.path.wanted {
+		q.failPaths()
+	} else {
+		q.source.asked = true
+		w.findStale(q)
+	}
 	if v = w.answer(q); v == NeedNetwork {
 		return Dropped
 	}

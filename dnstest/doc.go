@@ -1,8 +1,9 @@
 // Package dnstest is a small internet on loopback, made from one text, for tests that need somebody to ask.
 //
-// It owns a fake upstream: a Server that listens on a port of 127.0.0.1 which the kernel picked, UDP and TCP, answers as a
+// It owns a fake upstream: a Server that listens on a port of 127.0.0.1, UDP and TCP, answers as a
 // recursive resolver would from records in presentation format, and misbehaves where a Fault says so: late, lost, truncated,
-// too long, octet by octet, with a wrong id or question, with SERVFAIL; or goes away and comes back. It counts what it was asked. It leaves judging what comes back to the test.
+// too long, octet by octet, with a wrong id or question, with SERVFAIL; or goes away and comes back. It counts what it was asked. FreePort finds a
+// port for a server that a test starts itself. It leaves judging what comes back to the test.
 //
 //	up := dnstest.Start(t, `
 //	    example.          3600 SOA ns.example. host.example. 1 3600 600 86400 60

@@ -177,8 +177,8 @@ func newServer(text string) (*Server, error) {
 
 // listen finds a port that is free for both transports.
 func listen() (udp *net.UDPConn, tcp *net.TCPListener, err error) {
-	for range 20 {
-		udp, tcp, err = listenAt(netip.MustParseAddrPort("127.0.0.1:0"))
+	for range portTries {
+		udp, tcp, err = listenAt(somePort()) // one that no client is given while the server is closed
 		if err == nil {
 			return udp, tcp, nil
 		}
@@ -186,7 +186,7 @@ func listen() (udp *net.UDPConn, tcp *net.TCPListener, err error) {
 	return nil, nil, fmt.Errorf("no port is free for both UDP and TCP: %w", err)
 }
 
-// listenAt opens both transports at an address. With port 0 the kernel picks the port.
+// listenAt opens both transports at an address.
 func listenAt(addr netip.AddrPort) (udp *net.UDPConn, tcp *net.TCPListener, err error) {
 	if udp, err = net.ListenUDP("udp4", net.UDPAddrFromAddrPort(addr)); err != nil {
 		return nil, nil, err

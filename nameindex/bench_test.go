@@ -50,6 +50,29 @@ func BenchmarkWalk(b *testing.B) {
 	}
 }
 
+// BenchmarkWalkMapped is BenchmarkWalk's hit in a file that is mapped.
+func BenchmarkWalkMapped(b *testing.B) {
+	names := manyNames(b, 1_000_000)
+	path := filepath.Join(b.TempDir(), "names")
+	if _, err := fillMany(b, names).WriteFile(path, nil); err != nil {
+		b.Fatal(err)
+	}
+	x, err := nameindex.Open(path, nameindex.OpenOptions{Mapped: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	r := rand.New(rand.NewPCG(9, 9))
+	queries := make([][]byte, 1<<16)
+	for i := range queries {
+		queries[i] = []byte(names[r.IntN(len(names))].name)
+	}
+	var out [8]nameindex.Match
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		x.Walk(queries[i&(len(queries)-1)], out[:])
+	}
+}
+
 // BenchmarkWalkBatch walks 32 names at a time, as a socket worker does, with and without looking ahead. Its figure is of one walk.
 func BenchmarkWalkBatch(b *testing.B) {
 	const batch = 32

@@ -28,6 +28,9 @@ const seedsMax = 8
 type BuildOptions struct {
 	// Names is how many names are expected; a wrong guess costs only time. Default: 0. Example: 1_000_000.
 	Names int
+	// Base makes the file a delta of that index, for Index.With: both have the same seed, so that one hash finds a name in either. Only the
+	// seed is taken from it. Default: nil, an index of its own.
+	Base *Index
 }
 
 // Builder collects names and writes them to a file. It needs about as much memory as the names themselves and 20 octets more for each.
@@ -37,10 +40,12 @@ type Builder struct {
 	used     []uint32 // by set: names that refer to it
 	shards   []shard
 	names    uint64
+	apart    []byte // the names that are kept apart, as the file has them
 	labels   labelRange
 	seed     [seedLen]byte
 	keys     keys
 	hashBits uint8
+	tied     bool         // to the seed of another index
 	random   func([]byte) // fills a seed
 }
 
@@ -76,7 +81,13 @@ func NewBuilder(o BuildOptions) *Builder {
 		random: func(seed []byte) { rand.Read(seed) }, // which never fails
 	}
 	b.shards = newShards(o.Names)
-	b.reseed()
+	if o.Base == nil {
+		b.reseed()
+		return b
+	}
+	h := &o.Base.header
+	b.seed, b.hashBits, b.tied = h.seed, h.hashBits, true
+	b.keys = newKeys(b.seed, b.hashBits)
 	return b
 }
 
@@ -108,17 +119,34 @@ func (b *Builder) AddSet(payload []byte) uint32 {
 }
 
 // Add lists name, which is canonical and in wire form with its root octet, with the given set. A name that is added twice is an
-// error of WriteFile.
+// error of WriteFile. Its last label alone may have letters in upper case: no query name, being canonical, ever equals or lies below such a name,
+// which stands for something else and is among those of Index.Apart.
 func (b *Builder) Add(name []byte, set uint32) error {
-	if n, _, err := dnsname.Check(name); err != nil || n != len(name) || hasUpper(name) {
+	n, _, err := dnsname.Check(name)
+	if err != nil || n != len(name) {
+		return fmt.Errorf("%w: %q", ErrName, name)
+	}
+	last := lastLabel(name)
+	if hasUpper(name[:last]) {
 		return fmt.Errorf("%w: %q", ErrName, name)
 	}
 	if int(set) >= len(b.payloads) {
 		return fmt.Errorf("%w: %d", ErrSet, set)
 	}
+	if hasUpper(name[last:]) {
+		b.apart = append(append(b.apart, uint8(len(name)-1)), name[:len(name)-1]...)
+	}
 	b.used[set]++
 	b.names++
 	return b.place(name, set)
+}
+
+// lastLabel returns where the last label of a name in wire form begins, with its length octet.
+func lastLabel(name []byte) (at int) {
+	for i := 0; i < len(name) && name[i] != 0; i += 1 + int(name[i]) {
+		at = i
+	}
+	return at
 }
 
 func hasUpper(name []byte) bool {

@@ -32,6 +32,8 @@ func image(t testing.TB) []byte {
 	for i := range 40 {
 		b.Add([]byte(dnsname.MustParse(fmt.Sprintf("n%d.example", i))), b.AddSet([]byte{byte(i % 3)}))
 	}
+	b.Add([]byte(one), b.AddSet([]byte{1}))
+	b.Add([]byte(two), b.AddSet([]byte{2}))
 	file, err := nameindex.Image(b, []byte("manifest"))
 	if err != nil {
 		t.Fatal(err)
@@ -131,6 +133,9 @@ func exercise(t testing.TB, file []byte) bool {
 	for name, set := range x.All() {
 		_ = x.Set(set)
 		walk(x, name)
+	}
+	for _, set := range x.Apart() {
+		_ = x.Set(set)
 	}
 	var ahead nameindex.Lookahead
 	for i := range 45 {

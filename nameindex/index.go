@@ -3,6 +3,7 @@ package nameindex
 import (
 	"encoding/binary"
 	"iter"
+	"runtime"
 
 	"cenote/dnsname"
 )
@@ -21,17 +22,22 @@ type Sizes struct {
 	Total    int64 // the whole file, with header, checksums and footer
 }
 
-// Index is an open file. It is immutable.
+// Index is an open file. It is immutable. What its methods return as a part of the file is to be read while the Index can still be reached: the
+// memory of a mapped file goes when it cannot.
 type Index struct {
 	file       []byte // all of it; the rest are parts
 	directory  []byte
 	names      []byte
 	sets       []byte
+	apart      []byte
 	setOffsets []byte
 	lengths    codeLengths
 	coder      *coder
 	header     header
 	keys       keys
+	delta      *Index // nil for none
+	base       *Index // what delta changes; nil without delta
+	removed    uint32 // the set of delta whose names base has no more
 }
 
 // newIndex cuts file, whose header is h, into its parts.
@@ -39,6 +45,7 @@ func newIndex(file []byte, h *header) *Index {
 	part := func(i int) []byte { return file[h.sections[i].off:h.sections[i].end()] }
 	x := &Index{
 		file: file, directory: part(sectionDirectory), names: part(sectionNames), sets: part(sectionSets),
+		apart:      part(sectionApart),
 		setOffsets: part(sectionSetOffsets), header: *h, keys: newKeys(h.seed, h.hashBits),
 	}
 	x.lengths.decode(part(sectionCode))
@@ -57,20 +64,32 @@ func (x *Index) Walk(name []byte, out []Match) int {
 	h, start, end, n := x.keys.root, len(name)-1, len(name)-1, 0
 	for i := 0; ; i++ {
 		if i >= int(x.header.labelsMin) {
-			if set, ok := x.find(h, name[start:end]); ok {
+			if set, ok := x.lookup(h, name[start:end]); ok {
 				out[n] = Match{Set: set, Labels: uint8(i)}
 				if n++; n == len(out) {
-					return n
+					break
 				}
 			}
 		}
 		if i >= deepest {
-			return n
+			break
 		}
 		from := int(starts[labels-1-i])
 		h = x.keys.child(h, name[from:start])
 		start = from
 	}
+	runtime.KeepAlive(x)
+	return n
+}
+
+// lookup looks up one name first in the delta, if there is one, and then in the base; see find.
+func (x *Index) lookup(h uint64, name []byte) (set uint32, ok bool) {
+	if x.delta != nil {
+		if set, ok = x.delta.find(h, name); ok {
+			return x.header.sets + set, set != x.removed
+		}
+	}
+	return x.find(h, name)
 }
 
 // find looks up one name, given its hash and its wire form without the root octet.
@@ -109,22 +128,34 @@ func (x *Index) search(off uint32, likely uint64, fp uint8, name []byte) (set ui
 // Len returns the number of listed names.
 func (x *Index) Len() int { return int(x.header.names) }
 
-// Sets returns the number of sets; their ids are 0 to Sets()-1, the set of the most names first.
-func (x *Index) Sets() int { return int(x.header.sets) }
+// Sets returns the number of sets; their ids are 0 to Sets()-1, the set of the most names first. Those of a delta come last.
+func (x *Index) Sets() int {
+	if x.delta != nil {
+		return int(x.header.sets) + x.delta.Sets()
+	}
+	return int(x.header.sets)
+}
 
 // Set returns the payload of a set as a part of the file, which must not be changed.
 func (x *Index) Set(id uint32) []byte {
+	if id >= x.header.sets && x.delta != nil {
+		return x.delta.Set(id - x.header.sets)
+	}
 	from, to := binary.LittleEndian.Uint32(x.setOffsets[4*int(id):]), binary.LittleEndian.Uint32(x.setOffsets[4*int(id)+4:])
 	return x.sets[from:to:to]
 }
 
-// Manifest returns what was stored beside the names, as a part of the file, which must not be changed.
+// Manifest returns what was stored beside the names, as a part of the file, which must not be changed. That of a delta stands in the
+// place of its base's.
 func (x *Index) Manifest() []byte {
+	if x.delta != nil {
+		return x.delta.Manifest()
+	}
 	s := x.header.sections[sectionManifest]
 	return x.file[s.off:s.end():s.end()]
 }
 
-// Sizes returns how large the parts of the file are.
+// Sizes returns how large the parts of the file are, without those of a delta.
 func (x *Index) Sizes() Sizes { return x.header.sizes(int64(len(x.file))) }
 
 func (h *header) sizes(total int64) Sizes {
@@ -137,8 +168,11 @@ func (h *header) sizes(total int64) Sizes {
 	}
 }
 
-// All yields every listed name with its set, in the order of the file.
+// All yields every listed name with its set, in the order of the file; those of a delta come last.
 func (x *Index) All() iter.Seq2[dnsname.Name, uint32] {
+	if x.delta != nil {
+		return x.allOfBoth()
+	}
 	return func(yield func(dnsname.Name, uint32) bool) {
 		d := newDecoder(&x.lengths)
 		var name []byte
@@ -157,5 +191,6 @@ func (x *Index) All() iter.Seq2[dnsname.Name, uint32] {
 				}
 			}
 		}
+		runtime.KeepAlive(x)
 	}
 }

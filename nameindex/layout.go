@@ -12,6 +12,7 @@ import (
 //	4096     manifest     opaque
 //	         set offsets  (sets + 1) x u32, into the set payloads
 //	         set payloads opaque, in order of set ids
+//	         apart        the names that are kept apart: each is a length octet and the wire form without the root octet
 //	         code         codeLengths: how many bits each symbol of a name has, an octet each, by the symbol before it
 //	         directory    one entry of 16 octets a bucket, aligned to 64: u32 offset into the names, 12 fingerprints (0: none)
 //	         names        a bucket after the other: u8 count, the fingerprints of its 13th and further entries, the entries.
@@ -36,7 +37,7 @@ const (
 	headLen     = 31 // the same of lengths
 	bucketMax   = 64 // more than this and the builder draws a new seed
 	codecOrder1 = 2  // a Huffman code for each symbol that may come before
-	version     = 2
+	version     = 3
 	headerMagic = 0x58444e4945544e43 // "CNTEINDX"
 	footerMagic = 0x444e454554434e43 // "CNCTEEND"
 )
@@ -46,6 +47,7 @@ const (
 	sectionManifest = iota
 	sectionSetOffsets
 	sectionSets
+	sectionApart
 	sectionCode
 	sectionDirectory
 	sectionNames

@@ -12,6 +12,7 @@ import (
 	"os"
 	"slices"
 
+	"cenote/dnsname"
 	"cenote/hugepage"
 )
 
@@ -35,10 +36,13 @@ type OpenOptions struct {
 	// Beside says that queries are answered meanwhile from another index. The memory then comes in small pages, which the kernel may gather into
 	// huge ones later; otherwise it asks for huge ones at once. Default: false. Example: true.
 	Beside bool
+	// Mapped uses the file where it is, through the kernel's cache of it, in place of reading it into memory that is this process's own. All of it
+	// is checked all the same. The file must not be changed in place, which is never done here. Default: false. Example: true.
+	Mapped bool
 }
 
 // Open reads the file at path into memory and checks all of it: lengths, checksums, and that every entry lies where it must, so that
-// no look-up can read out of bounds. Nothing of the file is used afterwards; it may be replaced or removed.
+// no look-up can read out of bounds. It may be replaced or removed afterwards.
 func Open(path string, o OpenOptions) (*Index, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -66,6 +70,8 @@ func read(f *os.File, o OpenOptions) (*Index, error) {
 		return nil, fmt.Errorf("%w: %d octets, at most %d", ErrSize, size, limit)
 	case size < headerLen+footerLen:
 		return nil, fmt.Errorf("%w: only %d octets", ErrDamaged, size)
+	case o.Mapped:
+		return openMapped(f, size, o)
 	default:
 		return load(f, size, o)
 	}
@@ -121,6 +127,9 @@ func parse(file []byte, h *header, rest func()) (*Index, error) {
 	if err := x.checkSets(); err != nil {
 		return nil, err
 	}
+	if err := x.checkApart(); err != nil {
+		return nil, err
+	}
 	if err := x.lengths.check(); err != nil {
 		return nil, err
 	}
@@ -171,6 +180,18 @@ func (x *Index) checkSets() error {
 	}
 	if int(before) != len(x.sets) {
 		return fmt.Errorf("%w: %d octets of sets belong to no set", ErrDamaged, len(x.sets)-int(before))
+	}
+	return nil
+}
+
+// checkApart reads the names that are kept apart. Whether they are listed is asked when they are used.
+func (x *Index) checkApart() error {
+	for rest := x.apart; len(rest) > 0; {
+		size := int(rest[0])
+		if size == 0 || size > len(rest)-1 || size >= dnsname.WireMax {
+			return fmt.Errorf("%w: a name of %d octets that is kept apart", ErrDamaged, size)
+		}
+		rest = rest[1+size:]
 	}
 	return nil
 }

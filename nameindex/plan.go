@@ -60,7 +60,7 @@ func (b *Builder) sort(p *plan) error {
 		if err != nil || p.longest <= bucketMax {
 			return err
 		}
-		if p.reseeds++; p.reseeds == seedsMax {
+		if p.reseeds++; p.reseeds == seedsMax || b.tied {
 			return fmt.Errorf("%w: %d in one bucket", ErrCrowded, p.longest)
 		}
 		if err := b.spread(); err != nil {
@@ -218,7 +218,9 @@ func (b *Builder) layout(p *plan, names uint64, manifest int) error {
 	h.codec, h.hashBits, h.seed = codecOrder1, b.hashBits, b.seed
 	h.labelsMin, h.labelsMax = b.labels.min, b.labels.max
 	h.sets, h.names = uint32(len(p.order)), b.names
-	lens := [sectionCount]uint64{uint64(manifest), 4 * uint64(len(p.order)+1), payloads, codeTableLen, uint64(len(p.directory)), names}
+	lens := [sectionCount]uint64{
+		uint64(manifest), 4 * uint64(len(p.order)+1), payloads, uint64(len(b.apart)), codeTableLen, uint64(len(p.directory)), names,
+	}
 	off := uint64(headerLen)
 	for i, n := range lens {
 		switch i {

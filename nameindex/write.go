@@ -95,6 +95,7 @@ func (b *Builder) write(w io.Writer, p *plan, manifest []byte) error {
 	out.Write(p.header.encode()) // a bufio.Writer keeps its first error for Flush
 	out.Write(manifest)
 	b.writeSets(out, p)
+	out.Write(b.apart)
 	out.Write(p.lengths.appendTo(nil))
 	pad := p.header.sections[sectionDirectory].off - p.header.sections[sectionCode].end()
 	out.Write(make([]byte, pad))

@@ -9,22 +9,17 @@ import (
 // milliseconds with calls of the system, beside which a Pace alone does not help: Go's scheduler takes a processor back from a thread
 // that waits for the disk only after 10 ms, and to the system all threads of a process are equal. So Go gets one processor (GOMAXPROCS)
 // more meanwhile.
-func Behind[T any](f func() (T, error)) (T, error) {
-	type result struct {
-		value T
-		err   error
-	}
-	done := make(chan result, 1)
+func Behind(f func() error) error {
+	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()   // for good: the thread must not serve others afterwards, and ends with its goroutine
 		_ = GiveWay(0, niceness) // a thread that is refused works all the same
 		addProcessors(1)
-		value, err := f()
+		err := f()
 		addProcessors(-1)
-		done <- result{value, err}
+		done <- err
 	}()
-	r := <-done
-	return r.value, r.err
+	return <-done
 }
 
 // niceness is the nice value of a thread of Behind: to one of ordinary priority that wants the processor too it leaves nine tenths.

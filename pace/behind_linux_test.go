@@ -36,10 +36,12 @@ func TestBehindGivesWay(t *testing.T) {
 		attr                  *unix.SchedAttr
 	}
 	failure := errors.New("of the work")
-	got, err := pace.Behind(func() (seen, error) {
+	var got seen
+	err = pace.Behind(func() error {
 		nice, err := niceOf(0)
 		attr, attrErr := unix.SchedGetAttr(0, 0)
-		return seen{unix.Gettid(), nice, runtime.GOMAXPROCS(0), attr}, errors.Join(err, attrErr, failure)
+		got = seen{unix.Gettid(), nice, runtime.GOMAXPROCS(0), attr}
+		return errors.Join(err, attrErr, failure)
 	})
 	if !errors.Is(err, failure) {
 		t.Errorf("the error is %v, want that of the work", err)

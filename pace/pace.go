@@ -4,24 +4,14 @@ import "time"
 
 // Pace is the rhythm of one goroutine, to which it belongs. The zero value is ready.
 type Pace struct {
-	steps int
 	began time.Time
 }
 
 // work is how long a goroutine computes before it rests, rest how long it does.
 const (
-	work      = 200 * time.Microsecond
-	rest      = 20 * time.Microsecond
-	stepsMany = 64 // between looks at the clock: some microseconds
+	work = 200 * time.Microsecond
+	rest = 20 * time.Microsecond
 )
-
-// Step is called after each small piece of work, of less than a microsecond.
-func (p *Pace) Step() {
-	if p.steps++; p.steps >= stepsMany {
-		p.steps = 0
-		p.Look()
-	}
-}
 
 // Look is called after a piece of work of some microseconds. It rests if it is time to.
 func (p *Pace) Look() {

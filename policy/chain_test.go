@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -92,7 +93,7 @@ func TestCheckAnswer(t *testing.T) {
 
 // tale puts CheckAnswer's decision into words. The listed names are exact in the tests that observe, so that a stage is enough to name them.
 func tale(p *policy.Policy, q *policy.Request, msg []byte, records []string) string {
-	d := p.CheckAnswer(q, msg, p.CheckQuery(q))
+	d := p.CheckAnswer(q, &policy.Answer{Msg: msg}, p.CheckQuery(q))
 	if !d.Matched() {
 		return fmt.Sprintf("0 -%s", strings.Repeat(" | ?", len(d.Recorded())))
 	}
@@ -138,13 +139,13 @@ func TestCheckAnswerEndsLongChains(t *testing.T) {
 	p := w.policy(t)
 	for from, want := range map[int]uint8{0: 15, 1: 14, 2: 13, 16: 1} {
 		q := ask(dnsname.MustParse(fmt.Sprintf("n%d.example", from)), 1)
-		if d := p.CheckAnswer(q, answer(t, "n.example", true, records...), policy.Decision{}); d.Winner.Stage != want {
+		if d := p.CheckAnswer(q, &policy.Answer{Msg: answer(t, "n.example", true, records...)}, policy.Decision{}); d.Winner.Stage != want {
 			t.Errorf("from n%d the winner is at stage %d, want %d", from, d.Winner.Stage, want)
 		}
 	}
 	w.rules = w.rules[1:]
 	q := ask(dnsname.MustParse("n0.example"), 1)
-	if d := w.policy(t).CheckAnswer(q, answer(t, "n.example", true, records...), policy.Decision{}); d.Matched() {
+	if d := w.policy(t).CheckAnswer(q, &policy.Answer{Msg: answer(t, "n.example", true, records...)}, policy.Decision{}); d.Matched() {
 		t.Errorf("the 17th step won: %+v, want an end after %d", d.Winner, policy.ChainMax)
 	}
 }
@@ -154,7 +155,7 @@ func TestCheckAnswerLeavesWhatIsDecided(t *testing.T) {
 	q := ask(dnsname.MustParse("www.example"), 1)
 	before := p.CheckQuery(q)
 	before.Pending = true
-	after := p.CheckAnswer(q, answer(t, "www.example", false, "www.example. CNAME bad.example."), before)
+	after := p.CheckAnswer(q, &policy.Answer{Msg: answer(t, "www.example", false, "www.example. CNAME bad.example.")}, before)
 	if before.Pending = false; after != before {
 		t.Errorf("CheckAnswer = %+v, want what CheckQuery decided, no longer pending: %+v", after, before)
 	}
@@ -162,15 +163,24 @@ func TestCheckAnswerLeavesWhatIsDecided(t *testing.T) {
 
 // FuzzCheckAnswer walks arbitrary octets as an answer: no panic, no endless loop.
 func FuzzCheckAnswer(f *testing.F) {
-	p := state(f, "zone block: one\nfeed one: subtree bad.example\nrpz two: below example, empty bad.example").policy(f)
+	w := state(f, "zone block: one\nfeed one: subtree bad.example\nrpz two: below example, empty bad.example")
+	key := policy.AppendPrefixKey(nil, policy.TriggerIP, netip.MustParsePrefix("192.0.2.0/24"))
+	w.add(rule{name: dnsname.Name(key), member: policy.Member{Confidence: policy.ConfidenceUnknown}})
+	w.countTriggers()
+	p := w.policy(f)
+	f.Add(answer(f, "www.example", true, "www.example. A 192.0.2.1"))
+	f.Add(answer(f, "www.example", true, "www.example. HTTPS 1 a.bad.example. ipv4hint=192.0.2.1 ipv6hint=2001:db8::1"))
 	f.Add(answer(f, "www.example", true, "www.example. CNAME x.bad.example."))
 	f.Add(answer(f, "www.example", true, "example. DNAME b.example.", "www.b.example. CNAME www.example."))
 	f.Add([]byte{0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0xc0, 12})
 	f.Fuzz(func(t *testing.T, msg []byte) {
-		q := ask(dnsname.MustParse("www.example"), 1)
-		d := p.CheckAnswer(q, msg, policy.Decision{})
-		if d.Winner.Stage > policy.ChainMax {
-			t.Fatalf("stage %d", d.Winner.Stage)
+		for _, rtype := range []uint16{dns.TypeA, dns.TypeHTTPS} {
+			q := ask(dnsname.MustParse("www.example"), 1)
+			q.Type = rtype
+			d := p.CheckAnswer(q, &policy.Answer{Msg: msg}, policy.Decision{})
+			if d.Winner.Stage > policy.ChainMax+1 {
+				t.Fatalf("stage %d", d.Winner.Stage)
+			}
 		}
 	})
 }

@@ -1,6 +1,10 @@
 package policy
 
 import (
+	"bytes"
+	"cmp"
+	"slices"
+
 	"cenote/dnsname"
 	"cenote/nameindex"
 )
@@ -10,16 +14,40 @@ const secondsPerHour = 3600
 // fewMatches is how many listed names above a name the short path takes; hardly a name has more than three.
 const fewMatches = 6
 
-// CheckQuery decides about the query name. It allocates nothing.
+// CheckQuery decides about the client's address and the query name. It allocates nothing, but for clients that rules list.
 func (p *Policy) CheckQuery(r *Request) Decision {
 	var d Decision
-	p.check(&d, r, r.Name, 0)
+	x := p.ask(r)
+	p.checkFirst(&d, &x)
+	d.Pending = d.Matched() && p.waits(&d, &x)
 	return d
 }
 
-// check adds to d what the policy says about name, the stage-th of the chain.
-func (p *Policy) check(d *Decision, r *Request, name []byte, stage uint8) {
+// checkFirst adds to d what the policy says about the client and the query name.
+func (p *Policy) checkFirst(d *Decision, x *asking) {
+	if p.addresses.tables[TriggerClientIP] != nil && p.addresses.any(TriggerClientIP, x.request.Client.Addr()) {
+		s := stage{policy: p, asking: *x, name: x.request.Name}
+		s.client()
+		s.check(d)
+		return
+	}
+	p.check(d, x, x.request.Name, 0)
+}
+
+// waits reports whether the answer may still change a decision.
+func (p *Policy) waits(d *Decision, x *asking) bool {
+	z := &p.zones[d.Winner.Zone]
+	return p.recurse || !p.early && int(d.Winner.Zone) > x.scope.firstWait || x.request.DO && z.KeepSigned && d.Winner.Action != ActionPassthru
+}
+
+// check adds to d what the policy says about name, the stageNumber-th of the chain.
+func (p *Policy) check(d *Decision, x *asking, name []byte, stageNumber uint8) {
 	if p.index == nil {
+		return
+	}
+	if p.patterns != nil && p.patterns.any(name) {
+		s := stage{policy: p, asking: *x, name: bytes.Clone(name), number: stageNumber}
+		s.check(d)
 		return
 	}
 	var few [fewMatches]nameindex.Match
@@ -27,14 +55,15 @@ func (p *Policy) check(d *Decision, r *Request, name []byte, stage uint8) {
 	if n == 0 {
 		return
 	}
-	v := view{policy: p, matches: few[:n], labels: countLabels(name), hour: r.Time.Unix() / secondsPerHour}
+	v := x.listing(p, countLabels(name))
+	v.matches = few[:n]
 	switch {
 	case n == fewMatches:
-		p.checkMany(d, name, stage, v.hour)
+		p.checkMany(d, x, name, stageNumber)
 	case v.settled():
-		v.merge(d, stage)
+		v.merge(d, stageNumber)
 	default:
-		v.judgeAll(d, stage)
+		v.judgeAll(d, stageNumber)
 	}
 }
 
@@ -46,15 +75,19 @@ func countLabels(name []byte) (n uint8) {
 }
 
 // checkMany serves names with so many listed ones above them that there may be more than check has room for.
-func (p *Policy) checkMany(d *Decision, name []byte, stage uint8, hour int64) {
+func (p *Policy) checkMany(d *Decision, x *asking, name []byte, stage uint8) {
 	var many [dnsname.LabelsMax + 1]nameindex.Match
-	v := view{policy: p, matches: many[:p.index.Walk(name, many[:])], labels: countLabels(name), hour: hour}
+	v := x.listing(p, countLabels(name))
+	v.matches = many[:p.index.Walk(name, many[:])]
 	v.judgeAll(d, stage)
 }
 
 // settled reports whether the verdicts of the matches' sets can simply be merged. It first drops the matches that have no part in
 // the decision: those with the fewest labels that say nothing themselves and so only could stop or be stopped by each other.
-func (v *view) settled() bool {
+func (v *listing) settled() bool {
+	if v.policy.typed {
+		return false
+	}
 	sets := v.policy.sets
 	for len(v.matches) > 0 && v.matches[0].Labels != v.labels && sets[v.matches[0].Set].nothing {
 		v.matches = v.matches[1:]
@@ -69,16 +102,16 @@ func (v *view) settled() bool {
 
 // merge decides from the verdicts: zone by zone, the longest listed name first. In each zone it takes the first that is watched, and
 // the first that decides, and is done.
-func (v *view) merge(d *Decision, stage uint8) {
+func (v *listing) merge(d *Decision, stage uint8) {
 	if len(v.matches) == 1 {
-		for _, h := range v.policy.said(v.matches[0], v.labels) {
+		for _, h := range v.said(0) {
 			v.take(d, mark{member: h.member, action: h.action}, int(h.zone), stage, h.decides)
 		}
 		return
 	}
 	var said [fewMatches][]zoneHit
-	for i, m := range v.matches {
-		said[i] = v.policy.said(m, v.labels)
+	for i := range v.matches {
+		said[i] = v.said(i)
 	}
 	for {
 		zone, ok := nextZone(said[:len(v.matches)])
@@ -100,6 +133,18 @@ func (v *view) merge(d *Decision, stage uint8) {
 	}
 }
 
+// said is what the i-th match says in the zones that are asked.
+func (v *listing) said(i int) []zoneHit {
+	hits := v.policy.said(v.matches[i], v.labels)
+	if v.to-v.from == len(v.policy.zones) {
+		return hits
+	}
+	byZone := func(h zoneHit, zone int) int { return cmp.Compare(int(h.zone), zone) }
+	from, _ := slices.BinarySearchFunc(hits, v.from, byZone)
+	to, _ := slices.BinarySearchFunc(hits, v.to, byZone)
+	return hits[from:to]
+}
+
 // nextZone returns the first zone that any of the lists still speaks of.
 func nextZone(said [][]zoneHit) (zone uint16, ok bool) {
 	for i := range said {
@@ -111,8 +156,8 @@ func nextZone(said [][]zoneHit) (zone uint16, ok bool) {
 }
 
 // judgeAll decides by judging every member of every match.
-func (v *view) judgeAll(d *Decision, stage uint8) {
-	for zone := range v.policy.zones {
+func (v *listing) judgeAll(d *Decision, stage uint8) {
+	for zone := v.from; zone < v.to; zone++ {
 		watched, decider := v.consult(zone)
 		if watched.match >= 0 {
 			v.take(d, watched, zone, stage, false)
@@ -123,17 +168,32 @@ func (v *view) judgeAll(d *Decision, stage uint8) {
 	}
 }
 
+// take adds a candidate to the decision, unless its zone is not for the query; see Policy.take.
+func (v *listing) take(d *Decision, c mark, zone int, stage uint8, decides bool) {
+	if !v.policy.zones[zone].spares(v.plain, v.signed) {
+		v.policy.take(d, v.hit(c, zone, stage), decides)
+	}
+}
+
+// spares reports whether the zone is not for a query: one without recursion, or one whose answer is signed.
+func (z *Zone) spares(plain, signed bool) bool {
+	return z.RecursiveOnly && plain || z.KeepSigned && signed
+}
+
+// hit is what a candidate is in a decision.
+func (v *listing) hit(c mark, zone int, stage uint8) Hit {
+	m := v.matches[c.match]
+	return Hit{Set: m.Set, Zone: uint16(zone), Member: c.member, Labels: m.Labels, Stage: stage, Trigger: TriggerQNAME, Action: c.action}
+}
+
 // take adds a hit to the decision: as its winner, if it can decide and none has before, or as observed. Behind a PASSTHRU that won, only
 // zones that observe are recorded.
-func (v *view) take(d *Decision, c mark, zone int, stage uint8, decides bool) {
-	if d.Winner.Action == ActionPassthru && d.Matched() && !v.policy.zones[zone].Observe {
+func (p *Policy) take(d *Decision, h Hit, decides bool) {
+	if d.Winner.Action == ActionPassthru && d.Matched() && !p.zones[h.Zone].Observe {
 		return
 	}
-	m := v.matches[c.match]
-	h := Hit{Set: m.Set, Zone: uint16(zone), Member: c.member, Labels: m.Labels, Stage: stage, Trigger: TriggerQNAME, Action: c.action}
 	switch {
 	case decides && !d.Matched():
-		h.Enforced = true
 		d.Winner = h
 	case d.NObserved == HitsMax:
 		d.Overflowed = true

@@ -1,7 +1,9 @@
 package policy
 
 import (
+	"bytes"
 	"cmp"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -9,18 +11,28 @@ import (
 	"cenote/nameindex"
 )
 
-// Explanation says what a policy decides about a name, and why. It is made by the code that decides.
+// Explanation says what a policy decides about a query, and why. It is made by the code that decides.
 type Explanation struct {
-	Name       string            `json:"name"` // escaped
-	Generation uint64            `json:"generation"`
-	Winner     *Candidate        `json:"winner"`           // null: no rule decides, and the truth is answered
-	Clause     Clause            `json:"clause"`           // of precedence, by which the winner beats the next best
-	Zones      []ZoneExplanation `json:"zones"`            // those that hold the name, in order of precedence
-	Unheld     []Candidate       `json:"unheld,omitempty"` // what feeds say that no zone holds
-	Overflowed bool              `json:"overflowed,omitempty"`
+	Name       string             `json:"name"`           // escaped
+	View       string             `json:"view,omitempty"` // the group of clients whose zones are asked; none is the default
+	Generation uint64             `json:"generation"`
+	Winner     *Candidate         `json:"winner"`            // null: no rule decides, and the truth is answered
+	Clause     Clause             `json:"clause"`            // of precedence, by which the winner beats the next best
+	Pending    bool               `json:"pending,omitempty"` // the winner holds only if the answer, which is not known, matches no earlier zone
+	Zones      []ZoneExplanation  `json:"zones"`             // those that list something, in order of precedence
+	Chain      []StageExplanation `json:"chain,omitempty"`   // the same for the names that the answer leads to
+	Unheld     []Candidate        `json:"unheld,omitempty"`  // what feeds say that no zone holds
+	Overflowed bool               `json:"overflowed,omitempty"`
 }
 
-// ZoneExplanation is what one zone says about a name.
+// StageExplanation is what the zones say about one name of the chain.
+type StageExplanation struct {
+	Stage int               `json:"stage"` // from 1
+	Name  string            `json:"name"`  // escaped
+	Zones []ZoneExplanation `json:"zones"`
+}
+
+// ZoneExplanation is what one zone says about a name and what is known of it.
 type ZoneExplanation struct {
 	Zone       string      `json:"zone"`
 	Position   int         `json:"position"` // in the order of zones, from 1
@@ -29,7 +41,7 @@ type ZoneExplanation struct {
 	Candidates []Candidate `json:"candidates"` // in order of precedence
 }
 
-// Candidate is one member of a set with which the name, or one above it, is listed.
+// Candidate is one member of a set with which the name, or one above it, an address or a name server is listed.
 type Candidate struct {
 	Zone       string    `json:"zone,omitempty"`
 	Feed       string    `json:"feed"`
@@ -40,83 +52,186 @@ type Candidate struct {
 	Expires    time.Time `json:"expires,omitzero"`
 	Kind       Kind      `json:"kind"`
 	Trigger    Trigger   `json:"trigger"`
-	Listed     string    `json:"listed"` // the listed name, escaped
-	ListedName []byte    `json:"-"`      // the same in wire form
-	Labels     uint8     `json:"labels"` // of the listed name
-	Action     Action    `json:"action"` // what the rule does in this zone
+	Listed     string    `json:"listed"`           // the listed name, escaped, or address
+	Server     string    `json:"server,omitempty"` // the name server that falls under it, escaped
+	Key        []byte    `json:"-"`                // what the feed's rows have; see KeyText
+	Labels     uint8     `json:"labels,omitempty"` // of the listed name
+	Action     Action    `json:"action"`           // what the rule does in this zone
 	Exception  bool      `json:"exception,omitempty"`
 	Status     Status    `json:"status"`
 	Clause     Clause    `json:"beaten_by,omitzero"` // the clause of precedence by which the winner beats it
 	Recorded   bool      `json:"recorded"`           // a query for the name is recorded with this rule
 	Hit        Hit       `json:"-"`
 
-	rank  uint16 // of the feed in the zone
-	whole bool   // the listed name is the name itself
+	place         place
+	plain, signed bool // of the query; see Zone
 }
 
-// Explain says what the policy decides about a query and why: every zone that holds the name, and every rule in it.
-func (p *Policy) Explain(r *Request) Explanation {
+// place is what orders candidates of one stage and zone.
+type place struct {
+	order  int          // of an address: where its rule comes among those of the trigger
+	whole  bool         // the listed name is the name itself
+	server dnsname.Name // that falls under the rule
+	prefix netip.Prefix
+	rank   uint16 // of the feed in the zone
+}
+
+// Explain says what the policy decides about a query and why: every zone that lists something of it, and every rule in it. answer is what would be
+// answered, as far as it is known; nil if nothing is.
+func (p *Policy) Explain(r *Request, answer *Answer) Explanation {
 	e := Explanation{Name: text(r.Name), Generation: p.generation, Zones: []ZoneExplanation{}}
 	if p.index == nil {
 		return e
 	}
+	e.View = p.ViewOf(r)
 	d := p.CheckQuery(r)
+	if e.Pending = d.Pending && answer == nil; answer == nil {
+		answer = &Answer{}
+	} else {
+		d = p.CheckAnswer(r, answer, d)
+	}
 	e.Overflowed = d.Overflowed
-	matches := make([]nameindex.Match, dnsname.LabelsMax+1)
-	matches = matches[:p.index.Walk(r.Name, matches)]
-	v := view{policy: p, matches: matches, labels: countLabels(r.Name), hour: r.Time.Unix() / secondsPerHour}
-	for zone := range p.zones {
-		if list := v.candidates(zone, r.Name, &d); len(list) > 0 {
-			z := &p.zones[zone]
-			e.Zones = append(e.Zones, ZoneExplanation{Zone: z.Name, Position: zone + 1, LogOnly: z.LogOnly, Observe: z.Observe, Candidates: list})
+	c := chain{msg: answer.Msg}
+	c.length = copy(c.names[0][:], r.Name)
+	for number, more := 0, true; more; number++ {
+		name := bytes.Clone(c.name())
+		more = followed(r.Type) && len(answer.Msg) > 0 && c.next()
+		s := p.stageOf(r, answer, name, number, !more)
+		zones := s.explain(&d)
+		if number == 0 {
+			e.Zones, e.Unheld = zones, s.unheld()
+		} else if len(zones) > 0 || more {
+			e.Chain = append(e.Chain, StageExplanation{Stage: number, Name: text(name), Zones: zones})
 		}
 	}
-	e.Unheld = v.unheld(r.Name)
 	e.compare()
 	return e
 }
 
+// stageOf gathers all that is known at one name of the chain.
+func (p *Policy) stageOf(r *Request, a *Answer, name []byte, number int, last bool) *stage {
+	s := &stage{policy: p, asking: p.ask(r), name: name, number: uint8(number)}
+	s.signed = s.scope.keepsSigned && r.DO && isSigned(a.Msg)
+	s.answered(a, last)
+	if number == 0 {
+		s.client()
+	}
+	if number < len(a.Paths) {
+		s.path(&a.Paths[number])
+	}
+	return s
+}
+
 func text(name []byte) string { return string(dnsname.AppendText(nil, name)) }
 
-// candidates lists what the zone says, in order of precedence.
-func (v *view) candidates(zone int, name []byte, d *Decision) (list []Candidate) {
-	z := &v.policy.zones[zone]
-	for i := range v.matches {
-		r := v.members(i)
-		for n := uint16(0); r.next(); n++ {
-			rank := v.policy.rankOf(zone, r.member.Feed)
-			if rank == 0 {
-				continue
-			}
-			c := v.candidate(i, &r.member, name)
-			c.Zone, c.Action, c.rank = z.Name, z.action(r.member.Action), rank
-			c.Hit = Hit{Set: v.matches[i].Set, Zone: uint16(zone), Member: n, Labels: c.Labels, Trigger: TriggerQNAME, Action: c.Action}
-			c.settle(z, d)
-			list = append(list, c)
+// explain lists the zones that say something.
+func (s *stage) explain(d *Decision) []ZoneExplanation {
+	zones := []ZoneExplanation{}
+	s.look()
+	for zone := s.scope.from; zone < s.scope.to; zone++ {
+		if list := s.candidates(zone, d); len(list) > 0 {
+			z := &s.policy.zones[zone]
+			zones = append(zones, ZoneExplanation{Zone: z.Name, Position: zone - s.scope.from + 1, LogOnly: z.LogOnly, Observe: z.Observe, Candidates: list})
 		}
 	}
-	slices.SortStableFunc(list, func(a, b Candidate) int {
-		return cmp.Or(cmp.Compare(b.Labels, a.Labels), cmp.Compare(a.rank, b.rank))
+	return zones
+}
+
+// candidates lists what the zone says, in order of precedence.
+func (s *stage) candidates(zone int, d *Decision) (list []Candidate) {
+	z := &s.policy.zones[zone]
+	s.eachMember(func(c Candidate, m *Member) {
+		rank := s.policy.rankOf(zone, m.Feed)
+		if rank == 0 {
+			return
+		}
+		action, ok := s.names.action(zone, m)
+		if !ok {
+			return
+		}
+		c.Zone, c.Action, c.place.rank = z.Name, action, rank
+		c.Hit.Zone, c.Hit.Action, c.Hit.Stage, c.Hit.Trigger = uint16(zone), c.Action, s.number, c.Trigger
+		c.plain, c.signed = !s.request.RD, s.signed
+		c.settle(z, d)
+		list = append(list, c)
 	})
+	slices.SortStableFunc(list, func(a, b Candidate) int { return a.compare(&b) })
 	return list
 }
 
-// candidate describes m, a member of the i-th match.
-func (v *view) candidate(i int, m *Member, name []byte) Candidate {
+// compare orders candidates of one zone.
+func (c *Candidate) compare(o *Candidate) int {
+	before := func(a, b bool) int {
+		switch {
+		case a == b:
+			return 0
+		case a:
+			return -1
+		}
+		return 1
+	}
+	return cmp.Or(cmp.Compare(c.Trigger, o.Trigger), cmp.Compare(c.place.order, o.place.order), before(c.place.whole, o.place.whole),
+		cmp.Compare(o.Labels, c.Labels), dnsname.Compare(o.place.server, c.place.server), cmp.Compare(c.place.rank, o.place.rank))
+}
+
+// eachMember calls visit for every member of every set that lists something at the stage.
+func (s *stage) eachMember(visit func(Candidate, *Member)) {
+	s.eachAddress(s.clients, visit)
+	for i := range s.names.matches {
+		listed := []byte(dnsname.Name(s.name).Suffix(int(s.names.matches[i].Labels)))
+		s.names.each(i, Candidate{Trigger: TriggerQNAME, Listed: text(listed), Key: listed}, visit)
+	}
+	s.eachAddress(s.patterns, visit)
+	s.eachAddress(s.ips, visit)
+	for i := range s.servers {
+		v := &s.servers[i]
+		for j := range v.matches {
+			listed := []byte(dnsname.Name(v.key).Suffix(int(v.matches[j].Labels)))
+			c := Candidate{Trigger: TriggerNSDNAME, Listed: KeyText(listed), Key: listed, Server: text(v.name)}
+			c.Hit.Entry, c.place.server = v.entry, dnsname.Name(v.name)
+			v.each(j, c, visit)
+		}
+	}
+	s.eachAddress(s.nsips, visit)
+}
+
+func (s *stage) eachAddress(hits []addressHit, visit func(Candidate, *Member)) {
+	for i := range hits {
+		h := &hits[i]
+		v := s.listing(s.policy, 1)
+		v.matches = []nameindex.Match{{Set: h.set, Labels: 1}}
+		if h.trigger == TriggerPattern {
+			v.beside = &s.names
+		}
+		c := Candidate{Trigger: h.trigger, Key: s.policy.AppendKey(nil, &Hit{Trigger: h.trigger, Entry: h.entry}, nil)}
+		c.Listed = KeyText(c.Key)
+		c.Hit.Entry, c.place.order, c.place.prefix = h.entry, i, h.prefix
+		v.each(0, c, func(c Candidate, m *Member) {
+			c.Labels, c.Hit.Labels = 0, 0
+			visit(c, m)
+		})
+	}
+}
+
+// each describes the members of the i-th match.
+func (v *listing) each(i int, start Candidate, visit func(Candidate, *Member)) {
 	manifest := v.policy.manifest
-	listed := []byte(dnsname.Name(name).Suffix(int(v.matches[i].Labels)))
-	c := Candidate{
-		Feed: manifest.Feeds[m.Feed].Name, FeedNumber: m.Feed, Family: manifest.Families[m.Family], Threat: manifest.Threats[m.Threat],
-		Confidence: -1, Kind: m.Kind, Trigger: TriggerQNAME, Listed: text(listed), ListedName: listed, Labels: v.matches[i].Labels,
-		Exception: m.Exception, Status: v.judge(i, m).status(), whole: v.matches[i].Labels == v.labels,
+	r := v.members(i)
+	for n := uint16(0); r.next(); n++ {
+		m := r.member
+		c := start
+		c.Feed, c.FeedNumber, c.Family, c.Threat = manifest.Feeds[m.Feed].Name, m.Feed, manifest.Families[m.Family], manifest.Threats[m.Threat]
+		c.Confidence, c.Kind, c.Labels, c.Exception = -1, m.Kind, v.matches[i].Labels, m.Exception
+		c.Status, c.place.whole = v.judge(i, &m).status(), v.matches[i].Labels == v.labels
+		c.Hit.Set, c.Hit.Member, c.Hit.Labels = v.matches[i].Set, n, c.Labels
+		if m.Confidence != ConfidenceUnknown {
+			c.Confidence = int(m.Confidence)
+		}
+		if m.Expiry != 0 {
+			c.Expires = time.Unix(int64(m.Expiry)*secondsPerHour, 0).UTC()
+		}
+		visit(c, &m)
 	}
-	if m.Confidence != ConfidenceUnknown {
-		c.Confidence = int(m.Confidence)
-	}
-	if m.Expiry != 0 {
-		c.Expires = time.Unix(int64(m.Expiry)*secondsPerHour, 0).UTC()
-	}
-	return c
 }
 
 // settle tells what became of a candidate that might have been the winner.
@@ -124,11 +239,14 @@ func (c *Candidate) settle(z *Zone, d *Decision) {
 	if c.Status != StatusBeaten {
 		return
 	}
-	won, seen := c.Hit, c.Hit
-	won.Enforced = true
-	c.Recorded = d.Winner == won || slices.Contains(d.Observed[:d.NObserved], seen)
+	if z.spares(c.plain, c.signed) {
+		c.Status = StatusSpared
+		return
+	}
+	won := d.Winner == c.Hit
+	c.Recorded = won || slices.Contains(d.Observed[:d.NObserved], c.Hit)
 	switch {
-	case d.Winner == won:
+	case won:
 		c.Status = StatusWins
 	case z.LogOnly:
 		c.Status = StatusLogOnly
@@ -138,22 +256,21 @@ func (c *Candidate) settle(z *Zone, d *Decision) {
 }
 
 // unheld lists what feeds say that no zone holds.
-func (v *view) unheld(name []byte) (list []Candidate) {
-	for i := len(v.matches) - 1; i >= 0; i-- {
-		for r := v.members(i); r.next(); {
-			if v.policy.heldNowhere(r.member.Feed) && r.member.Kind != KindENT {
-				c := v.candidate(i, &r.member, name)
-				c.Action, c.Status = r.member.Action, StatusUnheld
-				list = append(list, c)
-			}
+func (s *stage) unheld() (list []Candidate) {
+	s.eachMember(func(c Candidate, m *Member) {
+		if s.heldNowhere(m.Feed) && m.Kind != KindENT {
+			c.Action, c.Status = m.Action, StatusUnheld
+			list = append(list, c)
 		}
-	}
+	})
+	slices.SortStableFunc(list, func(a, b Candidate) int { return a.compare(&b) })
 	return list
 }
 
-func (p *Policy) heldNowhere(feed uint16) bool {
-	for zone := range p.zones {
-		if p.rankOf(zone, feed) != 0 {
+// heldNowhere reports whether none of the zones that are asked holds a feed.
+func (s *stage) heldNowhere(feed uint16) bool {
+	for zone := s.scope.from; zone < s.scope.to; zone++ {
+		if s.policy.rankOf(zone, feed) != 0 {
 			return false
 		}
 	}
@@ -183,22 +300,42 @@ func (e *Explanation) compare() {
 
 func (e *Explanation) eachCandidate(visit func(*Candidate)) {
 	for i := range e.Zones {
-		for j := range e.Zones[i].Candidates {
-			visit(&e.Zones[i].Candidates[j])
+		e.Zones[i].each(visit)
+	}
+	for i := range e.Chain {
+		for j := range e.Chain[i].Zones {
+			e.Chain[i].Zones[j].each(visit)
 		}
+	}
+}
+
+func (z *ZoneExplanation) each(visit func(*Candidate)) {
+	for i := range z.Candidates {
+		visit(&z.Candidates[i])
 	}
 }
 
 // beats returns the clause of precedence that puts c before loser.
 func (c *Candidate) beats(loser *Candidate) Clause {
+	p, q := &c.place, &loser.place
 	switch {
+	case c.Hit.Stage != loser.Hit.Stage:
+		return ClauseChain
 	case c.Hit.Zone != loser.Hit.Zone:
 		return ClauseZoneOrder
-	case c.whole && !loser.whole:
+	case c.Trigger != loser.Trigger:
+		return ClauseTrigger
+	case p.prefix != q.prefix && internalBits(p.prefix) != internalBits(q.prefix):
+		return ClausePrefix
+	case p.prefix != q.prefix:
+		return ClauseAddress
+	case p.whole && !q.whole:
 		return ClauseExact
 	case c.Labels != loser.Labels:
 		return ClauseLabels
-	case c.rank != loser.rank:
+	case p.server != q.server:
+		return ClauseServer
+	case p.rank != q.rank:
 		return ClauseFeedOrder
 	}
 	return ClauseSetOrder

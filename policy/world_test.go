@@ -97,22 +97,35 @@ func newPolicy(t testing.TB, zones []policy.Zone, x *nameindex.Index) *policy.Po
 
 func (w *world) index(t testing.TB) *nameindex.Index {
 	t.Helper()
-	sets := map[dnsname.Name][]policy.Member{}
-	for _, r := range w.rules {
-		sets[r.name] = append(sets[r.name], r.member)
-	}
 	b := nameindex.NewBuilder(nameindex.BuildOptions{})
-	for name, members := range sets {
-		if err := b.Add([]byte(name), b.AddSet(policy.EncodeSet(members))); err != nil {
+	for name, set := range w.sets() {
+		if err := b.Add([]byte(name), b.AddSet([]byte(set))); err != nil {
 			t.Fatal(err)
 		}
 	}
+	return save(t, b, w.manifest())
+}
+
+// sets are the members of every name, as they are stored.
+func (w *world) sets() map[dnsname.Name]string {
+	members := map[dnsname.Name][]policy.Member{}
+	for _, r := range w.rules {
+		members[r.name] = append(members[r.name], r.member)
+	}
+	sets := map[dnsname.Name]string{}
+	for name := range members {
+		sets[name] = string(policy.EncodeSet(members[name]))
+	}
+	return sets
+}
+
+func (w *world) manifest() *policy.Manifest {
 	m := policy.Manifest{Generation: 7, Feeds: w.feeds, Families: make([]string, familiesMax), Threats: []string{"", "botnet_cc"}}
 	for i := 1; i < familiesMax; i++ {
 		m.Families[i] = fmt.Sprint("family ", i)
 	}
 	m.Data = []policy.LocalData{{RRsets: []policy.RRset{{Type: 1, TTL: 60, RData: [][]byte{{192, 0, 2, 1}}}}}}
-	return save(t, b, &m)
+	return &m
 }
 
 func save(t testing.TB, b *nameindex.Builder, m *policy.Manifest) *nameindex.Index {
@@ -192,6 +205,9 @@ func (r *result) observe(o outcome) {
 }
 
 func resolve(z *policy.Zone, given policy.Action) policy.Action {
+	if given == policy.ActionDisabled {
+		return given
+	}
 	for _, a := range []policy.Action{z.Override, given, z.Action} {
 		if a != policy.ActionDefault {
 			return a
@@ -293,6 +309,9 @@ func randomZone(r *rand.Rand, number int, feeds []policy.Feed) policy.Zone {
 	}
 	if r.IntN(5) == 0 {
 		z.Override = pick(r, policy.ActionPassthru, policy.ActionDisabled, policy.ActionNODATA)
+	}
+	if r.IntN(6) == 0 {
+		z.LocalDataOr = pick(r, policy.ActionPassthru, policy.ActionDisabled)
 	}
 	for _, i := range r.Perm(len(feeds)) {
 		if r.IntN(2) == 0 {

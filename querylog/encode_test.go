@@ -211,8 +211,12 @@ func FuzzLine(f *testing.F) {
 		if _, err := binary.Decode(b, binary.LittleEndian, &r); err != nil {
 			t.Fatal(err)
 		}
-		text := querylog.NewEncoder(&names{match: querylog.Match{Zone: zone, Feed: "f", Family: family}}).AppendLine(nil, &r)
+		e := querylog.NewEncoder(&names{match: querylog.Match{Zone: zone, Feed: "f", Family: family}})
+		text := e.AppendLine(nil, &r)
 		checkText(t, text)
+		if again := e.AppendLine(nil, &r); string(again) != string(text) {
+			t.Errorf("line from what is remembered: got %q want %q", again, text)
+		}
 		var got line
 		if err := json.Unmarshal(text, &got); err != nil {
 			t.Fatalf("line %q: %v", text, err)

@@ -3,6 +3,7 @@ package querylog
 import (
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // Lines are what tests read lines by.
@@ -20,7 +21,7 @@ const (
 )
 
 // NewEncoder makes an encoder that asks names.
-func NewEncoder(names Names) *Encoder { return &encoder{matches: matchCache{names: names}} }
+func NewEncoder(names Names) *Encoder { return new(newEncoder(names)) }
 
 // AppendLine is appendLine.
 func (e *encoder) AppendLine(b []byte, r *Record) []byte { return e.appendLine(b, r) }
@@ -64,3 +65,19 @@ func Finished(path string) ([]string, error) {
 
 // Full reports whether the ring of p is full.
 func (p *Producer) Full() bool { return p.ring.Len() == p.ring.Cap() }
+
+// Pump is the writer of a Log whose Run does not work.
+type Pump struct{ w *writer }
+
+// NewPump makes one.
+func NewPump(l *Log) *Pump { return &Pump{newWriter(l, newArchiver(l))} }
+
+// Pass does what the writer does between two pauses.
+func (p *Pump) Pass(now time.Time) int {
+	taken := p.w.drain()
+	p.w.tend(now)
+	return taken
+}
+
+// Close closes the file.
+func (p *Pump) Close() { p.w.finish() }

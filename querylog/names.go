@@ -32,22 +32,23 @@ type matchCache struct {
 	buf    []byte
 }
 
-// piece returns the fields that name the rule of r, with a comma before each, valid until the next call.
-func (c *matchCache) piece(r *Record) []byte {
+func (r *Record) key() matchKey { return matchKey{r.Generation, r.Set, r.Zone, r.Member} }
+
+// piece returns the fields that name the rule of r, with a comma before each, valid until the next call. ok is false if they are not known now.
+func (c *matchCache) piece(r *Record) (fields []byte, ok bool) {
 	if c.names == nil {
-		return nil
+		return nil, true
 	}
-	key := matchKey{r.Generation, r.Set, r.Zone, r.Member}
-	if p, ok := c.pieces[key]; ok {
-		return p
+	if p, ok := c.pieces[r.key()]; ok {
+		return p, true
 	}
 	m, ok := c.names.Match(r.Generation, r)
 	if !ok {
-		return nil
+		return nil, false
 	}
 	c.buf = m.appendFields(c.buf[:0])
-	c.remember(key)
-	return c.buf
+	c.remember(r.key())
+	return c.buf, true
 }
 
 func (c *matchCache) remember(key matchKey) {

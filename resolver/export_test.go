@@ -67,3 +67,9 @@ func (r *Resolver) Network(err error) error { return r.network(err) }
 
 // SeenAhead reports whether all that was asked for ahead has been looked at.
 func (r *Resolver) SeenAhead() bool { return len(r.ahead.wake) == 0 }
+
+// Bounds of Path.
+const (
+	PathZonesMax   = pathZonesMax
+	PathServersMax = pathServersMax
+)

@@ -13,9 +13,10 @@ import (
 	"testing"
 	"time"
 
-	"cenote/resolver"
-
 	"github.com/miekg/dns"
+
+	"cenote/dnstest"
+	"cenote/resolver"
 )
 
 // forger is an upstream that does whatever its functions say. Each gets a query and the right reply to it, which has one A record, and
@@ -50,7 +51,7 @@ func packed(t testing.TB, m *dns.Msg) []byte {
 // serve starts the forger, which ends with the test.
 func (f *forger) serve(t testing.TB) netip.AddrPort {
 	t.Helper()
-	udp, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	udp, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(dnstest.FreePort(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +64,7 @@ func (f *forger) serve(t testing.TB) netip.AddrPort {
 	}
 	tcp, err := net.ListenTCP("tcp4", net.TCPAddrFromAddrPort(f.addr))
 	if err != nil {
-		t.Skipf("the port is taken for TCP: %v", err)
+		t.Fatal(err)
 	}
 	t.Cleanup(func() { tcp.Close() })
 	running.Go(func() { f.serveTCP(t, tcp) })

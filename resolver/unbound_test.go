@@ -1,14 +1,16 @@
 package resolver_test
 
 import (
+	"bytes"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"cenote/dnstest"
 
 	"github.com/miekg/dns"
 )
@@ -51,7 +53,7 @@ func startUnbound(t *testing.T) netip.AddrPort {
 	for i := range 200 {
 		big += fmt.Sprintf("local-data: \"big.example. 300 IN A 198.51.100.%d\"\n\t", i)
 	}
-	addr := freePort(t)
+	addr := dnstest.FreePort(t)
 	file := filepath.Join(dir, "unbound.conf")
 	text := fmt.Sprintf(unboundConfig, addr.Addr(), dir, addr.Port(), big)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -60,26 +62,23 @@ func startUnbound(t *testing.T) netip.AddrPort {
 	command := exec.CommandContext(t.Context(), program, "-d", "-c", file)
 	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
 	command.WaitDelay = 5 * time.Second
+	var log bytes.Buffer
+	command.Stdout, command.Stderr = &log, &log
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { command.Wait() })
+	t.Cleanup(func() {
+		command.Wait()
+		if t.Failed() {
+			t.Logf("unbound said:\n%s", log.String())
+		}
+	})
 	m := new(dns.Msg).SetQuestion("www.example.", dns.TypeA)
 	eventually(t, "unbound answers", func() bool {
-		_, err := dns.Exchange(m, addr.String())
-		return err == nil
+		reply, err := dns.Exchange(m, addr.String())
+		return err == nil && len(reply.Answer) == 1
 	})
 	return addr
-}
-
-func freePort(t *testing.T) netip.AddrPort {
-	t.Helper()
-	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	return conn.LocalAddr().(*net.UDPAddr).AddrPort()
 }
 
 func TestUnboundAsUpstream(t *testing.T) {

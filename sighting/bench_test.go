@@ -3,6 +3,7 @@ package sighting_test
 import (
 	"encoding/binary"
 	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -71,6 +72,8 @@ func BenchmarkCollectorRepeatedPairs1k(b *testing.B)   { benchmarkCollector(b, 1
 func BenchmarkCollectorRepeatedPairs256k(b *testing.B) { benchmarkCollector(b, 256, 1024, false) }
 func BenchmarkCollectorNewPairs256k(b *testing.B)      { benchmarkCollector(b, 256, 1024, true) }
 
+func BenchmarkCollectorNewPairs1M(b *testing.B) { benchmarkCollector(b, 1024, 1024, true) }
+
 func BenchmarkProducer(b *testing.B) {
 	s := open(b, sighting.Config{Dir: b.TempDir()})
 	defer s.Close()
@@ -90,3 +93,34 @@ func BenchmarkProducer(b *testing.B) {
 		}
 	}
 }
+
+// benchmarkQuery asks for one client, or for the sightings of a page, of a day with so many runs of 65,536 pairs.
+func benchmarkQuery(b *testing.B, runs int, f sighting.Filter) {
+	const pairs = 1 << 16
+	s := run(b, open(b, sighting.Config{Dir: b.TempDir(), Ring: pairs, Limits: sighting.Limits{TablePairs: pairs, IndicatorsPerClient: 1 << 30}}))
+	p := s.Producer()
+	list := events(pairs, 1024, 64)
+	for i := range runs {
+		for j := range list {
+			e := p.Slot()
+			*e = list[j]
+			e.Time += int64(i)
+			p.Commit()
+		}
+		drained(b, s.Store)
+	}
+	await(b, "all tables are written", func() bool { return s.Pairs() == 0 })
+	b.ReportAllocs()
+	for b.Loop() {
+		page, err := s.Query(b.Context(), f)
+		if err != nil || len(page.Sightings) == 0 {
+			b.Fatalf("%d sightings, %v", len(page.Sightings), err)
+		}
+	}
+}
+
+func BenchmarkQueryClient100Runs(b *testing.B) {
+	benchmarkQuery(b, 100, sighting.Filter{Client: netip.MustParsePrefix("10.0.2.1/32")})
+}
+
+func BenchmarkQueryPage100Runs(b *testing.B) { benchmarkQuery(b, 100, sighting.Filter{Limit: 100}) }

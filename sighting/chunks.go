@@ -1,10 +1,6 @@
 package sighting
 
-import (
-	"slices"
-
-	"cenote/hugepage"
-)
+import "slices"
 
 // chunks is a long list that grows without being moved: a copy of what a table of an hour holds would stop everything else on its core for
 // milliseconds. It is in parts of one length, but for the first, which is moved while it is small. T has no pointers.
@@ -65,7 +61,7 @@ func (c *chunks[T]) grow(n int) (last int, part []T) {
 		if size > whole/4 {
 			size = whole
 		}
-		grown := hugepage.Make[T](size)
+		grown := make([]T, size)
 		part = grown[:copy(grown, part)]
 		c.parts[0] = part
 		return 0, part
@@ -74,7 +70,7 @@ func (c *chunks[T]) grow(n int) (last int, part []T) {
 	if spare := len(c.spare) - 1; spare >= 0 {
 		part, c.spare = c.spare[spare], c.spare[:spare]
 	} else {
-		part = hugepage.Make[T](whole)[:0]
+		part = make([]T, whole)[:0]
 	}
 	c.parts = append(c.parts, part)
 	return last + 1, part

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"cenote/pace"
 	"cenote/ring"
 
 	"github.com/zeebo/xxh3"
@@ -16,6 +17,7 @@ const (
 	busyWait      = 5 * time.Millisecond
 	idleMax       = 25 * time.Millisecond
 	chunk         = 256      // events that are taken under one lock
+	restBelow     = 16       // of a ring, the part that may be full while the collector rests
 	windowPairs   = 16 << 10 // pairs that close a window early
 	lossFlush     = time.Second
 	segmentOctets = 64 << 20
@@ -29,9 +31,10 @@ const (
 // collector drains the rings into the ledger. Everything in it belongs to its one goroutine; what others read is in the ledger,
 // whose lock it holds for some microseconds at a time.
 type collector struct {
-	s     *Store
-	asked chan func() // what others want done between two passes
-	delta *table      // the window: numbers are those of ledger.dict
+	s       *Store
+	asked   chan func()   // what others want done between two passes
+	pressed chan struct{} // by a producer whose ring fills
+	delta   *table        // the window: numbers are those of ledger.dict
 
 	sequence uint64    // of the last batch
 	opened   time.Time // when the window began
@@ -42,7 +45,7 @@ type collector struct {
 	seen    *fingerprints // (client, zone, name) -> 0, or 1 if counted by family
 	clients *fingerprints // client -> distinct indicators
 	known   *fingerprints // (client, family) -> day of the last sighting
-	aged    int           // segments of known that were looked through today for what is older than the retention
+	aged    int           // parts of known that were looked through today for what is older than the retention
 
 	pending *losses // not yet in a batch
 	flushed time.Time
@@ -51,6 +54,7 @@ type collector struct {
 	check   checkpoint
 	row     row
 	ahead   foresight
+	pace    pace.Pace
 }
 
 // segmentState is what the collector must know of the journal segment that its next batch goes to.
@@ -72,7 +76,7 @@ type checkpoint struct {
 
 func newCollector(s *Store) *collector {
 	return &collector{
-		s: s, asked: make(chan func()), delta: newTable(s.seed), pending: newLosses(),
+		s: s, asked: make(chan func()), pressed: make(chan struct{}, 1), delta: newTable(s.seed), pending: newLosses(),
 		seen: newFingerprints(fingerprintsMax), clients: newFingerprints(fingerprintsMax), known: newFingerprints(fingerprintsMax),
 	}
 }
@@ -97,6 +101,7 @@ func (c *collector) run(ctx context.Context) {
 		case <-ctx.Done():
 		case f := <-c.asked:
 			f()
+		case <-c.pressed:
 		case <-timer.C:
 		}
 	}
@@ -115,7 +120,7 @@ func (c *collector) finish() {
 
 // drain makes one pass over all rings and returns how many events it took.
 func (c *collector) drain(now time.Time) (taken int) {
-	for _, p := range *c.s.producers.Load() {
+	for _, p := range *c.s.producers.list.Load() {
 		taken += c.drainRing(p.ring, now)
 		c.drainSpill(p.spill, now)
 	}
@@ -133,14 +138,17 @@ func (c *collector) drain(now time.Time) (taken int) {
 	return taken
 }
 
-// ageKnown forgets who was last seen before the retention, a segment at a time: for greet they are new again anyway, and known is bounded.
+// ageKnown forgets who was last seen before the retention, a part at a time: for greet they are new again anyway, and known is bounded.
 func (c *collector) ageKnown() {
 	kept := uint32(c.s.live.Load().RetentionDays)
-	if c.aged == fingerprintSegments || c.day < kept {
-		return
+	switch {
+	case c.day < kept:
+	case c.aged < c.known.parts():
+		c.known.forget(c.aged, c.day-kept)
+		c.aged++
+	case c.known.shrink():
+		c.aged = c.known.parts()
 	}
-	c.known.forget(c.aged, c.day-kept)
-	c.aged++
 }
 
 // drainRing takes what is in r now; what comes meanwhile is left for the next pass.
@@ -160,12 +168,24 @@ func (c *collector) drainRing(r *ring.SPSC[Event], now time.Time) int {
 		l.mu.Unlock()
 		r.Release(len(events))
 		left -= len(events)
+		c.rest()
 		if c.delta.pairs() >= windowPairs {
 			c.seal()
 		}
 	}
 	c.s.counters.events.Add(uint64(n))
 	return n
+}
+
+// rest lets queries through that came meanwhile: on a machine with a worker a core, they would wait for the end of the pass. It does not where a
+// ring fills, for a worker that is busy all the time gives the core back late. ledger.mu is not held.
+func (c *collector) rest() {
+	for _, p := range *c.s.producers.list.Load() {
+		if restBelow*p.ring.Len() > p.ring.Cap() {
+			return
+		}
+	}
+	c.pace.Look()
 }
 
 // identify says which pair and hour an event is of, and fetches where the window has it. ledger.mu is held.

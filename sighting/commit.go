@@ -2,12 +2,10 @@ package sighting
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/binary"
 	"slices"
+	"sort"
 	"sync"
-
-	"cenote/pace"
 )
 
 // memory is a table that is, or was, filled by the collector, with what belongs to it. Once frozen it does not change.
@@ -41,7 +39,6 @@ type commit struct {
 	book  []rule     // of the Store, as it was when the last event of m was taken
 	dict  dictionary // likewise; its slices are copies of the headers
 	order order
-	pace  pace.Pace
 	local numbering // of terms in the run being written
 	rules numbering // of rules
 	row   row
@@ -52,16 +49,16 @@ type commit struct {
 func (c *commit) begin(m *memory, dict dictionary, book []rule) {
 	c.m, c.dict, c.book = m, dict, book
 	m.dict.canon.extend(&c.dict, c.dict.resolved)
-	c.order.sort(&m.table.entries, c.dict.resolved, func(e *entry) uint32 { return m.dict.canon.first[e.indicator-c.dict.base] }, &c.pace)
+	c.order.sort(&m.table.entries, c.dict.resolved, func(e *entry) uint32 { return m.dict.canon.first[e.indicator-c.dict.base] })
 }
 
 // days lists the days that m has anything of, oldest first.
 func (c *commit) days() []uint32 {
 	var days []uint32
-	for i := range c.order.keys {
-		if d := c.hour(&c.order.keys[i]) / hoursPerDay; len(days) == 0 || days[len(days)-1] != d {
-			days = append(days, d)
-		}
+	for keys := c.order.keys; len(keys) > 0; {
+		d := c.hour(&keys[0]) / hoursPerDay
+		days = append(days, d)
+		keys = keys[c.before(keys, (d+1)*hoursPerDay):]
 	}
 	for _, l := range c.m.losses.m {
 		days = append(days, l.day())
@@ -77,32 +74,35 @@ func (c *commit) hours(day uint32) [][]sortKey {
 	var out [][]sortKey
 	keys := c.order.keys
 	for hour := day * hoursPerDay; hour < (day+1)*hoursPerDay; hour++ {
-		from, _ := slices.BinarySearchFunc(keys, hour, func(k sortKey, h uint32) int { return cmp.Compare(c.hour(&k), h) })
-		to, _ := slices.BinarySearchFunc(keys, hour+1, func(k sortKey, h uint32) int { return cmp.Compare(c.hour(&k), h) })
-		if from < to {
+		if from, to := c.before(keys, hour), c.before(keys, hour+1); from < to {
 			out = append(out, keys[from:to])
 		}
 	}
 	return out
 }
 
+// before is how many keys, which are in order, are of an earlier hour.
+func (c *commit) before(keys []sortKey, hour uint32) int {
+	return sort.Search(len(keys), func(i int) bool { return c.hour(&keys[i]) >= hour })
+}
+
 // write puts the runs that m has of a day, and its first sightings. The runs are numbered from number on; their entries are the caller's to
 // put, with the losses, when all else is there.
-func (c *commit) write(put putter, day, number uint32) ([]runInfo, error) {
+func (c *commit) write(to *packer, day, number uint32) ([]runInfo, error) {
 	var runs []runInfo
 	for _, keys := range c.hours(day) {
-		info, err := c.writeRun(put, keys, number+uint32(len(runs)))
+		info, err := c.writeRun(to, keys, number+uint32(len(runs)))
 		if err != nil {
 			return nil, err
 		}
 		runs = append(runs, info)
 	}
-	return runs, c.writeFirsts(put, day, number)
+	return runs, c.writeFirsts(to.put, day, number)
 }
 
 // writeRun writes the entries of one hour; those of one client and canonical term are one row.
-func (c *commit) writeRun(put putter, keys []sortKey, number uint32) (runInfo, error) {
-	w := newRunWriter(put, c.hour(&keys[0]), number)
+func (c *commit) writeRun(to *packer, keys []sortKey, number uint32) (runInfo, error) {
+	w := newRunWriter(to, c.hour(&keys[0]), number)
 	c.local.reset(c.dict.resolved)
 	c.rules.reset(len(c.book))
 	for len(keys) > 0 {
@@ -111,10 +111,8 @@ func (c *commit) writeRun(put putter, keys []sortKey, number uint32) (runInfo, e
 		if err := w.add(&c.row); err != nil {
 			return runInfo{}, err
 		}
-		c.pace.Step()
 	}
 	terms := func(i int, dst []byte) []byte {
-		c.pace.Step()
 		r := c.dict.records.at(c.local.used[i])
 		return appendTerm(dst, c.rules.number(r.rule), r.action, r.trigger, c.dict.nameOf(r), c.dict.placeOf(r))
 	}
@@ -151,7 +149,6 @@ func (c *commit) writeFirsts(put putter, day, number uint32) error {
 		if err := firsts.add(func(dst []byte) []byte { return appendFirst(dst, f, c.book[f.rule].familyKey()) }); err != nil {
 			return err
 		}
-		c.pace.Step()
 	}
 	return firsts.flush()
 }
@@ -181,7 +178,7 @@ func (n *numbering) reset(size int) {
 	}
 	n.used = n.used[:0]
 	if len(n.of) < size {
-		n.of = append(n.of, make([]uint32, size-len(n.of))...)
+		n.of = make([]uint32, size)
 	}
 }
 

@@ -23,12 +23,12 @@ import (
 //	meta   format, day, applied, durable, runs
 //	runs   hour[4] run[4]                    -> runInfo
 //	rules  hour[4] run[4]                    -> the rules of the run
-//	terms  hour[4] run[4] block[4]           -> termsPerBlock terms
-//	rows   hour[4] run[4] client[16] block[4] -> rows, the first of which is of that client
+//	terms  hour[4] run[4] block[4]           -> a pack of blocks, each of termsPerBlock terms
+//	rows   hour[4] run[4] client[16] block[4] -> a pack of blocks of rows, the first of which is of that client
 //	first  run[4] block[4]                   -> first sightings
 //	losses run[4] block[4]                   -> losses
 //
-// Every value closes with a checksum of its own, since bbolt has none on pages.
+// Every value, and every block of a pack, closes with a checksum of its own, since bbolt has none on pages.
 //
 // The writer alone changes a file. Readers use view for one short transaction at a time, since an open one keeps the
 // writer from growing the file and pages from being used again.
@@ -38,6 +38,7 @@ type dayFile struct {
 
 	mu      sync.RWMutex // held for reading during a transaction, for writing while db is exchanged
 	db      *bbolt.DB    // guarded by mu; nil once the file is closed
+	format  uint64       // guarded by mu, as db
 	version uint64       // guarded by mu: counts exchanges
 
 	// Written by the writer under Store.mu, read under it.
@@ -62,12 +63,17 @@ type runInfo struct {
 }
 
 const (
-	dayFormat    = 1
+	dayFormat    = 2
 	daySuffix    = ".db"
 	dayOpenMax   = 2 * time.Second // waiting for the lock of a file that another process holds
 	dayMapSize   = 256 << 20       // of a file that grows: below it no commit waits for a reader
 	dayPageFill  = 0.9
 	dayDirectory = "days"
+
+	// dayFormatBlocks is the format of files of before: each block of rows or terms is a value. They are read, and written on, as they are.
+	dayFormatBlocks = 1
+
+	sealSize = 8 // octets of a checksum
 )
 
 var (
@@ -107,7 +113,7 @@ func createDay(path string, day uint32) (*dayFile, error) {
 func unnamedDay(path string, day uint32) (*dayFile, error) {
 	temporary := path + ".new"
 	os.Remove(temporary)
-	f := &dayFile{day: day, path: temporary, next: 1}
+	f := &dayFile{day: day, format: dayFormat, path: temporary, next: 1}
 	if err := f.open(dayMapSize); err != nil {
 		os.Remove(temporary)
 		return nil, err
@@ -135,7 +141,7 @@ func (f *dayFile) initialise(tx *bbolt.Tx) error {
 			return err
 		}
 	}
-	return errors.Join(putNumber(tx, keyFormat, dayFormat), putNumber(tx, keyDay, uint64(f.day)), f.putProgress(tx, 0, 0))
+	return errors.Join(putNumber(tx, keyFormat, f.format), putNumber(tx, keyDay, uint64(f.day)), f.putProgress(tx, 0, 0))
 }
 
 // putProgress writes what must change together with the rows of a commit.
@@ -194,9 +200,10 @@ func (f *dayFile) load(tx *bbolt.Tx) error {
 		}
 	}
 	format, day := getNumber(tx, keyFormat), getNumber(tx, keyDay)
-	if format != dayFormat || day != uint64(f.day) {
+	if format < dayFormatBlocks || format > dayFormat || day != uint64(f.day) {
 		return fmt.Errorf("%w: format %d of day %d, not %d of %d", ErrDamaged, format, day, dayFormat, f.day)
 	}
+	f.format = format
 	f.applied, f.durable, f.next = getNumber(tx, keyApplied), getNumber(tx, keyDurable), uint32(getNumber(tx, keyNext))
 	f.published = f.next
 	return tx.Bucket(bucketRuns).ForEach(func(k, v []byte) error {
@@ -327,7 +334,7 @@ func appendSeal(dst, value []byte) []byte {
 }
 
 func opened(b []byte) ([]byte, error) {
-	n := len(b) - 8
+	n := len(b) - sealSize
 	if n < 0 || xxh3.Hash(b[:n]) != binary.BigEndian.Uint64(b[n:]) {
 		return nil, fmt.Errorf("%w: the checksum of a value is wrong", ErrDamaged)
 	}

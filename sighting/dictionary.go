@@ -5,7 +5,7 @@ import (
 	"math/bits"
 	"math/rand/v2"
 
-	"cenote/hugepage"
+	"cenote/prefetch"
 
 	"github.com/zeebo/xxh3"
 )
@@ -25,7 +25,7 @@ type dictionary struct {
 	base     uint32
 	seed     uint64
 	secrets  [4]uint64
-	slots    []termSlot
+	slots    places[termSlot]
 	records  chunks[record]
 	names    chunks[byte]
 	places   chunks[byte]
@@ -72,7 +72,7 @@ type memberKey struct {
 func newDictionary(base uint32) *dictionary {
 	secrets := [4]uint64{rand.Uint64(), rand.Uint64(), rand.Uint64(), rand.Uint64()}
 	return &dictionary{
-		base: base, seed: rand.Uint64(), secrets: secrets, slots: make([]termSlot, 1<<10), rules: map[memberKey]uint32{},
+		base: base, seed: rand.Uint64(), secrets: secrets, slots: newPlaces[termSlot](), rules: map[memberKey]uint32{},
 		records: newChunks[record](recordBits), names: newChunks[byte](nameBits), places: newChunks[byte](nameBits),
 	}
 }
@@ -92,7 +92,7 @@ func (d *dictionary) next() uint32 { return d.base + uint32(d.records.len()) }
 
 // size is what d holds, in octets.
 func (d *dictionary) size() int {
-	return d.records.len()*56 + len(d.slots)*16 + d.names.len() + d.places.len()
+	return d.records.len()*56 + d.slots.size()*16 + d.names.len() + d.places.len()
 }
 
 // term is an indicator as an event names it; name is the listed name in wire form, empty for a count by family.
@@ -139,50 +139,33 @@ func folded(a, b uint64) uint64 {
 	return hi ^ lo
 }
 
-// place returns where the table holds k, or would hold it first.
-func (d *dictionary) place(k termKey) uint32 { return k.a & uint32(len(d.slots)-1) }
+// touch fetches where the table holds k, or would hold it first.
+func (d *dictionary) touch(k termKey) { prefetch.Line(&d.slots.of(k.a)[first(k.a)]) }
 
 // intern returns the number of a term whose key is given; fresh says that the record was made by this call and has no rule yet.
 func (d *dictionary) intern(t *term, k termKey) (number uint32, fresh bool) {
-	mask := uint32(len(d.slots) - 1)
-	for i := d.place(k); ; i = (i + 1) & mask {
-		switch s := &d.slots[i]; {
+	part := d.slots.of(k.a)
+	for i := first(k.a); ; i = next(i) {
+		switch s := &part[i]; {
 		case s.record == 0:
-			return d.insert(k, i, t), true
+			return d.insert(k, s, t), true
 		case s.key == k:
 			return d.base + s.record - 1, false
 		}
 	}
 }
 
-func (d *dictionary) insert(k termKey, slot uint32, t *term) uint32 {
+func (d *dictionary) insert(k termKey, slot *termSlot, t *term) uint32 {
 	n := uint32(d.records.len())
 	d.records.append(record{
 		memberKey: t.memberKey, name: addOctets(&d.names, t.name), nameLen: uint8(len(t.name)),
 		labels: t.labels, action: t.action, trigger: t.trigger, byFamily: len(t.name) == 0,
 	})
-	d.slots[slot] = termSlot{k, n + 1}
-	if 2*d.records.len() > len(d.slots) {
-		d.grow()
+	*slot = termSlot{k, n + 1}
+	if d.slots.crowded(d.records.len()) {
+		d.slots.split(func(s *termSlot) (uint32, bool) { return s.key.a, s.record != 0 })
 	}
 	return d.base + n
-}
-
-// grow gives the table four times the room. No term is hashed again.
-func (d *dictionary) grow() {
-	old := d.slots
-	d.slots = hugepage.Make[termSlot](4 * len(old))
-	mask := uint32(len(d.slots) - 1)
-	for _, s := range old {
-		if s.record == 0 {
-			continue
-		}
-		i := d.place(s.key)
-		for d.slots[i].record != 0 {
-			i = (i + 1) & mask
-		}
-		d.slots[i] = s
-	}
 }
 
 func (d *dictionary) term(r *record) term {
@@ -213,10 +196,10 @@ func octetsAt(from *chunks[byte], off uint32, n int) []byte {
 	return from.from(off)[:n:n]
 }
 
-// What indexes of records, and offsets in names and places, are cut into by parts: 3 MB and 4 MB.
+// What indexes of records, and offsets in names and places, are cut into by parts: some hundred kilobytes, which are made in tenths of a millisecond.
 const (
-	recordBits = 16
-	nameBits   = 22
+	recordBits = 12
+	nameBits   = 18
 )
 
 // canon finds for each record the first one that stands for the same indicator at the same place with the same action:

@@ -93,7 +93,7 @@ func TestJournalsAreKeptNoLonger(t *testing.T) {
 		s.Put(a.fill)
 	}
 	put("192.0.2.1")
-	settled(t, s.Store, clock)
+	await(t, "the match is written", func() bool { return segments(t, dir) == 1 })
 	s.Retain()
 	if n := segments(t, dir); n != 1 {
 		t.Errorf("there are %d segments soon after, want 1", n)

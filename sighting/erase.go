@@ -255,6 +255,8 @@ func (w *writer) exchange(f, g *dayFile) {
 	defer w.s.ledger.mu.Unlock()
 	f.mu.Lock()
 	f.db, g.db = g.db, f.db
+	f.format = g.format
+
 	f.version++
 	f.mu.Unlock()
 	f.runs = g.runs
@@ -271,7 +273,9 @@ func copyRun(g, f *dayFile, info runInfo, without [16]byte) (dropped int, err er
 	}
 	key := runKey(info.hour, info.number)
 	err = g.update(func(tx *bbolt.Tx) error {
-		w := newRunWriter(putInto(tx), info.hour, info.number)
+		var to packer
+		to.begin(g, g.putInto(tx), packOctets)
+		w := newRunWriter(&to, info.hour, info.number)
 		for {
 			ok, err := r.next()
 			if err != nil {
@@ -292,28 +296,31 @@ func copyRun(g, f *dayFile, info runInfo, without [16]byte) (dropped int, err er
 			return nil
 		}
 		w.info.terms = info.terms
-		if err := errors.Join(w.flush(), copyValues(tx, f, bucketTerms, key), copyValues(tx, f, bucketRules, key)); err != nil {
+		if err := errors.Join(w.endRows(), copyBlocks(&to, f, bucketTerms, key), copyBlocks(&to, f, bucketRules, key)); err != nil {
 			return err
 		}
 		g.runs = append(g.runs, w.info)
-		return putInto(tx)(bucketRuns, key, w.info.encode())
+		return to.put(bucketRuns, key, sealed(w.info.encode()))
 	})
 	return dropped, err
 }
 
-// copyValues copies the values of f whose keys begin with prefix into tx.
-func copyValues(tx *bbolt.Tx, f *dayFile, bucket, prefix []byte) error {
-	return eachBlock(f, bucket, prefix, func(k, v []byte) error {
+// copyBlocks copies the blocks of a bucket of f whose keys begin with prefix.
+func copyBlocks(to *packer, f *dayFile, bucket, prefix []byte) error {
+	err := eachBlock(f, bucket, prefix, func(k, v []byte) error {
 		if _, err := opened(v); err != nil {
 			return err
 		}
-		return tx.Bucket(bucket).Put(k, v)
+		return to.add(bucket, k, v)
 	})
+	return errors.Join(err, to.flush())
 }
 
 func copyLists(g, f *dayFile, without [16]byte) error {
 	return g.update(func(tx *bbolt.Tx) error {
-		if err := copyValues(tx, f, bucketLosses, nil); err != nil {
+		var to packer
+		to.begin(g, g.putInto(tx), packOctets)
+		if err := copyBlocks(&to, f, bucketLosses, nil); err != nil {
 			return err
 		}
 		return eachBlock(f, bucketFirst, nil, func(k, v []byte) error {

@@ -9,7 +9,7 @@ import (
 	"os"
 	"slices"
 
-	"cenote/pace"
+	"go.etcd.io/bbolt"
 )
 
 // FailJournal makes every write to the journal call f first, and fail if f does.
@@ -151,7 +151,85 @@ func DecodeValues(b []byte) {
 	readFirsts(b, func(firstSeen, []byte) error { return nil })
 	parseCursor(string(b))
 	readPlace(b)
+	decodePack(b[:len(b)-sealSize])
 }
+
+// decodePack decodes b as a pack whose index lacks its hash.
+func decodePack(b []byte) {
+	if len(b) < packHeader {
+		return
+	}
+	end := packHeader + uint64(binary.BigEndian.Uint32(b))*(uint64(binary.BigEndian.Uint32(b[4:]))+packEnd)
+	if end > uint64(len(b)) {
+		return
+	}
+	p, err := readPack(append(sealed(bytes.Clone(b[:end])), b[end:]...))
+	if err != nil {
+		return
+	}
+	for i := range p.len() {
+		p.key(i)
+		p.block(i)
+	}
+	p.find(b)
+}
+
+// Block is a block of a day file, and its key.
+type Block struct{ Key, Value string }
+
+// Shelf is the rows of a day file.
+type Shelf struct{ file *dayFile }
+
+// NewShelf makes one with packs of limit octets, or of the first format. Keys whose first eight octets are equal are of one run.
+func NewShelf(dir string, packed bool, limit int, list []Block) (*Shelf, error) {
+	f, err := unnamedDay(dir+"/day", 1)
+	if err != nil {
+		return nil, err
+	}
+	if !packed {
+		f.format = dayFormatBlocks
+	}
+	return &Shelf{f}, f.update(func(tx *bbolt.Tx) error {
+		var to packer
+		to.begin(f, f.putInto(tx), limit)
+		for i, b := range list {
+			if i > 0 && list[i-1].Key[:8] != b.Key[:8] {
+				if err := to.flush(); err != nil {
+					return err
+				}
+			}
+			if err := to.add(bucketRows, []byte(b.Key), []byte(b.Value)); err != nil {
+				return err
+			}
+		}
+		return to.flush()
+	})
+}
+
+// Walk goes to key and then by steps of 1 or -1, and returns every block on the way.
+func (s *Shelf) Walk(key string, steps []int) (out []Block, err error) {
+	err = s.file.view(func(tx *bbolt.Tx) error {
+		b := s.file.blocks(tx, bucketRows)
+		k, v, err := b.seek([]byte(key))
+		out = append(out, Block{string(k), string(v)})
+		for i := 0; i < len(steps) && err == nil; i++ {
+			switch {
+			case k == nil && steps[i] < 0: // behind the last one
+				k, v, err = b.last()
+			case steps[i] < 0:
+				k, v, err = b.prev()
+			default:
+				k, v, err = b.next()
+			}
+			out = append(out, Block{string(k), string(v)})
+		}
+		return err
+	})
+	return out, err
+}
+
+// Close closes the file.
+func (s *Shelf) Close() error { return s.file.close() }
 
 // OrderOf sorts pairs of client and term as a commit does, and as comparing them does; it returns both orders as indexes.
 func OrderOf(clients [][16]byte, terms, hours []uint32) (got, want []uint32) {
@@ -164,7 +242,7 @@ func OrderOf(clients [][16]byte, terms, hours []uint32) (got, want []uint32) {
 	}
 	var o order
 	for range 2 { // the second time with the memory of the first
-		o.sort(&entries, int(most)+1, func(e *entry) uint32 { return e.indicator }, new(pace.Pace))
+		o.sort(&entries, int(most)+1, func(e *entry) uint32 { return e.indicator })
 	}
 	for i := range o.keys {
 		got = append(got, o.keys[i].entry)
@@ -184,7 +262,7 @@ func ProbesOfClients(n int) (probes int) {
 		client[10], client[11] = 0xff, 0xff
 	}
 	var r clientRanks
-	r.read(&entries, new(pace.Pace))
+	r.read(&entries)
 	mask := uint64(len(r.slots) - 1)
 	for i := range uint32(n) {
 		client := &entries.at(i).client
@@ -244,14 +322,44 @@ func (s *Store) KnownPairs() (n int) {
 type Fingerprints struct{ fingerprints }
 
 // NewFingerprints returns an empty set for at most n hashes.
-func NewFingerprints(n int) *Fingerprints { return &Fingerprints{fingerprints{max: n}} }
+func NewFingerprints(n int) *Fingerprints { return &Fingerprints{*newFingerprints(n)} }
 
 // Get returns the place of the number of a hash.
 func (f *Fingerprints) Get(hash uint64) (value *uint32, fresh bool) { return f.get(hash) }
 
 // Forget frees every hash whose number is below least.
 func (f *Fingerprints) Forget(least uint32) {
-	for segment := range fingerprintSegments {
-		f.forget(segment, least)
+	for part := range f.parts() {
+		f.forget(part, least)
+	}
+	for f.shrink() {
+	}
+}
+
+// ForgetPart is forget.
+func (f *Fingerprints) ForgetPart(part int, least uint32) { f.forget(part, least) }
+
+// Parts is how many parts the set has, and Fullest how many slots of the fullest one are used, of how many.
+func (f *Fingerprints) Parts() int { return f.parts() }
+func (f *Fingerprints) Fullest() (used, of int) {
+	for _, part := range f.slots.parts {
+		n := 0
+		for i := range part {
+			if part[i].low != 0 {
+				n++
+			}
+		}
+		used = max(used, n)
+	}
+	return used, partLen
+}
+
+// Pressed reports whether a producer asked the collector to drain since the last call, of a Store whose Run does not work.
+func (s *Store) Pressed() bool {
+	select {
+	case <-s.collector.pressed:
+		return true
+	default:
+		return false
 	}
 }

@@ -210,6 +210,9 @@ func (s *Store) word(o *announcement) First {
 // joinedName is the presentation form of the name that prefix and the listed name make; of a count by family the listed
 // name is not known, and the prefix is the whole name.
 func joinedName(prefix []byte, name string) string {
+	if policy.TriggerOf([]byte(name)) != policy.TriggerQNAME {
+		name = "" // the key of an address or a name server: no part of the query name
+	}
 	wire := append(append(make([]byte, 0, dnsname.WireMax+1), prefix...), name...)
 	if len(wire) == 0 || wire[len(wire)-1] != 0 {
 		wire = append(wire, 0)

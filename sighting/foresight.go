@@ -1,7 +1,5 @@
 package sighting
 
-import "cenote/prefetch"
-
 // foresight reads ahead for the collector. The tables that it looks into are larger than the processor's caches, so that each look costs
 // the wait for memory; looks that do not depend on each other wait together. So the collector's loops are preceded by ones that
 // compute where they will look, and look there. Nothing is decided here.
@@ -34,7 +32,7 @@ func (f *foresight) lookUp(events []Event, d *dictionary) {
 		listed := listedAt(e)
 		t := termOf(e, listed)
 		o.listed, o.key = uint8(listed), d.key(&t)
-		prefetch.Line(&d.slots[d.place(o.key)])
+		d.touch(o.key)
 	}
 }
 

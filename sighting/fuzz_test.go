@@ -71,5 +71,6 @@ func FuzzRow(f *testing.F) {
 func FuzzValues(f *testing.F) {
 	f.Add([]byte("\x05zone0\x05feed1\x07family4\x02c2\x07subtree\x5a"))
 	f.Add([]byte("\x00\x01\x01\x0d\x03bad\x07example\x00\x00"))
+	f.Add([]byte("\x00\x00\x00\x02\x00\x00\x00\x01k\x00\x00\x00\x01l\x00\x00\x00\x03abc"))
 	f.Fuzz(func(t *testing.T, b []byte) { sighting.DecodeValues(b) })
 }

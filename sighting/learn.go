@@ -73,11 +73,12 @@ func eachBlock(f *dayFile, bucket, prefix []byte, visit func(k, v []byte) error)
 	for {
 		var keys, blocks [][]byte
 		err := f.view(func(tx *bbolt.Tx) error {
-			c := tx.Bucket(bucket).Cursor()
-			for k, v := c.Seek(from); k != nil && bytes.HasPrefix(k, prefix) && len(keys) < blocksPerView; k, v = c.Next() {
+			c := f.blocks(tx, bucket)
+			k, v, err := c.seek(from)
+			for ; err == nil && k != nil && bytes.HasPrefix(k, prefix) && len(keys) < blocksPerView; k, v, err = c.next() {
 				keys, blocks = append(keys, bytes.Clone(k)), append(blocks, bytes.Clone(v))
 			}
-			return nil
+			return err
 		})
 		if err != nil || len(keys) == 0 {
 			return err

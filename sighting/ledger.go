@@ -3,8 +3,6 @@ package sighting
 import (
 	"sync"
 
-	"cenote/pace"
-
 	"github.com/zeebo/xxh3"
 )
 
@@ -83,20 +81,9 @@ func (l *ledger) thaw() *table {
 	return m.table
 }
 
-// reserve makes room for a memory of so many pairs, and for the one after it.
-func (l *ledger) reserve(pairs int, seed uint64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.spare = newTable(seed)
-	for _, t := range []*table{l.active.table, l.spare} {
-		t.reserve(pairs)
-	}
-}
-
 // keep takes a table that thaw gave out back.
 func (l *ledger) keep(t *table) {
-	var p pace.Pace
-	t.reset(p.Look)
+	t.reset()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.spare = t

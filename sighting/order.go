@@ -5,8 +5,6 @@ import (
 	"math/bits"
 	"math/rand/v2"
 	"slices"
-
-	"cenote/pace"
 )
 
 // order brings the entries of a table into the order of rows: by hour, client and term. Each entry's key is packed into one number, with
@@ -24,12 +22,11 @@ type sortKey struct {
 }
 
 // sort orders entries; term gives each its term, below terms.
-func (o *order) sort(entries *chunks[entry], terms int, term func(*entry) uint32, p *pace.Pace) {
+func (o *order) sort(entries *chunks[entry], terms int, term func(*entry) uint32) {
 	n := entries.len()
-	o.keys = slices.Grow(o.keys[:0], n)
-	o.spare = slices.Grow(o.spare[:0], n)[:n]
+	o.keys, o.spare = room(o.keys, n)[:0], room(o.spare, n)
 	hour := hoursOf(entries)
-	o.ranks.read(entries, p)
+	o.ranks.read(entries)
 	termBits, clientBits := bits.Len(uint(terms)), bits.Len(uint(len(o.ranks.clients)))
 	highest := uint64(0)
 	for i := range uint32(n) {
@@ -38,10 +35,9 @@ func (o *order) sort(entries *chunks[entry], terms int, term func(*entry) uint32
 		k.rank = (uint64(e.hour-hour)<<clientBits|uint64(o.ranks.of(&e.client)))<<termBits | uint64(k.term)
 		highest = max(highest, k.rank)
 		o.keys = append(o.keys, k)
-		p.Step()
 	}
 	for shift := 0; shift < bits.Len64(highest); shift += digitBits {
-		o.pass(shift, p)
+		o.pass(shift)
 	}
 }
 
@@ -54,11 +50,19 @@ func hoursOf(entries *chunks[entry]) uint32 {
 	return first
 }
 
+// room returns n elements, those of s if it has room for as many. Their content is not kept.
+func room[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
+	}
+	return s[:n]
+}
+
 // digitBits is the size of a digit: its counts fit into the nearest cache.
 const digitBits = 11
 
 // pass sorts keys by one digit and keeps the order of those that agree in it.
-func (o *order) pass(shift int, p *pace.Pace) {
+func (o *order) pass(shift int) {
 	var ends [1<<digitBits + 1]uint32
 	for i := range o.keys {
 		ends[o.keys[i].rank>>shift&(1<<digitBits-1)+1]++
@@ -71,7 +75,6 @@ func (o *order) pass(shift int, p *pace.Pace) {
 		to := &ends[k.rank>>shift&(1<<digitBits-1)]
 		o.spare[*to] = *k
 		*to++
-		p.Step()
 	}
 	o.keys, o.spare = o.spare, o.keys
 }
@@ -85,7 +88,7 @@ type clientRanks struct {
 }
 
 // read collects the clients of entries.
-func (r *clientRanks) read(entries *chunks[entry], p *pace.Pace) {
+func (r *clientRanks) read(entries *chunks[entry]) {
 	r.clients = r.clients[:0]
 	clear(r.slots)
 	for i := range uint32(entries.len()) {
@@ -97,17 +100,15 @@ func (r *clientRanks) read(entries *chunks[entry], p *pace.Pace) {
 			r.clients = append(r.clients, *client)
 			r.slots[at] = uint32(len(r.clients))
 		}
-		p.Step()
 	}
 	byOrder := make([]uint32, len(r.clients))
 	for i := range byOrder {
 		byOrder[i] = uint32(i)
 	}
 	slices.SortFunc(byOrder, func(a, b uint32) int {
-		p.Step()
 		return bytes.Compare(r.clients[a][:], r.clients[b][:])
 	})
-	r.ranks = slices.Grow(r.ranks[:0], len(byOrder))[:len(byOrder)]
+	r.ranks = room(r.ranks, len(byOrder))
 	for rank, i := range byOrder {
 		r.ranks[i] = uint32(rank)
 	}

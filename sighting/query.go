@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"cenote/dnsname"
+	"cenote/policy"
 )
 
 // The bounds of a page: sightings, and the time after which it is returned as far as it has come.
@@ -85,7 +86,8 @@ type query struct {
 	at                 cursor
 	from, to           [16]byte // clients
 	hourFrom, hourLast uint32
-	suffix             string // of the listed name, canonical, in wire form; empty: any
+	suffix             string       // of the listed name, canonical, in wire form; empty: any
+	prefix             netip.Prefix // of the listed address or prefix; the zero value: any
 }
 
 func newQuery(f *Filter) (*query, error) {
@@ -97,12 +99,8 @@ func newQuery(f *Filter) (*query, error) {
 	if f.Client.IsValid() {
 		q.from, q.to = clientRange(f.Client)
 	}
-	if f.Indicator != "" {
-		n, err := dnsname.Parse(f.Indicator)
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrFilter, err)
-		}
-		q.suffix = string(n.Canonical())
+	if err := q.setIndicator(f.Indicator); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFilter, err)
 	}
 	if !f.Since.IsZero() {
 		q.hourFrom = hourOf(f.Since)
@@ -118,6 +116,24 @@ func newQuery(f *Filter) (*query, error) {
 		q.from = q.at.client
 	}
 	return q, nil
+}
+
+// setIndicator reads what must be listed: a name, or an address or prefix.
+func (q *query) setIndicator(text string) error {
+	if text == "" {
+		return nil
+	}
+	if p, err := netip.ParsePrefix(text); err == nil {
+		q.prefix = p.Masked()
+		return nil
+	}
+	if a, err := netip.ParseAddr(text); err == nil {
+		q.prefix = netip.PrefixFrom(a, a.BitLen())
+		return nil
+	}
+	n, err := dnsname.Parse(text)
+	q.suffix = string(n.Canonical())
+	return err
 }
 
 // clientRange returns the first and the last address of a prefix in the ledger's form.
@@ -147,6 +163,10 @@ func (q *query) wants(r *row) bool {
 func (q *query) accepts(r *rule, name string) bool {
 	if q.Zone != "" && q.Zone != r.zone || q.Feed != "" && q.Feed != r.feed || q.Family != "" && q.Family != r.family {
 		return false
+	}
+	if q.prefix.IsValid() {
+		p, ok := policy.KeyPrefix([]byte(name))
+		return ok && p.Overlaps(q.prefix)
 	}
 	if q.suffix == "" {
 		return true

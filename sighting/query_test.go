@@ -219,6 +219,90 @@ func TestFingerprintsAgainstMap(t *testing.T) {
 	}
 }
 
+// TestGrowthIsNeverFelt: a set of a million grows by a part of a few thousand at a time, is never near full in any of them, and finds everything; when
+// little is left it has few parts again.
+func TestGrowthIsNeverFelt(t *testing.T) {
+	const most = 1_000_000
+	rng, set := rand.New(rand.NewPCG(3, 4)), sighting.NewFingerprints(most)
+	hashes := make([]uint64, most)
+	for i := range hashes {
+		hashes[i] = rng.Uint64()
+		before := set.Parts()
+		value, fresh := set.Get(hashes[i])
+		if !fresh {
+			t.Fatalf("hash %d is there already", i)
+		}
+		*value = uint32(i)
+		if grown := set.Parts() - before; grown > 1 {
+			t.Fatalf("one hash, number %d, made the set grow by %d parts", i, grown)
+		}
+		if i%50_000 == 0 {
+			if used, of := set.Fullest(); 10*used > 9*of {
+				t.Fatalf("with %d hashes a part has %d of its %d places used", i+1, used, of)
+			}
+		}
+	}
+	for i, hash := range hashes {
+		if value, fresh := set.Get(hash); fresh || *value != uint32(i) {
+			t.Fatalf("hash %d has number %d, fresh %t", i, *value, fresh)
+		}
+	}
+	parts := set.Parts()
+	set.Forget(most * 9 / 10)
+	if left := set.Parts(); left > parts/3 {
+		t.Errorf("with a tenth of its hashes left the set has %d parts of %d", left, parts)
+	}
+	for i, hash := range hashes[most*9/10:] {
+		if value, fresh := set.Get(hash); fresh || *value != uint32(i+most*9/10) {
+			t.Fatalf("hash %d of those that stay has number %d, fresh %t", i, *value, fresh)
+		}
+	}
+}
+
+// TestForgettingFillsNoPart: what comes while old hashes are forgotten, a part at a time, fills none of the parts.
+func TestForgettingFillsNoPart(t *testing.T) {
+	for _, fresh := range []int{1200, 1800, 2500, 4000} {
+		rng, set := rand.New(rand.NewPCG(5, uint64(fresh))), sighting.NewFingerprints(1<<24)
+		for range 62 * 64 * 4096 / 100 {
+			set.Get(rng.Uint64())
+		}
+		for part := 0; part < set.Parts(); part++ {
+			set.ForgetPart(part, 1)
+			for range fresh {
+				value, _ := set.Get(rng.Uint64())
+				*value = 1
+			}
+			if part%8 > 0 {
+				continue
+			}
+			if used, of := set.Fullest(); 10*used > 9*of {
+				t.Fatalf("with %d new ones for each of %d parts that were looked through, one has %d of its %d places used", fresh, part+1, used, of)
+			}
+			if part > 200 {
+				break // it grows faster than it is looked through
+			}
+		}
+	}
+}
+
+// TestHalfFullRingWakesTheCollector: a worker that is never without a query lets the collector have its core in time.
+func TestHalfFullRingWakesTheCollector(t *testing.T) {
+	const room = 1 << 14
+	s := open(t, sighting.Config{Dir: t.TempDir(), Ring: room})
+	defer s.Close()
+	p := s.Producer()
+	for i := range 2 * room { // of which the second half finds no room
+		p.Slot().NameLen = 0
+		p.Commit()
+		switch pressed := s.Pressed(); {
+		case pressed && i+1 < room/2:
+			t.Fatalf("the collector was asked to drain with %d of %d slots used", i+1, room)
+		case !pressed && (i+1)%1024 == 0 && i+1 >= room/2:
+			t.Fatalf("the collector was not asked to drain with %d of %d slots used", i+1, room)
+		}
+	}
+}
+
 func TestMetricsAreWellFormed(t *testing.T) {
 	s := openAndRun(t, sighting.Config{Dir: t.TempDir()})
 	a := ask{client: "192.0.2.1", name: "bad.example", labels: 2, family: 1, generation: 1, at: time.Now()}

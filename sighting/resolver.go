@@ -2,9 +2,11 @@ package sighting
 
 import (
 	"context"
+	"sync"
 	"time"
 
-	"cenote/dnsname"
+	"cenote/pace"
+	"cenote/policy"
 )
 
 // resolver asks the Catalog where each new indicator was read. It is a goroutine of its own, so that a feed of a million names
@@ -12,12 +14,14 @@ import (
 type resolver struct {
 	s      *Store
 	wake   chan struct{}
+	dict   *dictionary         // that the batch is of
+	n      int                 // how many records it has
 	events [resolveBatch]Event // what the Catalog is asked about
 	places [resolveBatch][]byte
 }
 
 const (
-	resolveBatch    = 64
+	resolveBatch    = 256             // some tenths of a millisecond
 	resolveFarewell = 5 * time.Second // at the end; what is not resolved by then has no place
 )
 
@@ -25,52 +29,81 @@ func newResolver(s *Store) *resolver { return &resolver{s: s, wake: make(chan st
 
 // run resolves until stop is closed, and then what is left.
 func (r *resolver) run(stop <-chan struct{}) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		<-stop
+		time.AfterFunc(resolveFarewell, cancel) // also for what is being resolved then
+	}()
 	for {
 		select {
 		case <-r.wake:
-			r.drain(context.Background())
+			r.drain(ctx)
 		case <-stop:
-			ctx, cancel := context.WithTimeout(context.Background(), resolveFarewell)
-			defer cancel()
 			r.drain(ctx)
 			return
 		}
 	}
 }
 
+// drain resolves what waits. A few are looked up on the spot; for more there is a thread that gives way, which gets them in batches, so that it never
+// has the ledger's lock while it waits for a core.
 func (r *resolver) drain(ctx context.Context) {
-	for {
-		d, n := r.next()
-		if n == 0 {
-			return
-		}
-		for i := range n {
-			r.places[i] = r.places[i][:0]
-			if e := &r.events[i]; e.NameLen > 0 && ctx.Err() == nil {
-				r.places[i] = r.resolve(e, r.places[i])
-			}
-		}
-		r.settle(d, n)
+	if !r.next() {
+		return
 	}
+	r.lookUp(ctx)
+	r.settle()
+	if !r.next() {
+		return
+	}
+	batches, done := make(chan struct{}), make(chan struct{})
+	var looking sync.WaitGroup
+	looking.Go(func() {
+		_ = pace.Behind(func() error {
+			for range batches {
+				r.lookUp(ctx)
+				done <- struct{}{}
+			}
+			return nil
+		})
+	})
+	for more := true; more; more = r.next() {
+		batches <- struct{}{}
+		<-done
+		r.settle()
+	}
+	close(batches)
+	looking.Wait()
 }
 
-// next copies what is to be resolved next out of the dictionary that it belongs to.
-func (r *resolver) next() (d *dictionary, n int) {
+// next copies what is to be resolved next out of the dictionary that it belongs to. It reports whether there is anything.
+func (r *resolver) next() bool {
 	l := &r.s.ledger
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for len(l.waiting) > 1 && l.waiting[0].resolved == l.waiting[0].records.len() {
 		l.waiting = l.waiting[1:]
 	}
-	d = l.waiting[0]
-	for ; n < resolveBatch && d.resolved+n < d.records.len(); n++ {
-		o := d.records.at(uint32(d.resolved + n))
-		e := &r.events[n]
+	r.dict, r.n = l.waiting[0], 0
+	for ; r.n < resolveBatch && r.dict.resolved+r.n < r.dict.records.len(); r.n++ {
+		o := r.dict.records.at(uint32(r.dict.resolved + r.n))
+		e := &r.events[r.n]
 		e.Generation, e.Set, e.Member, e.Zone = o.generation, o.set, o.member, o.zone
 		e.Labels, e.Action, e.Trigger = o.labels, o.action, o.trigger
-		e.NameLen = uint8(copy(e.Name[:], d.nameOf(o)))
+		e.NameLen = uint8(copy(e.Name[:], r.dict.nameOf(o)))
 	}
-	return d, n
+	return r.n > 0
+}
+
+// lookUp finds the places of the batch.
+func (r *resolver) lookUp(ctx context.Context) {
+	for i := range r.n {
+		r.places[i] = r.places[i][:0]
+		if e := &r.events[i]; e.NameLen > 0 && ctx.Err() == nil {
+			r.places[i] = r.resolve(e, r.places[i])
+		}
+	}
 }
 
 func (r *resolver) resolve(e *Event, dst []byte) []byte {
@@ -89,15 +122,16 @@ func (r *resolver) resolve(e *Event, dst []byte) []byte {
 	return dst
 }
 
-func (r *resolver) settle(d *dictionary, n int) {
+// settle gives the records of the batch their places.
+func (r *resolver) settle() {
 	l := &r.s.ledger
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for i := range n {
-		d.setPlace(r.places[i])
+	for i := range r.n {
+		r.dict.setPlace(r.places[i])
 	}
-	l.resolved += uint64(n)
-	if d.resolved == d.records.len() {
+	l.resolved += uint64(r.n)
+	if r.dict.resolved == r.dict.records.len() {
 		r.s.wakeWriter()
 	}
 }
@@ -107,13 +141,13 @@ func nameText(wire []byte) string {
 	if len(wire) == 0 {
 		return ""
 	}
-	return string(dnsname.AppendText(nil, wire))
+	return policy.KeyText(wire)
 }
 
 func (s *Store) wakeResolver() { poke(s.resolver.wake) }
 func (s *Store) wakeWriter()   { poke(s.writer.wake) }
 
-func poke(c chan struct{}) {
+func poke(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:

@@ -2,6 +2,7 @@ package sighting
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 
@@ -36,21 +37,27 @@ func newRunReader(f *dayFile, version uint64, info runInfo, from, to [16]byte) (
 
 // start reads the last block that begins before from, since it may reach up to it, or else the first of the run.
 func (r *runReader) start(tx *bbolt.Tx) error {
-	c := tx.Bucket(bucketRows).Cursor()
+	c := r.file.blocks(tx, bucketRows)
 	run := runKey(r.info.hour, r.info.number)
 	from := append(bytes.Clone(run), r.from[:]...)
-	k, _ := c.Seek(from)
-	if k == nil {
-		return r.take(c.Last())
+	k, _, err := c.seek(from)
+	switch {
+	case err != nil:
+		return err
+	case k == nil:
+		return r.take(c.last())
 	}
-	if k, v := c.Prev(); k != nil && bytes.HasPrefix(k, run) {
-		return r.take(k, v)
+	if k, v, err := c.prev(); err != nil || bytes.HasPrefix(k, run) {
+		return r.take(k, v, err)
 	}
-	return r.take(c.Seek(from))
+	return r.take(c.seek(from))
 }
 
-// take copies a block, if it is one of this run and may hold clients that were asked for.
-func (r *runReader) take(k, v []byte) error {
+// take copies a block that a blocks gave, if it is one of this run and may hold clients that were asked for.
+func (r *runReader) take(k, v []byte, err error) error {
+	if err != nil {
+		return err
+	}
 	if k == nil || !bytes.HasPrefix(k, runKey(r.info.hour, r.info.number)) {
 		r.done = true
 		return nil
@@ -93,11 +100,11 @@ func (r *runReader) next() (bool, error) {
 }
 
 func (r *runReader) nextBlock(tx *bbolt.Tx) error {
-	c := tx.Bucket(bucketRows).Cursor()
-	if k, _ := c.Seek(r.key); !bytes.Equal(k, r.key) {
-		return fmt.Errorf("%w: a block is gone", ErrDamaged)
+	c := r.file.blocks(tx, bucketRows)
+	if k, _, err := c.seek(r.key); err != nil || !bytes.Equal(k, r.key) {
+		return cmp.Or(err, fmt.Errorf("%w: a block is gone", ErrDamaged))
 	}
-	return r.take(c.Next())
+	return r.take(c.next())
 }
 
 // term returns the term of the current row and its rule.
@@ -133,6 +140,11 @@ func (r *runReader) loadTerms(tx *bbolt.Tx, n uint32) (err error) {
 	if len(r.terms) >= termBlocksMax {
 		clear(r.terms)
 	}
-	r.terms[n], err = readTerms(tx.Bucket(bucketTerms).Get(binary.BigEndian.AppendUint32(run, n)))
+	key := binary.BigEndian.AppendUint32(run, n)
+	k, v, err := r.file.blocks(tx, bucketTerms).seek(key)
+	if err != nil || !bytes.Equal(k, key) {
+		return cmp.Or(err, fmt.Errorf("%w: a block of terms is gone", ErrDamaged))
+	}
+	r.terms[n], err = readTerms(v)
 	return err
 }

@@ -1,9 +1,10 @@
 package sighting
 
 import (
-	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"go.etcd.io/bbolt"
 )
@@ -14,27 +15,36 @@ const (
 	listBlockSize = 16 << 10 // of blocks of first sightings and losses
 )
 
-// putter puts a value, which it closes with its checksum, into a bucket of a day file: in a transaction of the caller's or one that it makes.
-// It copies key and value.
-type putter func(bucket, key, value []byte) error
+// putter puts a value, which has its checksums and may come in pieces, into a bucket of a day file: in a transaction of the caller's or one that it
+// makes. It copies key and value.
+type putter func(bucket, key []byte, value ...[]byte) error
 
 // putInto is the putter of a transaction.
-func putInto(tx *bbolt.Tx) putter {
-	return func(bucket, key, value []byte) error { return putSealed(tx, bucket, key, sealed(bytes.Clone(value))) }
+func (f *dayFile) putInto(tx *bbolt.Tx) putter {
+	return func(bucket, key []byte, value ...[]byte) error {
+		return f.putValue(tx, bucket, key, slices.Concat(value...))
+	}
 }
 
-// putSealed puts a value that has its checksum; it must stay as it is until tx ends.
-func putSealed(tx *bbolt.Tx, bucket, key, value []byte) error {
+// putValue puts a value that stays as it is until tx ends.
+func (f *dayFile) putValue(tx *bbolt.Tx, bucket, key, value []byte) error {
 	b := tx.Bucket(bucket)
 	b.FillPercent = dayPageFill
-	return b.Put(key, value)
+	if !f.hasPacks(bucket) {
+		return b.Put(key, value)
+	}
+	own, err := b.CreateBucketIfNotExists(key)
+	if err != nil {
+		return err
+	}
+	return own.Put(keyPack, value)
 }
 
 // runWriter writes one run: rows in order of client and term, then the terms and rules they name. Readers see it when its entry in
 // bucketRuns is there, which is the caller's to put.
 type runWriter struct {
-	put  putter
-	info runInfo
+	blocks *packer
+	info   runInfo
 
 	block   []byte // being filled; its memory is used again
 	key     []byte // likewise
@@ -43,8 +53,8 @@ type runWriter struct {
 	ordinal uint32
 }
 
-func newRunWriter(put putter, hour, number uint32) *runWriter {
-	return &runWriter{put: put, info: runInfo{hour: hour, number: number}}
+func newRunWriter(blocks *packer, hour, number uint32) *runWriter {
+	return &runWriter{blocks: blocks, info: runInfo{hour: hour, number: number}}
 }
 
 // add writes a row whose indicator is the number of a term in this run.
@@ -65,6 +75,7 @@ func (w *runWriter) add(r *row) error {
 	return nil
 }
 
+// flush puts the block that is being filled.
 func (w *runWriter) flush() error {
 	if len(w.block) == 0 {
 		return nil
@@ -72,14 +83,18 @@ func (w *runWriter) flush() error {
 	w.key = append(appendRunKey(w.key[:0], w.info.hour, w.info.number), w.first[:]...)
 	w.key = binary.BigEndian.AppendUint32(w.key, w.ordinal)
 	w.ordinal++
-	err := w.put(bucketRows, w.key, w.block)
+	w.block = appendSeal(w.block, w.block)
+	err := w.blocks.add(bucketRows, w.key, w.block)
 	w.block, w.inside = w.block[:0], 0
 	return err
 }
 
+// endRows puts what is left of the rows.
+func (w *runWriter) endRows() error { return cmp.Or(w.flush(), w.blocks.flush()) }
+
 // finish writes what is left. terms gives the n terms by number, already encoded; rules the rules that they name.
 func (w *runWriter) finish(n int, terms func(i int, dst []byte) []byte, rules []rule) error {
-	if err := w.flush(); err != nil {
+	if err := w.endRows(); err != nil {
 		return err
 	}
 	if err := w.putTerms(n, terms); err != nil {
@@ -89,7 +104,7 @@ func (w *runWriter) finish(n int, terms func(i int, dst []byte) []byte, rules []
 	for i := range rules {
 		b = appendRule(b, &rules[i])
 	}
-	return w.put(bucketRules, runKey(w.info.hour, w.info.number), b)
+	return w.blocks.put(bucketRules, runKey(w.info.hour, w.info.number), sealed(b))
 }
 
 func (w *runWriter) putTerms(n int, terms func(i int, dst []byte) []byte) error {
@@ -100,11 +115,12 @@ func (w *runWriter) putTerms(n int, terms func(i int, dst []byte) []byte) error 
 			w.block = terms(i, w.block)
 		}
 		w.key = binary.BigEndian.AppendUint32(appendRunKey(w.key[:0], w.info.hour, w.info.number), uint32(from/termsPerBlock))
-		if err := w.put(bucketTerms, w.key, w.block); err != nil {
+		w.block = appendSeal(w.block, w.block)
+		if err := w.blocks.add(bucketTerms, w.key, w.block); err != nil {
 			return err
 		}
 	}
-	return nil
+	return w.blocks.flush()
 }
 
 // storedTerm is a term as a run keeps it: rule is its number in the run.
@@ -192,6 +208,7 @@ func (w *listWriter) flush() error {
 	if len(w.block) == 0 {
 		return nil
 	}
+	w.block = appendSeal(w.block, w.block)
 	err := w.put(w.bucket, runKey(w.number, w.ordinal), w.block)
 	w.ordinal++
 	w.block = w.block[:0]

@@ -3,7 +3,8 @@ package sighting
 import "time"
 
 // seal closes the window: bounds are applied, and each pair goes into the journal's next batch and the table of the hour.
-// If the journal takes nothing more, the window is lost and counted.
+// If the journal takes nothing more, the window is lost and counted. Between two runs of pairs it lets go of ledger.mu and rests; nobody but the
+// collector changes what it goes on with then.
 func (c *collector) seal() {
 	l := &c.s.ledger
 	l.mu.Lock()
@@ -12,7 +13,7 @@ func (c *collector) seal() {
 	if c.delta.pairs() == 0 && !c.duePlaces() && !c.dueLosses(now) {
 		return
 	}
-	if !c.s.scribe.accepts(2*c.delta.size() + len(c.pending.m)*64) {
+	if !c.s.scribe.accepts(2*c.delta.content() + len(c.pending.m)*64) {
 		c.loseWindow()
 		return
 	}
@@ -24,8 +25,11 @@ func (c *collector) seal() {
 		for i := range pairs {
 			c.settle(b, &pairs[i], &c.ahead.pairs[i])
 		}
+		l.mu.Unlock()
+		c.rest()
+		l.mu.Lock()
 	}
-	c.delta.reset(func() {})
+	c.delta.reset()
 	c.flushPlaces(b)
 	if c.dueLosses(now) {
 		c.flushLosses(b, now)
@@ -251,7 +255,7 @@ func (c *collector) loseWindow() {
 			c.losePair(LossDisk, &pairs[i])
 		}
 	}
-	c.delta.reset(func() {})
+	c.delta.reset()
 }
 
 func (c *collector) losePair(reason LossReason, e *entry) {

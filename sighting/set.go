@@ -2,101 +2,81 @@ package sighting
 
 import "cenote/prefetch"
 
-// fingerprints is a set of keyed 64-bit hashes with a number each, in segments, so that growth never takes longer than a
-// ring can hold: a set of millions grows a few thousand places at a time. Two keys with one hash are taken for one; the
+// fingerprints is a set of keyed 64-bit hashes with a number each. Two keys with one hash are taken for one; the
 // hash is keyed and 64 bits wide, so that this is a matter of one in 10^12 and nobody can provoke it.
 //
 // It is not safe for concurrent use.
 type fingerprints struct {
-	segments [fingerprintSegments]fingerprintSegment
-	used     int
-	max      int
+	slots places[fingerprint]
+	used  int
+	freed int // by forget since the last shrink: parts that it was not called for are as full as if these were there
+	max   int
 }
 
-type fingerprintSegment struct {
-	keys   []uint64 // 0 is free
-	values []uint32
-	used   int
+// fingerprint is a hash and its number. A half of the hash is never 0 but in a free slot.
+type fingerprint struct{ high, low, value uint32 }
+
+func newFingerprints(max int) *fingerprints {
+	return &fingerprints{slots: newPlaces[fingerprint](), max: max}
 }
 
-const (
-	fingerprintSegments   = 256
-	fingerprintSegmentMin = 16
-)
+// halves cuts a hash in two. The high half gives the place.
+func halves(hash uint64) (high, low uint32) { return uint32(hash >> 32), uint32(hash) | 1 }
 
-func newFingerprints(max int) *fingerprints { return &fingerprints{max: max} }
+// place is the high half of the hash in a slot.
+func (s *fingerprint) place() (high uint32, used bool) { return s.high, s.low != 0 }
 
-// get returns the place of the number of a hash; fresh says that it was made by this call. It returns nil if the set is full.
+// get returns the place of the number of a hash, good until the next call; fresh says that it was made by this call. It returns nil if the set is full.
 func (f *fingerprints) get(hash uint64) (value *uint32, fresh bool) {
-	hash |= 1 // 0 marks a free place
-	s := &f.segments[hash>>56]
-	if 4*(s.used+1) > 3*len(s.keys) {
-		s.grow()
+	if f.slots.crowded(f.used + f.freed + 1) {
+		f.slots.split((*fingerprint).place)
 	}
-	i := s.probe(hash)
-	if s.keys[i] == hash {
-		return &s.values[i], false
+	high, low := halves(hash)
+	part := f.slots.of(high)
+	i := first(high)
+	for ; part[i].low != 0; i = next(i) {
+		if s := &part[i]; s.high == high && s.low == low {
+			return &s.value, false
+		}
 	}
 	if f.used >= f.max {
 		return nil, false
 	}
-	s.keys[i] = hash
-	s.used++
 	f.used++
-	return &s.values[i], true
+	part[i] = fingerprint{high: high, low: low}
+	return &part[i].value, true
 }
 
 // touch fetches where a hash is, or would be.
 func (f *fingerprints) touch(hash uint64) {
-	hash |= 1
-	s := &f.segments[hash>>56]
-	if len(s.keys) > 0 {
-		i := hash >> 1 & uint64(len(s.keys)-1)
-		prefetch.Line(&s.keys[i])
-		prefetch.Line(&s.values[i])
-	}
+	high, _ := halves(hash)
+	prefetch.Line(&f.slots.of(high)[first(high)])
 }
 
-func (s *fingerprintSegment) probe(hash uint64) uint64 {
-	mask := uint64(len(s.keys) - 1)
-	i := hash >> 1 & mask
-	for s.keys[i] != 0 && s.keys[i] != hash {
-		i = (i + 1) & mask
-	}
-	return i
-}
+// parts is how many parts the set has: forget is called for one at a time, shrink when it was for all.
+func (f *fingerprints) parts() int { return len(f.slots.parts) }
 
-// forget frees the hashes of one segment whose number is below least, and the memory that is not needed without them.
-func (f *fingerprints) forget(segment int, least uint32) {
-	s := &f.segments[segment]
-	stays := 0
-	for i, k := range s.keys {
-		if k != 0 && s.values[i] >= least {
-			stays++
+// forget frees the hashes of one part whose number is below least.
+func (f *fingerprints) forget(part int, least uint32) {
+	slots, before := f.slots.parts[part], f.used
+	for i := range slots {
+		if s := &slots[i]; s.low != 0 && s.value < least {
+			*s = fingerprint{}
+			f.used--
 		}
 	}
-	if stays == s.used {
-		return
+	if f.used < before {
+		f.freed += before - f.used
+		f.slots.tidy(part, (*fingerprint).place)
 	}
-	f.used -= s.used - stays
-	places := fingerprintSegmentMin
-	for 4*(stays+1) > 3*places {
-		places *= 2
-	}
-	s.rebuild(places, least)
 }
 
-func (s *fingerprintSegment) grow() { s.rebuild(max(fingerprintSegmentMin, 2*len(s.keys)), 0) }
-
-// rebuild moves what has a number of least or above to so many places, a power of two.
-func (s *fingerprintSegment) rebuild(places int, least uint32) {
-	keys, values := s.keys, s.values
-	s.keys, s.values, s.used = make([]uint64, places), make([]uint32, places), 0
-	for i, k := range keys {
-		if k != 0 && values[i] >= least {
-			at := s.probe(k)
-			s.keys[at], s.values[at] = k, values[i]
-			s.used++
-		}
+// shrink gives back the memory of one part, if that many are not needed. It reports whether it did.
+func (f *fingerprints) shrink() bool {
+	f.freed = 0
+	if !f.slots.sparse(f.used) {
+		return false
 	}
+	f.slots.join((*fingerprint).place)
+	return true
 }

@@ -129,9 +129,8 @@ type Store struct {
 	seed   uint64 // of the hashes of everything that clients can choose
 	lock   *os.File
 
-	shared      *shared
-	producersMu sync.Mutex // guards changes of producers
-	producers   atomic.Pointer[[]*Producer]
+	shared    *shared
+	producers producers
 
 	progress  progress
 	durable   atomic.Uint64 // batches up to here are in day files; set with ledger.mu held
@@ -145,6 +144,12 @@ type Store struct {
 	faults    faults
 	running   atomic.Bool
 	ended     chan struct{} // closed when Run has ended
+}
+
+// producers are all that were ever given out.
+type producers struct {
+	mu   sync.Mutex // guards changes
+	list atomic.Pointer[[]*Producer]
 }
 
 // faults lets tests break what a full or failing disk breaks.
@@ -172,7 +177,7 @@ func Open(c Config) (*Store, error) {
 	s := &Store{config: c, log: c.Log, now: c.Now, seed: rand.Uint64(), shared: newShared(c.Ring), ended: make(chan struct{})}
 	s.live.Store(&s.config)
 	s.faults.part = transferPart
-	s.producers.Store(new([]*Producer))
+	s.producers.list.Store(new([]*Producer))
 	s.counters.init()
 	if err := s.openDirectory(); err != nil {
 		return nil, err
@@ -277,7 +282,6 @@ func (s *Store) Run(ctx context.Context) error {
 	}
 	defer close(s.ended)
 	defer s.closeFiles()
-	s.ledger.reserve(s.live.Load().Limits.TablePairs, s.seed)
 	var writing, resolving, announcing sync.WaitGroup
 	stopResolver, stopWriter, stopAnnouncer := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	writing.Go(func() { s.scribe.write(ctx) })
@@ -323,20 +327,20 @@ func (s *Store) closeFiles() {
 
 // Producer makes a producer for one goroutine. It lives as long as the Store.
 func (s *Store) Producer() *Producer {
-	s.producersMu.Lock()
-	defer s.producersMu.Unlock()
-	p := newProducer(s.live.Load().Ring)
-	old := *s.producers.Load()
+	s.producers.mu.Lock()
+	defer s.producers.mu.Unlock()
+	p := newProducer(s.live.Load().Ring, s.collector.pressed)
+	old := *s.producers.list.Load()
 	all := append(old[:len(old):len(old)], p)
-	s.producers.Store(&all)
+	s.producers.list.Store(&all)
 	return p
 }
 
 // resizeRings is called after the size is in live.
 func (s *Store) resizeRings(size int) {
-	s.producersMu.Lock()
-	defer s.producersMu.Unlock()
-	for _, p := range *s.producers.Load() {
+	s.producers.mu.Lock()
+	defer s.producers.mu.Unlock()
+	for _, p := range *s.producers.list.Load() {
 		p.ring.Resize(size)
 	}
 	s.shared.queue.Ring().Resize(size)

@@ -3,9 +3,7 @@ package sighting
 import (
 	"encoding/binary"
 	"math/bits"
-	"slices"
 
-	"cenote/hugepage"
 	"cenote/prefetch"
 )
 
@@ -13,7 +11,7 @@ import (
 // that millions of pairs cost the garbage collector nothing. It is not safe for concurrent use.
 type table struct {
 	seed    uint64
-	slots   []uint64 // tag (upper half of the hash, which gives the place) above 1 + index into entries; 0 is free
+	slots   places[uint64] // tag (upper half of the hash, which gives the place) above 1 + index into entries; 0 is free
 	entries chunks[entry]
 	arena   chunks[byte] // samples; offset 0 is not used
 }
@@ -33,45 +31,31 @@ type entry struct {
 }
 
 const (
-	tableSlotsMin = 1 << 10
-	clearPiece    = 1 << 14 // slots that are cleared at a time: some microseconds
-	reserveMax    = 1 << 22 // slots
-	entryBits     = 17      // of an index within a part: 7 MB
-	arenaBits     = 23
+	entryBits = 12 // of an index within a part: 230 KB, which are made in tenths of a millisecond
+	arenaBits = 18
 )
 
 func newTable(seed uint64) *table {
-	t := &table{seed: seed, slots: make([]uint64, tableSlotsMin), entries: newChunks[entry](entryBits), arena: newChunks[byte](arenaBits)}
+	t := &table{seed: seed, slots: newPlaces[uint64](), entries: newChunks[entry](entryBits), arena: newChunks[byte](arenaBits)}
 	t.arena.room(1)
 	return t
 }
 
-// reserve makes room in the slots of t, if it is empty, for so many pairs, as far as reserveMax, and takes the memory for it: where a machine is slow
-// to give memory, to take all of it at once, when the table grows, would cost queries.
-func (t *table) reserve(pairs int) {
-	n := tableSlotsMin
-	for n < reserveMax && 3*n < 4*pairs {
-		n *= 2
-	}
-	if n > len(t.slots) && t.pairs() == 0 {
-		t.slots = hugepage.Make[uint64](n)
-		hugepage.Populate(t.slots)
-	}
-}
-
-// reset empties t and keeps its memory. It calls rest now and then.
-func (t *table) reset(rest func()) {
-	for piece := range slices.Chunk(t.slots, clearPiece) {
-		clear(piece)
-		rest()
+// reset empties t and keeps its memory.
+func (t *table) reset() {
+	for _, part := range t.slots.parts {
+		clear(part[:])
 	}
 	t.entries.reset()
 	t.arena.reset()
 	t.arena.room(1)
 }
 
-// size is what t holds, in octets.
-func (t *table) size() int { return t.entries.len()*56 + t.arena.len() + len(t.slots)*8 }
+// size is what t takes, in octets.
+func (t *table) size() int { return t.content() + t.slots.size()*8 }
+
+// content is how many octets of that are pairs and their samples.
+func (t *table) content() int { return t.entries.len()*56 + t.arena.len() }
 
 // pairs is how many pairs t holds.
 func (t *table) pairs() int { return t.entries.len() }
@@ -82,22 +66,22 @@ func (t *table) tag(client *[16]byte, indicator, hour uint32) uint64 {
 }
 
 // touch fetches where the pair of a tag is looked for first.
-func (t *table) touch(tag uint64) { prefetch.Line(&t.slots[tag&uint64(len(t.slots)-1)]) }
+func (t *table) touch(tag uint64) { prefetch.Line(&t.slots.of(uint32(tag))[first(uint32(tag))]) }
 
 // touchEntry fetches the entry that is found there, if there is one.
 func (t *table) touchEntry(tag uint64) {
-	if n := uint32(t.slots[tag&uint64(len(t.slots)-1)]); n != 0 {
+	if n := uint32(t.slots.of(uint32(tag))[first(uint32(tag))]); n != 0 {
 		prefetch.Line(t.entries.at(n - 1))
 	}
 }
 
 // upsert returns the entry of a pair; fresh says that it was made by this call. The pointer is valid until the next call.
 func (t *table) upsert(tag uint64, client *[16]byte, indicator, hour uint32) (e *entry, fresh bool) {
-	mask := uint64(len(t.slots) - 1)
-	for i := tag & mask; ; i = (i + 1) & mask {
-		slot := t.slots[i]
+	part := t.slots.of(uint32(tag))
+	for i := first(uint32(tag)); ; i = next(i) {
+		slot := part[i]
 		if slot == 0 {
-			return t.insert(tag, i, client, indicator, hour), true
+			return t.insert(tag, &part[i], client, indicator, hour), true
 		}
 		if slot>>32 != tag {
 			continue
@@ -111,45 +95,31 @@ func (t *table) upsert(tag uint64, client *[16]byte, indicator, hour uint32) (e 
 
 // find returns the index of the entry of a pair, or -1.
 func (t *table) find(tag uint64, client *[16]byte, indicator, hour uint32) int {
-	mask := uint64(len(t.slots) - 1)
-	for i := tag & mask; t.slots[i] != 0; i = (i + 1) & mask {
-		if t.slots[i]>>32 != tag {
+	part := t.slots.of(uint32(tag))
+	for i := first(uint32(tag)); part[i] != 0; i = next(i) {
+		if part[i]>>32 != tag {
 			continue
 		}
-		e := t.entries.at(uint32(t.slots[i]) - 1)
+		e := t.entries.at(uint32(part[i]) - 1)
 		if e.indicator == indicator && e.hour == hour && e.client == *client {
-			return int(uint32(t.slots[i]) - 1)
+			return int(uint32(part[i]) - 1)
 		}
 	}
 	return -1
 }
 
-func (t *table) insert(tag, slot uint64, client *[16]byte, indicator, hour uint32) *entry {
+func (t *table) insert(tag uint64, slot *uint64, client *[16]byte, indicator, hour uint32) *entry {
 	e := t.entries.append(entry{client: *client, indicator: indicator, hour: hour})
 	n := t.entries.len()
-	t.slots[slot] = tag<<32 | uint64(n)
-	if 4*n > 3*len(t.slots) {
-		t.slots = regrow(t.slots, 2*len(t.slots))
+	*slot = tag<<32 | uint64(n)
+	if t.slots.crowded(n) {
+		t.slots.split(tagOf)
 	}
 	return e
 }
 
-// regrow copies slots of (tag, number) into an array of n. The tag alone gives the place, so that no key is hashed again: a
-// large table grows in milliseconds, within what a ring can hold.
-func regrow(slots []uint64, n int) []uint64 {
-	grown, mask := hugepage.Make[uint64](n), uint64(n-1)
-	for _, slot := range slots {
-		if slot == 0 {
-			continue
-		}
-		i := slot >> 32 & mask
-		for grown[i] != 0 {
-			i = (i + 1) & mask
-		}
-		grown[i] = slot
-	}
-	return grown
-}
+// tagOf is the tag in a slot, which alone gives the place, so that no key is hashed again.
+func tagOf(slot *uint64) (tag uint32, used bool) { return uint32(*slot >> 32), *slot != 0 }
 
 // pairHash is keyed, since clients choose their addresses when they forge them.
 func pairHash(seed uint64, client *[16]byte, indicator, hour uint32) uint64 {

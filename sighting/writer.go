@@ -8,10 +8,12 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"cenote/pace"
 )
 
 // writer is the one goroutine that changes day files: it commits what the collector froze, drops days that are too old, puts
-// damaged files aside, and does what Erase asks for.
+// damaged files aside, and does what Erase asks for. All that takes long or waits for the disk is done behind the threads that answer queries.
 type writer struct {
 	s        *Store
 	wake     chan struct{}
@@ -43,9 +45,9 @@ func (w *writer) run(ctx context.Context, stop <-chan struct{}) {
 			w.flush(ctx)
 		case job := <-w.jobs:
 			w.flush(ctx)
-			job(ctx)
+			_ = pace.Behind(func() error { job(ctx); return nil })
 		case <-tick.C:
-			w.retain()
+			_ = pace.Behind(func() error { w.retain(); return nil })
 		case <-stop:
 			w.flush(ctx)
 			return
@@ -64,9 +66,15 @@ func (w *writer) mend() {
 		}
 	}
 	l.mu.Unlock()
-	for _, day := range bad {
-		w.putAside(day, ErrDamaged, w.s.durable.Load())
+	if len(bad) == 0 {
+		return
 	}
+	_ = pace.Behind(func() error {
+		for _, day := range bad {
+			w.putAside(day, ErrDamaged, w.s.durable.Load())
+		}
+		return nil
+	})
 }
 
 // flush commits all frozen memories, in their order. When ctx has ended, a commit that fails is not tried again.
@@ -80,9 +88,14 @@ func (w *writer) flush(ctx context.Context) {
 			time.Sleep(resolvePoll)
 			continue
 		}
-		err := w.write(m)
+		err := pace.Behind(func() error {
+			err := w.write(m)
+			if err == nil {
+				w.settled(m)
+			}
+			return err
+		})
 		if err == nil {
-			w.settled(m)
 			continue
 		}
 		w.fail(err)
@@ -186,12 +199,12 @@ func (w *writer) commitDay(c *commit, day uint32, durable uint64) error {
 	}
 	begun := time.Now()
 	t := &w.transfer
-	t.begin(f, f.numberFor(c.m), &w.s.faults, &c.pace)
-	runs, err := c.write(t.put, day, t.number)
+	t.begin(f, f.numberFor(c.m), &w.s.faults)
+	runs, err := c.write(&t.blocks, day, t.number)
 	if err == nil {
 		err = t.finish(func(put putter) error {
 			for i := range runs {
-				if err := put(bucketRuns, runKey(runs[i].hour, runs[i].number), runs[i].encode()); err != nil {
+				if err := put(bucketRuns, runKey(runs[i].hour, runs[i].number), sealed(runs[i].encode())); err != nil {
 					return err
 				}
 			}

@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"cenote/blocklist"
 	"cenote/dnsname"
+	"cenote/pace"
 	"cenote/policy"
 	"cenote/sighting"
 )
@@ -19,6 +21,7 @@ import (
 type catalog struct {
 	policy atomic.Pointer[policy.Policy]
 	log    *slog.Logger
+	truth  func(ctx context.Context, name []byte) (*policy.Answer, error) // what the network says of a name; nil: nobody can be asked
 
 	mu   sync.Mutex
 	held map[uint64]*heldGeneration // guarded by mu
@@ -79,24 +82,43 @@ func (c *catalog) run(ctx context.Context, drained func() time.Time, queryLife t
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			c.release(drained().Add(-queryLife))
+			if c.release(drained().Add(-queryLife)) {
+				freeMemory()
+			}
 		}
 	}
 }
 
-// release closes the generations that were superseded before t.
-func (c *catalog) release(t time.Time) {
+// freeMemory gives the memory of an old index back. By itself Go collects it when as much again has been used, and keeps it for what comes; the
+// cache counts as used from the start, so that this would be after many reloads.
+func freeMemory() {
+	_ = pace.Behind(func() error { debug.FreeOSMemory(); return nil })
+}
+
+// release closes the generations that were superseded before t. It reports whether one had another index than what is in force: a delta takes
+// little memory.
+func (c *catalog) release(t time.Time) (any bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for number, h := range c.held {
 		if h.superseded.IsZero() || !h.superseded.Before(t) {
 			continue
 		}
+		any = any || !sameIndex(h, c.held[c.last])
 		delete(c.held, number)
 		if err := h.Close(); err != nil {
 			c.log.Warn("closing a superseded policy", "generation", number, "err", err)
 		}
 	}
+	return any
+}
+
+// sameIndex reports whether two generations differ in their deltas at most.
+func sameIndex(a, b *heldGeneration) bool {
+	if b == nil || a.Policy.Index() == nil || b.Policy.Index() == nil {
+		return false
+	}
+	return a.Policy.Index().Base() == b.Policy.Index().Base()
 }
 
 // close gives all generations up, at the end of the process.
@@ -118,7 +140,7 @@ func (c *catalog) Indicator(generation uint64, e *sighting.Event) (sighting.Indi
 	listed := suffix(e.Name[:e.NameLen], int(e.Labels))
 	rule := g.Policy.Rule(policy.Hit{Set: e.Set, Zone: e.Zone, Member: e.Member, Labels: e.Labels})
 	out := sighting.Indicator{
-		Name: string(dnsname.AppendText(nil, listed)), Zone: rule.Zone.Name, Feed: rule.Feed, Family: rule.Family, Threat: rule.Threat,
+		Name: policy.KeyText(listed), Zone: zoneName(rule.Zone), Feed: rule.Feed, Family: rule.Family, Threat: rule.Threat,
 		Kind: rule.Member.Kind.String(), Confidence: -1,
 	}
 	if rule.Member.Confidence != policy.ConfidenceUnknown {
@@ -133,9 +155,20 @@ func (c *catalog) Indicator(generation uint64, e *sighting.Event) (sighting.Indi
 	return out, nil
 }
 
+// zoneName is the name of a policy zone as evidence has it: that of a view has the view's before it.
+func zoneName(z *policy.Zone) string {
+	if z == nil {
+		return ""
+	}
+	if z.View == "" {
+		return z.Name
+	}
+	return z.View + "/" + z.Name
+}
+
 // ruleText is a row as the ledger quotes it: what the feed lists and what it says beside it.
 func ruleText(r *blocklist.Row) string {
-	text := r.Kind.String() + " " + r.Name.String()
+	text := r.Kind.String() + " " + policy.KeyText([]byte(r.Name))
 	if r.Action != policy.ActionDefault {
 		text += " " + r.Action.String()
 	}

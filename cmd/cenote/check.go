@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 
 	"cenote/blocklist"
 	"cenote/config"
@@ -20,6 +21,7 @@ type checkWriter interface {
 	beginFeed(name string)
 	fault(blocklist.Fault)
 	endFeed(blocklist.Report, error)
+	unfetched(url string) // in place of endFeed
 	end() error
 }
 
@@ -39,8 +41,8 @@ func (c *checkCommand) Run(ctx context.Context, std streams) error {
 	to.configuration(faults, warnings)
 	sound := err == nil
 	if err == nil {
-		for _, f := range feeds(conf) {
-			sound = checkFeed(ctx, f.FeedConfig, to) && sound
+		for _, f := range locatedFeeds(conf) {
+			sound = checkFeed(ctx, &f, to) && sound
 		}
 	}
 	if err := to.end(); err != nil {
@@ -52,10 +54,21 @@ func (c *checkCommand) Run(ctx context.Context, std streams) error {
 	return nil
 }
 
-// checkFeed reads a feed, and reports whether every row of it can be served.
-func checkFeed(ctx context.Context, f blocklist.FeedConfig, to checkWriter) bool {
+// checkFeed reads a feed, and reports whether every row of it can be served. Of one with a URL it asks no server: it looks at how it is to be fetched,
+// and reads what was fetched last.
+func checkFeed(ctx context.Context, f *blocklist.Feed, to checkWriter) bool {
 	to.beginFeed(f.Name)
-	report, err := blocklist.CheckFeed(ctx, f, to.fault)
+	if f.Fetch.URL != "" {
+		if err := f.Fetch.Check(); err != nil {
+			to.endFeed(blocklist.Report{}, err)
+			return false
+		}
+		if _, err := os.Stat(f.Path); err != nil {
+			to.unfetched(f.Shown)
+			return true
+		}
+	}
+	report, err := blocklist.CheckFeed(ctx, f.FeedConfig, to.fault)
 	to.endFeed(report, err)
 	return err == nil && report.Refused+report.Held == 0
 }

@@ -51,10 +51,14 @@ func (t *textCheck) endFeed(r blocklist.Report, err error) {
 	_ = t.out.Flush() // end tells of what failed
 }
 
+func (t *textCheck) unfetched(url string) {
+	_, _ = fmt.Fprintf(t.out, "%s: %s is fetched by the server, and there is no list of it here yet\n", t.feed, url)
+}
+
 func (t *textCheck) end() error { return t.out.Flush() }
 
 // jsonCheck writes one object piece by piece: faults and warnings of the configuration, then the feeds, each with its name, its faults, a
-// line each, its error if it could not be read, and its report.
+// line each, its error if it could not be read, and its report, which is null for a feed that has not been fetched.
 type jsonCheck struct {
 	out           *bufio.Writer
 	feeds, faults int // of the present feed
@@ -96,6 +100,10 @@ func (j *jsonCheck) endFeed(r blocklist.Report, err error) {
 		j.write(`, "error": `, &text)
 	}
 	j.write(`, "report": `, r, `}`)
+}
+
+func (j *jsonCheck) unfetched(url string) {
+	j.write(`], "unfetched": `, &url, `, "report": null}`)
 }
 
 func (j *jsonCheck) end() error {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"cenote/blocklist"
+	"cenote/config"
 
 	"golang.org/x/term"
 )
@@ -40,12 +41,12 @@ func (c *compileCommand) Run(ctx context.Context, std streams) error {
 	drawn := newProgress(std.err)
 	job := blocklist.CompileConfig{Generation: 1, Merge: true, Progress: drawn.show}
 	served := map[string]bool{}
-	for _, z := range conf.Policy.Zones {
+	conf.EachZone(func(_ string, z *config.Zone) {
 		for _, f := range z.Feeds {
 			served[f] = true
 		}
-	}
-	for _, f := range feeds(conf) {
+	})
+	for _, f := range locatedFeeds(conf) {
 		job.Feeds = append(job.Feeds, blocklist.CompileFeed{FeedConfig: f.FeedConfig, ShrinkMax: 1, Read: true, Serve: served[f.Name]})
 	}
 	report, err := compileTo(ctx, job, c.Output)
@@ -104,7 +105,7 @@ func printCompile(to io.Writer, r *blocklist.CompileReport, output string) {
 	}
 }
 
-// progress draws how far a compilation is, on a terminal only.
+// progress draws how far a compilation or a replay is, on a terminal only.
 type progress struct {
 	to    io.Writer
 	tty   bool
@@ -120,15 +121,20 @@ func newProgress(to io.Writer) *progress {
 }
 
 func (p *progress) show(now blocklist.Progress) {
-	if !p.tty || time.Since(p.drawn) < progressEvery {
-		return
-	}
-	p.drawn = time.Now()
 	what := string(now.Stage)
 	if now.Feed != "" {
 		what += " " + now.Feed
 	}
-	_, _ = fmt.Fprintf(p.to, "\r\x1b[K%-28s %s", what, bar(now.Done, now.Of))
+	p.draw(what, now.Done, now.Of, "rows")
+}
+
+// draw draws how far some other work is.
+func (p *progress) draw(what string, done, of int, unit string) {
+	if !p.tty || time.Since(p.drawn) < progressEvery {
+		return
+	}
+	p.drawn = time.Now()
+	_, _ = fmt.Fprintf(p.to, "\r\x1b[K%-28s %s", what, bar(done, of, unit))
 }
 
 // clear takes the line away, so that what is printed next stands alone.
@@ -139,10 +145,10 @@ func (p *progress) clear() {
 }
 
 // bar is a progress bar where the end is known, and a count where it is not.
-func bar(done, of int) string {
+func bar(done, of int, unit string) string {
 	const width = 30
 	if of <= 0 || done > of {
-		return fmt.Sprintf("%d rows", done)
+		return fmt.Sprintf("%d %s", done, unit)
 	}
 	full := done * width / of
 	return fmt.Sprintf("[%s%s] %d of %d", strings.Repeat("#", full), strings.Repeat(".", width-full), done, of)

@@ -23,6 +23,10 @@ func TestCompletion(t *testing.T) {
 		"cenote sightings list --f": "--family",
 		"cenote sightings --f":      "--family", // those of list, which is the default
 		"cenote sightings --json ":  "erase",
+		"cenote feeds ":             "rollback",
+		"cenote feeds --j":          "--json", // those of list, which is the default
+		"cenote feeds diff --l":     "--limit",
+		"cenote forecast --t":       "--top",
 	} {
 		cmd := exec.CommandContext(t.Context(), self)
 		cmd.Env = append(os.Environ(), "CENOTE_TEST_AS_CENOTE=1", "COMP_LINE="+line, "COMP_POINT="+strconv.Itoa(len(line)))

@@ -22,9 +22,12 @@ import (
 
 type explainCommand struct {
 	socketFlag
-	Name   string     `arg:"" help:"The name, or the reference from the text of an extended error (ref:...)."`
-	Client netip.Addr `placeholder:"ADDR" help:"The client that asks."`
-	JSON   bool       `help:"Print JSON."`
+	Name    string       `arg:"" help:"The name, an address, or the reference from the text of an extended error (ref:...)."`
+	Client  netip.Addr   `placeholder:"ADDR" help:"The client that asks."`
+	Answer  []netip.Addr `placeholder:"ADDR" help:"An address that the name is taken to have; may be given more than once."`
+	Resolve bool         `help:"Ask the network what the name has, and explain the answer with it."`
+	At      string       `placeholder:"TIME" help:"When the question is asked, such as 2026-11-30T12:00:00Z. Default: now."`
+	JSON    bool         `help:"Print JSON."`
 }
 
 // Run asks the server, or where none is running the policy that was compiled last.
@@ -40,7 +43,7 @@ func (c *explainCommand) Run(ctx context.Context, std streams) error {
 	var answer api.Explanation
 	err = client.Get(ctx, "/v1/explain", params, &answer)
 	if errors.Is(err, api.ErrNoServer) && c.Socket == "" {
-		answer, err = c.withoutServer(params, std)
+		answer, err = c.withoutServer(ctx, params, std)
 	}
 	if err != nil {
 		return err
@@ -56,11 +59,24 @@ func (c *explainCommand) params() (url.Values, error) {
 	if c.Client.IsValid() {
 		out.Set("client", c.Client.String())
 	}
+	for _, addr := range c.Answer {
+		out.Add("answer", addr.String())
+	}
+	if c.Resolve {
+		out.Set("resolve", "true")
+	}
+	if c.At != "" {
+		out.Set("time", c.At)
+	}
 	switch {
 	case c.Name == "":
-		return nil, errors.New("explain needs a name, such as www.example, or a reference")
+		return nil, errors.New("explain needs a name, such as www.example, an address or a reference")
 	case strings.HasPrefix(c.Name, "ref:"):
 		out.Set("reference", c.Name)
+		return out, nil
+	}
+	if _, err := netip.ParseAddr(c.Name); err == nil {
+		out.Set("address", c.Name)
 		return out, nil
 	}
 	name, err := asciiName(c.Name)
@@ -80,14 +96,14 @@ func asciiName(name string) (string, error) {
 
 // withoutServer opens the policy that was compiled last. It takes no lock and writes nothing: a server may be about to start, or run with
 // another socket.
-func (c *explainCommand) withoutServer(params url.Values, std streams) (api.Explanation, error) {
+func (c *explainCommand) withoutServer(ctx context.Context, params url.Values, std streams) (api.Explanation, error) {
 	conf, _, err := c.read()
 	if err != nil {
 		return api.Explanation{}, err
 	}
 	quiet := slog.New(slog.DiscardHandler)
 	g, err := blocklist.OpenStored(blocklist.Config{
-		Dir: stateOf(conf).policy(), Zones: policyZones(conf), AnswerEarly: conf.Policy.AnswerEarly, Log: quiet,
+		Dir: stateOf(conf).policy(), Order: policyOrder(conf), Log: quiet,
 	})
 	if errors.Is(err, blocklist.ErrNothingStored) {
 		return api.Explanation{}, fmt.Errorf("%w (start a server with `cenote serve`; it compiles the feeds)", err)
@@ -99,18 +115,15 @@ func (c *explainCommand) withoutServer(params url.Values, std streams) (api.Expl
 	defer held.close()
 	held.publish(g)
 	_, _ = fmt.Fprintln(std.err, "No server is running; this is the policy that was compiled last.")
-	q := api.Question{Reference: params.Get("reference"), Client: c.Client.Unmap()}
-	if name := params.Get("name"); name != "" {
-		if q.Name, err = dnsname.Parse(name); err != nil {
-			return api.Explanation{}, err
-		}
-		q.Name = q.Name.Canonical()
+	q, err := api.ParseQuestion(params)
+	if err != nil {
+		return api.Explanation{}, err
 	}
-	return held.Explain(q)
+	return held.Explain(ctx, q)
 }
 
 // Explain says what the policy in force does with a question; see api.Explainer.
-func (c *catalog) Explain(q api.Question) (api.Explanation, error) {
+func (c *catalog) Explain(ctx context.Context, q api.Question) (api.Explanation, error) {
 	if q.Reference != "" {
 		return c.explainReference(q)
 	}
@@ -118,7 +131,34 @@ func (c *catalog) Explain(q api.Question) (api.Explanation, error) {
 	if g == nil {
 		return api.Explanation{}, errors.New("no policy has been compiled yet; see `cenote feeds`")
 	}
-	return explainIn(g, q.Name, q.Client), nil
+	answer, err := c.answerTo(ctx, &q)
+	if err != nil {
+		return api.Explanation{}, err
+	}
+	return explainIn(g, &q, answer), nil
+}
+
+// answerTo is what a question is explained with: what the network says, or what the question takes for it; nil for nothing.
+func (c *catalog) answerTo(ctx context.Context, q *api.Question) (*policy.Answer, error) {
+	switch {
+	case q.Resolve && c.truth == nil:
+		return nil, errors.New("no server is running that could ask the network; give the addresses with --answer")
+	case q.Resolve:
+		answer, err := c.truth(ctx, []byte(q.Name))
+		if err != nil {
+			return nil, err
+		}
+		answer.Addrs = append(answer.Addrs, q.Answers...)
+		return answer, nil
+	case q.Address.IsValid():
+		server := policy.Server{Name: []byte{0}, Addrs: []netip.Addr{q.Address}}
+		return &policy.Answer{Addrs: []netip.Addr{q.Address}, Paths: []policy.Path{{Servers: []policy.Server{server}}}}, nil
+	case q.Server != "":
+		return &policy.Answer{Paths: []policy.Path{{Servers: []policy.Server{{Name: []byte(q.Server)}}}}}, nil
+	case len(q.Answers) > 0:
+		return &policy.Answer{Addrs: q.Answers}, nil
+	}
+	return nil, nil
 }
 
 // explainReference resolves what an extended error's text stands for. The generation must still be held or be the one in force.
@@ -132,19 +172,47 @@ func (c *catalog) explainReference(q api.Question) (api.Explanation, error) {
 		return api.Explanation{}, fmt.Errorf("the reference is of policy generation %d, which is no longer held; look in the query log for it, "+
 			"or explain the name", ref.Generation)
 	}
-	name, err := listedName(g, ref)
+	if err := c.subject(g, ref, &q); err != nil {
+		return api.Explanation{}, err
+	}
+	answer, err := c.answerTo(context.Background(), &q)
 	if err != nil {
 		return api.Explanation{}, err
 	}
-	return explainIn(g, name, q.Client), nil
+	return explainIn(g, &q, answer), nil
 }
 
-// listedName finds the name that a reference stands for: the index is searched for its set, which is slow and exact.
-func listedName(g *blocklist.Generation, ref dnsserver.Reference) (dnsname.Name, error) {
+// subject finds what a reference stands for: the index is searched for its set, which is slow and exact.
+func (c *catalog) subject(g *blocklist.Generation, ref dnsserver.Reference, q *api.Question) error {
+	key, err := listedKey(g, ref)
+	if err != nil {
+		return err
+	}
+	if prefix, ok := policy.KeyPrefix([]byte(key)); ok {
+		if q.Address = prefix.Addr(); ref.Trigger == policy.TriggerClientIP {
+			q.Address, q.Client, q.Name = netip.Addr{}, prefix.Addr(), dnsname.Root
+		}
+		return nil
+	}
+	switch text := policy.KeyText([]byte(key)); ref.Trigger {
+	case policy.TriggerPattern:
+		rule := g.Policy.Rule(policy.Hit{Set: ref.Set, Zone: ref.Zone, Member: ref.Member})
+		return fmt.Errorf("the reference stands for the pattern %s of feed %q, in zone %q; explain a name to see what it matches", text, rule.Feed, zoneName(rule.Zone))
+	case policy.TriggerNSDNAME:
+		q.Server, err = dnsname.Parse(text)
+		return err
+	}
+	q.Name = key
+	return nil
+}
+
+// listedKey finds the key of the only rule that a reference can stand for.
+func listedKey(g *blocklist.Generation, ref dnsserver.Reference) (dnsname.Name, error) {
 	found := 0
 	var name dnsname.Name
 	for n, set := range g.Policy.Index().All() {
-		if set == ref.Set && n.Labels() == int(ref.Labels) {
+		trigger := policy.TriggerOf([]byte(n))
+		if set == ref.Set && trigger == ref.Trigger && (trigger != policy.TriggerQNAME || n.Labels() == int(ref.Labels)) {
 			name = n
 			if found++; found > 1 {
 				break
@@ -159,29 +227,57 @@ func listedName(g *blocklist.Generation, ref dnsserver.Reference) (dnsname.Name,
 	}
 	rule := g.Policy.Rule(policy.Hit{Set: ref.Set, Zone: ref.Zone, Member: ref.Member, Labels: ref.Labels})
 	return "", fmt.Errorf("the reference stands for a rule of feed %q, family %q, in zone %q, which many names share; explain the name itself",
-		rule.Feed, rule.Family, rule.Zone.Name)
+		rule.Feed, rule.Family, zoneName(rule.Zone))
 }
 
-func explainIn(g *blocklist.Generation, name dnsname.Name, client netip.Addr) api.Explanation {
-	from := netip.AddrPortFrom(client, 0)
+func explainIn(g *blocklist.Generation, q *api.Question, answer *policy.Answer) api.Explanation {
+	from, at := netip.AddrPortFrom(q.Client, 0), q.Time
+	if at.IsZero() {
+		at = time.Now()
+	}
+	name := q.Name
+	if name == "" {
+		name = dnsname.Root
+	}
 	out := api.Explanation{
-		Explanation: g.Policy.Explain(&policy.Request{Time: time.Now(), Peer: from, Client: from, RD: true, Type: 1, Class: 1, Name: []byte(name)}),
+		Explanation: g.Policy.Explain(&policy.Request{Time: at, Peer: from, Client: from, RD: true, Type: 1, Class: 1, Name: []byte(name)}, answer),
 		Compiled:    g.Policy.Manifest().Built,
 	}
-	for _, z := range out.Zones {
+	switch {
+	case q.Address.IsValid():
+		out.Name = q.Address.String()
+	case q.Server != "":
+		out.Name = q.Server.String()
+	}
+	if answer != nil {
+		out.Answers = append(policy.AddressesIn(answer.Msg), answer.Addrs...)
+	}
+	eachZone(&out, func(z *policy.ZoneExplanation) {
 		for i := range z.Candidates {
 			out.Places = append(out.Places, place(g, &z.Candidates[i]))
 		}
-	}
+	})
 	for i := range out.Unheld {
 		out.Places = append(out.Places, place(g, &out.Unheld[i]))
 	}
 	return out
 }
 
+// eachZone calls visit for the zones of an explanation in the order of its places.
+func eachZone(e *api.Explanation, visit func(*policy.ZoneExplanation)) {
+	for i := range e.Zones {
+		visit(&e.Zones[i])
+	}
+	for i := range e.Chain {
+		for j := range e.Chain[i].Zones {
+			visit(&e.Chain[i].Zones[j])
+		}
+	}
+}
+
 func place(g *blocklist.Generation, c *policy.Candidate) api.Place {
 	out := api.Place{Feed: c.Feed, Listed: c.Listed}
-	rows, err := g.Find(c.FeedNumber, c.ListedName)
+	rows, err := g.Find(c.FeedNumber, c.Key)
 	if err != nil {
 		out.Missing = err.Error()
 		return out
@@ -199,20 +295,21 @@ func place(g *blocklist.Generation, c *policy.Candidate) api.Place {
 }
 
 func printExplanation(to io.Writer, e *api.Explanation) error {
-	if w := e.Winner; w == nil {
-		_, _ = fmt.Fprintf(to, "%s: no rule decides; the truth is answered\n", e.Name)
-	} else {
-		_, _ = fmt.Fprintf(to, "%s: %s, by zone %s: feed %s lists %s (%s)\n", e.Name, w.Action, w.Zone, w.Feed, w.Listed, w.Kind)
-		_, _ = fmt.Fprintf(to, "it wins: %s\n", e.Clause.Sentence())
-	}
-	_, _ = fmt.Fprintf(to, "policy generation %d, compiled %s\n", e.Generation, stamp(e.Compiled))
+	printOutcome(to, e)
 	next := 0
-	for _, z := range e.Zones {
-		_, _ = fmt.Fprintf(to, "\nzone %d %s%s\n", z.Position, z.Zone, marks(z))
-		for i := range z.Candidates {
-			printCandidate(to, &z.Candidates[i], &e.Places[next])
-			next++
+	print := func(zones []policy.ZoneExplanation) {
+		for _, z := range zones {
+			_, _ = fmt.Fprintf(to, "\nzone %d %s%s\n", z.Position, z.Zone, marks(z))
+			for i := range z.Candidates {
+				printCandidate(to, &z.Candidates[i], &e.Places[next])
+				next++
+			}
 		}
+	}
+	print(e.Zones)
+	for _, g := range e.Chain {
+		_, _ = fmt.Fprintf(to, "\nstep %d of the chain, %s\n", g.Stage, g.Name)
+		print(g.Zones)
 	}
 	if len(e.Unheld) > 0 {
 		_, _ = fmt.Fprintln(to, "\nin feeds that no zone holds")
@@ -220,7 +317,47 @@ func printExplanation(to io.Writer, e *api.Explanation) error {
 	for i := range e.Unheld {
 		printCandidate(to, &e.Unheld[i], &e.Places[next+i])
 	}
+	printReview(to, e)
 	return nil
+}
+
+func printOutcome(to io.Writer, e *api.Explanation) {
+	if w := e.Winner; w == nil {
+		_, _ = fmt.Fprintf(to, "%s: no rule decides; the truth is answered\n", e.Name)
+	} else {
+		_, _ = fmt.Fprintf(to, "%s: %s, by zone %s%s: feed %s lists %s (%s)\n", e.Name, w.Action, w.Zone, ofView(e.View), w.Feed, listed(w), w.Kind)
+		_, _ = fmt.Fprintf(to, "it wins: %s\n", e.Clause.Sentence())
+	}
+	if e.Pending {
+		_, _ = fmt.Fprintln(to, "if what is answered matches no rule of an earlier zone; --resolve looks")
+	}
+	if len(e.Answers) > 0 {
+		_, _ = fmt.Fprintf(to, "with the addresses %s\n", strings.Trim(fmt.Sprint(e.Answers), "[]"))
+	}
+	_, _ = fmt.Fprintf(to, "policy generation %d, compiled %s\n", e.Generation, stamp(e.Compiled))
+}
+
+func ofView(view string) string {
+	if view == "" {
+		return ""
+	}
+	return " of view " + view
+}
+
+// listed is what a rule lists, and what of the query fell under it, where that is not the name.
+func listed(c *policy.Candidate) string {
+	switch c.Trigger {
+	case policy.TriggerClientIP:
+		return "the client " + c.Listed
+	case policy.TriggerIP:
+		return "the answer " + c.Listed
+	case policy.TriggerNSDNAME:
+		return fmt.Sprintf("the name server %s, as of %s", c.Server, c.Listed)
+	case policy.TriggerNSIP:
+		return "the name server at " + c.Listed
+	case policy.TriggerNone, policy.TriggerQNAME:
+	}
+	return c.Listed
 }
 
 func marks(z policy.ZoneExplanation) string {
@@ -240,7 +377,7 @@ func printCandidate(to io.Writer, c *policy.Candidate, p *api.Place) {
 		_, _ = fmt.Fprintf(to, "    %s, feed %s\n", c.Listed, c.Feed)
 		return
 	}
-	_, _ = fmt.Fprintf(to, "    %s %s %s, feed %s", c.Action, c.Kind, c.Listed, c.Feed)
+	_, _ = fmt.Fprintf(to, "    %s %s %s, feed %s", c.Action, c.Kind, listed(c), c.Feed)
 	if c.Family != "" {
 		_, _ = fmt.Fprintf(to, ", family %s", printable(c.Family))
 	}

@@ -14,12 +14,20 @@ import (
 )
 
 type feedsCommand struct {
+	List     feedsList     `cmd:"" default:"withargs" help:"Show how the feeds stand; this is the default."`
+	History  feedsHistory  `cmd:"" help:"Show which copies of a feed are kept, or of all feeds."`
+	Diff     feedsDiff     `cmd:"" help:"Show which rows one copy of a feed has that another has not."`
+	Rollback feedsRollback `cmd:"" help:"Serve an older copy of a feed, and read its source no more until it is unpinned."`
+	Unpin    feedsUnpin    `cmd:"" help:"Let a feed that was rolled back follow its source again."`
+}
+
+type feedsList struct {
 	socketFlag
 	JSON bool `help:"Print JSON."`
 }
 
 // Run shows how the feeds of the running server stand.
-func (c *feedsCommand) Run(ctx context.Context, std streams) error {
+func (c *feedsList) Run(ctx context.Context, std streams) error {
 	client, err := c.client(0)
 	if err != nil {
 		return err
@@ -51,6 +59,9 @@ func printFeeds(to io.Writer, a *api.FeedsAnswer, now time.Time) error {
 	if err := t.flush(); err != nil {
 		return err
 	}
+	if err := printFetches(to, a.Feeds, now); err != nil {
+		return err
+	}
 	for i := range a.Feeds {
 		printFeedTrouble(to, &a.Feeds[i], now)
 	}
@@ -61,10 +72,33 @@ func printFeeds(to io.Writer, a *api.FeedsAnswer, now time.Time) error {
 	return err
 }
 
+// printFetches shows how the fetching of those feeds stands that have a URL, if there are any.
+func printFetches(to io.Writer, feeds []blocklist.FeedStatus, now time.Time) error {
+	t := newTable(to)
+	for i := range feeds {
+		f := &feeds[i]
+		if f.Fetch == nil {
+			continue
+		}
+		if t.rows == 0 {
+			_, _ = fmt.Fprintln(to)
+			t.row("FEED", "FETCHED", "TRIED", "NEXT", "FAILURES", "OCTETS", "URL")
+		}
+		t.row(f.Name, age(f.Fetch.LastSuccess, now), age(f.Fetch.LastAttempt, now), until(f.Fetch.NextAttempt, now), strconv.Itoa(f.Fetch.Failures),
+			strconv.FormatInt(f.Fetch.Bytes, 10), printable(f.URL))
+	}
+	return t.flush()
+}
+
 func printFeedTrouble(to io.Writer, f *blocklist.FeedStatus, now time.Time) {
+	if pin := f.Pin; pin != nil {
+		_, _ = fmt.Fprintf(to, "\n%s: pinned to copy %d since %s%s; its source is not read until `cenote feeds unpin %s`\n", f.Name, pin.Copy,
+			age(pin.Since, now), reasonText(pin.By, pin.Why), f.Name)
+	}
 	if f.Error != "" {
 		_, _ = fmt.Fprintf(to, "\n%s: since %s: %s\n", f.Name, age(f.ErrorSince, now), printable(f.Error))
 	}
+	printWaiting(to, f)
 	report := f.Report
 	if f.ErrorReport != nil {
 		report = f.ErrorReport
@@ -75,8 +109,23 @@ func printFeedTrouble(to io.Writer, f *blocklist.FeedStatus, now time.Time) {
 	_, _ = fmt.Fprintf(to, "\n%s: rows that are not served:\n", f.Name)
 	for _, r := range sortedReasons(report.Faults) {
 		n := report.Faults[r]
-		_, _ = fmt.Fprintf(to, "  %7d %-20s first at %s:%d: %s\n", n.Count, r, n.First.File, n.First.Line, n.First.Text)
+		_, _ = fmt.Fprintf(to, "  %7d %-20s first at %s:%d: %s%s\n", n.Count, r, n.First.File, n.First.Line, n.First.Text, inBrackets(n.First.By))
 	}
+}
+
+// printWaiting shows how many rows of a feed are served, or recorded only, that a guard is about.
+func printWaiting(to io.Writer, f *blocklist.FeedStatus) {
+	if r := f.Report; r != nil && r.Popular+r.Released > 0 {
+		_, _ = fmt.Fprintf(to, "\n%s: %d rows with popular names are served or recorded only, and %d that were held are released; see `cenote held`\n", f.Name, r.Popular, r.Released)
+	}
+}
+
+// inBrackets is a remark of ours behind a text, or nothing.
+func inBrackets(remark string) string {
+	if remark == "" {
+		return ""
+	}
+	return " (" + printable(remark) + ")"
 }
 
 func sortedReasons(faults map[blocklist.Reason]*blocklist.FaultCount) []blocklist.Reason {

@@ -32,12 +32,28 @@ func hint(r blocklist.Reason) string {
 		return "correct the row, or set the feed's format if it was detected wrongly"
 	case blocklist.ReasonTooLong, blocklist.ReasonLineTooLong:
 		return "no such name can be asked for; remove the row"
-	case blocklist.ReasonIPAddress, blocklist.ReasonBadAddress, blocklist.ReasonTriggerNotServed:
-		return "only names are matched; addresses are counted, not served"
+	case blocklist.ReasonIPAddress:
+		return "no address can be read from it, or the feed's addresses are set to be ignored"
+	case blocklist.ReasonBadAddress:
+		return "write the address as the RPZ draft demands, section 4.1.1, or set lenient on the feed"
+	case blocklist.ReasonSpecialAddress:
+		return "the address means something else in every network; a policy zone (RPZ) can list it if that is meant"
+	case blocklist.ReasonWidePrefix:
+		return "no holder has so large a network; a policy zone (RPZ) can list it if that is meant"
 	case blocklist.ReasonURL, blocklist.ReasonPath:
 		return "a DNS answer is about the whole host; list the host if all of it is malicious"
+	case blocklist.ReasonCombination:
+		return "the row is about several things together, and a DNS answer is about one; nothing to do"
+	case blocklist.ReasonWithdrawn:
+		return "the publisher has taken it back; nothing to do"
+	case blocklist.ReasonNotYetValid:
+		return "it is served when its time has come and the feed is read again"
+	case blocklist.ReasonNotForDetection:
+		return "the publisher means it for people, not for detection; set all_attributes on the feed to serve it all the same"
 	case blocklist.ReasonRegex:
-		return "patterns are not matched; list the names"
+		return "a pattern must be a regular expression of RE2, and have three letters in a row that every name has which it matches; or list the names"
+	case blocklist.ReasonTooManyPatterns:
+		return "patterns are for few rules; list the names"
 	case blocklist.ReasonNotADNSRule, blocklist.ReasonOtherType:
 		return "the row is not about a name; nothing to do"
 	case blocklist.ReasonInclude, blocklist.ReasonGenerate:
@@ -50,8 +66,14 @@ func hint(r blocklist.Reason) string {
 		return "see the actions of the RPZ draft, section 3"
 	case blocklist.ReasonRoot, blocklist.ReasonTLD, blocklist.ReasonPublicSuffix:
 		return "the row would stop everybody under that suffix; set allow_public_suffix on the feed if that is meant"
+	case blocklist.ReasonProtected:
+		return "the row would stop a name that many need; list names below it, or set allow_protected on the feed if that is meant"
+	case blocklist.ReasonDecided:
+		return "an operator refused it; see `cenote held --decisions`"
+	case blocklist.ReasonHeldPopular, blocklist.ReasonHeldNetwork:
+		return "see `cenote held`, and release or refuse it"
 	case blocklist.ReasonHeld:
-		return "the row would stop every customer of that service; set allow_private_suffix on the feed if that is meant"
+		return "the row would stop every customer of that service; release it with `cenote held release`, or set allow_private_suffix on the feed"
 	}
 	return ""
 }

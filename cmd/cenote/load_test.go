@@ -262,7 +262,7 @@ policy: {sinkhole: {ipv4: [192.0.2.53]}, zones: [{name: block, feeds: [list]}]}
 
 // lists reports whether the policy in force lists a name.
 func (r *running) lists(name dnsname.Name) bool {
-	e, err := r.catalog.Explain(api.Question{Name: name})
+	e, err := r.catalog.Explain(context.Background(), api.Question{Name: name})
 	return err == nil && e.Winner != nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+	_ "time/tzdata" // for schedules, on machines and in images that have no time zones of their own
 
 	"cenote/api"
 	"cenote/config"
@@ -23,7 +24,9 @@ type commandLine struct {
 	Check      checkCommand              `cmd:"" help:"Check the configuration and every feed; list every fault with file, line and hint."`
 	Explain    explainCommand            `cmd:"" help:"Say what happens to a name: which policy zones hold it, which rule wins and why."`
 	Sightings  sightingsCommand          `cmd:"" help:"Show which clients asked for listed names."`
+	Forecast   forecastCommand           `cmd:"" help:"Say what a feed would have matched, by replaying a query log against it."`
 	Feeds      feedsCommand              `cmd:"" help:"Show the feeds: entries, faults, age, generation."`
+	Held       heldCommand               `cmd:"" help:"Show the rows of feeds that wait for an operator, and release or refuse them."`
 	Reload     reloadCommand             `cmd:"" help:"Load the configuration and the feeds again, all or nothing."`
 	Compile    compileCommand            `cmd:"" help:"Compile the feeds into one policy file."`
 	Health     healthCommand             `cmd:"" help:"Ask the running server whether it is ready; exit 1 if not."`

@@ -17,6 +17,7 @@ func processMetrics() []prometheus.Collector {
 	}, func() float64 { return 1 })
 	return []prometheus.Collector{
 		info,
+		newGCStops(),
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -38,19 +37,8 @@ func program(t *testing.T, name string) string {
 	return path
 }
 
-// freePort is a port of loopback that nobody uses now, by UDP and TCP.
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 // startPeer runs a server until the test ends, and waits until it answers.
-func startPeer(t *testing.T, port int, command ...string) netip.AddrPort {
+func startPeer(t *testing.T, port uint16, command ...string) netip.AddrPort {
 	t.Helper()
 	var log bytes.Buffer
 	cmd := exec.Command(command[0], command[1:]...)
@@ -65,7 +53,7 @@ func startPeer(t *testing.T, port int, command ...string) netip.AddrPort {
 			t.Logf("%s said:\n%s", command[0], log.String())
 		}
 	})
-	addr := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(port))
+	addr := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port)
 	q := question{rd: true, from: "127.0.0.1", name: "ready.example.", qtype: dns.TypeA, class: dns.ClassINET}
 	for deadline := time.Now().Add(20 * time.Second); q.exchange(addr) == "no reply\n"; time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -247,7 +235,7 @@ policy: {sinkhole: {ipv4: [192.0.2.53]}, zones: [{name: rpz, feeds: [rpz]}]}
 
 func startNamed(t *testing.T, named, dir, zone string, up netip.AddrPort) netip.AddrPort {
 	t.Helper()
-	port := freePort(t)
+	port := dnstest.FreePort(t).Port()
 	conf := filepath.Join(dir, "named.conf")
 	text := fmt.Sprintf(`
 controls { };
@@ -266,7 +254,7 @@ zone "rpz.test" { type primary; file "%[4]s"; notify no; };
 
 func startUnbound(t *testing.T, unbound, dir, zone string, up netip.AddrPort) netip.AddrPort {
 	t.Helper()
-	port := freePort(t)
+	port := dnstest.FreePort(t).Port()
 	conf := filepath.Join(dir, "unbound.conf")
 	text := fmt.Sprintf(`
 server:

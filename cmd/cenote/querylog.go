@@ -55,5 +55,5 @@ func (c *catalog) Match(generation uint64, r *querylog.Record) (querylog.Match, 
 		return querylog.Match{}, false
 	}
 	rule := g.Policy.Rule(policy.Hit{Set: r.Set, Zone: r.Zone, Member: r.Member, Labels: r.Labels})
-	return querylog.Match{Zone: rule.Zone.Name, Feed: rule.Feed, Family: rule.Family, Threat: rule.Threat}, true
+	return querylog.Match{Zone: zoneName(rule.Zone), Feed: rule.Feed, Family: rule.Family, Threat: rule.Threat}, true
 }

@@ -25,6 +25,9 @@ type reloadCommand struct {
 // reloadTimeout bounds a reload that somebody waits for, since a compilation may take minutes, and what is done with all sightings of a client.
 const reloadTimeout = 15 * time.Minute
 
+// reloadFetchWait is how long a reload waits for lists to be fetched. What takes longer goes on.
+const reloadFetchWait = time.Minute
+
 // Run asks the server to load its configuration and feeds again. A feed that could not be taken makes it exit 1.
 func (c *reloadCommand) Run(ctx context.Context, std streams) error {
 	client, err := c.client(reloadTimeout)
@@ -58,11 +61,7 @@ func printReload(std streams, a *api.ReloadAnswer) error {
 	if err := printOutcomes(std.out, a.Feeds); err != nil {
 		return err
 	}
-	for i := range a.Feeds {
-		if failure := a.Feeds[i].Failure; failure != nil {
-			_, _ = fmt.Fprintf(std.err, "%s: %s\n", a.Feeds[i].Name, printable(failure.Text))
-		}
-	}
+	printFailures(std.err, a.Feeds)
 	_, err := fmt.Fprintf(std.out, "policy generation %d, after %.1f s\n", a.Generation, a.Seconds)
 	return err
 }
@@ -85,6 +84,15 @@ func printOutcomes(to io.Writer, feeds []blocklist.FeedResult) error {
 	return t.flush()
 }
 
+// printFailures shows why feeds were not taken.
+func printFailures(to io.Writer, feeds []blocklist.FeedResult) {
+	for i := range feeds {
+		if failure := feeds[i].Failure; failure != nil {
+			_, _ = fmt.Fprintf(to, "%s: %s\n", feeds[i].Name, printable(failure.Text))
+		}
+	}
+}
+
 // reloadOn reloads at every signal until ctx ends.
 func (s *server) reloadOn(ctx context.Context, signals <-chan os.Signal) {
 	for {
@@ -100,7 +108,7 @@ func (s *server) reloadOn(ctx context.Context, signals <-chan os.Signal) {
 }
 
 // Reload loads the configuration and the feeds, all or nothing: a fault in the configuration, or feeds and zones that cannot be served, leave
-// everything as it was. A single bad feed keeps its last good copy and is told of in the answer; see api.Feeds.
+// everything as it was. Feeds with a URL are fetched. A single bad feed keeps its last good copy and is told of in the answer; see api.Feeds.
 func (s *server) Reload(ctx context.Context, r api.ReloadRequest) (api.ReloadAnswer, error) {
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
@@ -108,7 +116,7 @@ func (s *server) Reload(ctx context.Context, r api.ReloadRequest) (api.ReloadAns
 	if err != nil {
 		return answer, err
 	}
-	report, err := s.publisher.Reload(ctx, blocklist.ReloadOptions{Force: r.Force, Feeds: r.Feeds})
+	report, err := s.publisher.Reload(ctx, blocklist.ReloadOptions{Force: r.Force, Feeds: r.Feeds, FetchWait: reloadFetchWait})
 	if err != nil {
 		return answer, errors.Join(err, undo())
 	}
@@ -177,7 +185,7 @@ func (s *server) apply(ctx context.Context, next *config.Config, answer *api.Rel
 	if len(changes) == 0 {
 		return undoRooms, nil // what the rooms read from files, such as the cookies' secrets, may have changed all the same
 	}
-	if answer.ReloadReport, err = s.publisher.Reconfigure(ctx, feeds(next), policyZones(next), next.Policy.AnswerEarly); err != nil {
+	if answer.ReloadReport, err = s.publisher.Reconfigure(ctx, feeds(next), policyOrder(next)); err != nil {
 		return nil, errors.Join(err, undoRooms())
 	}
 	s.resizeCache(next)
@@ -187,7 +195,7 @@ func (s *server) apply(ctx context.Context, next *config.Config, answer *api.Rel
 		s.log.Warn("this key takes effect at the next restart", "key", c.Key)
 	}
 	return func() error {
-		_, err := s.publisher.Reconfigure(context.WithoutCancel(ctx), feeds(before), policyZones(before), before.Policy.AnswerEarly)
+		_, err := s.publisher.Reconfigure(context.WithoutCancel(ctx), feeds(before), policyOrder(before))
 		s.resizeCache(before)
 		s.config.Store(before)
 		return errors.Join(err, undoRooms())

@@ -6,9 +6,13 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
+
+	"github.com/miekg/dns"
 
 	"cenote/api"
 	"cenote/config"
@@ -217,4 +221,42 @@ func prefetchesShed(s *running) uint64 {
 		s.resolver.Prefetch(&rrcache.Key{Name: fmt.Appendf(nil, "\x02%02d\x00", i), Type: wire.TypeA, Class: wire.ClassIN})
 	}
 	return s.resolver.Stats().PrefetchesShed
+}
+
+// TestOldPolicyIsFreed: a reload leaves no policy in memory but the new one, also in a worker that gets no query afterwards.
+func TestOldPolicyIsFreed(t *testing.T) {
+	dir := t.TempDir()
+	list := filepath.Join(dir, "list.domains")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(list, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("listed.example\n")
+	s := startServer(t, dir, `
+state: `+filepath.Join(dir, "state")+`
+listen: [{address: 127.0.0.1:0}]
+feeds: [{name: list, path: `+list+`, match: subtree}]
+policy: {sinkhole: {ipv4: [192.0.2.53]}, zones: [{name: block, feeds: [list]}]}
+resolver: {total: 100ms, timeout: 100ms}
+`)
+	for _, network := range []string{"udp", "tcp"} {
+		s.ask(network, "listed.example.", dns.TypeA)
+	}
+	var freed atomic.Bool
+	runtime.AddCleanup(s.catalog.current().Policy, func(struct{}) { freed.Store(true) }, struct{}{})
+	var many strings.Builder
+	for i := range 10_000 { // too many for a delta, which keeps the index
+		fmt.Fprintf(&many, "n%d.example\n", i)
+	}
+	write(many.String())
+	s.wait("without the old policy", freed.Load)
+	freed.Store(false)
+	runtime.AddCleanup(s.catalog.current().Policy, func(struct{}) { freed.Store(true) }, struct{}{})
+	write(many.String() + "more.example\n")
+	s.wait("without the policy before the delta", func() bool {
+		runtime.GC() // a delta is too small for memory to be given back at once
+		return freed.Load()
+	})
 }

@@ -1,13 +1,16 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"cenote/blocklist"
 	"cenote/config"
+	"cenote/dnsname"
 	"cenote/dnsserver"
 	"cenote/policy"
 	"cenote/resolver"
@@ -29,25 +32,100 @@ func (d stateDirs) sightings() string { return filepath.Join(d.state, "sightings
 func feeds(c *config.Config) []blocklist.Feed {
 	out := make([]blocklist.Feed, len(c.Feeds))
 	for i := range c.Feeds {
-		out[i] = blocklist.Feed{FeedConfig: feedConfig(&c.Feeds[i], string(c.Compile.SuffixList)), ShrinkMax: c.Feeds[i].ShrinkMax.Share()}
-		if out[i].ShrinkMax == 0 {
-			out[i].ShrinkMax = -1 // 0 is "not set" there, and "lose none" here
+		out[i] = blocklist.Feed{
+			FeedConfig: feedConfig(&c.Feeds[i], string(c.Compile.SuffixList)), Fetch: fetchOf(&c.Feeds[i]),
+			ShrinkMax: orNever(c.Feeds[i].ShrinkMax.Share()), GrowMax: orNever(c.Feeds[i].GrowMax.Share()),
+		}
+		protect(c, &c.Feeds[i], &out[i].FeedConfig)
+	}
+	return out
+}
+
+// locatedFeeds are the feeds for whoever reads them without a server: of those with a URL, the list that a server fetched last, and of all what was
+// decided of their rows. What was decided and cannot be read does not count, as with a server, which says so.
+func locatedFeeds(c *config.Config) []blocklist.Feed {
+	decided, _ := blocklist.Decided(stateOf(c).policy(), feeds(c))
+	return blocklist.Located(stateOf(c).policy(), decided)
+}
+
+// protect says what the rows of a feed must not stop. A feed whose zones all let names through whatever a row says stops nothing.
+func protect(c *config.Config, f *config.Feed, out *blocklist.FeedConfig) {
+	passes, given := letsThrough(c, f.Name)
+	if out.LetsThrough = passes; passes && !given {
+		return
+	}
+	p := &c.Policy.Protect
+	if !f.AllowProtected {
+		out.Protect = blocklist.Protection{Builtin: p.Builtin, Names: texts(p.Names), Domains: texts(p.Domains), Lists: texts(p.Lists)}
+	}
+	if !f.AllowPopular && len(p.Popular.Lists) > 0 {
+		out.Protect.Popular = blocklist.Popular{Lists: texts(p.Popular.Lists), Hold: p.Popular.Hold, Action: popularActionOf(p.Popular.Action)}
+	}
+}
+
+// letsThrough reports whether all zones that hold the feed let names through, and whether in one of them a row's own action counts.
+func letsThrough(c *config.Config, feed string) (passes, given bool) {
+	held := 0
+	passes = true
+	c.EachZone(func(_ string, z *config.Zone) {
+		if !slices.Contains(z.Feeds, feed) {
+			return
+		}
+		held++
+		keeps := overrideOf(z.Override) == policy.ActionDefault
+		given = given || keeps
+		passes = passes && (z.Override == config.OverridePassthru || keeps && z.Action == config.ActionPassthru)
+	})
+	return passes && held > 0, given
+}
+
+// texts are names or paths as text.
+func texts[T config.Path | dnsname.Name](list []T) []string {
+	var out []string
+	for _, v := range list {
+		switch v := any(v).(type) {
+		case config.Path:
+			out = append(out, string(v))
+		case dnsname.Name:
+			out = append(out, v.String())
 		}
 	}
 	return out
 }
 
+func popularActionOf(a config.PopularAction) blocklist.PopularAction {
+	switch a {
+	case config.PopularLogOnly:
+		return blocklist.PopularLogOnly
+	case config.PopularServe:
+		return blocklist.PopularServed
+	case config.PopularHold:
+	}
+	return blocklist.PopularHeld
+}
+
+func fetchOf(f *config.Feed) blocklist.Fetch {
+	if f.URL == "" {
+		return blocklist.Fetch{}
+	}
+	return blocklist.Fetch{
+		URL: string(f.URL), Interval: f.Interval, Timeout: f.Timeout, AuthHeaderFile: string(f.AuthHeaderFile), CAFile: string(f.CAFile),
+		AllowPrivate: f.AllowPrivate, MinisignKey: f.MinisignKey,
+	}
+}
+
 func feedConfig(f *config.Feed, suffixList string) blocklist.FeedConfig {
 	out := blocklist.FeedConfig{
-		Name: f.Name, Path: string(f.Path), Files: f.Files, Match: matchOf(f.Match),
-		Family: f.Family, Threat: f.Threat, Confidence: uint8(f.Confidence), TTL: f.Expire,
+		Name: f.Name, Path: string(f.Path), Files: f.Files, Match: matchOf(f.Match), Lenient: f.Lenient,
+		Addresses: addressesOf(f.Addresses),
+		Family:    f.Family, Threat: f.Threat, Confidence: uint8(f.Confidence), TTL: f.Expire,
 		Columns: blocklist.Columns{
 			Indicator: f.Columns.Name, Type: f.Columns.Type, Family: f.Columns.Family, Threat: f.Columns.Threat,
 			Confidence: f.Columns.Confidence, Date: f.Columns.Date, Expiry: f.Columns.Expire,
 			Reference: f.Columns.Reference, Comment: f.Columns.Comment,
 		},
 		SuffixList: suffixList, AllowSuffixes: f.AllowPublicSuffix, AllowPrivateSuffixes: f.AllowPrivateSuffix, AllowEmpty: f.AllowEmpty,
-		AllowHTML: f.AllowHTML,
+		AllowHTML: f.AllowHTML, AllAttributes: f.AllAttributes, ErrorMax: orNever(f.ErrorMax.Share()),
 		Limits: blocklist.Limits{
 			SourceBytes: int64(f.Limits.Size), ContentBytes: int64(f.Limits.Unpacked), Files: f.Limits.Files, Rows: f.Limits.Rows,
 		},
@@ -59,6 +137,17 @@ func feedConfig(f *config.Feed, suffixList string) blocklist.FeedConfig {
 		out.Zone = f.Zone.String()
 	}
 	return out
+}
+
+func addressesOf(a config.Addresses) blocklist.Addresses {
+	switch a {
+	case config.AddressesServers:
+		return blocklist.AddressesServers
+	case config.AddressesIgnored:
+		return blocklist.AddressesIgnored
+	case config.AddressesAnswered:
+	}
+	return blocklist.AddressesAnswered
 }
 
 func matchOf(m config.Match) blocklist.Match {
@@ -78,15 +167,52 @@ func matchOf(m config.Match) blocklist.Match {
 func compileSettings(c *config.Config, program []string) blocklist.Settings {
 	k := &c.Compile
 	return blocklist.Settings{
-		Poll: k.Poll, Debounce: k.Debounce, PollOnly: k.PollOnly,
+		Poll: k.Poll, Debounce: k.Debounce, PollOnly: k.PollOnly, Mapped: k.Mapped, History: k.History, HistoryBytes: orNever(int64(k.HistorySize)),
 		Child: blocklist.ChildConfig{Command: program, MemoryBytes: int64(k.Memory), Cores: k.Cores, Timeout: k.Timeout},
 	}
 }
 
-func policyZones(c *config.Config) []policy.Zone {
-	out := make([]policy.Zone, len(c.Policy.Zones))
-	for i := range c.Policy.Zones {
-		out[i] = policyZone(&c.Policy.Zones[i])
+// policyOrder is in which order the feeds decide, and for whom.
+func policyOrder(c *config.Config) blocklist.Order {
+	out := blocklist.Order{
+		Zones: policyZones(c.Policy.Zones, c.Policy.Strict), AnswerEarly: c.Policy.AnswerEarly && !c.Policy.Strict,
+		WaitRecurse: c.Policy.QNAMEWaitRecurse || c.Policy.Strict,
+		Paths:       fmt.Sprint(c.Policy.MinNSDots, c.Policy.NSDNAMEWaitRecurse, c.Policy.NSIPWaitRecurse, c.Policy.NSRequired),
+	}
+	for i := range c.Policy.Views {
+		out.Views = append(out.Views, policyView(&c.Policy.Views[i], c.Policy.Strict))
+	}
+	return out
+}
+
+func policyView(v *config.View, strict bool) policy.View {
+	out := policy.View{
+		Name: v.Name, Clients: v.Clients, Listeners: v.Listeners, Shadow: v.Shadow || v.Canary == 0, Zones: policyZones(v.Zones, strict),
+		Schedule: policy.Schedule{From: int(v.Schedule.From), To: int(v.Schedule.To)},
+	}
+	if share := v.Canary.Share(); share < 1 && share > 0 {
+		out.Canary = share
+	}
+	for _, t := range v.Transports {
+		if t == config.TransportTCP {
+			out.Transports = append(out.Transports, policy.TransportTCP)
+		} else {
+			out.Transports = append(out.Transports, policy.TransportUDP)
+		}
+	}
+	for _, day := range v.Schedule.Days {
+		out.Schedule.Days[day.Weekday()] = true
+	}
+	out.Schedule.Location, _ = time.LoadLocation(v.Schedule.TimeZone) // which is checked
+	return out
+}
+
+func policyZones(zones []config.Zone, strict bool) []policy.Zone {
+	out := make([]policy.Zone, len(zones))
+	for i := range zones {
+		out[i] = policyZone(&zones[i])
+		out[i].RecursiveOnly, out[i].KeepSigned = out[i].RecursiveOnly || strict, out[i].KeepSigned || strict
+		out[i].AddSOA = out[i].AddSOA || strict
 	}
 	return out
 }
@@ -95,11 +221,23 @@ func policyZone(z *config.Zone) policy.Zone {
 	out := policy.Zone{
 		Name: z.Name, Feeds: z.Feeds, Action: actionOf(z.Action), Override: overrideOf(z.Override), LogOnly: z.LogOnly, Observe: z.Observe,
 		IPv4: z.Sinkhole.IPv4, IPv6: z.Sinkhole.IPv6, TTL: seconds(z.TTL), TTLMax: seconds(z.TTLMax), EDE: policy.EDENone, EDEText: z.EDEReference,
+		RecursiveOnly: z.RecursiveOnly, KeepSigned: !z.BreakDNSSEC, Target: z.Target, Message: z.EDEText, AddSOA: z.AddSOA,
+		LocalDataOr: localDataOr(z.Override),
 	}
 	if code, ok := z.EDE.Code(); ok {
 		out.EDE = code
 	}
 	return out
+}
+
+func localDataOr(o config.Override) policy.Action {
+	switch o {
+	case config.OverrideDataOrPassthru:
+		return policy.ActionPassthru
+	case config.OverrideDataOrDisabled:
+		return policy.ActionDisabled
+	}
+	return policy.ActionDefault
 }
 
 func actionOf(a config.Action) policy.Action {
@@ -116,17 +254,20 @@ func actionOf(a config.Action) policy.Action {
 		return policy.ActionDrop
 	case config.ActionTCPOnly:
 		return policy.ActionTCPOnly
+	case config.ActionCNAME:
+		return policy.ActionLocalData
 	}
 	return policy.ActionDefault
 }
 
 func overrideOf(o config.Override) policy.Action {
 	switch o {
-	case config.OverrideGiven:
+	case config.OverrideGiven, config.OverrideDataOrPassthru, config.OverrideDataOrDisabled:
 		return policy.ActionDefault
 	case config.OverrideDisabled:
 		return policy.ActionDisabled
-	case config.OverrideSinkhole, config.OverrideNXDOMAIN, config.OverrideNODATA, config.OverridePassthru, config.OverrideDrop, config.OverrideTCPOnly:
+	case config.OverrideSinkhole, config.OverrideNXDOMAIN, config.OverrideNODATA, config.OverridePassthru, config.OverrideDrop, config.OverrideTCPOnly,
+		config.OverrideCNAME:
 		return actionOf(config.Action(o))
 	}
 	return policy.ActionDefault
@@ -142,7 +283,7 @@ func listenAddrs(c *config.Config) []dnsserver.Listen {
 
 func serverBounds(c *config.Config) dnsserver.Bounds {
 	return dnsserver.Bounds{
-		Workers: c.Limits.Workers, Waiting: c.Limits.Waiting, ReceiveBuffer: int(c.Limits.ReceiveBuffer),
+		Workers: c.Limits.Workers, ByCore: c.Limits.Steering == config.SteerCPU, Waiting: c.Limits.Waiting, ReceiveBuffer: int(c.Limits.ReceiveBuffer),
 		Connections: c.TCP.Connections, PerClient: c.TCP.PerClient, Pipeline: c.TCP.Pipeline,
 		Idle: c.TCP.Idle, Read: c.TCP.Read, Write: c.TCP.Write, Shutdown: max(c.Limits.Shutdown, 1), // 0 is "not set" there, and "at once" here
 	}
@@ -163,7 +304,7 @@ func serverSettings(c *config.Config) (dnsserver.Settings, error) {
 		},
 		Identity: dnsserver.Identity{Version: c.LocalZones.Version, Hostname: c.LocalZones.Identity},
 		UDPSize:  c.Limits.UDPSize,
-		HideEDE:  !c.Policy.ExtendedErrors,
+		HideEDE:  !c.Policy.ExtendedErrors, RequirePaths: c.Policy.NSRequired,
 	}, err
 }
 
@@ -187,7 +328,7 @@ func cacheConfig(c *config.Config) rrcache.Config {
 }
 
 // orNever says a 0 of the operator, which turns a thing off, as the rooms want it: there 0 is "not set", and below 0 is off.
-func orNever[T time.Duration | float64](v T) T {
+func orNever[T time.Duration | float64 | int64](v T) T {
 	if v == 0 {
 		return -1
 	}

@@ -52,6 +52,9 @@ const patience = 20 * time.Second
 //	internet FILE          start an upstream that answers from FILE; $UPSTREAM is its address
 //	internet-dies          the upstream goes away
 //	internet-returns       it is back at its address
+//	list-server DIR        start a server that gives the files of DIR over HTTP; $LISTS is its URL
+//	list-server-dies       it goes away
+//	list-server-returns    it is back at its address
 //	serve FILE             start the server with the configuration FILE; $DNS is where it listens
 //	shutdown, restart      end the server as SIGTERM does; start it again with the same configuration
 //	ask [-tcp] [-do] [-rd=false] [-edns=false] [-from ADDR] [-until REGEXP] NAME [TYPE [CLASS]]
@@ -75,14 +78,17 @@ func TestScenarios(t *testing.T) {
 		UpdateScripts:      *update,
 		Setup:              setupScenario,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"internet":         worldOf((*world).internet),
-			"internet-dies":    worldOf((*world).internetDies),
-			"internet-returns": worldOf((*world).internetReturns),
-			"serve":            worldOf((*world).serve),
-			"shutdown":         worldOf((*world).stopServer),
-			"restart":          worldOf((*world).restart),
-			"ask":              worldOf((*world).ask),
-			"cenote":           worldOf((*world).cenote),
+			"internet":            worldOf((*world).internet),
+			"internet-dies":       worldOf((*world).internetDies),
+			"internet-returns":    worldOf((*world).internetReturns),
+			"list-server":         worldOf((*world).listServer),
+			"list-server-dies":    worldOf((*world).listServerDies),
+			"list-server-returns": worldOf((*world).listServerReturns),
+			"serve":               worldOf((*world).serve),
+			"shutdown":            worldOf((*world).stopServer),
+			"restart":             worldOf((*world).restart),
+			"ask":                 worldOf((*world).ask),
+			"cenote":              worldOf((*world).cenote),
 		},
 	})
 }
@@ -92,6 +98,7 @@ type world struct {
 	t        testing.TB
 	config   string
 	upstream *dnstest.Server
+	lists    listServer
 	cancel   context.CancelFunc
 	ended    chan error
 	addr     netip.AddrPort
@@ -103,7 +110,10 @@ func setupScenario(env *testscript.Env) error {
 	w := &world{t: env.T().(testing.TB)}
 	env.Values[worldKey{}] = w
 	env.Setenv("STATE", filepath.Join(env.WorkDir, "state"))
-	env.Defer(func() { _ = w.stop() })
+	env.Defer(func() {
+		_ = w.stop()
+		w.lists.close()
+	})
 	return nil
 }
 

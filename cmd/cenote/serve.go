@@ -118,6 +118,7 @@ func (s *server) openCache(c *config.Config) (err error) {
 
 func (s *server) openResolver(c *config.Config) (err error) {
 	s.resolver, err = resolver.New(resolverConfig(c, s.cache, s.log))
+	s.catalog.truth = s.truth
 	return err
 }
 
@@ -138,6 +139,7 @@ func (s *server) openDNS(c *config.Config) error {
 	}
 	s.dns, err = dnsserver.New(dnsserver.Config{
 		Listen: listenAddrs(c), Policy: func() *policy.Policy { return s.catalog.policy.Load() }, Cache: s.cache, Resolver: network{s.resolver},
+		Paths:     paths{s.resolver, func() *config.Policy { return &s.config.Load().Policy }},
 		Sightings: s.ledger, Queries: s.queries, Settings: settings, Bounds: serverBounds(c), Log: s.log,
 	})
 	return err
@@ -145,7 +147,7 @@ func (s *server) openDNS(c *config.Config) error {
 
 func (s *server) openPublisher(c *config.Config) (err error) {
 	s.publisher, err = blocklist.New(blocklist.Config{
-		Dir: stateOf(c).policy(), Feeds: feeds(c), Zones: policyZones(c), AnswerEarly: c.Policy.AnswerEarly,
+		Dir: stateOf(c).policy(), Feeds: feeds(c), Order: policyOrder(c),
 		Settings: compileSettings(c, s.compiler), Publish: s.catalog.publish, Log: s.log,
 	})
 	return err
@@ -222,9 +224,18 @@ func (s *server) run(ctx context.Context) error {
 	return nil
 }
 
-// firstLook reads the feeds once, so that readiness can say when the policy is that of the feeds as they are.
+// firstFetchWait is how long the first start waits for lists to be fetched before queries are welcome without them. The names of list servers may be
+// looked up through this very server.
+const firstFetchWait = 20 * time.Second
+
+// firstLook reads the feeds once, so that readiness can say when the policy is that of the feeds as they are. Where a policy is stored it waits for no
+// list server.
 func (s *server) firstLook(ctx context.Context) error {
-	_, err := s.publisher.Reload(ctx, blocklist.ReloadOptions{})
+	var o blocklist.ReloadOptions
+	if s.catalog.policy.Load() == nil {
+		o.FetchWait = firstFetchWait
+	}
+	_, err := s.publisher.Reload(ctx, o)
 	if err != nil && ctx.Err() == nil {
 		s.log.Error("reading the feeds at the start", "err", err)
 	}
@@ -252,15 +263,6 @@ func (s *server) logStart() {
 		s.log.Info("serving dns", "address", l.Addr.String(), "transport", network)
 	}
 	s.log.Info("started", "version", thisBuild().String(), "state", string(s.config.Load().State), "socket", string(s.config.Load().API.Socket))
-}
-
-// network is the resolver as the path of a query asks it.
-type network struct{ *resolver.Resolver }
-
-// Resolve asks the resolver; see dnsserver.Resolver.
-func (n network) Resolve(ctx context.Context, key *rrcache.Key, dst []byte) (dnsserver.Resolved, error) {
-	r, err := n.Resolver.Resolve(ctx, key, dst)
-	return dnsserver.Resolved{Msg: r.Msg, Stale: r.Stale, EDE: r.EDE}, err
 }
 
 // group runs parts of the server; the first that fails stops all.

@@ -11,17 +11,23 @@ import (
 )
 
 // table writes rows under headings, in columns that line up.
-type table struct{ w *tabwriter.Writer }
+type table struct {
+	w    *tabwriter.Writer
+	rows int // with the headings
+}
 
 func newTable(to io.Writer, headings ...string) *table {
-	t := &table{tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)}
+	t := &table{w: tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)}
 	if len(headings) > 0 {
 		t.row(headings...)
 	}
 	return t
 }
 
-func (t *table) row(cells ...string) { _, _ = fmt.Fprintln(t.w, strings.Join(cells, "\t")) }
+func (t *table) row(cells ...string) {
+	t.rows++
+	_, _ = fmt.Fprintln(t.w, strings.Join(cells, "\t"))
+}
 
 func (t *table) flush() error { return t.w.Flush() }
 
@@ -46,6 +52,17 @@ func age(t, now time.Time) string {
 		return strconv.Itoa(int(d.Hours())) + "h"
 	}
 	return strconv.Itoa(int(d.Hours()/24)) + "d"
+}
+
+// until is how long it is to t.
+func until(t, now time.Time) string {
+	switch {
+	case t.IsZero():
+		return "-"
+	case t.Before(now):
+		return "now"
+	}
+	return "in " + age(now, t)
 }
 
 // stamp is t as commands print it: UTC, to the second.

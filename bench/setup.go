@@ -1,0 +1,60 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// setup is what a server is started with. What it leaves out is at its default.
+type setup struct {
+	dir, upstream string     // where everything lies; who is asked
+	feeds         []feed     // empty: domains.txt
+	zones         [][]string // the names of the feeds of each policy zone, in order; empty: one zone with all feeds
+	cache         int        // octets; 0: the default
+	logAll        bool       // the query log writes every query
+}
+
+// feed is a list of names in a file of the setup's directory.
+type feed struct{ name, file string }
+
+// text is the operator's file: everything at its default but what the measurement needs. indicators_max is raised because a few hundred
+// clients ask for all names here, and what a feed may have because the largest have more; finished query logs are not packed, since that would
+// go on while the other responder has its turn on the core.
+func (s *setup) text() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "state: %s/state\nlisten: [\"%s:%d\"]\nfeeds:\n", s.dir, cenoteAddr, port)
+	for _, f := range s.lists() {
+		fmt.Fprintf(&b, "  - name: %s\n    path: %s/%s\n    format: domains\n    match: subtree\n    limits: {size: 64GiB, unpacked: 64GiB, rows: 1000000000}\n", f.name, s.dir, f.file)
+	}
+	b.WriteString("policy:\n  sinkhole:\n    ipv4: [192.0.2.53]\n    ipv6: [\"2001:db8::53\"]\n  zones:\n")
+	for i, feeds := range s.policy() {
+		fmt.Fprintf(&b, "    - name: zone-%d\n      feeds: [%s]\n", i+1, strings.Join(feeds, ", "))
+	}
+	fmt.Fprintf(&b, "upstreams:\n  - address: %s\nsightings:\n  indicators_max: 1000000\napi:\n  http: %s\nlog:\n  level: warn\n", s.upstream, adminAddr)
+	if s.cache > 0 {
+		fmt.Fprintf(&b, "cache:\n  size: %dKiB\n", (s.cache+1023)/1024)
+	}
+	if s.logAll {
+		b.WriteString("query_log:\n  mode: all\n  compress: none\n")
+	}
+	return b.String()
+}
+
+func (s *setup) lists() []feed {
+	if len(s.feeds) == 0 {
+		return []feed{{"bench", "domains.txt"}}
+	}
+	return s.feeds
+}
+
+// policy are the zones.
+func (s *setup) policy() [][]string {
+	if len(s.zones) > 0 {
+		return s.zones
+	}
+	var all []string
+	for _, f := range s.lists() {
+		all = append(all, f.name)
+	}
+	return [][]string{all}
+}

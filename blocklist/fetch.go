@@ -1,0 +1,111 @@
+package blocklist
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"reflect"
+	"time"
+)
+
+// Fetch says from where the list of a feed is fetched, and how. The zero value fetches nothing: the feed lies at its Path.
+type Fetch struct {
+	// URL is of http or https. Keys in it (user, path, query) are shown nowhere: see ShownURL. Default: "". Example:
+	// "https://lists.example/malware.hosts".
+	URL string
+	// Interval is how long after one fetch the next begins, give or take a tenth. Default: 1h. Example: 10m.
+	Interval time.Duration
+	// Timeout bounds one fetch, from the look-up of the server's name to the last octet. Default: 5m. Example: 1m.
+	Timeout time.Duration
+	// AuthHeaderFile holds one line that is sent with each request, to the server of URL alone. It is read at each fetch. Default: "", none.
+	// Example: "/etc/cenote/secrets/abuse-ch", which holds "Auth-Key: xyz".
+	AuthHeaderFile string
+	// CAFile holds the certificates, as PEM, that may vouch for the server in place of those of the system. Default: "". Example:
+	// "/etc/cenote/lists-ca.pem".
+	CAFile string
+	// AllowPrivate are networks that a fetch may reach although they are not public. Default: none. Example: ["192.168.7.0/24"].
+	AllowPrivate []netip.Prefix
+	// MinisignKey is the public key of minisign with which each list must be signed, in URL with ".minisig" behind its path. Default: "", none need
+	// be. Example: "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3".
+	MinisignKey string
+}
+
+// Defaults of Fetch.
+const (
+	fetchIntervalDefault = time.Hour
+	fetchTimeoutDefault  = 5 * time.Minute
+)
+
+// Check looks at all that can be known without asking the server. Its error names no key.
+func (f *Fetch) Check() error {
+	if f.Interval < 0 || f.Timeout < 0 {
+		return errors.New("the interval or the timeout is below zero")
+	}
+	if _, err := parseURL(f.URL); err != nil {
+		return err
+	}
+	_, err := newDownload(f, Limits{}.orDefault())
+	return err
+}
+
+// checkStatic is Check without a look at files, which may come later.
+func (f *Fetch) checkStatic() error {
+	plain := *f
+	plain.AuthHeaderFile, plain.CAFile = "", ""
+	return plain.Check()
+}
+
+// parseURL reads the address of a list. What is wrong is said without the text, which may hold a key.
+func parseURL(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil:
+		return nil, errors.New("its url cannot be read")
+	case u.Scheme != "https" && u.Scheme != "http":
+		return nil, errors.New("its url is neither of https nor of http")
+	case u.Hostname() == "":
+		return nil, errors.New("its url names no host")
+	}
+	return u, nil
+}
+
+// withDefaults has every field set that has a default.
+func (f Fetch) withDefaults() Fetch {
+	if f.Interval == 0 {
+		f.Interval = fetchIntervalDefault
+	}
+	if f.Timeout == 0 {
+		f.Timeout = fetchTimeoutDefault
+	}
+	return f
+}
+
+func (f *Fetch) same(g *Fetch) bool { return reflect.DeepEqual(*f, *g) }
+
+// fingerprint tells lists of one place, and under one key, from others.
+func (f *Fetch) fingerprint() string {
+	sum := sha256.Sum256([]byte(f.URL + "\n" + f.MinisignKey))
+	return hex.EncodeToString(sum[:16])
+}
+
+// String shows no key.
+func (f Fetch) String() string { return ShownURL(f.URL) }
+
+// GoString shows no key either.
+func (f Fetch) GoString() string { return fmt.Sprintf("blocklist.Fetch{%s}", f) }
+
+// Located returns feeds as a Publisher with the state directory dir has them: one that is fetched has the path of the list that was fetched last.
+func Located(dir string, feeds []Feed) []Feed {
+	out := make([]Feed, len(feeds))
+	for i, f := range feeds {
+		if f.Fetch.URL != "" {
+			f.Fetch = f.Fetch.withDefaults()
+			f.Path, f.Shown = layout{dir}.fetchedPath(f.Name, listName(f.Fetch.URL)), ShownURL(f.Fetch.URL)
+		}
+		out[i] = f
+	}
+	return out
+}

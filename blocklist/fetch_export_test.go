@@ -1,0 +1,71 @@
+package blocklist
+
+import (
+	"context"
+	"net/netip"
+	"net/url"
+	"time"
+)
+
+// Doors for the tests of fetching.
+
+// CheckAddress is the guard's word about an address that a fetch would dial.
+func CheckAddress(a netip.Addr, allowed ...netip.Prefix) error {
+	return newDialGuard(allowed).check(a)
+}
+
+// ReloadSlowly is Reload for somebody who is held up by between after the fetches.
+func (p *Publisher) ReloadSlowly(ctx context.Context, o ReloadOptions, between func()) (ReloadReport, error) {
+	began, before := time.Now(), p.number()
+	o.unfetched = p.fetches.now(ctx, o.Feeds, o.FetchWait)
+	between()
+	return p.reload(ctx, o, began, before)
+}
+
+// ListName is listName.
+func ListName(text string) string { return listName(text) }
+
+// ReadAuthHeader is readAuthHeader.
+func ReadAuthHeader(path string) (name, value string, err error) {
+	h, err := readAuthHeader(path)
+	return h.name, h.value, err
+}
+
+// Redirected is redirected.
+func Redirected(from, location string) (string, error) {
+	u, err := url.Parse(from)
+	if err != nil {
+		return "", err
+	}
+	to, err := redirected(u, location)
+	if err != nil {
+		return "", err
+	}
+	return to.String(), nil
+}
+
+// SameServer is sameServer.
+func SameServer(a, b string) bool {
+	u, err := url.Parse(a)
+	v, err2 := url.Parse(b)
+	return err == nil && err2 == nil && sameServer(u, v)
+}
+
+// RetryAfter is retryAfter.
+func RetryAfter(text string, now time.Time) time.Duration { return retryAfter(text, now) }
+
+// Backoff is backoff.
+func Backoff(failures int, interval time.Duration) time.Duration { return backoff(failures, interval) }
+
+// Jittered is jittered.
+func Jittered(d time.Duration, share, random float64) time.Duration {
+	return jittered(d, share, random)
+}
+
+// Bounds of fetches.
+const (
+	FetchesMax    = fetchesMax
+	RedirectsMax  = redirectsMax
+	LegacyListMax = legacyListMax
+	RetryAfterMax = retryAfterMax
+)

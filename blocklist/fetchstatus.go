@@ -1,0 +1,111 @@
+package blocklist
+
+import (
+	"fmt"
+	"sync"
+	"time"
+)
+
+// FetchOutcome is what came of a fetch.
+type FetchOutcome uint8
+
+// The outcomes. All but the first two are failures, after which the list that was fetched last stays.
+const (
+	FetchNew           FetchOutcome = iota // there is another list
+	FetchUnchanged                         // the list is as it was
+	FetchUnreachable                       // no such name, no connection, no trust in the certificate
+	FetchRefused                           // an address or a redirect that we do not follow
+	FetchStatusCode                        // the server has answered, but not with the list
+	FetchTooLarge                          // more octets than the feed may have
+	FetchTimedOut                          // not done within the feed's timeout
+	FetchIncomplete                        // cut off, or not to be read
+	FetchUnsigned                          // the signature is missing or wrong
+	FetchMisconfigured                     // the feed's own files or settings
+	FetchNotStored                         // the disk
+	fetchOutcomes
+)
+
+var fetchOutcomeNames = [fetchOutcomes]string{
+	"new", "unchanged", "unreachable", "refused", "status", "too-large", "timed-out", "incomplete", "unsigned", "misconfigured", "not-stored",
+}
+
+// String is the word in metrics.
+func (o FetchOutcome) String() string {
+	if o < fetchOutcomes {
+		return fetchOutcomeNames[o]
+	}
+	return fmt.Sprintf("outcome-%d", uint8(o))
+}
+
+// FetchStatus is how the fetching of a feed stands.
+type FetchStatus struct {
+	// LastAttempt is when a fetch began last, LastSuccess when the server last gave the list, or said that it has not changed, also before a restart.
+	LastAttempt time.Time `json:"last_attempt,omitzero"`
+	LastSuccess time.Time `json:"last_success,omitzero"`
+	// NextAttempt is when the next one begins, unless a reload asks for it before.
+	NextAttempt time.Time `json:"next_attempt,omitzero"`
+	// Failures counts those since the last success, Error is why the last of them failed, ErrorSince when the first did.
+	Failures   int       `json:"failures"`
+	Error      string    `json:"error,omitempty"`
+	ErrorSince time.Time `json:"error_since,omitzero"`
+	// Bytes is how large the list is that was fetched last.
+	Bytes int64 `json:"bytes"`
+}
+
+// fetchRecord is what is known and counted of the fetches of one feed, whatever its settings.
+type fetchRecord struct {
+	mu     sync.Mutex // guards what follows
+	status FetchStatus
+	counts [fetchOutcomes]uint64
+	octets uint64
+}
+
+func (r *fetchRecord) now() FetchStatus {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.status
+}
+
+// resume takes over what a former run left.
+func (r *fetchRecord) resume(state fetchedState) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.status.LastSuccess, r.status.Bytes = state.Fetched, state.Size
+}
+
+// schedule notes when the next fetch begins.
+func (r *fetchRecord) schedule(next time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.status.NextAttempt = next
+}
+
+// success notes a fetch that went well, and after how many failures.
+func (r *fetchRecord) success(outcome FetchOutcome, began time.Time, state fetchedState) (failures int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	failures = r.status.Failures
+	r.counts[outcome]++
+	r.status = FetchStatus{LastAttempt: began, LastSuccess: state.Fetched, Bytes: state.Size}
+	return failures
+}
+
+// failure notes one that did not, and tells how many there are in a row, and whether this one is news.
+func (r *fetchRecord) failure(outcome FetchOutcome, began time.Time, text string) (failures int, news bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.counts[outcome]++
+	news = r.status.Error != text
+	if r.status.Failures++; r.status.Failures == 1 {
+		r.status.ErrorSince = began
+	}
+	r.status.LastAttempt, r.status.Error = began, text
+	return r.status.Failures, news
+}
+
+// received counts octets as they came.
+func (r *fetchRecord) received(n int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.octets += uint64(n)
+}

@@ -1,0 +1,180 @@
+package blocklist
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"cenote/pace"
+)
+
+// The history of a feed are the copies of it that were good once and are still kept, newest first. Each is a rows file, so that any two can be
+// compared, and each can be served again; see Rollback. The record of what is kept is a part of the stored state, and goes with it.
+
+// KeptCopy is one copy of a feed.
+type KeptCopy struct {
+	Copy    uint64    `json:"copy"`
+	Served  bool      `json:"served,omitempty"` // it is the last good one
+	Read    time.Time `json:"read,omitzero"`    // when it was read
+	Entries int       `json:"entries"`
+	Names   int       `json:"names"`
+	Bytes   int64     `json:"bytes"` // on the disk
+	Format  string    `json:"format,omitempty"`
+	Source  Stamp     `json:"source,omitzero"` // of the list that was read
+	Error   string    `json:"error,omitempty"` // why it cannot be used
+}
+
+// FeedHistory are the kept copies of one feed, newest first.
+type FeedHistory struct {
+	Feed   string     `json:"feed"`
+	Pin    *Pin       `json:"pin,omitempty"`
+	Copies []KeptCopy `json:"copies"`
+}
+
+// History tells which copies are kept of the named feed, or of all for "".
+func (p *Publisher) History(feed string) ([]FeedHistory, error) {
+	out, err := p.historyOf(feed)
+	if err != nil {
+		return nil, err
+	}
+	err = pace.Behind(func() error {
+		for i := range out {
+			for j := range out[i].Copies {
+				p.describe(out[i].Feed, &out[i].Copies[j])
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// historyOf tells the numbers of the copies, and which is served.
+func (p *Publisher) historyOf(feed string) ([]FeedHistory, error) {
+	if feed != "" {
+		if err := p.checkNames([]string{feed}); err != nil {
+			return nil, err
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := []FeedHistory{}
+	for _, f := range p.feeds {
+		if feed != "" && f.feed.Name != feed {
+			continue
+		}
+		h := FeedHistory{Feed: f.feed.Name, Pin: f.pin, Copies: []KeptCopy{}}
+		for _, number := range f.copies {
+			h.Copies = append(h.Copies, KeptCopy{Copy: number, Served: number == f.kept()})
+		}
+		out = append(out, h)
+	}
+	return out, nil
+}
+
+// describe fills in what a copy says of itself.
+func (p *Publisher) describe(feed string, c *KeptCopy) {
+	rows, err := OpenRows(p.store.rows(feed, c.Copy))
+	if err != nil {
+		c.Error = err.Error()
+		return
+	}
+	defer rows.Close()
+	c.Read, c.Entries, c.Names, c.Bytes = rows.report.Source.Read, rows.report.Live, rows.report.Names, rows.Size()
+	c.Format, c.Source = rows.report.Format, rows.report.Source.Stamp
+}
+
+// withHistory returns state with the copies and pins as they are now, without the copies above the bounds.
+func (p *Publisher) withHistory(state storedState) storedState {
+	p.mu.Lock()
+	feeds := slices.Clone(p.feeds)
+	p.mu.Unlock()
+	state.History, state.Pins = map[string][]uint64{}, map[string]Pin{}
+	for _, f := range feeds { // copies change only where the turn is held, which it is
+		copies := p.within(f)
+		p.mu.Lock()
+		f.copies = copies
+		if len(copies) > 0 {
+			state.History[f.feed.Name] = copies
+		}
+		if f.pin != nil {
+			state.Pins[f.feed.Name] = *f.pin
+		}
+		p.mu.Unlock()
+	}
+	return state
+}
+
+// within are the copies of a feed that the bounds leave: that which is served, and of the others the newest.
+func (p *Publisher) within(f *feedState) []uint64 {
+	bounds := p.now.Load()
+	left, room := bounds.History-1, bounds.HistoryBytes
+	var out []uint64
+	for _, number := range f.copies {
+		if number == f.kept() {
+			out = append(out, number)
+			continue
+		}
+		info, err := os.Stat(p.store.rows(f.feed.Name, number))
+		if err != nil {
+			continue // somebody has removed it
+		}
+		if left <= 0 || room < info.Size() {
+			left = 0 // an older one is not kept in its place
+			continue
+		}
+		out = append(out, number)
+		left, room = left-1, room-info.Size()
+	}
+	return out
+}
+
+// adoptHistory finds the copies that a former run kept, and its pin. Where no record of them can be read, they are all that there are.
+func (p *Publisher) adoptHistory(f *feedState) {
+	name := f.feed.Name
+	if pin, ok := p.state.Pins[name]; ok {
+		f.pin = &pin
+	}
+	there := p.store.newestRows(name)
+	known := append([]uint64{p.state.Current.Feeds[name]}, p.state.History[name]...)
+	if p.state.Previous != nil {
+		known = append(known, p.state.Previous.Feeds[name])
+	}
+	f.copies = slices.DeleteFunc(there, func(number uint64) bool { return p.state.Current.Number != 0 && !slices.Contains(known, number) })
+}
+
+// bestCopies are the copies of which the first that can be opened is the last good one: that which is recorded, then the newest. A feed that was
+// rolled back does not go forward by itself.
+func (p *Publisher) bestCopies(f *feedState) []uint64 {
+	numbers := p.store.newestRows(f.feed.Name)
+	if f.pin != nil {
+		return slices.DeleteFunc(numbers, func(number uint64) bool { return number > f.pin.Copy })
+	}
+	if recorded := p.state.Current.Feeds[f.feed.Name]; recorded != 0 {
+		numbers = append([]uint64{recorded}, numbers...)
+	}
+	return numbers
+}
+
+// errNoCopy says that a feed does not keep such a copy.
+func errNoCopy(feed string, what string, kept []uint64) error {
+	return fmt.Errorf("feed %q keeps no %s; it keeps %v (see `cenote feeds history %s`)", feed, what, kept, feed)
+}
+
+// numbered returns the number that is asked for, if such a copy is kept.
+func (s *feedState) numbered(number uint64) (uint64, error) {
+	if !slices.Contains(s.copies, number) {
+		return 0, errNoCopy(s.feed.Name, fmt.Sprintf("copy %d", number), s.copies)
+	}
+	return number, nil
+}
+
+// before returns the newest copy that is older than number.
+func (s *feedState) before(number uint64) (uint64, error) {
+	for _, n := range s.copies {
+		if n < number {
+			return n, nil
+		}
+	}
+	return 0, errNoCopy(s.feed.Name, fmt.Sprintf("copy older than %d", number), s.copies)
+}

@@ -1,0 +1,200 @@
+package blocklist
+
+import (
+	"net/netip"
+	"regexp"
+	"time"
+
+	"cenote/dnsname"
+	"cenote/policy"
+)
+
+// HeldRow is a row that waits for an operator, or one with a popular name that is served all the same.
+type HeldRow struct {
+	Fault
+	// Name is the name or network of the row as decisions have it.
+	Name string `json:"name"`
+	// State is what becomes of the row as long as nobody decides.
+	State HeldState `json:"state"`
+	// Since is when the feed was first read with the row so.
+	Since time.Time `json:"since,omitzero"`
+}
+
+// HeldState is what becomes of a row of which nobody has decided.
+type HeldState string
+
+// The states.
+const (
+	StateHeld    HeldState = "held"     // it is not served
+	StateLogOnly HeldState = "log-only" // it is recorded and changes no answer
+	StateServed  HeldState = "served"   // it is served, and listed since its name is popular
+)
+
+// review is how the rows of one feed are guarded by names: what is protected, what is popular, and what an operator decided.
+type review struct {
+	protect     *protection // nil where nothing is
+	letsThrough bool
+	decided     map[string]Verdict // by HeldRow.Name
+}
+
+func newReview(c *FeedConfig, protect *protection) *review {
+	r := &review{protect: protect, letsThrough: c.LetsThrough, decided: map[string]Verdict{}}
+	for _, name := range c.Released {
+		r.decided[name] = VerdictRelease
+	}
+	for _, name := range c.Refused {
+		r.decided[name] = VerdictRefuse
+	}
+	return r
+}
+
+// verdict is what the guards say of a row. The zero value serves it.
+type verdict struct {
+	why      Reason // ReasonNone: it is served
+	by       string // the list that says so
+	name     string // the row's, if it is held, popular or released
+	released bool
+}
+
+// guarded says what the guards make of the row that begin returned, under a canonical name.
+func (f *file) guarded(name []byte, labels int, kind policy.Kind) verdict {
+	why := f.suffixed(name, labels)
+	if why != ReasonNone && why != ReasonHeld {
+		return verdict{why: why}
+	}
+	if f.review.protect != nil && f.stops() {
+		if by := f.review.protect.protected(name, labels, kind); by != "" {
+			return verdict{why: ReasonProtected, by: by}
+		}
+		if by := f.review.protect.isPopular(name); by != "" && why == ReasonNone {
+			return f.review.judge(verdict{why: ReasonHeldPopular, by: by, name: dnsname.Name(name).String()})
+		}
+	}
+	if why == ReasonNone {
+		return verdict{}
+	}
+	return f.review.judge(verdict{why: why, name: dnsname.Name(name).String()})
+}
+
+// protectedFrom returns which protected name a pattern matches, and what protects it; "" for none.
+func (r *review) protectedFrom(pattern string) string {
+	if r.protect == nil {
+		return ""
+	}
+	re, err := regexp.Compile("(?i:" + pattern + ")")
+	if err != nil {
+		return ""
+	}
+	for _, p := range r.protect.probes {
+		if re.MatchString(p.name) {
+			return p.name + ", " + r.protect.sources[p.source]
+		}
+	}
+	return ""
+}
+
+// guardedPrefix says the same of a row of addresses of a list.
+func (f *file) guardedPrefix(p netip.Prefix) verdict {
+	if f.review.protect == nil || !f.stops() {
+		return verdict{}
+	}
+	source, found := f.review.protect.networks.overlapping(p)
+	if !found {
+		return verdict{}
+	}
+	return f.review.judge(verdict{why: ReasonHeldNetwork, by: f.review.protect.sources[source], name: networkName(p)})
+}
+
+// networkName is a network as decisions have it: one address without its length.
+func networkName(p netip.Prefix) string {
+	if p.IsSingleIP() {
+		return p.Addr().String()
+	}
+	return p.String()
+}
+
+// stops reports whether the row would keep anybody from a name: one that lets names through does not.
+func (f *file) stops() bool {
+	return !f.row.Exception && f.row.Action != policy.ActionPassthru && !(f.row.Action == policy.ActionDefault && f.review.letsThrough)
+}
+
+// judge has the operator's word on a row that is held.
+func (r *review) judge(v verdict) verdict {
+	switch r.decided[v.name] {
+	case VerdictRelease:
+		v.why, v.released = ReasonNone, true
+	case VerdictRefuse:
+		v.why = ReasonDecided
+	case VerdictForget:
+		if v.why == ReasonHeldPopular && r.protect.action != PopularHeld {
+			v.why = ReasonNone
+		}
+	}
+	return v
+}
+
+// note counts a row that is served although a guard would hold it: an operator released it, or its name is popular and the configuration says what
+// becomes of those. A row that is to be recorded alone loses what it would have done.
+func (f *file) note(v *verdict, text []byte) {
+	if v.released {
+		f.report.Released++
+		return
+	}
+	state := StateServed
+	if f.review.protect.action == PopularLogOnly {
+		state, f.row.Action, f.row.Data = StateLogOnly, policy.ActionDisabled, nil
+	}
+	if f.report.Popular++; f.report.Popular > HeldMax {
+		return
+	}
+	fault := Fault{File: f.name, Line: f.row.Line, Reason: ReasonHeldPopular, Text: printable(trim(text), faultTextMax), By: v.by}
+	f.report.PopularRows = append(f.report.PopularRows, HeldRow{Fault: fault, Name: v.name, State: state})
+}
+
+// since tells the rows that wait since when they do: those that waited in the copy before, which may be nil, since then.
+func (r *Report) since(previous *Rows, now time.Time) {
+	type key struct {
+		name   string
+		reason Reason
+	}
+	before := map[key]time.Time{}
+	if previous != nil {
+		for _, row := range previous.report.waiting() {
+			before[key{row.Name, row.Reason}] = row.Since
+		}
+	}
+	for _, rows := range [][]HeldRow{r.HeldRows, r.PopularRows} {
+		for i := range rows {
+			if rows[i].Since = before[key{rows[i].Name, rows[i].Reason}]; rows[i].Since.IsZero() {
+				rows[i].Since = now
+			}
+		}
+	}
+}
+
+// waiting are the rows of which an operator may decide, as far as they are listed.
+func (r *Report) waiting() []HeldRow {
+	return append(append([]HeldRow{}, r.HeldRows...), r.PopularRows...)
+}
+
+// sameFindings reports whether two readings found the same beside what is served.
+func (r *Report) sameFindings(other *Report) bool {
+	if r.Held != other.Held || r.Popular != other.Popular || r.Released != other.Released || len(r.Faults) != len(other.Faults) {
+		return false
+	}
+	for reason, c := range r.Faults {
+		if o := other.Faults[reason]; o == nil || o.Count != c.Count {
+			return false
+		}
+	}
+	a, b := r.waiting(), other.waiting()
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i].Name != b[i].Name || a[i].Reason != b[i].Reason || a[i].State != b[i].State || a[i].By != b[i].By {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,240 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"cenote/dnstest"
+
+	"github.com/miekg/dns"
+)
+
+// What must reach no client: the addresses that are listed, and what listed names have.
+var forbidden = []string{"198.51.100.66", "2001:db8:bad::", "203.0.113.66", "payload", "198.51.100.99", "64:ff9b::"}
+
+// pastPolicy is what the tests of ways past the policy are run against.
+type pastPolicy struct {
+	*running
+	t  *testing.T
+	up *dnstest.Server
+}
+
+const pastInternet = `
+example.               3600 SOA ns.example. host.example. 1 3600 600 86400 60
+evil.example.           300 A 203.0.113.66
+evil.example.           300 AAAA 2001:db8::66
+evil.example.           300 TXT "payload"
+evil.example.           300 HTTPS 1 . ipv4hint=203.0.113.66
+evil.example.           300 SRV 1 2 3 evil.example.
+a.b.evil.example.       300 A 203.0.113.66
+xn--bse-sna.example.    300 A 203.0.113.66
+alias.example.          300 CNAME evil.example.
+two.example.            300 CNAME alias.example.
+tree.example.           300 DNAME evil.example.
+b.tree.example.         300 CNAME b.evil.example.
+b.evil.example.         300 A 203.0.113.66
+address.example.        300 A 198.51.100.66
+both.example.           300 A 203.0.113.1
+both.example.           300 A 198.51.100.66
+six.example.            300 AAAA 2001:db8:bad::1
+mapped.example.         300 AAAA ::ffff:198.51.100.66
+nat64.example.          300 AAAA 64:ff9b::c633:6442
+far.example.            300 CNAME address.example.
+hint.example.           300 HTTPS 1 . alpn=h2 ipv4hint=203.0.113.1,198.51.100.66
+hint6.example.          300 SVCB 1 . ipv6hint=2001:db8:bad::7
+target.example.         300 HTTPS 1 evil.example. ipv4hint=203.0.113.1
+aliased.example.        300 HTTPS 0 evil.example.
+steps.example.          300 CNAME hint.example.
+_x._tcp.example.        300 SRV 1 2 3 evil.example.
+mail.example.           300 MX 1 evil.example.
+brief.example.            1 CNAME evil.example.
+warm.example.           300 A 203.0.113.77
+fresh.example.          300 A 198.51.100.99
+*.wild.example.         300 A 198.51.100.66
+ns.bad.example.         300 A 203.0.113.5
+hosted.example.         300 NS ns.bad.example.
+hosted.example.         300 A 198.51.100.66
+`
+
+const pastPolicyZone = `$TTL 300
+$ORIGIN rpz.example.
+@ SOA localhost. hostmaster.localhost. 1 3600 600 604800 300
+@ NS localhost.
+evil.example CNAME .
+*.evil.example CNAME .
+xn--bse-sna.example CNAME .
+*.long.example CNAME *.garden-that-has-a-very-long-name-of-its-own-so-that-nothing-fits.garden-that-has-a-very-long-name-of-its-own-so-that-nothing-fits.example.
+32.66.100.51.198.rpz-ip CNAME .
+48.zz.bad.db8.2001.rpz-ip CNAME .
+96.zz.ffff.0.0.0.0.0.rpz-ip CNAME rpz-passthru.
+`
+
+func startPast(t *testing.T) *pastPolicy {
+	dir := t.TempDir()
+	up := dnstest.Start(t, pastInternet)
+	zone := strings.ReplaceAll(pastPolicyZone, "96.zz.ffff.0.0.0.0.0.rpz-ip CNAME rpz-passthru.\n", "")
+	path := filepath.Join(dir, "policy.rpz")
+	if err := os.WriteFile(path, []byte(zone), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := startServer(t, dir, fmt.Sprintf(`
+state: %s/state
+listen: [{address: 127.0.0.1:0}]
+upstreams: ['%s']
+compile: {poll: 200ms, debounce: 50ms}
+feeds: [{name: rpz, path: %s}]
+policy: {sinkhole: {ipv4: [192.0.2.53]}, zones: [{name: rpz, feeds: [rpz]}]}
+`, dir, up.Addr(), path))
+	return &pastPolicy{running: s, t: t, up: up}
+}
+
+// attempt is one way past the policy.
+type attempt struct {
+	way   string
+	name  string
+	qtype uint16
+	edit  func(*dns.Msg)
+	tcp   bool
+}
+
+func attempts() []attempt {
+	long := strings.Repeat(strings.Repeat("a", 60)+".", 3) + "long.example."
+	do := func(m *dns.Msg) { m.SetEdns0(4096, true) }
+	return []attempt{
+		{way: "the name itself", name: "evil.example."},
+		{way: "letter case", name: "eViL.ExAmPlE."},
+		{way: "a name below", name: "a.b.evil.example."},
+		{way: "an escaped letter", name: `\101vil.example.`, edit: func(m *dns.Msg) { m.Question[0].Name = `\101vil.example.` }},
+		{way: "an escaped letter that is the name's", name: `\101\118il.example.`},
+		{way: "an escaped dot", name: `a\.evil.example.`},
+		{way: "an octet of zero before it", name: `a\000.evil.example.`},
+		{way: "an internationalised name", name: "xn--bse-sna.example."},
+		{way: "an internationalised name in upper case", name: "XN--BSE-SNA.EXAMPLE."},
+		{way: "AAAA", name: "evil.example.", qtype: dns.TypeAAAA},
+		{way: "TXT", name: "evil.example.", qtype: dns.TypeTXT},
+		{way: "HTTPS", name: "evil.example.", qtype: dns.TypeHTTPS},
+		{way: "SRV", name: "evil.example.", qtype: dns.TypeSRV},
+		{way: "ANY", name: "evil.example.", qtype: dns.TypeANY},
+		{way: "an unknown type", name: "evil.example.", qtype: 65399},
+		{way: "an alias", name: "alias.example."},
+		{way: "an alias of an alias", name: "two.example."},
+		{way: "a DNAME", name: "b.tree.example."},
+		{way: "a listed address", name: "address.example."},
+		{way: "a listed address among others", name: "both.example."},
+		{way: "a listed address at the end of an alias", name: "far.example."},
+		{way: "a listed IPv6 address", name: "six.example.", qtype: dns.TypeAAAA},
+		{way: "an IPv4 address in the form of IPv6", name: "mapped.example.", qtype: dns.TypeAAAA},
+		{way: "an IPv4 address behind a translator", name: "nat64.example.", qtype: dns.TypeAAAA},
+		{way: "an address by a wildcard", name: "x.y.wild.example."},
+		{way: "ANY of a listed address", name: "address.example.", qtype: dns.TypeANY},
+		{way: "a hint beside a service", name: "hint.example.", qtype: dns.TypeHTTPS},
+		{way: "an IPv6 hint", name: "hint6.example.", qtype: dns.TypeSVCB},
+		{way: "a hint at the end of an alias", name: "steps.example.", qtype: dns.TypeHTTPS},
+		{way: "the target of a service", name: "target.example.", qtype: dns.TypeHTTPS},
+		{way: "the target of an alias of a service", name: "aliased.example.", qtype: dns.TypeHTTPS},
+		{way: "the target of SRV", name: "_x._tcp.example.", qtype: dns.TypeSRV},
+		{way: "the target of MX", name: "mail.example.", qtype: dns.TypeMX},
+		{way: "an over-long expansion", name: long},
+		{way: "signatures asked for", name: "evil.example.", edit: do},
+		{way: "signatures asked for, of a listed address", name: "address.example.", edit: do},
+		{way: "no recursion", name: "evil.example.", edit: func(m *dns.Msg) { m.RecursionDesired = false }},
+		{way: "no recursion, of an answer that is cached", name: "address.example.", edit: func(m *dns.Msg) { m.RecursionDesired = false }},
+		{way: "checking disabled", name: "evil.example.", edit: func(m *dns.Msg) { m.CheckingDisabled = true }},
+		{way: "checking disabled, of a listed address", name: "address.example.", edit: func(m *dns.Msg) { m.CheckingDisabled = true }},
+		{way: "TCP", name: "evil.example.", tcp: true},
+		{way: "TCP, of a listed address", name: "address.example.", tcp: true},
+		{way: "another class", name: "evil.example.", edit: func(m *dns.Msg) { m.Question[0].Qclass = dns.ClassCHAOS }},
+		{way: "any class", name: "evil.example.", edit: func(m *dns.Msg) { m.Question[0].Qclass = dns.ClassANY }},
+		{way: "a large buffer", name: "address.example.", edit: func(m *dns.Msg) { m.SetEdns0(65535, false) }},
+		{way: "another client by an option", name: "evil.example.", edit: func(m *dns.Msg) {
+			m.SetEdns0(1232, false)
+			m.IsEdns0().Option = append(m.IsEdns0().Option, &dns.EDNS0_SUBNET{Code: dns.EDNS0SUBNET, Family: 1, SourceNetmask: 24, Address: []byte{192, 0, 2, 0}})
+		}},
+		{way: "no EDNS", name: "both.example.", edit: func(m *dns.Msg) { m.Extra = nil }},
+	}
+}
+
+// TestNobodyGetsPastThePolicy tries the ways that are known to carry a listed name or address to a client, each twice: fresh and from the cache.
+func TestNobodyGetsPastThePolicy(t *testing.T) {
+	s := startPast(t)
+	list := attempts()
+	if len(list) < 40 {
+		t.Errorf("only %d ways are tried", len(list))
+	}
+	for _, a := range list {
+		for _, round := range []string{"at first", "again"} {
+			s.try(a, round)
+		}
+	}
+}
+
+func (s *pastPolicy) try(a attempt, round string) {
+	s.t.Helper()
+	m := new(dns.Msg).SetQuestion(a.name, max(a.qtype, dns.TypeA))
+	if a.edit != nil {
+		a.edit(m)
+	}
+	client := dns.Client{Timeout: 10 * time.Second, Net: "udp"}
+	if a.tcp {
+		client.Net = "tcp"
+	}
+	reply, _, err := client.Exchange(m, s.addr().String())
+	if err != nil {
+		s.t.Errorf("%s, %s: %v", a.way, round, err)
+		return
+	}
+	text := reply.String()
+	for _, f := range forbidden {
+		if strings.Contains(text, f) {
+			s.t.Errorf("%s, %s: got through:\n%s", a.way, round, text)
+			return
+		}
+	}
+	if strings.Contains(a.way, "target of a") && strings.Contains(text, "HTTPS\t") && len(reply.Answer) > 0 {
+		s.t.Errorf("%s, %s: a service at a listed name got through:\n%s", a.way, round, text)
+	}
+}
+
+// TestNewlyListedIsRefusedFromTheCache: what was answered before it was listed is refused from the first query after its publication on, also where it is
+// kept past its time, or fetched ahead.
+func TestNewlyListedIsRefusedFromTheCache(t *testing.T) {
+	s := startPast(t)
+	if got := s.answer("fresh.example."); !strings.Contains(got, "198.51.100.99") {
+		t.Fatalf("before it is listed: %s", got)
+	}
+	if got := s.answer("warm.example."); !strings.Contains(got, "203.0.113.77") {
+		t.Fatalf("before it is listed: %s", got)
+	}
+	path := string(s.config.Load().Feeds[0].Path)
+	zone, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := s.catalog.policy.Load().Generation()
+	if err := os.WriteFile(path, append(zone, "warm.example CNAME .\n32.99.100.51.198.rpz-ip CNAME .\n"...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.wait("published", func() bool { return s.catalog.policy.Load().Generation() > before })
+	asked := s.up.Total()
+	for _, name := range []string{"fresh.example.", "warm.example."} {
+		if got := s.answer(name); strings.Contains(got, "198.51.100.99") || strings.Contains(got, "203.0.113.77") {
+			t.Errorf("%s got through from the cache: %s", name, got)
+		}
+	}
+	if s.up.Total() != asked {
+		t.Error("the answers did not come from the cache, so nothing was tested")
+	}
+}
+
+func (s *pastPolicy) answer(name string) string {
+	s.t.Helper()
+	reply, err := dns.Exchange(new(dns.Msg).SetQuestion(name, dns.TypeA), s.addr().String())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return reply.String()
+}

@@ -1,0 +1,100 @@
+package config
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"os"
+	"reflect"
+	"strings"
+	"syscall"
+)
+
+// checkFetch looks at how feeds are fetched.
+func (c *Config) checkFetch(r *reader) {
+	for i := range c.Feeds {
+		f, key := &c.Feeds[i], fmt.Sprintf("feeds[%d]", i)
+		if f.URL == "" {
+			checkNotFetched(r, f, key)
+			continue
+		}
+		checkTransport(r, f, key)
+		if f.MinisignKey != "" && !isMinisignKey(f.MinisignKey) {
+			r.fault(r.at(key+".minisign_key"), "not a public key of minisign", "it is the second line of the publisher's .pub file: 56 characters that begin with RW")
+		}
+		for j, p := range f.AllowPrivate {
+			if p.Bits() == 0 {
+				r.warn(r.at(fmt.Sprintf("%s.allow_private[%d]", key, j)), p.String()+" lets the server of the list lead this one to every address", "name the network of the server")
+			}
+		}
+		for _, other := range c.Feeds[:i] {
+			if f.URL == other.URL {
+				r.warn(r.at(key+".url"), fmt.Sprintf("the feeds %s and %s fetch the same URL", quoted(other.Name), quoted(f.Name)), "one feed can be held by several zones")
+			}
+		}
+	}
+}
+
+// checkNotFetched finds keys that say how to fetch what is not fetched.
+func checkNotFetched(r *reader, f *Feed, key string) {
+	usual := reflect.New(reflect.TypeFor[Feed]()).Elem()
+	setDefaults(usual)
+	given := reflect.ValueOf(*f)
+	for _, k := range fields(given.Type()) {
+		if k.fetching && !reflect.DeepEqual(given.Field(k.index).Interface(), usual.Field(k.index).Interface()) && !r.lost(key+".url") {
+			r.fault(r.at(key+"."+k.key), "the feed has no url, so nothing is fetched", "remove the key, or write url in place of path")
+		}
+	}
+}
+
+// checkTransport warns of what others can read or change on the way.
+func checkTransport(r *reader, f *Feed, key string) {
+	u, err := url.Parse(string(f.URL))
+	if err != nil || u.Scheme != "http" || isLoopback(u.Hostname()) {
+		return
+	}
+	if f.AuthHeaderFile != "" || u.User != nil {
+		r.warn(r.at(key+".url"), "what proves who asks can be read by everybody on the way", "fetch over https")
+	}
+	if f.MinisignKey == "" {
+		r.warn(r.at(key+".url"), "the list can be changed by everybody on the way", "fetch over https, or set minisign_key if the publisher signs")
+	}
+}
+
+func isLoopback(host string) bool {
+	a, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && a.IsLoopback()
+}
+
+// isMinisignKey looks at the form of a key: Ed, the number of the key, and 32 octets.
+func isMinisignKey(text string) bool {
+	b, err := base64.StdEncoding.DecodeString(text)
+	return err == nil && len(b) == 42 && strings.HasPrefix(string(b), "Ed")
+}
+
+// checkFetchFiles looks at the files that fetches need. They are read at each fetch, so one that is missing may still come.
+func (c *Config) checkFetchFiles(r *reader) {
+	for i, f := range c.Feeds {
+		for _, file := range []struct {
+			key    string
+			path   Path
+			secret bool
+		}{{"auth_header_file", f.AuthHeaderFile, true}, {"ca_file", f.CAFile, false}} {
+			if file.path == "" {
+				continue
+			}
+			at := r.at(fmt.Sprintf("feeds[%d].%s", i, file.key))
+			opened, err := os.OpenFile(string(file.path), os.O_RDONLY|syscall.O_NONBLOCK, 0)
+			if err != nil {
+				r.warn(at, fmt.Sprintf("the feed %s cannot be fetched now: %v", quoted(f.Name), err), "it is read at each fetch; until then what was fetched last is served")
+				continue
+			}
+			info, err := opened.Stat()
+			_ = opened.Close()
+			if err == nil && file.secret && info.Mode().Perm()&0o004 != 0 {
+				r.warn(at, fmt.Sprintf("%s can be read by everybody on this host", file.path), "chmod o-r "+string(file.path))
+			}
+		}
+	}
+}

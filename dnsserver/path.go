@@ -1,0 +1,58 @@
+package dnsserver
+
+import (
+	"context"
+
+	"cenote/policy"
+	"cenote/wire"
+)
+
+// pathState is how far the data paths of a query are.
+type pathState struct {
+	wanted  bool // the network is to be asked for them
+	found   bool
+	partial bool // something of them is missing
+}
+
+// trace reports whether all is known of the way to the answer that the policy looks at. If not, the network is to be asked.
+func (w *worker) trace(q *Query) bool {
+	if q.path.found || w.core.config.Paths == nil || !q.undecided() || !q.policy.ServerTriggers() {
+		return true
+	}
+	q.path.wanted = true
+	return false
+}
+
+// pathsMax is how many names of a chain have their data paths looked for, for one query.
+const pathsMax = 4
+
+// findPaths finds the data paths of the names that the answer leads to. The answer stays the one that they are of.
+func (w *worker) findPaths(ctx context.Context, q *Query) {
+	q.path.wanted, q.path.found = false, true
+	q.source.asked, q.source.slow = true, true
+	addresses := q.policy.ServerAddressTriggers()
+	names := policy.Chain(q.request.Name, q.source.msg)
+	if !q.followed() {
+		names = names[:1]
+	}
+	if len(names) > pathsMax {
+		names, q.path.partial = names[:pathsMax], true
+	}
+	for _, name := range names {
+		path, whole := w.core.config.Paths.Path(ctx, name, addresses)
+		q.answer.Paths = append(q.answer.Paths, path)
+		q.path.partial = q.path.partial || !whole
+	}
+}
+
+// followed reports whether the chain of the answer counts for the question; see policy.CheckAnswer.
+func (q *Query) followed() bool {
+	return q.request.Type != wire.TypeCNAME && q.request.Type != wire.TypeDNAME && q.request.Type != wire.TypeANY
+}
+
+// failPaths ends a query whose data paths could not be asked for: nobody gets past a rule because the server is busy.
+func (q *Query) failPaths() {
+	q.path.wanted, q.path.found = false, true
+	q.source.asked = true
+	q.source.msg, q.source.rcode, q.source.ede = nil, wire.RcodeServFail, edeOther
+}

@@ -1,0 +1,91 @@
+package dnsserver_test
+
+import (
+	"context"
+	"testing"
+
+	"cenote/dnsname"
+	"cenote/dnsserver"
+	"cenote/policy"
+
+	"github.com/miekg/dns"
+)
+
+// finder gives every name the same name server.
+type finder struct {
+	server string
+	whole  bool
+	asked  func(name string)
+}
+
+func (f *finder) Path(_ context.Context, name []byte, _ bool) (policy.Path, bool) {
+	if f.asked != nil {
+		f.asked(dnsname.Name(name).String())
+	}
+	return policy.Path{Servers: []policy.Server{{Name: []byte(dnsname.MustParse(f.server))}}}, f.whole
+}
+
+func serverPolicy(t *testing.T) *policy.Policy {
+	return newPolicy(t, 2, []policy.Zone{sink("sink", policy.ActionNXDOMAIN)}, listed{name: "ns.bad.example", zone: "sink", server: true})
+}
+
+// TestShedQueryGetsPastNoServerRule: a query that finds no room while its name servers are asked for gets an error, and leaves no sign that the answer is
+// clean.
+func TestShedQueryGetsPastNoServerRule(t *testing.T) {
+	f := &finder{server: "ns.bad.example", whole: true}
+	b := newBench(t, options{answers: wwwAnswers, paths: f})
+	b.ask(query("www.example", dns.TypeA)) // into the cache
+	b.policy.Store(serverPolicy(t))
+	b.fill(must1(query("www.example", dns.TypeA).Pack()))
+	if v := dnsserver.Answer(b.worker, &b.q); v != dnsserver.NeedNetwork {
+		t.Fatalf("verdict = %v, want NeedNetwork", v)
+	}
+	if v := dnsserver.Shed(b.worker, &b.q); v != dnsserver.Replied {
+		t.Fatalf("verdict = %v, want Replied", v)
+	}
+	var r dns.Msg
+	must(t, r.Unpack(b.q.Reply))
+	expect(t, &r, "SERVFAIL EDE0")
+	expect(t, b.ask(query("www.example", dns.TypeA)), "NXDOMAIN EDE15", soaBy("www.example."))
+}
+
+// TestPathsStayWithTheirAnswer: what comes into the cache while name servers are asked for is not judged by the servers of what was there.
+func TestPathsStayWithTheirAnswer(t *testing.T) {
+	f := &finder{server: "ns.good.example", whole: true}
+	b := newBench(t, options{answers: map[string]string{"www.example A": "www.example. 60 A 192.0.2.1"}, paths: f})
+	b.ask(query("www.example", dns.TypeA))
+	b.policy.Store(serverPolicy(t))
+	f.asked = func(string) {
+		b.world.answers["www.example A"] = "www.example. 60 A 192.0.2.99"
+		b.cache.FlushAll()
+		f.asked = nil
+	}
+	expect(t, b.ask(query("www.example", dns.TypeA)), "NOERROR", "www.example. 60 IN A 192.0.2.1")
+}
+
+// TestPartialPaths: where not all name servers can be found out, rules look at those that are known, or the query fails, as the operator wants it; the
+// answer is looked at again the next time.
+func TestPartialPaths(t *testing.T) {
+	looks := 0
+	f := &finder{server: "ns.good.example", asked: func(string) { looks++ }}
+	required := false
+	b := newBench(t, options{answers: wwwAnswers, paths: f, policy: serverPolicy(t), settings: func(s *dnsserver.Settings) { s.RequirePaths = required }})
+	for range 2 {
+		expect(t, b.ask(query("www.example", dns.TypeA)), "NOERROR", "www.example. 60 IN A 192.0.2.1")
+	}
+	if looks != 2 {
+		t.Errorf("the way was looked for %d times, want twice", looks)
+	}
+	f.whole = true
+	for range 2 {
+		b.ask(query("www.example", dns.TypeA))
+	}
+	if looks != 3 {
+		t.Errorf("the way was looked for %d times, want three: the answer was found clean", looks)
+	}
+	f.whole, required = false, true
+	b = newBench(t, options{answers: wwwAnswers, paths: f, policy: serverPolicy(t), settings: func(s *dnsserver.Settings) { s.RequirePaths = required }})
+	expect(t, b.ask(query("www.example", dns.TypeA)), "SERVFAIL EDE0")
+	f.server = "ns.bad.example"
+	expect(t, b.ask(query("www.example", dns.TypeA)), "NXDOMAIN EDE15", soaBy("www.example."))
+}

@@ -1,0 +1,151 @@
+package policy
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"cenote/dnsname"
+	"cenote/wire"
+)
+
+// SVCB parameters that hold addresses (RFC 9460 section 14.3.2).
+const (
+	hintIPv4 = 4
+	hintIPv6 = 6
+)
+
+// answerAddresses walks over the addresses in the answer section of a message: those of A and AAAA records, and the hints of SVCB and HTTPS records.
+type answerAddresses struct {
+	msg     []byte
+	records wire.Walker
+	fault   error
+	params  []byte // of the SVCB record that records stands at
+	hints   []byte // addresses of one parameter that have not been returned
+	size    int    // of each of them
+	addr    netip.Addr
+}
+
+func addressesIn(msg []byte) answerAddresses {
+	a := answerAddresses{msg: msg}
+	a.records, a.fault = wire.Records(msg)
+	return a
+}
+
+// next moves to the next address; it returns false after the last.
+func (a *answerAddresses) next() bool {
+	for {
+		if len(a.hints) >= a.size && a.size > 0 {
+			a.addr, _ = netip.AddrFromSlice(a.hints[:a.size])
+			a.hints = a.hints[a.size:]
+			return true
+		}
+		if a.size = 0; a.nextParam() {
+			continue
+		}
+		if a.fault != nil || !a.records.Next() || a.records.Section != wire.SectionAnswer {
+			return false
+		}
+		a.take()
+	}
+}
+
+// take reads the record that records stands at.
+func (a *answerAddresses) take() {
+	data := a.records.RData()
+	switch {
+	case a.records.Class != wire.ClassIN:
+	case a.records.Type == wire.TypeA && len(data) == 4, a.records.Type == wire.TypeAAAA && len(data) == 16:
+		a.hints, a.size = data, len(data)
+	case isSVCB(a.records.Type):
+		a.params = svcParams(a.msg, &a.records)
+	}
+}
+
+// nextParam moves to the next parameter that holds addresses, if there is one.
+func (a *answerAddresses) nextParam() bool {
+	for len(a.params) >= 4 {
+		key, n := binary.BigEndian.Uint16(a.params), int(binary.BigEndian.Uint16(a.params[2:]))
+		if len(a.params) < 4+n {
+			break
+		}
+		value := a.params[4 : 4+n]
+		a.params = a.params[4+n:]
+		switch key {
+		case hintIPv4:
+			a.hints, a.size = value, 4
+			return true
+		case hintIPv6:
+			a.hints, a.size = value, 16
+			return true
+		}
+	}
+	a.params = nil
+	return false
+}
+
+// svcParams returns the parameters of a SVCB or HTTPS record.
+func svcParams(msg []byte, r *wire.Walker) []byte {
+	end := r.DataOff + r.DataLen
+	if r.DataLen < 2 {
+		return nil
+	}
+	off, err := wire.SkipName(msg, r.DataOff+2)
+	if err != nil || off > end {
+		return nil
+	}
+	return msg[off:end]
+}
+
+// answered notes the rules that list addresses of the answer: those that the stage's name has, or if it is the last of the chain all of them,
+// since nobody can tell which of them a client takes.
+func (s *stage) answered(answer *Answer, last bool) {
+	msg := answer.Msg
+	var wireName [dnsname.WireMax]byte
+	for a := addressesIn(msg); a.next(); {
+		if !s.policy.addresses.any(TriggerIP, a.addr) {
+			continue
+		}
+		owner, _, err := wire.AppendName(wireName[:0], msg, a.records.NameOff)
+		if err != nil {
+			continue
+		}
+		dnsname.Lower(owner, owner)
+		if last || string(owner) == string(s.name) {
+			s.ips = s.policy.addresses.find(s.ips, TriggerIP, a.addr)
+		}
+	}
+	if last {
+		for _, addr := range answer.Addrs {
+			s.ips = s.policy.addresses.find(s.ips, TriggerIP, addr)
+		}
+	}
+	s.ips = inOrder(s.ips)
+}
+
+// appendSVCTarget appends the name that a SVCB or HTTPS record leads to, canonical; nothing if the record is another one.
+func appendSVCTarget(dst, msg []byte, r *wire.Walker) []byte {
+	if !isSVCB(r.Type) || r.DataLen < 3 {
+		return dst
+	}
+	target, end, err := wire.AppendName(dst, msg, r.DataOff+2)
+	if err != nil || end > r.DataOff+r.DataLen {
+		return dst
+	}
+	dnsname.Lower(target[len(dst):], target[len(dst):])
+	return target
+}
+
+func isSVCB(rtype uint16) bool { return rtype == wire.TypeSVCB || rtype == wire.TypeHTTPS }
+
+// listsAnyOf reports whether a rule lists an address of the answer.
+func (p *Policy) listsAnyOf(answer *Answer) bool {
+	if p.addresses.tables[TriggerIP] == nil {
+		return false
+	}
+	for a := addressesIn(answer.Msg); a.next(); {
+		if p.addresses.any(TriggerIP, a.addr) {
+			return true
+		}
+	}
+	return len(answer.Addrs) > 0
+}

@@ -1,0 +1,219 @@
+package policy
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"cenote/dnsname"
+	"cenote/nameindex"
+)
+
+// stage is one name of a query's chain with all that is known of it. It serves those names of which an address or a name server is listed; for all
+// others check is enough. It may allocate.
+type stage struct {
+	policy *Policy
+	asking
+	name     []byte // canonical
+	number   uint8
+	patterns []addressHit    // that match name
+	names    listing         // what is listed at and above name
+	clients  []addressHit    // of the client's address, at the first stage
+	ips      []addressHit    // of the addresses that are answered
+	nsips    []addressHit    // of the name servers' addresses
+	servers  []serverListing // of the name servers
+}
+
+// serverListing is a name server of whose name, or one above it, rules list something.
+type serverListing struct {
+	listing
+	name  []byte
+	key   []byte // by which it is looked up
+	entry uint32 // its number in the data path
+}
+
+// client notes the rules that list the client.
+func (s *stage) client() {
+	s.clients = inOrder(s.policy.addresses.find(nil, TriggerClientIP, s.request.Client.Addr()))
+}
+
+// path notes the rules that list the name servers.
+func (s *stage) path(path *Path) {
+	number := uint32(0)
+	for i := range path.Servers {
+		server := &path.Servers[i]
+		s.server(server.Name, number)
+		number++
+		for _, addr := range server.Addrs {
+			s.nsips = s.policy.addresses.find(s.nsips, TriggerNSIP, addr)
+		}
+	}
+	s.nsips = inOrder(s.nsips)
+}
+
+func (s *stage) server(name []byte, number uint32) {
+	key, labels := serverKey(name)
+	var many [dnsname.LabelsMax + 1]nameindex.Match
+	if n := s.policy.index.Walk(key, many[:]); s.policy.saysAny(many[:n], labels) {
+		v := s.listing(s.policy, labels)
+		v.matches = append(v.matches, many[:n]...)
+		s.servers = append(s.servers, serverListing{listing: v, name: name, key: key, entry: number})
+	}
+}
+
+// serverKey is the key by which a name server is looked up, and how many labels it counts. Of a name that has no room for the last label the first ones
+// are left out: it lies below what is left.
+func serverKey(name []byte) (key []byte, labels uint8) {
+	key, ok := AppendNameKey(nil, name)
+	labels = countLabels(key)
+	for rest := name; !ok; {
+		rest = rest[1+int(rest[0]):]
+		key, ok = AppendNameKey(nil, rest)
+		labels = countLabels(key) + 1
+	}
+	return key, labels
+}
+
+// saysAny reports whether a match is more than a sign that others lie below it.
+func (p *Policy) saysAny(matches []nameindex.Match, labels uint8) bool {
+	return slices.ContainsFunc(matches, func(m nameindex.Match) bool {
+		return len(p.said(m, labels)) > 0 || p.typed || p.sets[m.Set].until != math.MaxUint32
+	})
+}
+
+// found reports whether anything but the name is listed.
+func (s *stage) found() bool {
+	return len(s.clients)+len(s.ips)+len(s.nsips)+len(s.servers) > 0
+}
+
+// check adds to d what the policy says about all that is known.
+func (s *stage) check(d *Decision) {
+	s.look()
+	for zone := s.scope.from; zone < s.scope.to; zone++ {
+		if s.policy.zones[zone].spares(!s.request.RD, s.signed) {
+			continue
+		}
+		watched, decider := s.consult(zone)
+		if watched.Trigger != TriggerNone {
+			s.policy.take(d, watched, false)
+		}
+		if decider.Trigger != TriggerNone {
+			s.policy.take(d, decider, true)
+		}
+	}
+}
+
+// look finds what is listed at and above the name.
+func (s *stage) look() {
+	var many [dnsname.LabelsMax + 1]nameindex.Match
+	n := s.policy.index.Walk(s.name, many[:])
+	s.names = s.listing(s.policy, countLabels(s.name))
+	s.names.matches = many[:n]
+	s.patterns = s.policy.patterns.find(s.name)
+}
+
+// consult asks one zone, trigger by trigger in the order of precedence. decider is the hit that decides for the zone, watched the first of those
+// that cannot, if it comes before decider.
+func (s *stage) consult(zone int) (watched, decider Hit) {
+	for t := TriggerClientIP; t <= TriggerNSIP; t++ {
+		w, d := s.ask(t, zone)
+		if watched.Trigger == TriggerNone {
+			watched = w
+		}
+		if d.Trigger != TriggerNone || s.policy.zones[zone].LogOnly && watched.Trigger != TriggerNone {
+			return watched, d
+		}
+	}
+	return watched, decider
+}
+
+func (s *stage) ask(t Trigger, zone int) (watched, decider Hit) {
+	switch t {
+	case TriggerClientIP:
+		return s.askAddresses(s.clients, zone)
+	case TriggerQNAME:
+		return s.askListing(&s.names, zone)
+	case TriggerPattern:
+		return s.askAddresses(s.patterns, zone)
+	case TriggerIP:
+		return s.askAddresses(s.ips, zone)
+	case TriggerNSDNAME:
+		return s.askServers(zone)
+	case TriggerNSIP:
+		return s.askAddresses(s.nsips, zone)
+	case TriggerNone:
+	}
+	return watched, decider
+}
+
+func (s *stage) askListing(v *listing, zone int) (watched, decider Hit) {
+	w, d := v.consult(zone)
+	if w.match >= 0 {
+		watched = v.hit(w, zone, s.number)
+	}
+	if d.match >= 0 {
+		decider = v.hit(d, zone, s.number)
+	}
+	return watched, decider
+}
+
+// askAddresses asks about addresses, which come in the order of precedence.
+func (s *stage) askAddresses(hits []addressHit, zone int) (watched, decider Hit) {
+	for i := range hits {
+		match := [1]nameindex.Match{{Set: hits[i].set, Labels: 1}}
+		v := s.listing(s.policy, 1)
+		v.matches = match[:]
+		if hits[i].trigger == TriggerPattern {
+			v.beside = &s.names
+		}
+		w, d := s.askListing(&v, zone)
+		for _, h := range []*Hit{&w, &d} {
+			if h.Trigger != TriggerNone {
+				h.Trigger, h.Entry, h.Labels = hits[i].trigger, hits[i].entry, 0
+			}
+		}
+		if watched.Trigger == TriggerNone {
+			watched = w
+		}
+		if d.Trigger != TriggerNone {
+			return watched, d
+		}
+	}
+	return watched, decider
+}
+
+// askServers asks about the names of the servers: one that is itself listed comes before one below a listed name, then the longer listed name, then
+// the server's name that is the last in canonical order (RPZ draft section 5.2 and 5.4, RFC 4034 section 6.1).
+func (s *stage) askServers(zone int) (watched, decider Hit) {
+	var best, bestWatched *serverListing
+	for i := range s.servers {
+		v := &s.servers[i]
+		w, d := s.askListing(&v.listing, zone)
+		for _, h := range []*Hit{&w, &d} {
+			if h.Trigger != TriggerNone {
+				h.Trigger, h.Entry = TriggerNSDNAME, v.entry
+			}
+		}
+		if d.Trigger != TriggerNone && (best == nil || v.before(&d, best, &decider)) {
+			best, decider = v, d
+		}
+		if w.Trigger != TriggerNone && (bestWatched == nil || v.before(&w, bestWatched, &watched)) {
+			bestWatched, watched = v, w
+		}
+	}
+	if best != nil && bestWatched != nil && best.before(&decider, bestWatched, &watched) {
+		watched = Hit{}
+	}
+	return watched, decider
+}
+
+// before reports whether a hit of v comes before one of other.
+func (v *serverListing) before(h *Hit, other *serverListing, o *Hit) bool {
+	whole := func(v *serverListing, h *Hit) int {
+		if h.Labels == v.labels {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(cmp.Compare(whole(v, h), whole(other, o)), cmp.Compare(h.Labels, o.Labels), dnsname.Compare(dnsname.Name(v.name), dnsname.Name(other.name))) > 0
+}
