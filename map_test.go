@@ -24,7 +24,7 @@ func arrows() map[string][]string {
 		"policy":    {"nameindex", "dnsname", "wire"},
 		"rrcache":   {"hugepage", "dnsname", "wire"},
 		"dnssec":    {"dnsname", "wire"},
-		"resolver":  {"rrcache", "wire", "dnsname"},
+		"resolver":  {"rrcache", "dnssec", "wire", "dnsname"},
 		"blocklist": {"policy", "nameindex", "pace", "dnsname", "wire"},
 		"sighting":  {"ring", "pace", "prefetch", "dnsname", "policy"},
 		"querylog":  {"ring", "dnsname", "policy", "wire"},
