@@ -23,7 +23,8 @@ func arrows() map[string][]string {
 		"nameindex": {"dnsname", "hugepage", "prefetch"},
 		"policy":    {"nameindex", "dnsname", "wire"},
 		"rrcache":   {"hugepage", "dnsname", "wire"},
-		"resolver":  {"rrcache", "wire", "dnsname"},
+		"dnssec":    {"dnsname", "wire"},
+		"resolver":  {"rrcache", "dnssec", "wire", "dnsname"},
 		"blocklist": {"policy", "nameindex", "pace", "dnsname", "wire"},
 		"sighting":  {"ring", "pace", "prefetch", "dnsname", "policy"},
 		"querylog":  {"ring", "dnsname", "policy", "wire"},
@@ -33,7 +34,7 @@ func arrows() map[string][]string {
 		"config":    {"dnsname"},
 		"dnstest":   {"dnsname"},
 		"bench":     {"dnsname", "wire"},
-		"cmd/cenote": {"dnsname", "ring", "pace", "prefetch", "wire", "nameindex", "policy", "rrcache", "resolver", "blocklist", "sighting", "querylog",
+		"cmd/cenote": {"dnsname", "ring", "pace", "prefetch", "wire", "nameindex", "policy", "rrcache", "dnssec", "resolver", "blocklist", "sighting", "querylog",
 			"forecast", "dnsserver", "api", "config"},
 	}
 }
@@ -42,6 +43,7 @@ func arrows() map[string][]string {
 func modules() map[string][]string {
 	return map[string][]string{
 		"aead.dev/minisign":                     {"blocklist"},
+		"github.com/cloudflare/circl":           {"dnssec"},
 		"github.com/miekg/dns":                  {"dnsserver", "resolver", "blocklist/rpz.go", "dnstest"},
 		"go.etcd.io/bbolt":                      {"sighting"},
 		"github.com/fsnotify/fsnotify":          {"blocklist"},
@@ -149,7 +151,7 @@ func imports(s source) []string {
 
 // TestPurePackages holds that some packages are values in, values out: no clock, no goroutine, no file, no socket, no log.
 func TestPurePackages(t *testing.T) {
-	pure := []string{"dnsname", "wire", "policy", "forecast"}
+	pure := []string{"dnsname", "wire", "policy", "forecast", "dnssec"}
 	banned := []string{"os", "io/fs", "net", "net/http", "log", "log/slog", "syscall", "math/rand", "math/rand/v2", "os/exec"}
 	for _, s := range sources(t) {
 		if s.test || !slices.Contains(pure, s.dir) {

@@ -17,6 +17,7 @@ func (c *Config) check(r *reader) {
 	c.checkFeeds(r)
 	c.checkZones(r)
 	c.checkUpstreams(r)
+	c.checkRecursion(r)
 	c.checkAPI(r)
 	c.checkPaths(r)
 }
@@ -292,8 +293,8 @@ const zonesMax = 2048
 const sinkholeMax = 8
 
 func (c *Config) checkUpstreams(r *reader) {
-	if len(c.Upstreams) == 0 && !c.Resolver.HostUpstreams {
-		r.warn(r.at("upstreams"), "there are no upstreams, so only listed and local names get an answer", "name resolvers under upstreams")
+	if len(c.Upstreams) == 0 && !c.Resolver.HostUpstreams && !c.Recursion.Enabled {
+		r.warn(r.at("upstreams"), "there are no upstreams, so only listed and local names get an answer", "name resolvers under upstreams, or set recursion.enabled")
 	}
 	for i, u := range c.Upstreams {
 		key, addr := fmt.Sprintf("upstreams[%d].address", i), u.Address.Addr()

@@ -29,7 +29,9 @@ type Config struct {
 	Policy Policy `yaml:"policy"`
 	// Upstreams are the resolvers that names are forwarded to. Of those that are well the quickest is asked first, whatever their order.
 	Upstreams []Upstream `yaml:"upstreams"`
-	// Resolver says how upstreams are asked.
+	// Recursion looks for names from the root down, without upstreams.
+	Recursion Recursion `yaml:"recursion"`
+	// Resolver says how upstreams and servers of zones are asked.
 	Resolver Resolver `yaml:"resolver"`
 	// Cache keeps answers of upstreams.
 	Cache Cache `yaml:"cache"`

@@ -213,12 +213,12 @@ func parsePrefix(text string, _ field) (any, error) {
 	return p, nil
 }
 
-func parseName(text string, _ field) (any, error) {
+func parseName(text string, f field) (any, error) {
 	n, err := dnsname.Parse(text)
 	if err != nil {
 		return nil, fmt.Errorf("%s is not a domain name: %w", quoted(text), err)
 	}
-	if n.IsRoot() {
+	if n.IsRoot() && !f.root {
 		return nil, fmt.Errorf("the root cannot be used here")
 	}
 	return n.Canonical(), nil

@@ -19,6 +19,7 @@ type field struct {
 	pattern  string       // that a text must match
 	either   string       // a name that keys share of which exactly one must be there
 	fetching bool         // it is about fetching, of a feed
+	root     bool         // a name may be the root
 	required bool
 	short    bool // the value may stand alone in place of the mapping
 	restart  bool // a change needs a restart
@@ -33,7 +34,7 @@ func fields(t reflect.Type) []field {
 			index: i, key: sf.Tag.Get("yaml"), goName: sf.Name, typ: sf.Type,
 			fallback: sf.Tag.Get("default"), example: sf.Tag.Get("example"),
 			min: sf.Tag.Get("min"), max: sf.Tag.Get("max"), port: sf.Tag.Get("port"), pattern: sf.Tag.Get("pattern"),
-			either: sf.Tag.Get("either"), fetching: sf.Tag.Get("fetching") != "",
+			either: sf.Tag.Get("either"), fetching: sf.Tag.Get("fetching") != "", root: sf.Tag.Get("root") != "",
 			required: sf.Tag.Get("required") != "", short: sf.Tag.Get("short") != "", restart: sf.Tag.Get("reload") == "restart",
 		})
 	}

@@ -3,6 +3,7 @@ package dnstest
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,11 +15,13 @@ import (
 
 // Fault is a way in which the server misbehaves for a name. The zero value does no harm. Several may be combined.
 type Fault struct {
-	Times int // how many queries it holds for; 0 for all
+	Times int    // how many queries it holds for; 0 for all
+	Type  uint16 // it holds for queries of this type; 0 for all
 
 	Delay time.Duration   // before the reply
 	Hold  <-chan struct{} // if not nil: no reply before this is closed
 	Drop  bool            // no reply; over TCP the connection stays open
+	Loss  float64         // the share of queries, up to 1, that get no reply
 	Close bool            // over TCP: end the connection instead of replying
 
 	Rcode    int  // reply with this code and no records
@@ -33,11 +36,73 @@ type Fault struct {
 	Junk          bool // the reply is three octets
 	Copies        int  // how often the wrong reply is sent, each with another id under WrongID; 0 for once
 	ThenRight     bool // after the wrong reply comes the right one, as when somebody races the server
+
+	// What only a server of a Tree does.
+	NoAA     bool   // without AA
+	Refer    string // a referral to this zone of the tree, without AA, whatever was asked: "." upwards, the zone itself for a loop
+	Empty    bool   // no records in any section
+	NoSOA    bool   // negative answers come without their SOA record
+	NoGlue   bool   // nothing in the additional section
+	NoOPT    bool   // no OPT record and nothing that DO asks for, as a server that knows no EDNS and does not say so
+	NoDNSSEC bool   // nothing that DO asks for
 }
 
-// parseFaultLine reads "NAME WORD…", where a word is times=N, copies=N, pad=N, delay=DURATION, rcode=NAME or the name of a flag in lower
-// case.
-func parseFaultLine(line string, into map[dnsname.Name][]*Fault) error {
+// faults are the faults of a server by the name they hold for: a name itself, "*.NAME", or "*".
+type faults map[dnsname.Name][]*Fault
+
+func (l faults) clone() faults {
+	out := faults{}
+	for key, list := range l {
+		for _, f := range list {
+			c := *f
+			out[key] = append(out[key], &c)
+		}
+	}
+	return out
+}
+
+// take returns the fault in force for a query and counts one of its Times; the zero Fault if there is none.
+func (l faults) take(qname string, qtype uint16) Fault {
+	name, err := faultKey(qname)
+	if err != nil {
+		return Fault{}
+	}
+	for _, key := range patterns(name) {
+		if f, ok := l.takeAt(key, qtype); ok {
+			return f
+		}
+	}
+	return Fault{}
+}
+
+// patterns are the keys that a name matches, the closest first.
+func patterns(name dnsname.Name) []dnsname.Name {
+	keys := []dnsname.Name{name}
+	for up := name.Parent(); !up.IsRoot(); up = up.Parent() {
+		if key, err := up.Child("*"); err == nil {
+			keys = append(keys, key)
+		}
+	}
+	return append(keys, dnsname.MustParse("*"))
+}
+
+func (l faults) takeAt(key dnsname.Name, qtype uint16) (Fault, bool) {
+	i := slices.IndexFunc(l[key], func(f *Fault) bool { return f.Type == 0 || f.Type == qtype })
+	if i < 0 {
+		return Fault{}, false
+	}
+	f := *l[key][i]
+	if f.Times == 1 {
+		l[key] = slices.Delete(slices.Clone(l[key]), i, i+1)
+	} else if f.Times > 1 {
+		l[key][i].Times--
+	}
+	return f, true
+}
+
+// parseFaultLine reads "NAME WORD…", where a word is times=N, type=TYPE, copies=N, pad=N, delay=DURATION, loss=SHARE, rcode=NAME or the name
+// of a flag in lower case.
+func parseFaultLine(line string, into faults) error {
 	words := strings.Fields(line)
 	if len(words) < 2 {
 		return fmt.Errorf("a fault is a name and at least one word")
@@ -73,6 +138,12 @@ func (f *Fault) set(word string) (err error) {
 		return nil
 	}
 	switch key {
+	case "type":
+		if f.Type = dns.StringToType[strings.ToUpper(value)]; f.Type == 0 {
+			err = fmt.Errorf("unknown type %q", value)
+		}
+	case "loss":
+		f.Loss, err = strconv.ParseFloat(value, 64)
 	case "times":
 		f.Times, err = strconv.Atoi(value)
 	case "copies":
@@ -90,6 +161,27 @@ func (f *Fault) set(word string) (err error) {
 		err = fmt.Errorf("unknown fault %q", word)
 	}
 	return err
+}
+
+// setTree is set for a server of a tree, which can do more.
+func (f *Fault) setTree(word string) error {
+	key, value, _ := strings.Cut(word, "=")
+	flags := map[string]*bool{
+		"noaa": &f.NoAA, "empty": &f.Empty, "nosoa": &f.NoSOA, "noglue": &f.NoGlue, "noopt": &f.NoOPT, "nodnssec": &f.NoDNSSEC,
+	}
+	if flag, ok := flags[key]; ok && value == "" {
+		*flag = true
+		return nil
+	}
+	switch {
+	case word == "lame":
+		f.Rcode = dns.RcodeRefused
+	case key == "refer" && value != "":
+		f.Refer = value
+	default:
+		return f.set(word)
+	}
+	return nil
 }
 
 // spoils reports whether the fault makes a reply that a careful client must refuse.

@@ -6,15 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
-
-	"cenote/dnsname"
 
 	"github.com/miekg/dns"
 )
@@ -31,22 +29,32 @@ type Query struct {
 	DO     bool
 	EDNS   bool
 	UDPMax uint16 // the payload size of the OPT record
+	Server netip.AddrPort
+	At     time.Time
 }
 
 // Server is a fake upstream. Start makes one.
 type Server struct {
-	addr    netip.AddrPort
-	udp     *net.UDPConn
-	tcp     *net.TCPListener
-	zone    atomic.Pointer[zone]
-	ctx     context.Context
-	cancel  context.CancelFunc
-	running sync.WaitGroup
+	addr      netip.AddrPort
+	recursive bool // its replies say RA
+	udp       *net.UDPConn
+	tcp       *net.TCPListener // nil if it does not listen by TCP
+	ctx       context.Context
+	cancel    context.CancelFunc
+	running   sync.WaitGroup
 
 	mu     sync.Mutex // guards the rest
-	faults map[dnsname.Name][]*Fault
+	source source
+	hook   Hook
+	faults faults
+	lossy  *rand.Rand // decides which queries a Loss takes, the same ones in every run
 	asked  []Query
 	conns  map[net.Conn]bool
+}
+
+// A source knows what a server answers. It fills in a reply that has its question and OPT record.
+type source interface {
+	answer(reply *dns.Msg, q Query, f Fault) error
 }
 
 // Start runs a server that answers from text until the test ends. It fails the test if the text cannot be read.
@@ -57,13 +65,14 @@ func Start(tb testing.TB, text string) *Server {
 		tb.Fatalf("dnstest: %v", err)
 	}
 	tb.Cleanup(s.Close)
-	s.serve()
 	return s
 }
 
 func (s *Server) serve() {
 	s.running.Go(s.serveUDP)
-	s.running.Go(s.serveTCP)
+	if s.tcp != nil {
+		s.running.Go(s.serveTCP)
+	}
 }
 
 // Addr is where the server listens, by UDP and by TCP.
@@ -72,9 +81,14 @@ func (s *Server) Addr() netip.AddrPort { return s.addr }
 // Close stops the server and closes its sockets, as when a machine goes away: whoever asks then is told that nobody listens. It may be
 // called again.
 func (s *Server) Close() {
+	if s.udp == nil {
+		return // it never listened
+	}
 	s.cancel()
 	s.udp.Close()
-	s.tcp.Close()
+	if s.tcp != nil {
+		s.tcp.Close()
+	}
 	s.mu.Lock()
 	for c := range s.conns {
 		c.Close()
@@ -96,6 +110,11 @@ func (s *Server) Reopen(tb testing.TB) {
 	if err != nil {
 		tb.Fatalf("dnstest: %v", err)
 	}
+	s.begin(udp, tcp)
+}
+
+// begin serves from sockets, the first time or again.
+func (s *Server) begin(udp *net.UDPConn, tcp *net.TCPListener) {
 	s.udp, s.tcp = udp, tcp
 	s.mu.Lock()
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -109,15 +128,37 @@ func (s *Server) SetText(text string) error {
 	if err != nil {
 		return err
 	}
-	s.zone.Store(z)
-	s.mu.Lock()
-	s.faults = faults
-	s.mu.Unlock()
+	s.set(z, faults)
 	return nil
 }
 
-// Break adds a fault for a name, or for every name if it is "*". Faults of one name are used in order: the next once the Times of the one
-// before are over.
+// set replaces what the server answers from and its faults.
+func (s *Server) set(from source, faults faults) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.source, s.faults = from, faults
+}
+
+func (s *Server) setFaults(faults faults) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = faults.clone()
+}
+
+func (s *Server) setSource(from source) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.source = from
+}
+
+func (s *Server) setHook(hook Hook) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hook = hook
+}
+
+// Break adds a fault for a name, for every name below one if it is "*.NAME", or for every name if it is "*". The fault of the closest one
+// holds. Faults of one name are used in order: the next once the Times of the one before are over.
 func (s *Server) Break(name string, f Fault) {
 	key, err := faultKey(name)
 	if err != nil {
@@ -161,18 +202,22 @@ func (s *Server) Total() int {
 }
 
 func newServer(text string) (*Server, error) {
-	ctx, cancel := context.WithCancel(context.Background())
-	s := &Server{ctx: ctx, cancel: cancel, conns: map[net.Conn]bool{}}
-	err := s.SetText(text)
-	if err == nil {
-		s.udp, s.tcp, err = listen()
-	}
-	if err != nil {
-		cancel()
+	s := makeServer(true)
+	if err := s.SetText(text); err != nil {
 		return nil, err
 	}
-	s.addr = s.udp.LocalAddr().(*net.UDPAddr).AddrPort()
+	udp, tcp, err := listen()
+	if err != nil {
+		return nil, err
+	}
+	s.addr = udp.LocalAddr().(*net.UDPAddr).AddrPort()
+	s.begin(udp, tcp)
 	return s, nil
+}
+
+// makeServer returns a server that does not listen yet.
+func makeServer(recursive bool) *Server {
+	return &Server{recursive: recursive, conns: map[net.Conn]bool{}, faults: faults{}, lossy: rand.New(rand.NewPCG(1, 2))}
 }
 
 // listen finds a port that is free for both transports.
@@ -188,10 +233,10 @@ func listen() (udp *net.UDPConn, tcp *net.TCPListener, err error) {
 
 // listenAt opens both transports at an address.
 func listenAt(addr netip.AddrPort) (udp *net.UDPConn, tcp *net.TCPListener, err error) {
-	if udp, err = net.ListenUDP("udp4", net.UDPAddrFromAddrPort(addr)); err != nil {
+	if udp, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(addr)); err != nil {
 		return nil, nil, err
 	}
-	if tcp, err = net.ListenTCP("tcp4", net.TCPAddrFromAddrPort(udp.LocalAddr().(*net.UDPAddr).AddrPort())); err != nil {
+	if tcp, err = net.ListenTCP("tcp", net.TCPAddrFromAddrPort(udp.LocalAddr().(*net.UDPAddr).AddrPort())); err != nil {
 		udp.Close()
 		return nil, nil, err
 	}
@@ -294,14 +339,17 @@ func (s *Server) handle(msg []byte, peer netip.AddrPort, tcp bool, send func(rep
 	if query.Unpack(msg) != nil || len(query.Question) != 1 || query.Response {
 		return false
 	}
-	fault := s.note(query, peer, tcp)
+	q, fault := s.note(query, peer, tcp)
 	if !s.wait(fault) || fault.Drop {
 		return false
 	}
 	if fault.Close && tcp {
 		return true
 	}
-	reply := s.reply(query, fault, tcp)
+	reply := s.reply(query, q, fault)
+	if reply == nil {
+		return false
+	}
 	if fault.spoils() {
 		for n := range max(fault.Copies, 1) {
 			if wrong, err := fault.spoil(reply, n); err == nil {
@@ -322,37 +370,21 @@ func (s *Server) handle(msg []byte, peer netip.AddrPort, tcp bool, send func(rep
 }
 
 // note writes the query down and finds the fault that holds for it; the zero Fault if there is none.
-func (s *Server) note(query *dns.Msg, peer netip.AddrPort, tcp bool) Fault {
+func (s *Server) note(query *dns.Msg, peer netip.AddrPort, tcp bool) (Query, Fault) {
 	q := query.Question[0]
-	entry := Query{Name: q.Name, Type: q.Qtype, ID: query.Id, Client: peer, TCP: tcp, RD: query.RecursionDesired, CD: query.CheckingDisabled}
+	entry := Query{Name: q.Name, Type: q.Qtype, ID: query.Id, Client: peer, TCP: tcp, RD: query.RecursionDesired, CD: query.CheckingDisabled,
+		Server: s.addr, At: time.Now()}
 	if opt := query.IsEdns0(); opt != nil {
 		entry.EDNS, entry.DO, entry.UDPMax = true, opt.Do(), opt.UDPSize()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.asked = append(s.asked, entry)
-	if name, err := faultKey(q.Name); err == nil {
-		if f, ok := s.takeFault(name); ok {
-			return f
-		}
+	f := s.faults.take(q.Name, q.Qtype)
+	if f.Loss > 0 && s.lossy.Float64() < f.Loss {
+		f.Drop = true
 	}
-	f, _ := s.takeFault(dnsname.MustParse("*"))
-	return f
-}
-
-// takeFault returns the fault in force for a key and counts one of its Times. mu is held.
-func (s *Server) takeFault(key dnsname.Name) (Fault, bool) {
-	list := s.faults[key]
-	if len(list) == 0 {
-		return Fault{}, false
-	}
-	f := *list[0]
-	if f.Times == 1 {
-		s.faults[key] = list[1:]
-	} else if f.Times > 1 {
-		list[0].Times--
-	}
-	return f, true
+	return entry, f
 }
 
 // wait sits out the delay and the hold of a fault. It returns false if the server ended meanwhile.
@@ -372,33 +404,52 @@ func (s *Server) wait(f Fault) bool {
 	return s.ctx.Err() == nil
 }
 
-// reply makes the right reply, as far as the fault lets it be right.
-func (s *Server) reply(query *dns.Msg, f Fault, tcp bool) *dns.Msg {
+// reply makes the right reply, as far as the fault lets it be right; nil if the hook wants none.
+func (s *Server) reply(query *dns.Msg, q Query, f Fault) *dns.Msg {
 	reply := new(dns.Msg).SetReply(query)
-	reply.RecursionAvailable, reply.CheckingDisabled, reply.Compress = true, query.CheckingDisabled, true
-	opt := query.IsEdns0()
-	size, do := dns.MinMsgSize, false
-	if opt != nil && !f.NoEDNS {
-		size, do = max(size, int(opt.UDPSize())), opt.Do()
-		reply.SetEdns0(1232, do)
+	reply.RecursionAvailable, reply.CheckingDisabled, reply.Compress = s.recursive, query.CheckingDisabled, true
+	size := dns.MinMsgSize
+	if q.EDNS && !f.NoEDNS {
+		size = max(size, int(q.UDPMax))
+		reply.SetEdns0(1232, q.DO)
 	}
+	s.mu.Lock()
+	from, hook := s.source, s.hook
+	s.mu.Unlock()
 	switch {
 	case f.Rcode != 0:
 		reply.Rcode = f.Rcode
-	case f.NoEDNS && opt != nil:
+	case f.NoEDNS && q.EDNS:
 		reply.Rcode = dns.RcodeFormatError
-	case f.Truncate && !tcp:
+	case f.Truncate && !q.TCP:
 		reply.Truncated = true
 	default:
-		if s.zone.Load().answer(reply, query.Question[0], do) != nil {
+		if from.answer(reply, q, f) != nil {
 			reply.Rcode = dns.RcodeServerFailure
 		}
 	}
 	if f.LowerCase {
 		reply.Question[0].Name = strings.ToLower(reply.Question[0].Name)
 	}
-	if !tcp && reply.Len() > size {
-		reply.Truncated, reply.Answer, reply.Ns = true, nil, nil
+	if hook != nil {
+		reply = hook(q, reply.Copy()) // its records are the zone's
+	}
+	if reply != nil && !q.TCP && reply.Len() > size {
+		cut(reply, size)
 	}
 	return reply
+}
+
+// cut makes a reply fit: without the additional section if it can do without, otherwise with TC and no records but OPT.
+func cut(reply *dns.Msg, size int) {
+	var opt []dns.RR
+	if rr := reply.IsEdns0(); rr != nil {
+		opt = []dns.RR{rr}
+	}
+	if len(reply.Answer) > 0 || reply.Authoritative {
+		if reply.Extra = opt; reply.Len() <= size {
+			return
+		}
+	}
+	reply.Truncated, reply.Answer, reply.Ns, reply.Extra = true, nil, nil, opt
 }

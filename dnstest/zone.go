@@ -19,9 +19,9 @@ type zone struct {
 }
 
 // parseText reads records, one a line, and fault lines, which begin with "!".
-func parseText(text string) (*zone, map[dnsname.Name][]*Fault, error) {
+func parseText(text string) (*zone, faults, error) {
 	z := &zone{rrsets: map[dnsname.Name]map[uint16][]dns.RR{}, exists: map[dnsname.Name]bool{}}
-	faults := map[dnsname.Name][]*Fault{}
+	faults := faults{}
 	for i, line := range strings.Split(text, "\n") {
 		line = strings.TrimSpace(line)
 		var err error
@@ -66,8 +66,8 @@ func (z *zone) parseRecord(line string) error {
 }
 
 // answer fills reply with what the zone knows about a question, aliases followed, as a recursive resolver does.
-func (z *zone) answer(reply *dns.Msg, q dns.Question, do bool) error {
-	owner := q.Name
+func (z *zone) answer(reply *dns.Msg, q Query, f Fault) error {
+	owner, do := q.Name, q.DO && !f.NoEDNS
 	for range cnameSteps {
 		name, err := dnsname.Parse(owner)
 		if err != nil {
@@ -79,8 +79,8 @@ func (z *zone) answer(reply *dns.Msg, q dns.Question, do bool) error {
 		}
 		alias, isAlias := types[dns.TypeCNAME]
 		switch {
-		case len(types[q.Qtype]) > 0 || q.Qtype == dns.TypeANY && len(types) > 0:
-			reply.Answer = append(reply.Answer, pick(types, q.Qtype, owner, do)...)
+		case len(types[q.Type]) > 0 || q.Type == dns.TypeANY && len(types) > 0:
+			reply.Answer = append(reply.Answer, pick(types, q.Type, owner, do)...)
 			return nil
 		case isAlias:
 			reply.Answer = append(reply.Answer, pick(types, dns.TypeCNAME, owner, do)...)

@@ -14,6 +14,8 @@ import (
 type Config struct {
 	// Upstreams are the resolvers that are asked. The quickest that is well is preferred. None: every Resolve fails with ErrNoUpstreams.
 	Upstreams []Upstream
+	// Recursion, if it is not nil, has names looked for from the root down, and no upstream is asked.
+	Recursion *Recursion
 	// Cache takes the answers. It stays what it is over an Update.
 	Cache *rrcache.Cache
 	// Timeouts say how long to wait.
@@ -97,6 +99,11 @@ func (c *Config) setDefaults() {
 	orDefault(&b.NearMisses, 8)
 	orDefault(&b.Prefetches, 16)
 	orDefault(&b.PrefetchQueue, 256)
+	if c.Recursion != nil {
+		own := *c.Recursion
+		own.setDefaults()
+		c.Recursion = &own
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -128,6 +135,11 @@ func (c *Config) check() error {
 	}
 	if err := c.Timeouts.check(); err != nil {
 		return err
+	}
+	if c.Recursion != nil {
+		if err := c.Recursion.check(); err != nil {
+			return err
+		}
 	}
 	return c.Bounds.check()
 }

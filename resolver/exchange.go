@@ -19,6 +19,7 @@ type exchange struct {
 	up     *upstream
 	q      *question
 	manner manner
+	work   *budget   // nil for none
 	sent   time.Time // when the query went out that was sent last
 	heard  bool      // it replied, whatever it said
 	// apart is set once a reply came with another letter case. TCP then tells whether the upstream does that or somebody forges.
@@ -31,12 +32,14 @@ func (r *Resolver) exchangeWith(s *state, up *upstream, q *question) *exchange {
 	return &exchange{r: r, s: s, up: up, q: q, manner: up.manner(r.now(), s.config.PlainCase)}
 }
 
-// attempt asks one upstream and judges what it says. wait is how long the search will wait for it before it asks another one.
-func (r *Resolver) attempt(ctx context.Context, s *state, up *upstream, q *question, wait time.Duration) (got outcome) {
+// attempt asks one server and judges what it says. wait is how long the search will wait for it before it asks another one.
+func (a *search) attempt(ctx context.Context, up *upstream, wait time.Duration) (got outcome) {
 	got = outcome{up: up, ede: EDENone}
+	r := a.r
 	defer r.rescue(&got.err)
 	begun := time.Now()
-	x := r.exchangeWith(s, up, q)
+	x := r.exchangeWith(a.s, up, a.q)
+	x.work = a.work
 	packet, err := x.run(ctx)
 	if errors.Is(err, errNetwork) && x.heard {
 		up.counts.unreachable.Add(1)
@@ -46,21 +49,21 @@ func (r *Resolver) attempt(ctx context.Context, s *state, up *upstream, q *quest
 		r.blame(up, err, time.Since(begun), wait)
 		return outcome{up: up, ede: EDENone, err: err}
 	}
-	msg, ede, err := scrub(q, packet, up.Trusted)
+	got = a.read(up, packet)
 	switch {
-	case errors.Is(err, errRcode):
+	case errors.Is(got.err, errRcode):
 		up.counts.refused(wire.Rcode(packet))
 		r.suspect(up)
-	case err != nil:
+	case got.err != nil:
 		up.counts.rejected.Add(1)
 	}
-	return outcome{up: up, msg: msg, ede: ede, err: err}
+	return got
 }
 
 // blame counts an attempt without a reply. One that was cut short because another upstream was quicker is nobody's fault.
 func (r *Resolver) blame(up *upstream, err error, waited, wait time.Duration) {
 	switch {
-	case errors.Is(err, errSockets):
+	case errors.Is(err, errSockets), errors.Is(err, errWork):
 		return
 	case errors.Is(err, errNetwork):
 		up.counts.unreachable.Add(1)
@@ -112,6 +115,9 @@ func (x *exchange) adapt(ctx context.Context, err error) bool {
 // leg sends one query and returns the reply to it.
 func (x *exchange) leg(ctx context.Context) ([]byte, error) {
 	var room [600]byte
+	if err := x.work.packet(); err != nil {
+		return nil, err
+	}
 	query := x.q.appendQuery(room[:0], x.manner)
 	x.up.counts.queries.Add(1)
 	var packet []byte

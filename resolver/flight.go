@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"cenote/dnssec"
 	"cenote/rrcache"
 	"cenote/wire"
 )
@@ -16,6 +17,13 @@ type flight struct {
 	q       question
 	done    chan struct{} // closed when the rest is set
 	waiters int           // guarded by the resolver's mu
+
+	// Of questions that are asked of the servers of zones; see iteration.
+	budget  *budget         // shared by all that one question of a client begins
+	depth   int             // questions that this one is asked for, one inside the other
+	aliases int             // steps of aliases that led here
+	trace   *Trace          // nil where nobody looks
+	needs   map[*flight]int // the flights whose answers this one waits for; guarded by the resolver's mu
 
 	msg []byte // the answer, never changed again; nil if err is set
 	ede uint16 // what the upstream said beside its answer
@@ -42,11 +50,86 @@ func (r *Resolver) join(q question) (*flight, error) {
 		r.counts.joined.Add(1)
 	default:
 		f = &flight{q: q, done: make(chan struct{})}
-		r.flights[q] = f
-		r.running.Go(func() { r.fly(s, f) })
+		if s.config.Recursion != nil {
+			f.budget = newBudget(&s.config.Recursion.Bounds)
+		}
+		r.launch(s, f)
 	}
 	f.waiters++
 	return f, nil
+}
+
+// launch starts a flight. The caller holds mu.
+func (r *Resolver) launch(s *state, f *flight) {
+	r.flights[f.q] = f
+	r.running.Go(func() { r.fly(s, f) })
+}
+
+// innerRoom is how many flights there may be, as a multiple of Bounds.Outstanding, with those that others need: these go on where no
+// new question of a client is taken.
+const innerRoom = 4
+
+// joinFrom is join for a question whose answer another flight needs. It fails where that one waits for the first, however far around.
+func (r *Resolver) joinFrom(parent *flight, q question, depth, aliases int) (*flight, error) {
+	if !q.askable() {
+		return nil, errLoop
+	}
+	s := r.state.Load()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return nil, ErrClosed
+	}
+	f := r.flights[q]
+	switch {
+	case f != nil && f.reaches(parent, map[*flight]bool{}):
+		return nil, errLoop
+	case f != nil && f.waiters >= s.config.Bounds.Waiters, f == nil && len(r.flights) >= innerRoom*s.config.Bounds.Outstanding:
+		r.counts.shed.Add(1)
+		return nil, ErrBusy
+	case f != nil:
+		r.counts.joined.Add(1)
+	case s.config.Recursion == nil || depth > s.config.Recursion.Bounds.Depth:
+		return nil, errDepth
+	default:
+		f = &flight{q: q, done: make(chan struct{}), budget: parent.budget, depth: depth, aliases: aliases}
+		if parent.trace != nil {
+			f.trace = new(Trace)
+		}
+		r.launch(s, f)
+	}
+	f.waiters++
+	if parent.needs == nil {
+		parent.needs = map[*flight]int{}
+	}
+	parent.needs[f]++
+	return f, nil
+}
+
+func (r *Resolver) leaveFrom(parent, f *flight) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f.waiters--
+	if parent.needs[f]--; parent.needs[f] == 0 {
+		delete(parent.needs, f)
+	}
+}
+
+// reachMax bounds the look for a circle of flights; one that is not found in it is taken for one.
+const reachMax = 512
+
+// reaches reports whether f is parent, or waits for it.
+func (f *flight) reaches(parent *flight, seen map[*flight]bool) bool {
+	if f == parent || len(seen) >= reachMax {
+		return true
+	}
+	seen[f] = true
+	for need := range f.needs {
+		if !seen[need] && need.reaches(parent, seen) {
+			return true
+		}
+	}
+	return false
 }
 
 func (r *Resolver) leave(f *flight) {
@@ -57,12 +140,21 @@ func (r *Resolver) leave(f *flight) {
 
 // fly finds the answer and puts it into the cache before anybody who asks next can start another flight.
 func (r *Resolver) fly(s *state, f *flight) {
-	got := r.ask(s, &f.q)
+	got := r.find(s, f)
 	r.land(f, &got)
 	r.mu.Lock()
 	delete(r.flights, f.q)
 	r.mu.Unlock()
 	close(f.done)
+}
+
+// find asks whoever is to be asked for a flight's question.
+func (r *Resolver) find(s *state, f *flight) (got outcome) {
+	defer r.rescue(&got.err)
+	if s.config.Recursion != nil && f.budget != nil {
+		return r.recurse(s, f)
+	}
+	return r.ask(s, &f.q)
 }
 
 // land hands the outcome to the flight and to the cache.
@@ -122,6 +214,11 @@ type outcome struct {
 	msg []byte // the answer, scrubbed; nil if err is set
 	ede uint16 // what the upstream said, EDENone for nothing
 	err error
+
+	found   *finding  // of a server of a zone: what its reply means
+	said    *response // and all that it said
+	zone    *cut      // whose servers said so
+	verdict dnssec.Verdict
 }
 
 // code is the extended error for a client: the upstream's own if it gave one.
@@ -155,6 +252,10 @@ type search struct {
 	r       *Resolver
 	s       *state
 	q       *question
+	pool    []*upstream                               // whom to ask
+	tries   int                                       // how often, together
+	work    *budget                                   // what each query is taken from, nil for none
+	read    func(up *upstream, packet []byte) outcome // makes sense of a reply
 	tried   map[*upstream]int
 	failed  map[*upstream]bool      // it answered, and cannot help
 	rest    map[*upstream]time.Time // until when it is left alone, since it could not be reached
@@ -166,13 +267,37 @@ type search struct {
 	last    outcome      // the failure to report
 }
 
-// ask puts a question to one upstream after the other until one has an answer. A slow one is not given up: the next is asked beside it.
+// ask puts a question to the upstreams of its group.
 func (r *Resolver) ask(s *state, q *question) outcome {
 	ctx, cancel := context.WithTimeout(r.life, s.config.Timeouts.Total)
 	defer cancel()
+	var pool []*upstream
+	for _, u := range s.upstreams {
+		if u.Group == q.group {
+			pool = append(pool, u)
+		}
+	}
+	a := r.searchAmong(s, q, pool, nil)
+	a.read = func(up *upstream, packet []byte) outcome {
+		msg, ede, err := scrub(q, packet, up.Trusted)
+		return outcome{up: up, msg: msg, ede: ede, err: err}
+	}
+	return a.run(ctx)
+}
+
+// searchAmong returns a search that begins when it runs. Its read is to be set.
+func (r *Resolver) searchAmong(s *state, q *question, pool []*upstream, work *budget) *search {
 	tries := s.config.Bounds.Tries
-	a := &search{r: r, s: s, q: q, tried: map[*upstream]int{}, failed: map[*upstream]bool{}, rest: map[*upstream]time.Time{}, results: make(chan outcome, tries)}
+	a := &search{r: r, s: s, q: q, pool: pool, tries: tries, work: work, results: make(chan outcome, tries)}
+	a.tried, a.failed, a.rest = map[*upstream]int{}, map[*upstream]bool{}, map[*upstream]time.Time{}
 	a.last = outcome{ede: EDENone, err: ErrTimeout}
+	return a
+}
+
+// run asks one server after the other until one has an answer. A slow one is not given up: the next is asked beside it.
+func (a *search) run(ctx context.Context) outcome {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	patience := time.NewTimer(0)
 	defer patience.Stop()
 	for {
@@ -221,7 +346,7 @@ func (a *search) take(got outcome) {
 
 // try starts one more attempt and returns how long to wait for it, 0 if there is none left.
 func (a *search) try(ctx context.Context) time.Duration {
-	if a.started == a.s.config.Bounds.Tries {
+	if a.started == a.tries {
 		return 0
 	}
 	up, err := a.choose()
@@ -264,7 +389,7 @@ func (a *search) start(ctx context.Context, up *upstream) time.Duration {
 	wait := up.patience(a.s.config.Timeouts.Attempt, again)
 	a.r.running.Go(func() {
 		defer up.leave()
-		a.results <- a.r.attempt(ctx, a.s, up, a.q, wait)
+		a.results <- a.attempt(ctx, up, wait)
 	})
 	return wait
 }

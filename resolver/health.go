@@ -45,7 +45,10 @@ func (r *Resolver) answered(u *upstream, took time.Duration) {
 // silent notes that there was no reply for a while, or that none could be had.
 func (r *Resolver) silent(u *upstream, waited time.Duration) {
 	u.mu.Lock()
-	if waited > u.rtt.mean {
+	switch {
+	case u.authority:
+		u.rtt.backOff(waited)
+	case waited > u.rtt.mean:
 		u.rtt.observe(waited)
 	}
 	u.health.miss(r.now())
@@ -69,6 +72,9 @@ func (u *upstream) restarts(now time.Time) bool {
 
 // suspect asks for a probe after a failure, unless the upstream answered somebody a moment ago.
 func (r *Resolver) suspect(u *upstream) {
+	if u.authority {
+		return // the next who needs it finds out
+	}
 	u.mu.Lock()
 	h := &u.health
 	due := !h.suspected && !h.down && r.now().Sub(h.success) > silenceSuspect

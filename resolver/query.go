@@ -40,6 +40,8 @@ type manner struct {
 	edns  bool
 	mixed bool // letter case at random, which the reply must repeat
 	tcp   bool
+	// direct is a query to a server of zones: no recursion is desired.
+	direct bool
 }
 
 // appendQuery appends a query with a new id, and a new letter case if it is to be mixed.
@@ -51,7 +53,10 @@ func (q *question) appendQuery(dst []byte, m manner) []byte {
 	msg := dst[start:]
 	wire.SetID(msg, binary.BigEndian.Uint16(random[:]))
 	flags := uint16(wire.FlagRD | wire.FlagAD) // AD: we understand the bit (RFC 6840 section 5.7)
-	if q.cd {
+	if m.direct {
+		flags = 0
+	}
+	if q.cd && !m.direct {
 		flags |= wire.FlagCD
 	}
 	wire.SetFlags(msg, flags)

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"cenote/dnsname"
 	"cenote/rrcache"
 	"cenote/wire"
 )
@@ -27,6 +29,12 @@ type Resolver struct {
 	buffers  sync.Pool      // of *[udpBuffer]byte
 	counts   counts
 
+	cuts        *cuts
+	authorities *authorities
+	trusts      *trusts
+	crowds      crowds
+	priming     sync.Mutex // held while the servers of the root are asked for
+
 	mu      sync.Mutex // guards the rest
 	flights map[question]*flight
 	closed  bool
@@ -36,6 +44,7 @@ type Resolver struct {
 type state struct {
 	config    Config
 	upstreams []*upstream
+	keys      *keyring // nil where nothing is validated
 }
 
 // Result is an answer. Msg is as rrcache.Cache.Get gives it, in dst or, if that was too small, in a new slice.
@@ -56,10 +65,15 @@ func New(config Config) (*Resolver, error) {
 		ahead:    newAhead(),
 		suspects: make(chan *upstream, suspectsMax),
 		flights:  map[question]*flight{},
+		crowds:   crowds{all: map[dnsname.Name]int{}},
 	}
+	r.cuts, r.authorities, r.trusts = newCuts(), newAuthorities(), newTrusts()
+	r.bound(&config)
 	r.buffers.New = func() any { return new([udpBuffer]byte) }
 	r.life, r.end = context.WithCancel(context.Background())
-	r.state.Store(newState(config, nil))
+	first := newState(config, nil)
+	r.setKeys(first, nil)
+	r.state.Store(first)
 	return r, nil
 }
 
@@ -69,7 +83,36 @@ func newState(config Config, before *state) *state {
 	for _, u := range config.Upstreams {
 		s.upstreams = append(s.upstreams, before.find(u))
 	}
+	if config.Recursion != nil {
+		for i, f := range config.Recursion.Forwards {
+			for _, addr := range f.Upstreams {
+				s.upstreams = append(s.upstreams, before.find(Upstream{Addr: addr, Group: uint8(i + 1)}))
+			}
+		}
+	}
 	return s
+}
+
+// setKeys makes the trust anchors of a state; the same ones go on as they are.
+func (r *Resolver) setKeys(after, before *state) {
+	c := after.config.Recursion
+	if c == nil || len(c.Anchors) == 0 {
+		return
+	}
+	if before != nil && before.keys != nil && reflect.DeepEqual(before.config.Recursion.Anchors, c.Anchors) {
+		after.keys = before.keys
+		return
+	}
+	after.keys = r.newKeyring(c)
+	r.trusts.flush(dnsname.Root)
+}
+
+// bound sets the room for what recursion learns.
+func (r *Resolver) bound(c *Config) {
+	if c.Recursion != nil {
+		r.cuts.bound(c.Recursion.Bounds.Cuts)
+		r.authorities.bound(c.Recursion.Bounds.Servers)
+	}
 }
 
 func (s *state) find(u Upstream) *upstream {
@@ -93,7 +136,9 @@ func (r *Resolver) Update(config Config) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before, after := r.state.Load(), newState(config, r.state.Load())
+	r.setKeys(after, before)
 	r.state.Store(after)
+	r.bound(&after.config)
 	r.ahead.look()
 	for _, u := range before.upstreams {
 		if !slices.Contains(after.upstreams, u) {
@@ -196,6 +241,7 @@ func (r *Resolver) Run(ctx context.Context) error {
 	own.Go(func() { r.fetchAhead(ctx) })
 	own.Go(func() { r.probe(ctx) })
 	own.Go(func() { r.sweep(ctx) })
+	own.Go(func() { r.follow(ctx) })
 	<-ctx.Done()
 	r.mu.Lock()
 	r.closed = true
@@ -206,6 +252,7 @@ func (r *Resolver) Run(ctx context.Context) error {
 	for _, u := range r.state.Load().upstreams {
 		u.connections.retire()
 	}
+	r.authorities.closeIdle(0)
 	return nil
 }
 
@@ -220,6 +267,7 @@ func (r *Resolver) sweep(ctx context.Context) {
 			for _, u := range s.upstreams {
 				u.connections.closeIdle(s.config.Timeouts.Idle)
 			}
+			r.authorities.closeIdle(s.config.Timeouts.Idle)
 		case <-ctx.Done():
 			return
 		}

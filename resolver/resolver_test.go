@@ -937,7 +937,7 @@ func TestErrorsOfSockets(t *testing.T) {
 func below(function string) bool { return strings.Contains(string(debug.Stack()), "."+function+"(") }
 
 func TestFaultOfOurOwnStopsNothing(t *testing.T) {
-	for _, where := range []string{"(*Resolver).attempt", "(*Resolver).land", "(*Resolver).askRoot"} {
+	for _, where := range []string{"(*search).attempt", "(*Resolver).land", "(*Resolver).askRoot"} {
 		t.Run(where, func(t *testing.T) {
 			up := dnstest.Start(t, internet)
 			var times atomic.Int64

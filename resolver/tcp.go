@@ -72,8 +72,8 @@ func (c *connections) drop(conn net.Conn) {
 	}
 }
 
-// closeIdle closes connections that nobody has used for so long.
-func (c *connections) closeIdle(most time.Duration) {
+// closeIdle closes connections that nobody has used for so long, and returns how many stay open.
+func (c *connections) closeIdle(most time.Duration) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n := 0
@@ -82,6 +82,7 @@ func (c *connections) closeIdle(most time.Duration) {
 		n++
 	}
 	c.idle = append(c.idle[:0], c.idle[n:]...)
+	return c.open
 }
 
 // retire closes the idle connections and sees to it that none comes back.
@@ -97,6 +98,9 @@ func (c *connections) retire() {
 func (x *exchange) overTCP(ctx context.Context, query []byte) ([]byte, likeness, error) {
 	x.up.counts.tcp.Add(1)
 	pool := &x.up.connections
+	if x.up.authority {
+		x.r.authorities.connected(x.up)
+	}
 	conn, ok := pool.take(x.s.config.Bounds.Connections)
 	if !ok {
 		x.up.counts.shed.Add(1)
@@ -118,7 +122,7 @@ func (x *exchange) overTCP(ctx context.Context, query []byte) ([]byte, likeness,
 // overNewTCP asks over a connection that it opens in the place that was taken for it.
 func (x *exchange) overNewTCP(ctx context.Context, query []byte) ([]byte, likeness, error) {
 	pool := &x.up.connections
-	conn, err := dialTCP(ctx, x.up.Addr)
+	conn, err := dialTCP(ctx, x.s.from(x.up.Addr), x.up.Addr)
 	if err != nil {
 		pool.lose(nil)
 		return nil, stranger, x.lost(ctx, err)
@@ -132,9 +136,9 @@ func (x *exchange) overNewTCP(ctx context.Context, query []byte) ([]byte, likene
 	return packet, like, nil
 }
 
-func dialTCP(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+func dialTCP(ctx context.Context, from, to netip.AddrPort) (net.Conn, error) {
 	var dialer net.Dialer
-	return dialer.DialTCP(ctx, "tcp", netip.AddrPort{}, to)
+	return dialer.DialTCP(ctx, "tcp", from, to)
 }
 
 // talk sends one query with its length before it (RFC 1035 section 4.2.2) and reads one reply. Another message than the reply is an

@@ -73,10 +73,25 @@ func (r *Resolver) dialUDP(ctx context.Context, s *state, to netip.AddrPort) (*n
 		return nil, errSockets
 	}
 	dialer := net.Dialer{Control: ignorePathMTU}
-	conn, err := dialer.DialUDP(ctx, "udp", netip.AddrPort{}, to)
+	conn, err := dialer.DialUDP(ctx, "udp", s.from(to), to)
 	if err != nil {
 		r.counts.sockets.Add(-1)
 		return nil, r.network(err)
 	}
 	return conn, nil
+}
+
+// from is where a query to a server leaves from; port 0 leaves the choice of it to the kernel.
+func (s *state) from(to netip.AddrPort) netip.AddrPort {
+	if s.config.Recursion == nil {
+		return netip.AddrPort{}
+	}
+	own := s.config.Recursion.From4
+	if to.Addr().Is6() {
+		own = s.config.Recursion.From6
+	}
+	if !own.IsValid() {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(own, 0)
 }

@@ -10,6 +10,7 @@ import (
 // upstream is a resolver that is asked, with all that was learnt about it.
 type upstream struct {
 	Upstream
+	authority   bool // a server of zones: it is asked without recursion, and never probed
 	underWay    atomic.Int64
 	connections connections
 	counts      upstreamCounts
@@ -37,6 +38,14 @@ func (t *roundTrip) observe(sample time.Duration) {
 	t.mean += (sample - t.mean) / 8
 }
 
+// backOffMax is the longest time that a silent server of zones is taken to need.
+const backOffMax = 12 * time.Second
+
+// backOff doubles the mean after a wait for nothing.
+func (t *roundTrip) backOff(waited time.Duration) {
+	t.mean = min(max(2*t.mean, waited), backOffMax)
+}
+
 // lesson is something believed about an upstream until a moment, when it is tried again.
 type lesson struct{ until time.Time }
 
@@ -55,7 +64,7 @@ func (u *upstream) patience(most time.Duration, again int) time.Duration {
 	if u.rtt.mean == 0 {
 		return most
 	}
-	wait := max(patienceMin, u.rtt.mean+4*u.rtt.deviation) << again
+	wait := max(patienceMin, u.rtt.mean+4*u.rtt.deviation) << min(again, triesMax)
 	return min(wait, most)
 }
 
@@ -63,7 +72,7 @@ func (u *upstream) patience(most time.Duration, again int) time.Duration {
 func (u *upstream) manner(now time.Time, plain bool) manner {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return manner{edns: !u.noEDNS.holds(now), mixed: !plain && !u.folds.holds(now)}
+	return manner{edns: !u.noEDNS.holds(now), mixed: !plain && !u.folds.holds(now), direct: u.authority}
 }
 
 // score is what the best upstream has least of.
@@ -100,8 +109,8 @@ func (a *search) choose() (*upstream, error) {
 	var least score
 	seen, now := 0, a.r.now()
 	explore := a.started == 0 && rand.IntN(exploreOneIn) == 0
-	for _, u := range a.s.upstreams {
-		if u.Group != a.q.group || a.isOut(u) {
+	for _, u := range a.pool {
+		if a.isOut(u) {
 			continue
 		}
 		if why := u.turnsAway(now, a.s.config.Bounds.PerUpstream); why != nil {

@@ -220,12 +220,16 @@ func (s *server) applyRooms(next, before *config.Config) (undo func() error, err
 		if err != nil {
 			return err
 		}
+		asking, err := resolverConfig(c, s.cache, s.log)
+		if err != nil {
+			return err
+		}
 		s.logSettings.set(c)
 		s.dns.SetBounds(serverBounds(c))
 		return errors.Join(
 			s.dns.Apply(settings),
 			s.cache.Update(cacheConfig(c)),
-			s.resolver.Update(resolverConfig(c, s.cache, s.log)),
+			s.resolver.Update(asking),
 			s.ledger.Update(ledgerConfig(c, s.catalog, s.log)),
 			s.queries.Update(queryLogConfig(c, s.catalog, s.log)),
 			s.publisher.Update(compileSettings(c, s.compiler)),

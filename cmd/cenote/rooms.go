@@ -28,6 +28,7 @@ func stateOf(c *config.Config) stateDirs { return stateDirs{string(c.State)} }
 
 func (d stateDirs) policy() string    { return filepath.Join(d.state, "policy") }
 func (d stateDirs) sightings() string { return filepath.Join(d.state, "sightings") }
+func (d stateDirs) anchors() string   { return filepath.Join(d.state, "anchors") }
 
 func feeds(c *config.Config) []blocklist.Feed {
 	out := make([]blocklist.Feed, len(c.Feeds))
@@ -335,7 +336,7 @@ func orNever[T time.Duration | float64 | int64](v T) T {
 	return v
 }
 
-func resolverConfig(c *config.Config, cache *rrcache.Cache, log *slog.Logger) resolver.Config {
+func resolverConfig(c *config.Config, cache *rrcache.Cache, log *slog.Logger) (resolver.Config, error) {
 	r := &c.Resolver
 	out := resolver.Config{
 		Cache: cache, PlainCase: !r.RandomCase, Log: log,
@@ -350,10 +351,15 @@ func resolverConfig(c *config.Config, cache *rrcache.Cache, log *slog.Logger) re
 	for _, u := range c.Upstreams {
 		out.Upstreams = append(out.Upstreams, resolver.Upstream{Addr: u.Address, Trusted: u.Trusted})
 	}
-	if len(c.Upstreams) == 0 && r.HostUpstreams {
+	if len(c.Upstreams) == 0 && r.HostUpstreams && !c.Recursion.Enabled {
 		out.Upstreams = hostUpstreams(c)
 	}
-	return out
+	if !c.Recursion.Enabled {
+		return out, nil
+	}
+	var err error
+	out.Recursion, err = recursion(&c.Recursion, anchorFiles(stateOf(c).anchors()))
+	return out, err
 }
 
 // hostUpstreams are the resolvers that this host uses, without ourselves.

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -50,6 +51,8 @@ const patience = 20 * time.Second
 // TestScenarios runs testdata/scenario/*.txtar against the real server in this process. The commands of a scenario are:
 //
 //	internet FILE          start an upstream that answers from FILE; $UPSTREAM is its address
+//	tree FILE              start the servers of a tree of zones, see dnstest.StartTree; $HINTS and $ANCHORS are files with its root, $PORT is
+//	                       where its servers listen
 //	internet-dies          the upstream goes away
 //	internet-returns       it is back at its address
 //	list-server DIR        start a server that gives the files of DIR over HTTP; $LISTS is its URL
@@ -79,6 +82,7 @@ func TestScenarios(t *testing.T) {
 		Setup:              setupScenario,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"internet":            worldOf((*world).internet),
+			"tree":                worldOf((*world).startTree),
 			"internet-dies":       worldOf((*world).internetDies),
 			"internet-returns":    worldOf((*world).internetReturns),
 			"list-server":         worldOf((*world).listServer),
@@ -126,6 +130,16 @@ func worldOf(run func(*world, *testscript.TestScript, bool, []string)) func(*tes
 func (w *world) internet(ts *testscript.TestScript, _ bool, args []string) {
 	w.upstream = dnstest.Start(w.t, ts.ReadFile(args[0]))
 	ts.Setenv("UPSTREAM", w.upstream.Addr().String())
+}
+
+func (w *world) startTree(ts *testscript.TestScript, _ bool, args []string) {
+	tree := dnstest.StartTree(w.t, ts.ReadFile(args[0]))
+	for key, text := range map[string]string{"HINTS": tree.RootHints(), "ANCHORS": tree.Anchors()} {
+		path := ts.MkAbs(strings.ToLower(key))
+		ts.Check(os.WriteFile(path, []byte(text), 0o600))
+		ts.Setenv(key, path)
+	}
+	ts.Setenv("PORT", strconv.Itoa(int(tree.Port())))
 }
 
 func (w *world) internetDies(*testscript.TestScript, bool, []string) { w.upstream.Close() }

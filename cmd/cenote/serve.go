@@ -117,7 +117,11 @@ func (s *server) openCache(c *config.Config) (err error) {
 }
 
 func (s *server) openResolver(c *config.Config) (err error) {
-	s.resolver, err = resolver.New(resolverConfig(c, s.cache, s.log))
+	own, err := resolverConfig(c, s.cache, s.log)
+	if err != nil {
+		return err
+	}
+	s.resolver, err = resolver.New(own)
 	s.catalog.truth = s.truth
 	return err
 }

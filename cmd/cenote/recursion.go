@@ -1,0 +1,126 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"cenote/config"
+	"cenote/dnsname"
+	"cenote/dnssec"
+	"cenote/resolver"
+)
+
+// recursion is how names are looked for from the root down, as the configuration has it.
+func recursion(c *config.Recursion, store resolver.AnchorStore) (*resolver.Recursion, error) {
+	out := &resolver.Recursion{
+		Port: uint16(c.Port), NoIPv4: !c.IPv4, NoIPv6: !c.IPv6, From4: c.From4, From6: c.From6, Never: c.Never, WholeNames: !c.Minimise,
+		Bounds: resolver.RecursionBounds{
+			Packets: c.Limits.Packets, Targets: c.Limits.Targets, TargetFailures: c.Limits.TargetFailures, Aliases: c.Limits.Aliases,
+			PerZone: c.Limits.PerZone, Cuts: c.Limits.Delegations, Servers: c.Limits.Servers,
+		},
+	}
+	if out.Never == nil {
+		out.Never = []netip.Prefix{}
+	}
+	for _, f := range c.Forward {
+		out.Forwards = append(out.Forwards, resolver.Forward{Zone: f.Name, Upstreams: f.Upstreams, First: f.First})
+	}
+	for _, s := range c.Stub {
+		out.Stubs = append(out.Stubs, resolver.Stub{Zone: s.Name, Servers: s.Servers})
+	}
+	if c.RootHints != "" {
+		hints, err := readHints(string(c.RootHints))
+		if err != nil {
+			return nil, err
+		}
+		out.Hints = hints
+	}
+	out.AnchorStore = store
+	return out, validation(&c.Validation, out)
+}
+
+func readHints(path string) ([]resolver.Hint, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading recursion.root_hints: %w", err)
+	}
+	defer file.Close()
+	return resolver.ReadHints(file, path)
+}
+
+// validation adds what signatures are checked by.
+func validation(c *config.Validation, out *resolver.Recursion) error {
+	if !c.Enabled {
+		return nil
+	}
+	text, path := []byte(resolver.RootAnchors), "built-in trust anchors"
+	if c.Anchors != "" {
+		read, err := os.ReadFile(string(c.Anchors))
+		if err != nil {
+			return fmt.Errorf("reading recursion.validation.trust_anchors: %w", err)
+		}
+		text, path = read, string(c.Anchors)
+	}
+	var err error
+	if out.Anchors, err = dnssec.ParseAnchors(path, text); err != nil {
+		return err
+	}
+	out.Follow = c.Follow
+	for _, n := range c.Negative {
+		out.Negative = append(out.Negative, resolver.NegativeAnchor{Name: n.Name, Until: n.Moment()})
+	}
+	if at := c.Moment(); !at.IsZero() {
+		out.ValidationTime = func() time.Time { return at }
+	}
+	return nil
+}
+
+// anchorFiles keeps the state of trust anchors in files of a directory.
+type anchorFiles string
+
+func (dir anchorFiles) path(zone dnsname.Name) string {
+	return filepath.Join(string(dir), "anchor-"+strings.ReplaceAll(zone.String(), string(filepath.Separator), "_"))
+}
+
+// Load implements resolver.AnchorStore.
+func (dir anchorFiles) Load(zone dnsname.Name) ([]byte, error) { return os.ReadFile(dir.path(zone)) }
+
+// Save implements resolver.AnchorStore: the file is written whole, synced and renamed.
+func (dir anchorFiles) Save(zone dnsname.Name, text []byte) error {
+	if err := os.MkdirAll(string(dir), 0o750); err != nil {
+		return err
+	}
+	return writeWhole(dir.path(zone), text)
+}
+
+// writeWhole puts text in place of a file, so that a reader and a crash see all of it or what was there.
+func writeWhole(path string, text []byte) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(f.Name())
+		}
+	}()
+	_, err = f.Write(text)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Sync()
+}

@@ -1,0 +1,63 @@
+package dnssec
+
+import "time"
+
+// Bounds of what a check looks at. They leave room for a zone in the middle of a change of keys and algorithms, and for nothing that grows with
+// what a hostile zone sends.
+const (
+	SignaturesMax  = 30  // verifications for one query
+	FailuresMax    = 8   // of these, those that may fail
+	HashesMax      = 300 // names hashed for NSEC3, for one query
+	KeysPerTagMax  = 2   // keys of one tag and algorithm that a signature is tried with
+	TriedPerSetMax = 4   // signatures of one set that are tried
+	KeysMax        = 64  // keys of a zone
+	digestsMax     = 16  // digests of keys that are compared with DS records
+	DSMax          = 8   // DS records, or trust anchors, that are tried
+	DenialsMax     = 10  // NSEC or NSEC3 records that one Denial uses
+	IterationsMax  = 50  // of NSEC3; a zone with more is insecure (RFC 9276 section 3.2)
+	RSABitsMin     = 1024
+	RSABitsMax     = 4096
+	RSAExponentMax = 1<<31 - 1
+	skewShare      = 10        // a clock may be wrong by one of so many parts of a signature's life,
+	RangeSetMax    = 2048      // octets of an NSEC or NSEC3 set that Ranges keeps
+	SkewMax        = time.Hour // but by no more than this
+)
+
+// Work is what is left of the work that one client query may cause; all checks for the query share one. The zero value has nothing left.
+type Work struct {
+	Signatures int // verifications
+	Failures   int // verifications that fail
+	Hashes     int // names hashed for NSEC3
+
+	refused bool
+}
+
+// NewWork returns the work of a new query.
+func NewWork() *Work {
+	return &Work{Signatures: SignaturesMax, Failures: FailuresMax, Hashes: HashesMax}
+}
+
+// Spent reports whether a check was cut short because nothing was left. Its verdict then says more of the query than of the data.
+func (w *Work) Spent() bool { return w.refused }
+
+// signature takes one verification; false if there is none left.
+func (w *Work) signature() bool {
+	if w.Signatures <= 0 || w.Failures <= 0 {
+		w.refused = true
+		return false
+	}
+	w.Signatures--
+	return true
+}
+
+// hash takes one hash; false if there is none left.
+func (w *Work) hash() bool {
+	if w.Hashes <= 0 {
+		w.refused = true
+		return false
+	}
+	w.Hashes--
+	return true
+}
+
+func tooMuchWork() Verdict { return bogus(CodeBogus, "too much work") }

@@ -1,0 +1,339 @@
+package dnstest
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"cenote/dnsname"
+
+	"github.com/miekg/dns"
+)
+
+// Tree is a small internet of authoritative servers: zones, who serves them, and the delegations between them. StartTree makes one.
+type Tree struct {
+	port  uint16
+	block block
+	clock atomic.Pointer[func() time.Time]
+
+	mu      sync.Mutex // guards the rest
+	text    string
+	plan    *plan
+	zones   []*authZone
+	servers map[netip.Addr]*Server
+	closed  map[netip.Addr]closed // the sockets that servers do not have
+}
+
+// Hook makes what a server sends: it is given the right reply, to alter and return, or to make another; nil for no reply. It is called side by
+// side for queries that come so.
+type Hook func(q Query, right *dns.Msg) *dns.Msg
+
+// StartTree runs the servers of a text until the test ends. It fails the test if the text cannot be read. The comment of the package says what
+// a text is.
+func StartTree(tb testing.TB, text string) *Tree {
+	tb.Helper()
+	t := &Tree{servers: map[netip.Addr]*Server{}, closed: map[netip.Addr]closed{}}
+	t.SetClock(time.Now)
+	tb.Cleanup(t.closeAll)
+	var err error
+	for range portTries { // another tree may have the same block and port
+		t.block = block{byte(1 + rand.IntN(254)), byte(rand.IntN(256))}
+		t.port = somePort().Port()
+		if err = t.Update(text); err == nil {
+			return t
+		}
+		t.closeAll()
+		if !isOpError(err) {
+			break
+		}
+	}
+	tb.Fatalf("dnstest: %v", err)
+	return nil
+}
+
+// Update replaces the zones and the faults while the servers run. Servers that the text no longer has are closed; the others keep their hooks and
+// what they were asked.
+func (t *Tree) Update(text string) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p, err := readPlan(text, t.block)
+	if err != nil {
+		return err
+	}
+	if err := t.install(text, p); err != nil {
+		return err
+	}
+	t.setFaults(p.faults)
+	return t.setAllSockets(p.closed)
+}
+
+// install makes the zones of a plan and has the servers answer from them. mu is held.
+func (t *Tree) install(text string, p *plan) error {
+	zones, err := build(p, t.now)
+	if err != nil {
+		return err
+	}
+	t.text, t.plan, t.zones = text, p, zones
+	for addr, s := range t.servers {
+		if !slices.Contains(p.addrs, addr) {
+			s.Close()
+			delete(t.servers, addr)
+		}
+	}
+	for _, addr := range p.addrs {
+		t.installServer(addr)
+	}
+	return nil
+}
+
+func (t *Tree) installServer(addr netip.Addr) {
+	if t.servers[addr] == nil {
+		s := makeServer(false)
+		s.addr = netip.AddrPortFrom(addr, t.port)
+		t.servers[addr] = s
+		t.closed[addr] = closed{all: true}
+	}
+	a := &authority{all: t.zones, extras: t.plan.extras[addr]}
+	for i, zp := range t.plan.zones {
+		for _, server := range zp.servers {
+			if slices.Contains(t.plan.names[server], addr) {
+				a.zones = addNew(a.zones, t.zones[i])
+			}
+		}
+	}
+	t.servers[addr].setSource(a)
+}
+
+func (t *Tree) setFaults(all map[netip.Addr]faults) {
+	for addr, s := range t.servers {
+		s.setFaults(all[addr])
+	}
+}
+
+func (t *Tree) setAllSockets(want map[netip.Addr]closed) error {
+	for addr := range t.servers {
+		if err := t.setSockets(addr, want[addr]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// setSockets opens and closes what it must for a server to have the sockets that it should. mu is held.
+func (t *Tree) setSockets(addr netip.Addr, want closed) error {
+	s := t.servers[addr]
+	if t.closed[addr] == want {
+		return nil
+	}
+	s.Close()
+	t.closed[addr] = closed{all: true}
+	if want.all {
+		return nil
+	}
+	udp, tcp, err := listenAt(s.addr)
+	if err != nil {
+		return err
+	}
+	if want.tcp {
+		tcp.Close()
+		tcp = nil
+	}
+	s.begin(udp, tcp)
+	t.closed[addr] = want
+	return nil
+}
+
+func (t *Tree) closeAll() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for addr, s := range t.servers {
+		s.Close()
+		delete(t.servers, addr)
+	}
+}
+
+// Port is where all servers listen, by UDP and by TCP, each at an address of its own.
+func (t *Tree) Port() uint16 { return t.port }
+
+// Addr is where a server listens: "@N", or the name of a server, of which it is the first address. Of what is no server it is where one would.
+func (t *Tree) Addr(server string) netip.AddrPort {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if addr, err := t.block.addr(server); err == nil {
+		return netip.AddrPortFrom(addr, t.port)
+	}
+	return netip.AddrPortFrom(t.find(server)[0], t.port)
+}
+
+// find returns the addresses of servers: see plan.find. It panics if there is no such server. mu is held.
+func (t *Tree) find(server string) []netip.Addr {
+	addrs, err := t.plan.find(server)
+	if err != nil {
+		panic(fmt.Sprintf("dnstest: %v", err))
+	}
+	return addrs
+}
+
+// Hints are the addresses of the root's servers.
+func (t *Tree) Hints() (out []netip.Addr) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, server := range t.plan.serversOf(dnsname.Root) {
+		out = append(out, t.plan.names[server]...)
+	}
+	return out
+}
+
+// RootHints are the names and addresses of the root's servers in the form of a master file, as operators have them (root.hints, named.cache).
+func (t *Tree) RootHints() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var b strings.Builder
+	for _, server := range t.plan.serversOf(dnsname.Root) {
+		fmt.Fprintf(&b, ". 3600000 NS %s\n", fqdn(server))
+		for _, addr := range t.plan.names[server] {
+			fmt.Fprintf(&b, "%s 3600000 %s %s\n", fqdn(server), map[bool]string{true: "A", false: "AAAA"}[addr.Is4()], addr)
+		}
+	}
+	return b.String()
+}
+
+// Anchors are the DS records of the root in the form of a master file, one a line; empty if the root is not signed.
+func (t *Tree) Anchors() string {
+	var b strings.Builder
+	for _, ds := range t.DS(".") {
+		fmt.Fprintln(&b, ds)
+	}
+	return b.String()
+}
+
+// DS are the DS records that are right for a zone, whether its parent has them or not.
+func (t *Tree) DS(zone string) (out []*dns.DS) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	z := t.zone(zone)
+	for _, k := range z.keys {
+		if k.role.hasDS {
+			for _, digest := range z.signing.digests {
+				out = append(out, z.delegationSigner(k, digest))
+			}
+		}
+	}
+	return out
+}
+
+// Sign returns RRSIG records for an RRset as a zone makes them, for hooks. It returns none if the zone is not signed.
+func (t *Tree) Sign(zone string, rrset []dns.RR) []dns.RR {
+	t.mu.Lock()
+	z := t.zone(zone)
+	t.mu.Unlock()
+	if z.signing == nil || len(rrset) == 0 {
+		return nil
+	}
+	owner, err := parseName(rrset[0].Header().Name)
+	if err != nil {
+		panic(err)
+	}
+	return z.makeSigs(rrset, owner, z.now().Truncate(time.Hour))
+}
+
+// zone finds a zone by name, and panics if there is none. mu is held.
+func (t *Tree) zone(name string) *authZone {
+	apex, err := parseName(name)
+	for _, z := range t.zones {
+		if err == nil && z.apex == apex {
+			return z
+		}
+	}
+	panic(fmt.Sprintf("dnstest: no zone %q", name))
+}
+
+// SetClock says by which time signatures are valid; time.Now at the start.
+func (t *Tree) SetClock(now func() time.Time) { t.clock.Store(&now) }
+
+func (t *Tree) now() time.Time { return (*t.clock.Load())() }
+
+// Hook has a function make what servers send. No function takes it away.
+func (t *Tree) Hook(server string, hook Hook) {
+	t.each(server, func(s *Server) { s.setHook(hook) })
+}
+
+// Break adds a fault to servers ("@N", a name, several with commas, or "*") for a name: see Server.Break.
+func (t *Tree) Break(server, name string, f Fault) {
+	t.each(server, func(s *Server) { s.Break(name, f) })
+}
+
+// BreakSigning adds a fault of signing: what stands after "! sign" in a text.
+func (t *Tree) BreakSigning(line string) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p, err := readPlan(t.text+"\n! sign "+line, t.block)
+	if err != nil {
+		return err
+	}
+	p.signing = append(slices.Clone(t.plan.signing), p.signing[len(p.signing)-1])
+	return t.install(t.text, p)
+}
+
+// Kill closes the sockets of servers, so that whoever asks is told that nobody listens, until Mend or Update.
+func (t *Tree) Kill(server string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, addr := range t.find(server) {
+		t.setSockets(addr, closed{all: true})
+	}
+}
+
+// Mend takes away all faults, also those of the text, and has killed servers listen again. Hooks and extra records stay.
+func (t *Tree) Mend() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p, err := readPlan(t.text, t.block)
+	if err != nil {
+		return err
+	}
+	p.signing = nil
+	if err := t.install(t.text, p); err != nil {
+		return err
+	}
+	t.setFaults(nil)
+	return t.setAllSockets(nil)
+}
+
+// Queries returns what servers were asked so far, oldest first: "*" for all.
+func (t *Tree) Queries(server string) (out []Query) {
+	t.each(server, func(s *Server) { out = append(out, s.Queries()...) })
+	slices.SortStableFunc(out, func(a, b Query) int { return a.At.Compare(b.At) })
+	return out
+}
+
+// Asked counts the queries for a name and type at all servers: see Server.Asked.
+func (t *Tree) Asked(name string, qtype uint16) (n int) {
+	t.each("*", func(s *Server) { n += s.Asked(name, qtype) })
+	return n
+}
+
+// Total counts all queries.
+func (t *Tree) Total() int { return len(t.Queries("*")) }
+
+func (t *Tree) each(server string, do func(*Server)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, addr := range t.find(server) {
+		do(t.servers[addr])
+	}
+}
+
+// isOpError tells the faults of sockets from those of a text.
+func isOpError(err error) bool {
+	_, ok := errors.AsType[*net.OpError](err)
+	return ok
+}

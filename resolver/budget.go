@@ -1,0 +1,68 @@
+package resolver
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"cenote/dnssec"
+)
+
+// Reasons for which a question that makes too much work is given up.
+var (
+	errWork  = errors.New("the question makes too much work")
+	errLoop  = errors.New("answering the question needs its own answer")
+	errDepth = fmt.Errorf("%w: too many questions, one inside the other", errWork)
+)
+
+// budget is what a question of a client may still cost, with all the questions that its answer needs. It is never filled up again,
+// whatever is begun anew.
+type budget struct {
+	packets  atomic.Int32
+	targets  atomic.Int32
+	failures atomic.Int32
+	referral atomic.Int32
+	sent     atomic.Int32 // packets, for those who look
+
+	checking sync.Mutex // held while something is validated
+	crypto   *dnssec.Work
+}
+
+func newBudget(b *RecursionBounds) *budget {
+	w := &budget{crypto: dnssec.NewWork()}
+	w.packets.Store(int32(b.Packets))
+	w.targets.Store(int32(b.Targets))
+	w.failures.Store(int32(b.TargetFailures))
+	w.referral.Store(int32(b.Referrals))
+	return w
+}
+
+// take takes one of what is left.
+func take(left *atomic.Int32, what string) error {
+	if left.Add(-1) < 0 {
+		return fmt.Errorf("%w: %s", errWork, what)
+	}
+	return nil
+}
+
+func (b *budget) packet() error {
+	if b == nil { // an upstream is asked, whose bound is the number of tries
+		return nil
+	}
+	if err := take(&b.packets, "too many queries"); err != nil {
+		return err
+	}
+	b.sent.Add(1)
+	return nil
+}
+
+func (b *budget) target() error { return take(&b.targets, "too many name servers to look for") }
+
+// missed notes a name server without an address.
+func (b *budget) missed() { b.failures.Add(-1) }
+
+// missedTooMany reports whether so many name servers had no address that no other is looked for.
+func (b *budget) missedTooMany() bool { return b.failures.Load() <= 0 }
+
+func (b *budget) refer() error { return take(&b.referral, "too many referrals") }

@@ -1,0 +1,194 @@
+package resolver
+
+import (
+	"net/netip"
+
+	"cenote/dnsname"
+	"cenote/wire"
+)
+
+// kind is what a reply of a zone's server means.
+type kind uint8
+
+const (
+	kindLame     kind = iota // it knows nothing of the zone
+	kindAnswer               // the records that were asked for
+	kindAlias                // a CNAME, or a DNAME above the name
+	kindNoData               // the name is there, the type is not
+	kindNXDomain             // the name is not there
+	kindReferral             // servers of a zone below know
+)
+
+// found is what of a reply answers a question put to the servers of a zone. Nothing of it lies outside the zone (RFC 2181 section 5.4.1, RFC 5452
+// section 6).
+type finding struct {
+	kind    kind
+	answer  []*rrset     // the sets asked for, or the CNAME, with the DNAME that it was made from before it
+	target  dnsname.Name // of an alias
+	soa     *rrset       // of a negative answer
+	proofs  []*rrset     // NSEC and NSEC3 sets of the authority section
+	child   *cut         // of a referral
+	sure    bool         // the server speaks for the zone (AA)
+	tooLong bool         // a DNAME makes a name out of it that is too long (RFC 6672 section 2.2)
+}
+
+// classify tells what a reply of zone's servers means for a question. name is at or below zone.
+func (r *response) classify(zone, name dnsname.Name, qtype uint16) (*finding, error) {
+	switch r.rcode {
+	case wire.RcodeSuccess, wire.RcodeNXDomain, wire.RcodeYXDomain:
+	default:
+		return nil, errRcode
+	}
+	f := &finding{sure: r.aa}
+	r.proofs(f, zone)
+	switch {
+	case r.direct(f, name, qtype), r.alias(f, zone, name, qtype):
+		return f, nil
+	case f.tooLong || r.rcode == wire.RcodeYXDomain:
+		return nil, errRcode
+	case r.rcode == wire.RcodeNXDomain:
+		f.kind, f.soa = kindNXDomain, r.soa(zone, name)
+	case r.referral(f, zone, name, qtype):
+	default:
+		if f.soa = r.soa(zone, name); f.soa != nil || r.aa {
+			f.kind = kindNoData
+		}
+	}
+	return f, nil
+}
+
+// direct takes the records that were asked for.
+func (r *response) direct(f *finding, name dnsname.Name, qtype uint16) bool {
+	for _, s := range r.sets {
+		if s.section == wire.SectionAnswer && s.name == name && (s.rtype == qtype || qtype == wire.TypeANY) {
+			f.answer = append(f.answer, s)
+		}
+	}
+	if len(f.answer) > 0 {
+		f.kind = kindAnswer
+	}
+	return len(f.answer) > 0
+}
+
+// alias takes the CNAME at name, or the DNAME above it that says the same for all names below it (RFC 6672).
+func (r *response) alias(f *finding, zone, name dnsname.Name, qtype uint16) bool {
+	if qtype == wire.TypeCNAME || qtype == wire.TypeANY {
+		return false
+	}
+	dname := r.dname(zone, name)
+	if dname == nil {
+		return r.cname(f, name)
+	}
+	to, ok := targetName(dname.rdata[0])
+	if !ok {
+		return false
+	}
+	prefix := name[:len(name)-len(dname.name)]
+	if f.tooLong = len(prefix)+len(to) > dnsname.WireMax; f.tooLong {
+		return false
+	}
+	f.kind, f.target = kindAlias, prefix+to
+	made := &rrset{name: name, rtype: wire.TypeCNAME, section: wire.SectionAnswer, ttl: dname.ttl, rdata: [][]byte{[]byte(f.target)}, made: true}
+	f.answer = []*rrset{dname, made}
+	return true
+}
+
+func (r *response) cname(f *finding, name dnsname.Name) bool {
+	s := r.find(wire.SectionAnswer, name, wire.TypeCNAME)
+	if s == nil {
+		return false
+	}
+	to, ok := targetName(s.rdata[0])
+	if !ok {
+		return false
+	}
+	s.rdata = s.rdata[:1] // more than one is a fault of the zone (RFC 2181 section 10.1)
+	f.kind, f.target, f.answer = kindAlias, to, []*rrset{s}
+	return true
+}
+
+// dname returns the DNAME of a name strictly above name within the zone.
+func (r *response) dname(zone, name dnsname.Name) *rrset {
+	for _, s := range r.sets {
+		if s.section == wire.SectionAnswer && s.rtype == wire.TypeDNAME && name.IsBelow(s.name) && atOrBelow(s.name, zone) {
+			return s
+		}
+	}
+	return nil
+}
+
+// soa returns the SOA that a negative answer is kept by: of a zone at or above name, and not above the zone that was asked.
+func (r *response) soa(zone, name dnsname.Name) *rrset {
+	for _, s := range r.sets {
+		if s.section == wire.SectionAuthority && s.rtype == wire.TypeSOA && atOrBelow(name, s.name) && atOrBelow(s.name, zone) {
+			return s
+		}
+	}
+	return nil
+}
+
+// proofs takes what denies something.
+func (r *response) proofs(f *finding, zone dnsname.Name) {
+	for _, s := range r.sets {
+		if s.section == wire.SectionAuthority && isDenial(s.rtype) && atOrBelow(s.name, zone) && len(f.proofs) < proofsMax {
+			f.proofs = append(f.proofs, s)
+		}
+	}
+}
+
+// referral takes the name servers of the zone below on the way to name, with the addresses that the zone may give for them. What a zone
+// above or beside it says is not believed, nor is an address of a name that is no server of it.
+func (r *response) referral(f *finding, zone, name dnsname.Name, qtype uint16) bool {
+	if r.aa && r.soa(zone, name) != nil {
+		return false
+	}
+	for _, s := range r.sets {
+		if s.section != wire.SectionAuthority || s.rtype != wire.TypeNS || !s.name.IsBelow(zone) || !atOrBelow(name, s.name) {
+			continue
+		}
+		if qtype == wire.TypeDS && s.name == name {
+			f.kind = kindNoData // a parent that knows nothing of DNSSEC
+			return true
+		}
+		f.kind, f.child = kindReferral, r.delegation(s, zone)
+		f.child.proofs = r.delegationProofs(f, s.name)
+		return true
+	}
+	return false
+}
+
+// delegation reads a cut from its NS set.
+func (r *response) delegation(ns *rrset, zone dnsname.Name) *cut {
+	z := &cut{zone: ns.name, parent: zone, ttl: ns.ttl}
+	for _, data := range ns.rdata {
+		server, ok := targetName(data)
+		if !ok || len(z.servers) == serversMax {
+			continue
+		}
+		z.servers = append(z.servers, nameServer{name: server, glue: r.glue(z, server, zone)})
+	}
+	return z
+}
+
+// glue returns the addresses in the additional section for a server whose name the zone holds.
+func (r *response) glue(z *cut, server, zone dnsname.Name) []netip.Addr {
+	if !atOrBelow(server, zone) {
+		return nil
+	}
+	var addrs []netip.Addr
+	for _, rtype := range []uint16{wire.TypeA, wire.TypeAAAA} {
+		if s := r.find(wire.SectionAdditional, server, rtype); s != nil {
+			addrs = append(addrs, addressesOf(s)...)
+			z.ttl = min(z.ttl, s.ttl)
+		}
+	}
+	return addrs[:min(len(addrs), glueMax)]
+}
+
+// delegationProofs returns what a referral says about DS at the cut.
+func (r *response) delegationProofs(f *finding, child dnsname.Name) []*rrset {
+	if ds := r.find(wire.SectionAuthority, child, wire.TypeDS); ds != nil {
+		return []*rrset{ds}
+	}
+	return f.proofs
+}

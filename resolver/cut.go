@@ -1,0 +1,135 @@
+package resolver
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+
+	"cenote/dnsname"
+)
+
+// cut is a zone as its parent delegates it: what its parent says counts for as long as its parent says, and what the zone itself says about
+// its servers never prolongs that. So a name that was taken away ends with the TTL of its delegation (ghost domains).
+type cut struct {
+	zone    dnsname.Name
+	parent  dnsname.Name // the zone whose servers said so
+	servers []nameServer
+	proofs  []*rrset // of the parent about DS: the set, or the records that deny it; nil if it said nothing
+	ttl     uint32   // the least of its records'
+	expires time.Time
+	recurse bool // it is no zone: other resolvers are asked
+}
+
+// nameServer is a server of a zone, with the addresses that the parent gave for it.
+type nameServer struct {
+	name dnsname.Name
+	glue []netip.Addr
+	at   []netip.AddrPort // of a stub: where it listens
+}
+
+// Bounds of what one delegation may hold.
+const (
+	serversMax    = 13 // name servers of a zone that are used
+	glueMax       = 6  // addresses of one of them
+	delegationMax = 24 * time.Hour
+	delegationMin = time.Second
+)
+
+// cuts is the zone cuts that are known, bounded: the oldest of a few goes where there is no room.
+type cuts struct {
+	mu   sync.Mutex
+	most int
+	all  map[dnsname.Name]*cut
+}
+
+func newCuts() *cuts { return &cuts{all: map[dnsname.Name]*cut{}} }
+
+func (c *cuts) bound(most int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.most = most; len(c.all) > most; {
+		c.evict()
+	}
+}
+
+// evictionSample is how many entries are looked at for the one to go.
+const evictionSample = 8
+
+// put keeps a cut, unless one that is still valid is known: that one ends in its time.
+func (c *cuts) put(z *cut, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if old := c.all[z.zone]; old != nil && now.Before(old.expires) && now.Before(z.expires) && !z.expires.Before(old.expires) {
+		if old.parent == z.parent {
+			return
+		}
+	}
+	if len(c.all) >= c.most {
+		c.evict()
+	}
+	c.all[z.zone] = z
+}
+
+func (c *cuts) evict() {
+	var victim *cut
+	n := 0
+	for _, z := range c.all {
+		if victim == nil || z.expires.Before(victim.expires) {
+			victim = z
+		}
+		if n++; n == evictionSample {
+			break
+		}
+	}
+	if victim != nil {
+		delete(c.all, victim.zone)
+	}
+}
+
+// closest returns the deepest known cut at or above name, nil if not even the root is known.
+func (c *cuts) closest(name dnsname.Name, now time.Time) *cut {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for {
+		if z := c.all[name]; z != nil {
+			if now.Before(z.expires) {
+				return z
+			}
+			delete(c.all, name)
+		}
+		if name.IsRoot() {
+			return nil
+		}
+		name = name.Parent()
+	}
+}
+
+// at returns the cut at name itself.
+func (c *cuts) at(name dnsname.Name, now time.Time) *cut {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if z := c.all[name]; z != nil && now.Before(z.expires) {
+		return z
+	}
+	return nil
+}
+
+// flush forgets the cuts at and below name.
+func (c *cuts) flush(name dnsname.Name) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for zone := range c.all {
+		if zone == name || zone.IsBelow(name) {
+			delete(c.all, zone)
+		}
+	}
+}
+
+func (c *cuts) len() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.all)
+}
+
+// atOrBelow reports whether name is zone or below it.
+func atOrBelow(name, zone dnsname.Name) bool { return name == zone || name.IsBelow(zone) }

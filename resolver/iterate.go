@@ -1,0 +1,560 @@
+package resolver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"time"
+
+	"cenote/dnsname"
+	"cenote/dnssec"
+	"cenote/rrcache"
+	"cenote/wire"
+)
+
+// iteration looks for the answer to one question by asking the servers of the zones on the way to its name, from the deepest that are
+// known. What else has to be known for that (the end of an alias, the addresses of a name server, keys) are questions of their own,
+// which take from the same budget.
+type iteration struct {
+	r   *Resolver
+	s   *state
+	f   *flight
+	b   *budget
+	ctx context.Context
+	// avoid are servers whose answers did not stand up to validation.
+	avoid map[netip.AddrPort]bool
+	// looked are the name servers whose addresses were looked for.
+	looked map[dnsname.Name]bool
+}
+
+// Bounds of how a name is made known label by label (RFC 9156 section 2.3).
+const (
+	minimiseMax    = 10 // queries with a part of the name, to the servers of one zone
+	minimiseSingle = 4  // of them, those that add one label alone
+)
+
+// recurse finds the answer to a flight's question.
+func (r *Resolver) recurse(s *state, f *flight) outcome {
+	ctx, cancel := context.WithTimeout(r.life, s.config.Timeouts.Total)
+	defer cancel()
+	it := &iteration{r: r, s: s, f: f, b: f.budget, ctx: ctx, avoid: map[netip.AddrPort]bool{}, looked: map[dnsname.Name]bool{}}
+	got := it.run()
+	if got.err != nil && r.life.Err() != nil {
+		got.err = ErrClosed
+	}
+	return got
+}
+
+// run finds the answer, checks it, and follows an alias to its end.
+func (it *iteration) run() outcome {
+	q := &it.f.q
+	m := &assembly{q: q, ede: EDENone, secure: it.s.validates(q)}
+	name := dnsname.Name(q.name)
+	got := it.at(name)
+	for steps := it.f.aliases; ; steps++ {
+		switch {
+		case got.err != nil:
+			return got
+		case steps > it.s.config.Recursion.Bounds.Aliases:
+			return outcome{ede: EDENone, err: errChain}
+		}
+		m.add(got.found)
+		m.judged(got.verdict)
+		// No zone begins at an alias: that is the answer to who asks for DS.
+		if got.found.kind != kindAlias || q.qtype == wire.TypeDS {
+			break
+		}
+		if name = got.found.target; !it.goesOn(&got, name) {
+			if err := it.follow(m, name, steps+1); err != nil {
+				return outcome{ede: edeOf(err), err: err}
+			}
+			break
+		}
+	}
+	msg, err := m.write()
+	return outcome{msg: msg, ede: m.ede, err: err}
+}
+
+// at finds what there is at a name and checks it. What does not stand up is asked of another server, once.
+func (it *iteration) at(name dnsname.Name) outcome {
+	got := it.judge(name, it.lookUp(name, it.f.q.qtype))
+	if !errors.Is(got.err, errBogus) || got.up == nil || len(it.avoid) > 0 || it.b.crypto.Spent() {
+		return got
+	}
+	it.avoid[got.up.Addr] = true
+	if again := it.judge(name, it.lookUp(name, it.f.q.qtype)); again.err == nil || errors.Is(again.err, errBogus) {
+		return again
+	}
+	return got
+}
+
+// judge checks what was found at a name.
+func (it *iteration) judge(name dnsname.Name, got outcome) outcome {
+	if got.err != nil {
+		if got.ede == EDENone {
+			got.ede = edeOf(got.err)
+		}
+		return got
+	}
+	got.verdict = dnssec.Verdict{Status: dnssec.Indeterminate, Code: dnssec.CodeNone}
+	if it.s.validates(&it.f.q) {
+		got.verdict = it.validate(got.zone, name, got.found)
+	}
+	if got.verdict.Status == dnssec.Bogus {
+		got.ede, got.err = got.verdict.Code, fmt.Errorf("%w: %s", errBogus, got.verdict.Text)
+	}
+	return got
+}
+
+// goesOn takes what a reply with an alias says about its target too, if the zone that was asked holds that.
+func (it *iteration) goesOn(got *outcome, target dnsname.Name) bool {
+	f := got.said.goesOn(got.zone, target, it.f.q.qtype)
+	if f == nil {
+		return false
+	}
+	got.found = f
+	*got = it.judge(target, *got)
+	return true
+}
+
+// goesOn returns what a reply with an alias says about its target, if the zone that was asked holds that too.
+func (r *response) goesOn(z *cut, target dnsname.Name, qtype uint16) *finding {
+	if !r.aa && !z.recurse || !atOrBelow(target, z.zone) {
+		return nil
+	}
+	f, err := r.classify(z.zone, target, qtype)
+	if err != nil || f.kind == kindReferral || f.kind == kindLame || f.soa == nil && (f.kind == kindNoData || f.kind == kindNXDomain) {
+		return nil
+	}
+	return f
+}
+
+// follow adds the answer for the target of an alias.
+func (it *iteration) follow(m *assembly, target dnsname.Name, aliases int) error {
+	q := it.f.q
+	q.name = string(target)
+	got, err := it.sub(q, it.f.depth, aliases)
+	if err != nil {
+		return err
+	}
+	return m.merge(got)
+}
+
+// lookUp asks from zone to zone until the servers of one have an answer.
+func (it *iteration) lookUp(name dnsname.Name, qtype uint16) outcome {
+	if f, group := it.s.config.Recursion.forwardAt(name, qtype); f != nil {
+		if got := it.forward(group, name, qtype); got.err == nil || !f.First {
+			return got
+		}
+	}
+	z, err := it.closest(name, qtype)
+	if err != nil {
+		return outcome{ede: EDENone, err: err}
+	}
+	for {
+		if err := it.b.refer(); err != nil {
+			return outcome{ede: EDENone, err: err}
+		}
+		got := it.descend(z, name, qtype)
+		if got.zone = z; got.err != nil || got.found.kind != kindReferral {
+			return got
+		}
+		z = it.keepCut(got.found.child)
+	}
+}
+
+// forwardCut stands for the zone where other resolvers are asked: all they say counts.
+var forwardCut = &cut{zone: dnsname.Root, parent: dnsname.Root, recurse: true}
+
+// forward asks the resolvers of a group.
+func (it *iteration) forward(group uint8, name dnsname.Name, qtype uint16) outcome {
+	q := it.question(name, qtype)
+	var pool []*upstream
+	for _, up := range it.s.upstreams {
+		if up.Group == group && !it.avoid[up.Addr] {
+			pool = append(pool, up)
+		}
+	}
+	a := it.r.searchAmong(it.s, q, pool, it.b)
+	a.read = func(up *upstream, packet []byte) outcome {
+		got := it.read(forwardCut, q, up, packet)
+		if got.err == nil && got.found.kind == kindReferral {
+			got.err = errReferral
+		}
+		return got
+	}
+	begun := time.Now()
+	got := a.run(it.ctx)
+	it.noteAsked(forwardCut, q, &got, time.Since(begun))
+	got.zone = forwardCut
+	return got
+}
+
+// question is what servers are asked: with signatures where they are wanted or checked here, and without validation by others.
+func (it *iteration) question(name dnsname.Name, qtype uint16) *question {
+	return &question{name: string(name), qtype: qtype, class: it.f.q.class, do: it.f.q.do || it.s.validates(&it.f.q), cd: true}
+}
+
+// keepCut remembers a delegation for as long as its parent said.
+func (it *iteration) keepCut(z *cut) *cut {
+	now := it.r.now()
+	z.expires = now.Add(min(max(time.Duration(z.ttl)*time.Second, delegationMin), delegationMax))
+	it.r.cuts.put(z, now)
+	return z
+}
+
+// closest returns the deepest known zone whose servers can be asked about a name. DS records are the parent's.
+func (it *iteration) closest(name dnsname.Name, qtype uint16) (*cut, error) {
+	name = parentSide(name, qtype)
+	z := it.r.cuts.closest(name, it.r.now())
+	if s := it.s.config.Recursion.stubAt(name); s != nil && (z == nil || atOrBelow(s.Zone, z.zone)) {
+		return s.cut(), nil
+	}
+	if z != nil {
+		return z, nil
+	}
+	return it.prime()
+}
+
+// prime asks a server of the hints who serves the root (RFC 8109). Where none tells, the hints serve for a while.
+func (it *iteration) prime() (*cut, error) {
+	it.r.priming.Lock()
+	defer it.r.priming.Unlock()
+	now := it.r.now()
+	if z := it.r.cuts.at(dnsname.Root, now); z != nil {
+		return z, nil
+	}
+	hints := it.s.config.Recursion.hintCut(now)
+	got := it.put(hints, dnsname.Root, wire.TypeNS)
+	if errors.Is(got.err, errWork) || it.ctx.Err() != nil {
+		return nil, got.err
+	}
+	if got.err != nil || got.found.kind != kindAnswer {
+		it.r.log.Warn("no server of the hints tells who serves the root; the hints serve for a while", "error", got.err)
+		it.r.cuts.put(hints, now)
+		return hints, nil
+	}
+	z := got.said.delegation(got.found.answer[0], dnsname.Root)
+	z.borrow(hints)
+	return it.keepCut(z), nil
+}
+
+// borrow takes addresses of servers from a cut that is known, for those that have none.
+func (z *cut) borrow(from *cut) {
+	for i := range z.servers {
+		if len(z.servers[i].glue) > 0 {
+			continue
+		}
+		for _, s := range from.servers {
+			if s.name == z.servers[i].name {
+				z.servers[i].glue = s.glue
+			}
+		}
+	}
+}
+
+// descend asks the servers of one zone. Where several zones may lie between it and the name, they are told no more of it than they need to
+// know (RFC 9156); a server that cannot cope with that is told the whole name.
+func (it *iteration) descend(z *cut, name dnsname.Name, qtype uint16) outcome {
+	labels := name.Labels()
+	if !it.s.config.Recursion.WholeNames {
+		for step, n := 1, z.zone.Labels(); step <= minimiseMax; step++ {
+			n += minimiseStep(step, labels-n)
+			if n >= labels {
+				break
+			}
+			got := it.put(z, name.Suffix(n), wire.TypeA)
+			if isFinal(got.err) {
+				return got
+			}
+			if got.err != nil || got.found.kind == kindNXDomain {
+				break
+			}
+			if got.found.kind == kindReferral {
+				return got
+			}
+		}
+	}
+	return it.put(z, name, qtype)
+}
+
+// minimiseStep returns how many labels the next query adds, of those that are left.
+func minimiseStep(step, left int) int {
+	if step <= minimiseSingle {
+		return 1
+	}
+	return max(1, left/(minimiseMax-step+1))
+}
+
+// put puts a question to the servers of a zone, first to those whose addresses are known.
+func (it *iteration) put(z *cut, name dnsname.Name, qtype uint16) outcome {
+	if err := it.r.crowds.enter(z.zone, it.s.config.Recursion.Bounds.PerZone); err != nil {
+		it.r.counts.crowded.Add(1)
+		return outcome{err: err, ede: EDENone}
+	}
+	defer it.r.crowds.leave(z.zone)
+	q := it.question(name, qtype)
+	tried := map[netip.AddrPort]bool{}
+	last := outcome{ede: EDENone, err: errNoServers}
+	for {
+		if pool := it.pool(z, tried); len(pool) > 0 {
+			got := it.search(z, q, pool)
+			if got.err == nil || isFinal(got.err) {
+				return got
+			}
+			last = got
+		} else if !it.learn(z) {
+			return last
+		}
+		if it.ctx.Err() != nil {
+			return outcome{ede: EDENone, err: ErrTimeout}
+		}
+	}
+}
+
+// search asks some servers, one after the other, until one answers.
+func (it *iteration) search(z *cut, q *question, pool []*upstream) outcome {
+	var mu sync.Mutex
+	var unsure *outcome
+	a := it.r.searchAmong(it.s, q, pool, it.b)
+	a.read = func(up *upstream, packet []byte) outcome {
+		got := it.read(z, q, up, packet)
+		if got.err == nil && !got.found.sure && got.found.kind != kindReferral {
+			mu.Lock()
+			unsure = &got
+			mu.Unlock()
+			return outcome{up: up, ede: EDENone, err: errLame}
+		}
+		return got
+	}
+	begun := time.Now()
+	got := a.run(it.ctx)
+	mu.Lock()
+	defer mu.Unlock()
+	if got.err != nil && unsure != nil {
+		got = *unsure // all others are worse
+	}
+	it.noteAsked(z, q, &got, time.Since(begun))
+	return got
+}
+
+// read makes sense of a packet that a server of a zone sent.
+func (it *iteration) read(z *cut, q *question, up *upstream, packet []byte) outcome {
+	got := outcome{up: up, ede: EDENone}
+	if got.said, got.err = readResponse(packet, q.class); got.err != nil {
+		return got
+	}
+	if got.found, got.err = got.said.classify(z.zone, dnsname.Name(q.name), q.qtype); got.err == nil && got.found.kind == kindLame {
+		got.err = errLame
+	}
+	if errors.Is(got.err, errLame) {
+		it.r.authorities.markLame(up.Addr, z.zone, it.r.now())
+	}
+	return got
+}
+
+// pool returns the servers of a zone whose addresses are known and that were not tried, and notes that they are. Lame ones are left to the end.
+func (it *iteration) pool(z *cut, tried map[netip.AddrPort]bool) []*upstream {
+	now := it.r.now()
+	var good, lame []*upstream
+	for i := range z.servers {
+		for _, to := range it.places(&z.servers[i]) {
+			if tried[to] || it.avoid[to] {
+				continue
+			}
+			tried[to] = true
+			if it.r.authorities.isLame(to, z.zone, now) {
+				lame = append(lame, it.r.authorities.get(to, now))
+			} else {
+				good = append(good, it.r.authorities.get(to, now))
+			}
+		}
+	}
+	if len(good) == 0 {
+		return lame
+	}
+	for _, up := range lame { // another time
+		delete(tried, up.Addr)
+	}
+	rand.Shuffle(len(good), func(i, j int) { good[i], good[j] = good[j], good[i] })
+	return good
+}
+
+// places returns where a server may be asked, as far as is known.
+func (it *iteration) places(s *nameServer) []netip.AddrPort {
+	if s.at != nil {
+		return s.at
+	}
+	var to []netip.AddrPort
+	for _, a := range it.addresses(s) {
+		if it.s.config.Recursion.mayAsk(a) {
+			to = append(to, netip.AddrPortFrom(a, it.s.config.Recursion.Port))
+		}
+	}
+	return to
+}
+
+// addresses returns what is known of where a server is: what its parent said, or what is in the cache.
+func (it *iteration) addresses(s *nameServer) []netip.Addr {
+	if len(s.glue) > 0 {
+		return s.glue
+	}
+	var addrs []netip.Addr
+	for _, rtype := range it.s.config.Recursion.families() {
+		q := it.addressQuestion(s.name, rtype)
+		buf := it.r.buffers.Get().(*[udpBuffer]byte)
+		if a := it.r.cache.Peek(q.key(), it.r.now().UnixNano(), buf[:]); a.State == rrcache.Fresh {
+			addrs = append(addrs, addressesIn(buf[:a.Len], rtype)...)
+		}
+		it.r.buffers.Put(buf)
+	}
+	return addrs[:min(len(addrs), glueMax)]
+}
+
+// addressQuestion is the question for a server's addresses. It is asked without validation: who is asked for the wrong reason gives
+// answers that are validated themselves.
+func (it *iteration) addressQuestion(name dnsname.Name, rtype uint16) question {
+	return question{name: string(name), qtype: rtype, class: wire.ClassIN, cd: true, group: it.f.q.group}
+}
+
+func (r *Recursion) families() []uint16 {
+	switch {
+	case r.NoIPv6:
+		return []uint16{wire.TypeA}
+	case r.NoIPv4:
+		return []uint16{wire.TypeAAAA}
+	}
+	return []uint16{wire.TypeA, wire.TypeAAAA}
+}
+
+// targetsAtOnce is how many name servers are looked for at a time.
+const targetsAtOnce = 2
+
+// learn looks for the addresses of name servers that are not known, and reports whether some were looked for.
+func (it *iteration) learn(z *cut) bool {
+	var names []dnsname.Name
+	for _, i := range rand.Perm(len(z.servers)) {
+		s := &z.servers[i]
+		// The address of a server within its own zone is in the zone.
+		if it.looked[s.name] || len(s.glue) > 0 || s.at != nil || atOrBelow(s.name, z.zone) || it.b.missedTooMany() || len(it.addresses(s)) > 0 {
+			continue
+		}
+		it.looked[s.name] = true
+		if names = append(names, s.name); len(names) == targetsAtOnce {
+			break
+		}
+	}
+	var looks sync.WaitGroup
+	for _, name := range names {
+		for _, rtype := range it.s.config.Recursion.families() {
+			if it.b.target() != nil {
+				break
+			}
+			looks.Go(func() {
+				msg, err := it.sub(it.addressQuestion(name, rtype), it.f.depth+1, it.f.aliases)
+				if err != nil || len(addressesIn(msg, rtype)) == 0 {
+					it.b.missed()
+				}
+			})
+		}
+	}
+	looks.Wait()
+	return len(names) > 0
+}
+
+// sub asks a question that the flight's own answer needs.
+func (it *iteration) sub(q question, depth, aliases int) (msg []byte, err error) {
+	defer it.r.rescue(&err)
+	msg, a := it.r.peek(q.key(), nil)
+	if a.State == rrcache.Fresh {
+		if wire.Rcode(msg[:a.Len]) == wire.RcodeServFail {
+			return nil, errAnswer
+		}
+		it.note(Step{Kind: StepCached, Name: dnsname.Name(q.name), Type: q.qtype})
+		return msg[:a.Len], nil
+	}
+	begun := time.Now()
+	f, err := it.r.joinFrom(it.f, q, depth, aliases)
+	if err != nil {
+		return nil, err
+	}
+	defer it.r.leaveFrom(it.f, f)
+	defer func() {
+		it.note(Step{Kind: StepQuestion, Name: dnsname.Name(q.name), Type: q.qtype, Took: time.Since(begun), Inner: f.trace})
+	}()
+	select {
+	case <-f.done:
+		return f.msg, f.err
+	case <-it.ctx.Done():
+		return nil, ErrTimeout
+	}
+}
+
+// addressesIn returns the addresses of an answer, at whatever alias.
+func addressesIn(msg []byte, rtype uint16) []netip.Addr {
+	var addrs []netip.Addr
+	eachAnswer(msg, rtype, func(w *wire.Walker) {
+		if addr, ok := netip.AddrFromSlice(w.RData()); ok && addr.Is4() == (rtype == wire.TypeA) && len(addrs) < glueMax {
+			addrs = append(addrs, addr)
+		}
+	})
+	return addrs
+}
+
+// addressesOf returns the addresses of a set.
+func addressesOf(s *rrset) []netip.Addr {
+	var addrs []netip.Addr
+	for _, data := range s.rdata {
+		if addr, ok := netip.AddrFromSlice(data); ok && addr.Is4() == (s.rtype == wire.TypeA) {
+			addrs = append(addrs, addr)
+		}
+	}
+	return addrs
+}
+
+// isFinal reports whether an error is one that no other server can help with.
+func isFinal(err error) bool {
+	return errors.Is(err, errWork) || errors.Is(err, ErrBusy) || errors.Is(err, ErrClosed)
+}
+
+// What may go wrong where the servers of a zone are asked.
+var (
+	errAnswer    = errors.New("no server of the zone has an answer")
+	errLame      = fmt.Errorf("%w: it knows nothing of the zone", errAnswer)
+	errNoServers = fmt.Errorf("%w: no address of a server is known", errAnswer)
+	errCrowded   = fmt.Errorf("%w: too many questions wait for this zone", ErrBusy)
+)
+
+// crowds counts the questions that wait for the servers of each zone.
+type crowds struct {
+	mu  sync.Mutex
+	all map[dnsname.Name]int
+}
+
+// enter takes one of most places at a zone. The root and top-level domains have no bound of their own: everybody needs them.
+func (c *crowds) enter(zone dnsname.Name, most int) error {
+	if zone.Labels() < 2 {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.all[zone] >= most {
+		return errCrowded
+	}
+	c.all[zone]++
+	return nil
+}
+
+func (c *crowds) leave(zone dnsname.Name) {
+	if zone.Labels() < 2 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.all[zone]--; c.all[zone] <= 0 {
+		delete(c.all, zone)
+	}
+}

@@ -1,0 +1,147 @@
+package resolver
+
+import (
+	"cenote/dnsname"
+	"cenote/dnssec"
+	"cenote/wire"
+)
+
+// proof is a set as dnssec reads it.
+func (s *rrset) proof(class uint16) *dnssec.Set {
+	return &dnssec.Set{Name: []byte(s.name), Type: s.rtype, Class: class, TTL: s.ttl, RData: s.rdata, Sigs: s.sigs}
+}
+
+// check verifies a set, and lowers its TTL to what its signature allows.
+func (it *iteration) check(z *dnssec.Zone, s *rrset) dnssec.Checked {
+	c := z.Check(s.proof(it.f.q.class), it.validationTime(), it.b.crypto)
+	if c.Status == dnssec.Secure {
+		s.ttl = min(s.ttl, c.TTL)
+	}
+	return c
+}
+
+// denial makes a Denial of what is signed by a zone among the proofs. Its verdict is that of the first that does not stand up.
+func (it *iteration) denial(z *dnssec.Zone, proofs []*rrset) (*dnssec.Denial, dnssec.Verdict) {
+	var sets []*dnssec.Set
+	for _, s := range proofs {
+		if !isDenial(s.rtype) {
+			continue
+		}
+		c := it.check(z, s)
+		if c.Status == dnssec.Bogus {
+			return nil, c.Verdict
+		}
+		if c.Status == dnssec.Secure {
+			sets = append(sets, s.proof(it.f.q.class))
+		}
+	}
+	return dnssec.NewDenial(z.Name(), sets, it.b.crypto), dnssec.Verdict{Status: dnssec.Secure, Code: dnssec.CodeNone}
+}
+
+// validate checks what the servers of a zone said about a name (RFC 4035 section 5).
+func (it *iteration) validate(z *cut, name dnsname.Name, f *finding) dnssec.Verdict {
+	it.b.checking.Lock()
+	defer it.b.checking.Unlock()
+	v := it.validateFinding(z, name, f)
+	it.note(Step{Kind: StepVerdict, Name: name, Verdict: v})
+	return v
+}
+
+func (it *iteration) validateFinding(z *cut, name dnsname.Name, f *finding) dnssec.Verdict {
+	if f.kind == kindNoData || f.kind == kindNXDomain {
+		return it.validateNegative(z, name, f)
+	}
+	all := dnssec.Verdict{Status: dnssec.Secure, Code: dnssec.CodeNone}
+	for _, s := range f.answer {
+		if s.made {
+			continue // what it was made from is checked
+		}
+		v := it.validateSet(z, s, f)
+		if v.Status == dnssec.Bogus {
+			return v
+		}
+		if v.Status != dnssec.Secure {
+			all = v
+		}
+	}
+	return all
+}
+
+// validateSet checks a set of the answer.
+func (it *iteration) validateSet(z *cut, s *rrset, f *finding) dnssec.Verdict {
+	signer, ok := s.signer()
+	if !ok {
+		return it.validateUnsigned(z, s.name, s.rtype, edeNoRRSIG, "records have no signature")
+	}
+	if !atOrBelow(s.name, signer) || s.rtype == wire.TypeDS && s.name == signer {
+		return bogus(edeBogus, "%v cannot sign for %v", signer, s.name).verdict
+	}
+	keys, v := it.trust(signer)
+	if v.Status != dnssec.Secure {
+		return v
+	}
+	c := it.check(keys, s)
+	if c.Status != dnssec.Secure || !c.Wildcard {
+		return c.Verdict
+	}
+	d, v := it.denial(keys, f.proofs)
+	if v.Status == dnssec.Bogus {
+		return v
+	}
+	return d.Expanded([]byte(s.name), c.Encloser)
+}
+
+// validateUnsigned tells whether it is right that something at a name has no signature.
+func (it *iteration) validateUnsigned(z *cut, name dnsname.Name, rtype uint16, code uint16, what string) dnssec.Verdict {
+	if _, v := it.trust(z.zone); v.Status != dnssec.Secure {
+		return v
+	}
+	if rtype == wire.TypeDS && !name.IsRoot() {
+		name = name.Parent()
+	}
+	_, v := it.trust(name)
+	if v.Status == dnssec.Secure {
+		return bogus(code, "%v: %s", name, what).verdict
+	}
+	return v
+}
+
+// validateNegative checks what denies a name or a type.
+func (it *iteration) validateNegative(z *cut, name dnsname.Name, f *finding) dnssec.Verdict {
+	sets := f.proofs
+	if f.soa != nil {
+		sets = append(sets[:len(sets):len(sets)], f.soa)
+	}
+	signer, ok := signerAt(sets, name)
+	if !ok {
+		return it.validateUnsigned(z, name, it.f.q.qtype, edeNoNSEC, "nothing proves that it is not there")
+	}
+	keys, v := it.trust(signer)
+	if v.Status != dnssec.Secure {
+		return v
+	}
+	if f.soa != nil && len(f.soa.sigs) > 0 {
+		if c := it.check(keys, f.soa); c.Status == dnssec.Bogus {
+			return c.Verdict
+		}
+	}
+	d, v := it.denial(keys, f.proofs)
+	if v.Status == dnssec.Bogus {
+		return v
+	}
+	if f.kind == kindNXDomain {
+		return d.NameError([]byte(name))
+	}
+	return d.NoData([]byte(name), it.f.q.qtype)
+}
+
+// signerAt returns whose keys sign what denies something at a name: the closest of those at or above it.
+func signerAt(sets []*rrset, name dnsname.Name) (dnsname.Name, bool) {
+	var best dnsname.Name
+	for _, s := range sets {
+		if signer, ok := s.signer(); ok && atOrBelow(name, signer) && (best.IsZero() || signer.Labels() > best.Labels()) {
+			best = signer
+		}
+	}
+	return best, !best.IsZero()
+}
