@@ -86,6 +86,7 @@ func TestSightings(t *testing.T) {
 		"www.example A":   "www.example. 300 CNAME X.Bad.example.",
 		"trial.example A": "trial.example. 300 A 198.51.100.1",
 		"shade.example A": "shade.example. 300 CNAME trial.example.\ntrial.example. 300 A 198.51.100.1",
+		"round.example A": "round.example. 300 CNAME turn.example.\nturn.example. 300 CNAME round.example.\nround.example. 300 CNAME y.bad.example.",
 		"good.example A":  "good.example. 300 A 198.51.100.1",
 		"clean.example A": "clean.example. 300 A 198.51.100.1",
 	}
@@ -104,6 +105,8 @@ func TestSightings(t *testing.T) {
 			[]string{"fd00::7:99 bad.example A zone 1 labels 2 stage 0 sinkhole qname udp generation 9 [enforced]"}},
 		{"step of a chain, after a wait", "www.example", "192.168.1.2:5353", false, false,
 			[]string{"192.168.1.2:5353 x.bad.example A zone 1 labels 2 stage 1 sinkhole qname udp generation 9 [enforced]"}},
+		{"step behind a circle", "round.example", "192.168.1.2:5353", false, false,
+			[]string{"192.168.1.2:5353 y.bad.example A zone 1 labels 2 stage 3 sinkhole qname udp generation 9 [enforced]"}},
 		{"step of a stale chain", "www.example", "192.168.1.2:5353", false, true,
 			[]string{"192.168.1.2:5353 x.bad.example A zone 1 labels 2 stage 1 sinkhole qname udp generation 9 [enforced stale]"}},
 		{"shadow zone", "trial.example", "192.168.1.2:5353", false, false,

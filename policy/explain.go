@@ -91,11 +91,11 @@ func (p *Policy) Explain(r *Request, answer *Answer) Explanation {
 		d = p.CheckAnswer(r, answer, d)
 	}
 	e.Overflowed = d.Overflowed
-	c := chain{msg: answer.Msg}
-	c.length = copy(c.names[0][:], r.Name)
+	var c Chain
+	c.Begin(r.Name, answer.Msg)
 	for number, more := 0, true; more; number++ {
-		name := bytes.Clone(c.name())
-		more = followed(r.Type) && len(answer.Msg) > 0 && c.next()
+		name := bytes.Clone(c.Name())
+		more = Followed(r.Type) && len(answer.Msg) > 0 && c.Next()
 		s := p.stageOf(r, answer, name, number, !more)
 		zones := s.explain(&d)
 		if number == 0 {

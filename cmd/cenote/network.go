@@ -60,7 +60,7 @@ func (s *server) truth(ctx context.Context, name []byte) (*policy.Answer, error)
 	}
 	if p := s.catalog.policy.Load(); p != nil && p.ServerTriggers() {
 		finder := s.paths()
-		for _, step := range policy.Chain(name, found.Msg) {
+		for _, step := range policy.Names(name, found.Msg) {
 			path, _ := finder.Path(ctx, step, true)
 			found.Paths = append(found.Paths, path)
 		}
