@@ -40,31 +40,31 @@ func (q *Query) link() {
 }
 
 func (q *Query) linkTo(h *policy.Hit) {
-	if h.Trigger == policy.TriggerQNAME && h.Entry != 0 && q.linked(h.Entry) == nil {
-		q.chase.linked = binary.BigEndian.AppendUint32(q.chase.linked, h.Entry)
-		q.chase.linked = policy.SVCTarget(q.chase.linked, q.source.msg, h.Entry)
+	if h.Link != 0 && q.linked(h.Link) == nil {
+		q.chase.linked = binary.BigEndian.AppendUint16(q.chase.linked, h.Link)
+		q.chase.linked = policy.SVCTarget(q.chase.linked, q.source.msg, h.Link)
 	}
 }
 
 // linked returns the name that the SVCB record of that number leads to, or nil if it was not noted.
-func (q *Query) linked(number uint32) []byte {
-	for rest := q.chase.linked; len(rest) > 4; {
-		n, _, err := dnsname.Check(rest[4:])
+func (q *Query) linked(number uint16) []byte {
+	for rest := q.chase.linked; len(rest) > 2; {
+		n, _, err := dnsname.Check(rest[2:])
 		if err != nil {
 			return nil
 		}
-		if binary.BigEndian.Uint32(rest) == number {
-			return rest[4 : 4+n]
+		if binary.BigEndian.Uint16(rest) == number {
+			return rest[2 : 2+n]
 		}
-		rest = rest[4+n:]
+		rest = rest[2+n:]
 	}
 	return nil
 }
 
 // nameOf is the name that a match is about, canonical: that of its stage, or the one that an SVCB record leads to.
 func (q *Query) nameOf(h *policy.Hit) []byte {
-	if h.Trigger == policy.TriggerQNAME && h.Entry != 0 {
-		if name := q.linked(h.Entry); name != nil {
+	if h.Link != 0 {
+		if name := q.linked(h.Link); name != nil {
 			return name
 		}
 	}

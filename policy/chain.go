@@ -86,10 +86,8 @@ func (p *Policy) listsServer(path *Path) bool {
 }
 
 func (p *Policy) listsTarget(msg []byte) bool {
-	var buf [dnsname.WireMax]byte
-	records, err := wire.Records(msg)
-	for err == nil && records.Next() && records.Section == wire.SectionAnswer {
-		if target := appendSVCTarget(buf[:0], msg, &records); len(target) > 1 && p.listsName(target) {
+	for targets := targetsIn(msg); targets.next(); {
+		if p.listsName(targets.name) {
 			return true
 		}
 	}
@@ -119,36 +117,50 @@ func (p *Policy) checkStage(d *Decision, x *asking, a *Answer, name []byte, numb
 }
 
 // checkTargets adds to d what the policy says about the names that SVCB and HTTPS records lead to. They count as one stage more; a hit has the
-// number of its record in the answer as its Entry.
+// number of its record in the answer as its Link.
 func (p *Policy) checkTargets(d *Decision, x *asking, msg []byte, number int) {
-	var buf [dnsname.WireMax]byte
-	records, err := wire.Records(msg)
-	for record := uint32(0); err == nil && !d.Matched() && records.Next() && records.Section == wire.SectionAnswer; {
-		record++
-		target := appendSVCTarget(buf[:0], msg, &records)
-		if len(target) <= 1 { // "." stands for the owner
-			continue
-		}
+	targets := targetsIn(msg)
+	for !d.Matched() && targets.next() {
 		observed := d.NObserved
-		p.check(d, x, target, uint8(number))
+		p.check(d, x, targets.name, uint8(number))
 		for i := observed; i < d.NObserved; i++ {
-			d.Observed[i].linkTo(record)
+			d.Observed[i].Link = targets.record
 		}
 		if d.Matched() {
-			d.Winner.linkTo(record)
+			d.Winner.Link = targets.record
 		}
 	}
 }
 
-// linkTo notes the record by which a name was come to.
-func (h *Hit) linkTo(record uint32) {
-	if h.Trigger == TriggerQNAME {
-		h.Entry = record
+// targets walks over the names that the SVCB and HTTPS records of an answer lead to, but for ".", which stands for the owner.
+type targets struct {
+	msg     []byte
+	records wire.Walker
+	fault   error
+	record  uint16 // the number of the current one, from 1
+	name    []byte // where it leads to, canonical
+	buf     [dnsname.WireMax]byte
+}
+
+func targetsIn(msg []byte) (t targets) {
+	t.msg = msg
+	t.records, t.fault = wire.Records(msg)
+	return t
+}
+
+// next moves to the next target; it returns false after the last.
+func (t *targets) next() bool {
+	for t.fault == nil && t.records.Next() && t.records.Section == wire.SectionAnswer {
+		t.record++
+		if t.name = appendSVCTarget(t.buf[:0], t.msg, &t.records); len(t.name) > 1 {
+			return true
+		}
 	}
+	return false
 }
 
 // SVCTarget returns the name that the SVCB or HTTPS record leads to which is the number-th of the answer, from 1, canonical, or no octets.
-func SVCTarget(dst, msg []byte, number uint32) []byte {
+func SVCTarget(dst, msg []byte, number uint16) []byte {
 	records, err := wire.Records(msg)
 	for err == nil && number > 0 && records.Next() && records.Section == wire.SectionAnswer {
 		if number--; number == 0 {

@@ -225,8 +225,9 @@ type Hit struct {
 	Entry   uint32  // of a rule by address: its number in the policy; by name server: that of the server; see Policy.AppendKey
 	Zone    uint16  // index into Policy.Zones
 	Member  uint16  // index into the members of Set
+	Link    uint16  // of a name that an SVCB or HTTPS record leads to: the number of that record in the answer, from 1; see SVCTarget
 	Labels  uint8   // of the listed name: the last Labels labels of the name that matched; 0 for an address
-	Stage   uint8   // 0 for the query name, n for the n-th CNAME or DNAME target
+	Stage   uint8   // 0 for the query name, n for the n-th CNAME or DNAME target; that of an SVCB or HTTPS record counts as one more
 	Trigger Trigger // TriggerNone: no match
 	Action  Action  // resolved: never ActionDefault
 }
