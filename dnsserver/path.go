@@ -30,7 +30,7 @@ const pathsMax = 4
 func (w *worker) findPaths(ctx context.Context, q *Query) {
 	q.path.wanted, q.path.found = false, true
 	q.source.asked, q.source.slow = true, true
-	addresses := q.policy.ServerAddressTriggers()
+	wants := q.policy.PathWants()
 	names := policy.Names(q.request.Name, q.source.msg)
 	if !policy.Followed(q.request.Type) {
 		names = names[:1]
@@ -39,7 +39,7 @@ func (w *worker) findPaths(ctx context.Context, q *Query) {
 		names, q.path.partial = names[:pathsMax], true
 	}
 	for _, name := range names {
-		path, whole := w.core.config.Paths.Path(ctx, name, addresses)
+		path, whole := w.core.config.Paths.Path(ctx, name, wants)
 		q.answer.Paths = append(q.answer.Paths, path)
 		q.path.partial = q.path.partial || !whole
 	}

@@ -247,6 +247,14 @@ type Path struct {
 	Servers []Server
 }
 
+// PathWants say what of a data path is to be found. They belong to a policy, so that an answer which was found clean under one setting is looked at again
+// under another.
+type PathWants struct {
+	MinDots                  int  // how many dots a zone's name has at least for its name servers to count; 1 leaves out top-level domains
+	Addresses                bool // whether the servers' addresses are wanted too
+	WaitNames, WaitAddresses bool // whether to wait for the network, or to do with what the cache holds
+}
+
 // Server is a name server with the addresses that are known of it.
 type Server struct {
 	Name  []byte // canonical, in wire form

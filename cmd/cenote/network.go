@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"cenote/config"
 	"cenote/dnsserver"
 	"cenote/policy"
 	"cenote/resolver"
@@ -21,22 +20,9 @@ func (n network) Resolve(ctx context.Context, key *rrcache.Key, dst []byte) (dns
 	return dnsserver.Resolved{Msg: r.Msg, Stale: r.Stale, EDE: r.EDE}, err
 }
 
-// paths finds the name servers on the way to a name, as the configuration has it.
-type paths struct {
-	resolver *resolver.Resolver
-	policy   func() *config.Policy
-}
-
-func (s *server) paths() paths {
-	return paths{s.resolver, func() *config.Policy { return &s.config.Load().Policy }}
-}
-
-// Path asks the resolver; see dnsserver.PathFinder.
-func (p paths) Path(ctx context.Context, name []byte, addresses bool) (policy.Path, bool) {
-	c := p.policy()
-	found := p.resolver.Path(ctx, name, resolver.PathOptions{
-		MinDots: c.MinNSDots, Addresses: addresses, WaitNames: c.NSDNAMEWaitRecurse, WaitAddresses: c.NSIPWaitRecurse,
-	})
+// Path asks the resolver for the name servers on the way to a name; see dnsserver.PathFinder.
+func (n network) Path(ctx context.Context, name []byte, wants policy.PathWants) (policy.Path, bool) {
+	found := n.Resolver.Path(ctx, name, resolver.PathOptions(wants))
 	out := policy.Path{Servers: make([]policy.Server, len(found.Servers))}
 	for i, s := range found.Servers {
 		out.Servers[i] = policy.Server(s)
@@ -59,9 +45,8 @@ func (s *server) truth(ctx context.Context, name []byte) (*policy.Answer, error)
 		found.Addrs = policy.AddressesIn(six.Msg)
 	}
 	if p := s.catalog.policy.Load(); p != nil && p.ServerTriggers() {
-		finder := s.paths()
 		for _, step := range policy.Names(name, found.Msg) {
-			path, _ := finder.Path(ctx, step, true)
+			path, _ := network{s.resolver}.Path(ctx, step, p.PathWants())
 			found.Paths = append(found.Paths, path)
 		}
 	}

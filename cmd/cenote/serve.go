@@ -139,7 +139,7 @@ func (s *server) openDNS(c *config.Config) error {
 	}
 	s.dns, err = dnsserver.New(dnsserver.Config{
 		Listen: listenAddrs(c), Policy: func() *policy.Policy { return s.catalog.policy.Load() }, Cache: s.cache, Resolver: network{s.resolver},
-		Paths:     paths{s.resolver, func() *config.Policy { return &s.config.Load().Policy }},
+		Paths:     network{s.resolver},
 		Sightings: s.ledger, Queries: s.queries, Settings: settings, Bounds: serverBounds(c), Log: s.log,
 	})
 	return err
