@@ -20,7 +20,7 @@ func (p *Policy) CheckAnswer(r *Request, a *Answer, before Decision) Decision {
 		return d
 	}
 	x := p.ask(r)
-	if x.signed = x.scope.keepsSigned && r.DO && isSigned(a.Msg); x.signed {
+	if x.signed = x.signs(a); x.signed {
 		d = Decision{} // what zones said that spare signed answers is void
 		p.checkFirst(&d, &x)
 	}

@@ -308,7 +308,11 @@ func printExplanation(to io.Writer, e *api.Explanation) error {
 	}
 	print(e.Zones)
 	for _, g := range e.Chain {
-		_, _ = fmt.Fprintf(to, "\nstep %d of the chain, %s\n", g.Stage, g.Name)
+		if g.Record > 0 {
+			_, _ = fmt.Fprintf(to, "\ntarget of record %d of the answer, %s\n", g.Record, g.Name)
+		} else {
+			_, _ = fmt.Fprintf(to, "\nstep %d of the chain, %s\n", g.Stage, g.Name)
+		}
 		print(g.Zones)
 	}
 	if len(e.Unheld) > 0 {
