@@ -118,7 +118,6 @@ func (s *server) openCache(c *config.Config) (err error) {
 
 func (s *server) openResolver(c *config.Config) (err error) {
 	s.resolver, err = resolver.New(resolverConfig(c, s.cache, s.log))
-	s.catalog.truth = s.truth
 	return err
 }
 
@@ -142,6 +141,9 @@ func (s *server) openDNS(c *config.Config) error {
 		Paths:     network{s.resolver},
 		Sightings: s.ledger, Queries: s.queries, Settings: settings, Bounds: serverBounds(c), Log: s.log,
 	})
+	if err == nil {
+		s.catalog.truth = s.dns.Truth
+	}
 	return err
 }
 
