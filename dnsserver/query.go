@@ -105,7 +105,7 @@ const (
 type chase struct {
 	chain     []byte // for each stage: TTL in four octets, name in wire form, canonical
 	stages    int    // in chain
-	linked    []byte // names of SVCB records that rules matched: the number of the record in four octets, name in wire form, canonical
+	linked    []byte // names of SVCB records that rules matched: the number of the record in two octets, name in wire form, canonical
 	target    [dnsname.WireMax]byte
 	targetLen int
 	wanted    bool // step 3 looks for target's data

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"path/filepath"
@@ -178,7 +177,7 @@ func policyOrder(c *config.Config) blocklist.Order {
 	out := blocklist.Order{
 		Zones: policyZones(c.Policy.Zones, c.Policy.Strict), AnswerEarly: c.Policy.AnswerEarly && !c.Policy.Strict,
 		WaitRecurse: c.Policy.QNAMEWaitRecurse || c.Policy.Strict,
-		Paths:       fmt.Sprint(c.Policy.MinNSDots, c.Policy.NSDNAMEWaitRecurse, c.Policy.NSIPWaitRecurse, c.Policy.NSRequired),
+		Paths:       policy.PathWants{MinDots: c.Policy.MinNSDots, WaitNames: c.Policy.NSDNAMEWaitRecurse, WaitAddresses: c.Policy.NSIPWaitRecurse},
 	}
 	for i := range c.Policy.Views {
 		out.Views = append(out.Views, policyView(&c.Policy.Views[i], c.Policy.Strict))
