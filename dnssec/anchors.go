@@ -132,9 +132,8 @@ func (a *Anchors) vouched(usable []delegation, k *key) bool {
 	if known := a.find(k.rdata); known != nil && known.State >= AnchorRevoked {
 		return false
 	}
-	return slices.ContainsFunc(usable, func(d delegation) bool {
-		return d.tag == k.tag && d.algorithm == k.algorithm && d.matches(dnsname.Name(a.Zone), k)
-	})
+	m := matcher{zone: dnsname.Name(a.Zone), ds: usable}
+	return m.match(k)
 }
 
 // find returns what is known of a key, revoked or not.

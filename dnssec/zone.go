@@ -54,22 +54,30 @@ func Trust(name []byte, ds [][]byte, keys *Set, now time.Time, w *Work) (*Zone, 
 	if v.Status != Secure {
 		return nil, v
 	}
-	digests := 0
-	z, _, v := trust(name, keys, now, w, func(k *key) bool {
-		for _, d := range usable {
-			if d.tag != k.tag || d.algorithm != k.algorithm {
-				continue
-			}
-			if digests++; digests > digestsMax {
-				return false
-			}
-			if d.matches(dnsname.Name(name), k) {
-				return true
-			}
-		}
-		return false
-	})
+	m := matcher{zone: dnsname.Name(name), ds: usable}
+	z, _, v := trust(name, keys, now, w, m.match)
 	return z, v
+}
+
+// matcher finds the keys that DS records stand for.
+type matcher struct {
+	zone    dnsname.Name
+	ds      []delegation
+	digests int // that were computed
+}
+
+// match reports whether a DS record stands for a key. Digests are bounded too.
+func (m *matcher) match(k *key) bool {
+	for _, d := range m.ds {
+		if d.tag != k.tag || d.algorithm != k.algorithm || m.digests == digestsMax {
+			continue
+		}
+		m.digests++
+		if d.matches(m.zone, k) {
+			return true
+		}
+	}
+	return false
 }
 
 // TrustKeys is Trust for anchors that are DNSKEY records.

@@ -79,9 +79,9 @@ func (q *Query) undecided() bool {
 }
 
 // checkable reports whether there is an answer that the policy has not seen, or whose say about a pending decision is wanted. SERVFAIL, which is also what bogus data become, reaches
-// the client as it is and is never rewritten.
+// the client as it is and is never rewritten; but aliases that lead to it are true, and the names they lead to may be listed.
 func (s *source) checkable(pending bool) bool {
-	return s.msg != nil && (!s.clean || pending) && wire.Rcode(s.msg) != wire.RcodeServFail
+	return s.msg != nil && (!s.clean || pending) && (wire.Rcode(s.msg) != wire.RcodeServFail || s.deadEnd)
 }
 
 // nothingFound reports whether an answer is clean for every client. A decision that holds anything cannot tell: what matched first may

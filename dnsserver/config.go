@@ -94,7 +94,7 @@ type PathFinder interface {
 
 // Resolved is what a Resolver found.
 type Resolved struct {
-	Msg   []byte
+	Msg   []byte // beside an error: SERVFAIL with the aliases that lead to where there is no answer, or nil
 	Stale bool   // past its time: the network did not answer (RFC 8767)
 	EDE   uint16 // extended error to pass on, or policy.EDENone
 }

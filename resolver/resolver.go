@@ -32,6 +32,7 @@ type Resolver struct {
 	cuts        *cuts
 	authorities *authorities
 	trusts      *trusts
+	denials     *denials
 	crowds      crowds
 	priming     sync.Mutex // held while the servers of the root are asked for
 
@@ -67,7 +68,7 @@ func New(config Config) (*Resolver, error) {
 		flights:  map[question]*flight{},
 		crowds:   crowds{all: map[dnsname.Name]int{}},
 	}
-	r.cuts, r.authorities, r.trusts = newCuts(), newAuthorities(), newTrusts()
+	r.cuts, r.authorities, r.trusts, r.denials = newCuts(), newAuthorities(), newTrusts(), newDenials()
 	r.bound(&config)
 	r.buffers.New = func() any { return new([udpBuffer]byte) }
 	r.life, r.end = context.WithCancel(context.Background())
@@ -133,9 +134,18 @@ func (r *Resolver) Update(config Config) error {
 	if err := config.check(); err != nil {
 		return err
 	}
+	before, after := r.swap(config)
+	for _, name := range outdated(before.config.Recursion, after.config.Recursion) {
+		r.Flush(name, true)
+	}
+	return nil
+}
+
+// swap puts a checked config in force.
+func (r *Resolver) swap(config Config) (before, after *state) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	before, after := r.state.Load(), newState(config, r.state.Load())
+	before, after = r.state.Load(), newState(config, r.state.Load())
 	r.setKeys(after, before)
 	r.state.Store(after)
 	r.bound(&after.config)
@@ -145,11 +155,11 @@ func (r *Resolver) Update(config Config) error {
 			u.connections.retire()
 		}
 	}
-	return nil
+	return before, after
 }
 
-// Resolve answers k: from the cache if that has it meanwhile, else from an upstream. An error has a method EDE and means that there is
-// not even a stale answer. After ctx ends a stale answer is given, or the context's error. dst and k are the caller's again when Resolve
+// Resolve answers k: from the cache if that has it meanwhile, else from the network. An error has a method EDE and means that there is
+// not even a stale answer; Msg is then nil, or SERVFAIL with the aliases that lead to where there is no answer. After ctx ends a stale answer is given, or the context's error. dst and k are the caller's again when Resolve
 // returns.
 func (r *Resolver) Resolve(ctx context.Context, k *rrcache.Key, dst []byte) (Result, error) {
 	r.counts.asked.Add(1)
@@ -169,7 +179,7 @@ func (r *Resolver) Resolve(ctx context.Context, k *rrcache.Key, dst []byte) (Res
 		return r.known(dst[:a.Len], a), nil
 	}
 	r.counts.failed.Add(1)
-	return Result{EDE: edeOf(err)}, err
+	return Result{Msg: f.deadEnd(), EDE: edeOf(err)}, err
 }
 
 // peek reads the cache into dst, which it lets grow if needed.
