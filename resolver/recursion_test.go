@@ -40,6 +40,12 @@ func startRooted(t *testing.T, text string, change ...func(*resolver.Config)) *r
 	for _, c := range change {
 		c(&config)
 	}
+	return startOver(t, tree, hints, config)
+}
+
+// startOver starts a resolver over a tree.
+func startOver(t *testing.T, tree *dnstest.Tree, hints []resolver.Hint, config resolver.Config) *rooted {
+	t.Helper()
 	r, err := resolver.New(config)
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +57,7 @@ func startRooted(t *testing.T, text string, change ...func(*resolver.Config)) *r
 		cancel()
 		<-ended
 	})
-	return &rooted{r, tree, hints, cache}
+	return &rooted{r, tree, hints, config.Cache}
 }
 
 // ask asks for a name and returns the reply in a short form: the code, then the records of answer and authority by section.
