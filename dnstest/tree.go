@@ -40,24 +40,35 @@ type Hook func(q Query, right *dns.Msg) *dns.Msg
 // a text is.
 func StartTree(tb testing.TB, text string) *Tree {
 	tb.Helper()
+	t, err := startTree(tb, text, func() uint16 { return somePort().Port() })
+	if err != nil {
+		tb.Fatalf("dnstest: %v", err)
+	}
+	return t
+}
+
+// startTree starts a tree at one of the ports that it is given, until the test ends.
+func startTree(tb testing.TB, text string, port func() uint16) (*Tree, error) {
 	t := &Tree{servers: map[netip.Addr]*Server{}, closed: map[netip.Addr]closed{}}
 	t.SetClock(time.Now)
 	tb.Cleanup(t.closeAll)
 	var err error
-	for range portTries { // another tree may have the same block and port
+	for range treeTries { // another tree may have the same block and port
 		t.block = block{byte(1 + rand.IntN(254)), byte(rand.IntN(256))}
-		t.port = somePort().Port()
+		t.port = port()
 		if err = t.Update(text); err == nil {
-			return t
+			return t, nil
 		}
 		t.closeAll()
 		if !isOpError(err) {
 			break
 		}
 	}
-	tb.Fatalf("dnstest: %v", err)
-	return nil
+	return nil, err
 }
+
+// treeTries is how many blocks and ports are tried.
+const treeTries = 50
 
 // Update replaces the zones and the faults while the servers run. Servers that the text no longer has are closed; the others keep their hooks and
 // what they were asked.
