@@ -225,3 +225,53 @@ func TestKeysAreTheSame(t *testing.T) {
 		}
 	}
 }
+
+// TestWordsOfSigning has the records of words and faults that make no difference to most validators.
+func TestWordsOfSigning(t *testing.T) {
+	for _, tc := range []struct{ words, want string }{
+		{"sign", "DS 13/2, DNSKEY 257/3/13, DNSKEY 256/3/13, sig 13"},
+		{"sign alg=250 digest=200", "DS 250/200, DNSKEY 257/3/250, DNSKEY 256/3/250, sig 250"},
+		{"sign island", "DNSKEY 257/3/13, DNSKEY 256/3/13, sig 13"},
+		{"sign keys=csk digest=1,2,4", "DS 13/1, DS 13/2, DS 13/4, DNSKEY 257/3/13, sig 13"},
+		{"sign keys=ksk,standby,zsk,spare,revoked", "DS 13/2, DS 13/2, DNSKEY 257/3/13, DNSKEY 257/3/13, DNSKEY 256/3/13, DNSKEY 256/3/13, " +
+			"DNSKEY 385/3/13, sig 13, sig 13"},
+		{"sign alg=15,14 keys=csk", "DS 15/2, DS 14/2, DNSKEY 257/3/15, DNSKEY 257/3/14, sig 15, sig 14"},
+		{"sign\n! sign zone.test extra-algo", "DS 13/2, DS 15/2, DNSKEY 257/3/13, DNSKEY 256/3/13, DNSKEY 257/3/15, sig 13"},
+		{"sign\n! sign zone.test bad-protocol", "DS 13/2, DNSKEY 257/4/13, DNSKEY 256/4/13, sig 13"},
+		{"sign\n! sign zone.test no-zone-flag", "DS 13/2, DNSKEY 1/3/13, DNSKEY 0/3/13, sig 13"},
+		{"sign\n! sign zone.test origttl=30", "DS 13/2, DNSKEY 257/3/13, DNSKEY 256/3/13, sig 13 for 30"},
+	} {
+		tree := dnstest.StartTree(t, "zone test server ns.test @1\nzone zone.test server ns.zone.test @2 "+tc.words)
+		var got []string
+		for _, q := range []struct {
+			server string
+			qtype  uint16
+		}{{"@1", dns.TypeDS}, {"@2", dns.TypeDNSKEY}} {
+			r, err := exchange(t, tree, "tcp", q.server, "zone.test.", q.qtype, 1232, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, rr := range r.Answer {
+				got = append(got, inShort(rr))
+			}
+		}
+		if strings.Join(got, ", ") != tc.want {
+			t.Errorf("%s:\n got %s\nwant %s", tc.words, strings.Join(got, ", "), tc.want)
+		}
+	}
+}
+
+func inShort(rr dns.RR) string {
+	switch rr := rr.(type) {
+	case *dns.DS:
+		return fmt.Sprintf("DS %d/%d", rr.Algorithm, rr.DigestType)
+	case *dns.DNSKEY:
+		return fmt.Sprintf("DNSKEY %d/%d/%d", rr.Flags, rr.Protocol, rr.Algorithm)
+	case *dns.RRSIG:
+		if rr.OrigTtl != rr.Hdr.Ttl {
+			return fmt.Sprintf("sig %d for %d", rr.Algorithm, rr.OrigTtl)
+		}
+		return fmt.Sprintf("sig %d", rr.Algorithm)
+	}
+	return rr.String()
+}

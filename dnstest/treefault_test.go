@@ -47,6 +47,8 @@ func TestTreeFaults(t *testing.T) {
 		{"! * example.test nosoa", "example.test.", "NOERROR aa | | |"},
 		{"! * www.example.test refer=example.test noglue", "www.example.test.",
 			"NOERROR | | example.test. NS ns1.example.test., example.test. NS ns2.example.test. |"},
+		{"! * www.example.test chatty", "www.example.test.", "NOERROR aa | www.example.test. A 192.0.2.1 | " +
+			"example.test. NS ns1.example.test., example.test. NS ns2.example.test. | ns1.example.test. A @3, ns2.example.test. A @4"},
 		{"! * * truncate", "www.example.test.", "NOERROR tc | | |"},
 		{"! * * noedns", "www.example.test.", "FORMERR | | |"},
 		{"+ * www.example.test answer www.example.test. A 192.0.2.66", "www.example.test.",
