@@ -2,6 +2,7 @@ package dnstest
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -75,6 +76,11 @@ func readSignFault(words []string) (*signFault, error) {
 		}
 	}
 	return f, err
+}
+
+// ofZone reports whether the fault is about a whole zone.
+func (f *signFault) ofZone() bool {
+	return slices.Contains([]string{badDS, noDS, noDNSKEY, extraAlgo, badProtocol, noZoneFlag, collidingKeys}, f.kind)
 }
 
 // faultsAt are the faults that hold for an RRset.
