@@ -563,9 +563,9 @@ func TestProfileEndsWithItsClient(t *testing.T) {
 
 func until(t *testing.T, what string, reached func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !reached(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); !reached(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("not reached within 20 s: %s", what)
+			t.Fatalf("not reached within 30 s: %s", what)
 		}
 	}
 }

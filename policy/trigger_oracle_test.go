@@ -55,7 +55,7 @@ type candidate struct {
 // rule there is.
 func TestTriggersEqualTheOracle(t *testing.T) {
 	winners, stages, clauses, pending := map[policy.Trigger]int{}, map[uint8]int{}, map[policy.Clause]int{}, 0
-	worlds(t, 11, func(t *testing.T, r *rand.Rand, w *world) (cases int) {
+	slowWorlds(t, 11, func(t *testing.T, r *rand.Rand, w *world) (cases int) {
 		for range 5 + r.IntN(25) {
 			w.add(randomTriggerRule(r, w))
 		}

@@ -226,6 +226,7 @@ func prefetchesShed(s *running) uint64 {
 
 // TestOldPolicyIsFreed: a reload leaves no policy in memory but the new one, also in a worker that gets no query afterwards.
 func TestOldPolicyIsFreed(t *testing.T) {
+	t.Parallel() // it waits for longer than a query may live
 	dir := t.TempDir()
 	list := filepath.Join(dir, "list.domains")
 	write := func(text string) {
@@ -238,6 +239,7 @@ func TestOldPolicyIsFreed(t *testing.T) {
 	s := startServer(t, dir, `
 state: `+filepath.Join(dir, "state")+`
 listen: [{address: 127.0.0.1:0}]
+compile: {poll: 100ms, debounce: 50ms}
 feeds: [{name: list, path: `+list+`, match: subtree}]
 policy: {sinkhole: {ipv4: [192.0.2.53]}, zones: [{name: block, feeds: [list]}]}
 resolver: {total: 100ms, timeout: 100ms}
