@@ -65,6 +65,11 @@ func (it *iteration) run() outcome {
 		m.judged(got.verdict)
 		// No zone begins at an alias: that is the answer to who asks for DS.
 		if got.found.kind != kindAlias || q.qtype == wire.TypeDS {
+			if got.found.kind == kindNoData && it.translates(wire.TypeAAAA) {
+				if err := it.translate(m, name); err != nil {
+					return outcome{ede: edeOf(err), err: err}
+				}
+			}
 			break
 		}
 		if name = got.found.target; !it.goesOn(&got, name) {
@@ -149,6 +154,9 @@ func (it *iteration) follow(m *assembly, target dnsname.Name, aliases int) error
 
 // lookUp asks from zone to zone until the servers of one have an answer.
 func (it *iteration) lookUp(name dnsname.Name, qtype uint16) outcome {
+	if f := it.reverse64(name); f != nil {
+		return outcome{ede: EDENone, found: f, zone: forwardCut, said: new(response)}
+	}
 	if f := it.infer(name); f != nil {
 		return outcome{ede: EDENone, found: f, inferred: true}
 	}
