@@ -160,7 +160,7 @@ func (a *Anchors) Observe(keys *Set, now time.Time, w *Work) (*Zone, Verdict) {
 		a.see(&zone.keys[i], time.Duration(check.sig.ttl)*time.Second, now)
 	}
 	for i := range a.Keys {
-		if !a.Keys[i].Seen.Equal(now) {
+		if !a.Keys[i].shown(zone.keys) {
 			a.Keys[i].miss(now)
 		}
 	}
@@ -218,6 +218,13 @@ func (a *Anchors) meet(k *key, vouched bool, now time.Time) {
 		state = AnchorValid
 	}
 	a.Keys = append(a.Keys, Anchor{Key: bytes.Clone(k.rdata), State: state, Since: now, Seen: now})
+}
+
+// shown reports whether the key is among those of the zone; a revoked one, with the flag that says so.
+func (k *Anchor) shown(keys []key) bool {
+	return slices.ContainsFunc(keys, func(other key) bool {
+		return bytes.Equal(other.rdata, k.Key) || k.State == AnchorRevoked && bytes.Equal(unrevoked(other.rdata), k.Key)
+	})
 }
 
 // miss moves a key that the zone does not show.

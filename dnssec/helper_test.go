@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
 	"encoding/binary"
 	"slices"
@@ -277,4 +278,11 @@ func want(t testing.TB, got dnssec.Verdict, status dnssec.Status, code uint16) {
 	if got.Status != dnssec.Secure && got.Text == "" {
 		t.Error("the verdict has no reason")
 	}
+}
+
+func nameOf(b []byte) dnsname.Name { return dnsname.Name(b) }
+
+func sum384(b []byte) []byte {
+	sum := sha512.Sum384(b)
+	return sum[:]
 }
