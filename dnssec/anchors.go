@@ -63,11 +63,12 @@ type Anchors struct {
 	retry time.Duration // what a failure waits for
 }
 
-// NewAnchors returns anchors that begin with what an operator configured: DS and DNSKEY records (RDATA). They are to be observed at once.
+// NewAnchors returns anchors that begin with what an operator configured: DS and DNSKEY records (RDATA), AnchorsMax of each at most. They are to be
+// observed at once.
 func NewAnchors(zone []byte, ds, keys [][]byte, now time.Time) *Anchors {
-	a := &Anchors{Zone: bytes.Clone(zone), DS: cloneAll(ds), Next: now}
-	for _, k := range cloneAll(keys) {
-		if len(k) > dnskeyFixed && len(a.Keys) < AnchorsMax {
+	a := &Anchors{Zone: bytes.Clone(zone), DS: cloneAll(ds[:min(len(ds), AnchorsMax)]), Next: now}
+	for _, k := range keys {
+		if len(k) > dnskeyFixed && len(a.Keys) < AnchorsMax && a.find(k) == nil {
 			a.Keys = append(a.Keys, Anchor{Key: unrevoked(k), State: AnchorValid, Since: now})
 		}
 	}
