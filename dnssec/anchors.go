@@ -52,8 +52,8 @@ func (a *Anchor) Tag() uint16 { return KeyTag(a.Key) }
 func (a *Anchor) trusted() bool { return a.State == AnchorValid || a.State == AnchorMissing }
 
 // Anchors are the trust anchors of a zone, which follow its roll-overs (RFC 5011). It has no clock and asks nobody: the caller fetches the zone's
-// DNSKEY set when Next says so and shows it to Observe, or calls Failed, and keeps the text form on disk. The zero value is good for UnmarshalText
-// alone.
+// DNSKEY set when Next says so and shows it to Observe, or calls Failed, and keeps the text form on disk. Next is for following alone: whoever needs
+// the keys sooner, because he has none, may ask at any time. The zero value is good for UnmarshalText alone.
 type Anchors struct {
 	Zone []byte   // canonical
 	DS   [][]byte // RDATA of DS records that are trusted from the start: a key that one stands for is trusted at once
