@@ -109,9 +109,20 @@ func (a *Anchors) check(keys *Set, now time.Time, w *Work) (*Zone, *verifier, Ve
 	if len(trusted)+len(usable) == 0 {
 		return nil, nil, a.nothingLeft()
 	}
-	return trust(a.Zone, keys, now, w, func(k *key) bool {
-		return slices.ContainsFunc(trusted, func(t []byte) bool { return bytes.Equal(t, k.rdata) }) || a.vouched(usable, k)
-	})
+	return trust(a.Zone, keys, now, w, &followed{a, keyAnchors(trusted), dsAnchors{zone: dnsname.Name(a.Zone), ds: usable}})
+}
+
+// followed are the trusted keys of Anchors, and its DS records as far as they count.
+type followed struct {
+	*Anchors
+	keys keyAnchors
+	ds   dsAnchors
+}
+
+func (f *followed) match(k *key) bool { return f.keys.match(k) || f.vouched(&f.ds, k) }
+
+func (f *followed) unsupported(keys []key) bool {
+	return f.keys.unsupported(keys) && f.ds.unsupported(keys)
 }
 
 // nothingLeft is the verdict if there is neither a trusted key nor a DS record that can be used.
@@ -129,12 +140,11 @@ func (a *Anchors) usableDS() []delegation {
 }
 
 // vouched reports whether a configured DS record stands for a key that was never revoked.
-func (a *Anchors) vouched(usable []delegation, k *key) bool {
+func (a *Anchors) vouched(ds *dsAnchors, k *key) bool {
 	if known := a.find(k.rdata); known != nil && known.State >= AnchorRevoked {
 		return false
 	}
-	m := matcher{zone: dnsname.Name(a.Zone), ds: usable}
-	return m.match(k)
+	return ds.match(k)
 }
 
 // find returns what is known of a key, revoked or not.
@@ -157,8 +167,9 @@ func (a *Anchors) Observe(keys *Set, now time.Time, w *Work) (*Zone, Verdict) {
 		a.Failed(now)
 		return nil, v
 	}
+	ds := &dsAnchors{zone: dnsname.Name(a.Zone), ds: a.usableDS()}
 	for i := range zone.keys {
-		a.see(&zone.keys[i], time.Duration(check.sig.ttl)*time.Second, now)
+		a.see(&zone.keys[i], ds, time.Duration(check.sig.ttl)*time.Second, now)
 	}
 	for i := range a.Keys {
 		if !a.Keys[i].shown(zone.keys) {
@@ -182,11 +193,11 @@ func (a *Anchors) schedule(check *verifier, now time.Time) {
 }
 
 // see moves a key that the zone shows and that is not revoked.
-func (a *Anchors) see(k *key, ttl time.Duration, now time.Time) {
+func (a *Anchors) see(k *key, ds *dsAnchors, ttl time.Duration, now time.Time) {
 	if k.flags&FlagSEP == 0 || k.flags&FlagZone == 0 || k.flags&FlagRevoke != 0 {
 		return
 	}
-	known, vouched := a.find(k.rdata), a.vouched(a.usableDS(), k)
+	known, vouched := a.find(k.rdata), a.vouched(ds, k)
 	if known == nil {
 		a.meet(k, vouched, now)
 		return
