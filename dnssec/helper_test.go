@@ -85,6 +85,7 @@ type signer struct {
 	key     *dns.DNSKEY
 	private crypto.Signer
 	ed448   ed448.PrivateKey
+	life    [2]time.Time // of signatures, if not a month around noon
 }
 
 // newSigner makes a key. It takes RSA keys out of a store, for making them is slow.
@@ -145,6 +146,9 @@ func (s *signer) sign(t testing.TB, rrs []dns.RR, edit func(*dns.RRSIG)) *dns.RR
 		Expiration: uint32(noon.Add(15 * 24 * time.Hour).Unix()),
 		KeyTag:     s.key.KeyTag(),
 		SignerName: s.key.Hdr.Name,
+	}
+	if !s.life[0].IsZero() {
+		sig.Inception, sig.Expiration = uint32(s.life[0].Unix()), uint32(s.life[1].Unix())
 	}
 	if edit != nil || s.ed448 != nil {
 		return s.signByHand(t, sig, rrs, edit)
