@@ -68,9 +68,9 @@ func needPrograms(t *testing.T, names ...string) {
 	for _, name := range names {
 		if _, err := exec.LookPath(name); err != nil {
 			if os.Getenv("CENOTE_STRICT") == "1" {
-				t.Fatalf("%s is not installed (bind9-utils)", name)
+				t.Fatalf("%s is not installed (bind9-utils, bind9-dnsutils)", name)
 			}
-			t.Skipf("%s is not installed (bind9-utils)", name)
+			t.Skipf("%s is not installed (bind9-utils, bind9-dnsutils)", name)
 		}
 	}
 }
