@@ -51,7 +51,7 @@ func exchange(t *testing.T, tree *dnstest.Tree, network, server, name string, qt
 	if size > 0 {
 		q.SetEdns0(size, do)
 	}
-	c := dns.Client{Net: network, Timeout: 250 * time.Millisecond, UDPSize: 4096}
+	c := dns.Client{Net: network, Timeout: 10 * time.Second, UDPSize: 4096}
 	r, _, err := c.Exchange(q, tree.Addr(server).String())
 	return r, err
 }
@@ -188,6 +188,21 @@ func TestSizes(t *testing.T) {
 		}
 		if got != tc.want || (r.IsEdns0() != nil) != (tc.size > 0) {
 			t.Errorf("%s with room for %d: got %s, want %s", tc.network, tc.size, got, tc.want)
+		}
+	}
+}
+
+// TestAdditionalGivesWay holds that what nobody asked for is left out before a reply is cut, but glue is not (RFC 9471).
+func TestAdditionalGivesWay(t *testing.T) {
+	text := "zone test server ns.test @1\nmany MX 10 host\nchild NS ns.child"
+	for n := range 40 {
+		text += fmt.Sprintf("\nhost A 192.0.2.%d\nns.child A 192.0.2.%d", n+1, n+1)
+	}
+	tree := dnstest.StartTree(t, text)
+	for name, want := range map[string]string{"many.test.": "NOERROR aa | many.test. MX host.test. | |", "child.test.": "NOERROR tc | | |"} {
+		r, err := exchange(t, tree, "udp", "@1", name, dns.TypeMX, 512, false)
+		if err != nil || outline(tree, r) != want || r.IsEdns0() == nil {
+			t.Errorf("got %v, %v, want %s", r, err, want)
 		}
 	}
 }
