@@ -110,7 +110,7 @@ func fetchOf(f *config.Feed) blocklist.Fetch {
 	}
 	return blocklist.Fetch{
 		URL: string(f.URL), Interval: f.Interval, Timeout: f.Timeout, AuthHeaderFile: string(f.AuthHeaderFile), CAFile: string(f.CAFile),
-		AllowPrivate: f.AllowPrivate, MinisignKey: f.MinisignKey,
+		AllowPrivate: f.AllowPrivate, MinisignKey: f.MinisignKey, TAXII: f.TAXII, Resync: f.Resync,
 	}
 }
 

@@ -52,7 +52,7 @@ const patience = 20 * time.Second
 //	internet FILE          start an upstream that answers from FILE; $UPSTREAM is its address
 //	internet-dies          the upstream goes away
 //	internet-returns       it is back at its address
-//	list-server DIR        start a server that gives the files of DIR over HTTP; $LISTS is its URL
+//	list-server DIR        start a server that gives the files of DIR over HTTP, and what lies in objects as TAXII does; $LISTS is its URL
 //	list-server-dies       it goes away
 //	list-server-returns    it is back at its address
 //	serve FILE             start the server with the configuration FILE; $DNS is where it listens
