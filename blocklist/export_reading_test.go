@@ -58,7 +58,8 @@ func ReadPattern(text string) []string {
 			out = append(out, seen.why.String())
 			continue
 		}
-		out = append(out, map[observable]string{observableName: "name ", observableAddress: "address ", observableLink: "link "}[seen.kind]+seen.text)
+		out = append(out, map[observable]string{observableName: "name ", observableAddress: "address ", observableLink: "link ",
+			observableBelow: "below ", observablePattern: "pattern "}[seen.kind]+seen.text)
 	}
 	return out
 }

@@ -377,7 +377,6 @@ func intelCases() []sampleCase {
 			25 combination
 			27 other-type
 			27 other-type
-			28 regex
 			29 not-a-dns-rule
 			30 combination
 			31 syntax
@@ -386,6 +385,7 @@ func intelCases() []sampleCase {
 			34 not-yet-valid
 			35 other-type
 			21 url
+			28 tld
 			39 withdrawn`},
 		{name: "stix of version 2.0", path: "sample20.stix", format: "stix", skipped: 5, config: blocklist.FeedConfig{Family: "unknown", TTL: 48 * time.Hour}, rows: `
 			2 exact a.example family=Meta Stealer threat=malicious-activity expiry=2026-01-03T00:00 reference=indicator--00000000-0000-4000-8000-000000000120 comment=TLP:RED
