@@ -136,3 +136,10 @@ func (n *Networks) Overlap(p netip.Prefix) bool {
 	_, found := n.all.overlapping(p)
 	return found
 }
+
+// HoldingRules says whether a list for content blockers may let so many octets wait.
+func HoldingRules(octets int) error {
+	l := &adblockList{file: &file{reader: &reader{}, name: "x"}}
+	l.hold(octets)
+	return l.failed
+}

@@ -257,17 +257,25 @@ func sampleCases() []sampleCase {
 			21 subtree six.example action=local-data type28/300=[20010db8000000000000000000000080]
 			22 subtree garden.example action=local-data type5/300=[0677616c6c6564076578616d706c6500]
 			23 subtree said.example action=local-data type16/300=[0568656c6c6f]
-			24 subtree mail.example action=local-data type15/300=[000a046d61696c0677616c6c6564076578616d706c6500]`,
+			24 subtree mail.example action=local-data type15/300=[000a046d61696c0677616c6c6564076578616d706c6500]
+			29 subtree outer.example
+			29 subtree inner.outer.example exception=yes
+			34 subtree first.example`,
+			skipped: 1,
 			faults: `
 			11 not-a-dns-rule
-			12 not-a-dns-rule
+			12 some-clients
 			13 url
 			16 not-a-dns-rule
 			17 not-a-dns-rule
 			25 not-a-dns-rule
 			26 not-a-dns-rule
-			27 not-a-dns-rule
-			28 not-a-dns-rule`},
+			27 some-types
+			28 not-a-dns-rule
+			30 not-a-dns-rule
+			31 withdrawn
+			33 some-clients
+			35 overruled`},
 		{name: "dnsmasq", path: "sample.dnsmasq", format: "dnsmasq", rows: `
 			2 subtree one.example
 			3 subtree two.example
