@@ -81,6 +81,9 @@ type Feed struct {
 	AllowPublicSuffix bool `yaml:"allow_public_suffix" default:"false"`
 	// AllowEmpty takes a feed without a row for what it is, such as an allow list that may be empty. Otherwise its last good list stays.
 	AllowEmpty bool `yaml:"allow_empty" default:"false"`
+	// AllowOlder takes a policy zone (RPZ) whose serial went back (RFC 1982). Otherwise its last good zone stays, since an older one mostly comes from a
+	// publisher's mirror that lags behind.
+	AllowOlder bool `yaml:"allow_older" default:"false"`
 	// AllowHTML reads a feed that looks like a web page as if it were a list: those of its lines that are rows are served. Otherwise its last
 	// good list stays, since a page is mostly a log-in or an error of the publisher.
 	AllowHTML bool `yaml:"allow_html" default:"false"`

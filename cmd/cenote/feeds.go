@@ -123,6 +123,10 @@ func printFeedTrouble(to io.Writer, f *blocklist.FeedStatus, now time.Time) {
 	if f.Error != "" {
 		_, _ = fmt.Fprintf(to, "\n%s: since %s: %s\n", f.Name, age(f.ErrorSince, now), printable(f.Error))
 	}
+	if !f.Expired.IsZero() {
+		_, _ = fmt.Fprintf(to, "\n%s: since %s the zone is older than its SOA lets it become; it is served all the same; look whether its publisher still works on it\n",
+			f.Name, age(f.Expired, now))
+	}
 	printWaiting(to, f)
 	report := f.Report
 	if f.ErrorReport != nil {
