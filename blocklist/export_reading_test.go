@@ -59,7 +59,8 @@ func ReadPattern(text string) []string {
 			out = append(out, seen.why.String())
 			continue
 		}
-		out = append(out, map[observable]string{observableName: "name ", observableAddress: "address ", observableLink: "link "}[seen.kind]+seen.text)
+		out = append(out, map[observable]string{observableName: "name ", observableAddress: "address ", observableLink: "link ",
+			observableBelow: "below ", observablePattern: "pattern "}[seen.kind]+seen.text)
 	}
 	return out
 }
@@ -150,4 +151,11 @@ func TryPattern(text string, names []string, most int) (numbers []uint32, whole 
 	t := trial{pattern: p, left: probeStepsOne}
 	numbers, whole = t.find(newProbes(inWire), most)
 	return numbers, whole, nil
+}
+
+// HoldingRules says whether a list for content blockers may let so many octets wait.
+func HoldingRules(octets int) error {
+	l := &adblockList{file: &file{reader: &reader{}, name: "x"}}
+	l.hold(octets)
+	return l.failed
 }
