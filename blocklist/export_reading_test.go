@@ -151,3 +151,10 @@ func TryPattern(text string, names []string, most int) (numbers []uint32, whole 
 	numbers, whole = t.find(newProbes(inWire), most)
 	return numbers, whole, nil
 }
+
+// ProtectedEntries returns how many names and networks of a list are protected.
+func ProtectedEntries(path string) (int, error) {
+	b := protectionBuilder{protection: &protection{names: map[string]protectedName{}}, parser: newNameParser()}
+	err := b.lists(&Protection{Lists: []string{path}})
+	return b.entries, err
+}
