@@ -105,6 +105,9 @@ func (it *iteration) judge(name dnsname.Name, got outcome) outcome {
 	}
 	if got.verdict.Status == dnssec.Bogus {
 		got.ede, got.err = got.verdict.Code, fmt.Errorf("%w: %s", errBogus, got.verdict.Text)
+		if it.b.ranShort() {
+			got.err = fmt.Errorf("%w: %w", errWork, got.err)
+		}
 	}
 	return got
 }
@@ -178,7 +181,7 @@ func (it *iteration) forward(group uint8, name dnsname.Name, qtype uint16) outco
 			pool = append(pool, up)
 		}
 	}
-	a := it.r.searchAmong(it.s, q, pool, it.b)
+	a := it.r.searchAmong(it.s, q, pool, it.account(forwardCut))
 	a.read = func(up *upstream, packet []byte) outcome {
 		got := it.read(forwardCut, q, up, packet)
 		if got.err == nil && got.found.kind == kindReferral {
@@ -319,7 +322,7 @@ func (it *iteration) put(z *cut, name dnsname.Name, qtype uint16) outcome {
 func (it *iteration) search(z *cut, q *question, pool []*upstream) outcome {
 	var mu sync.Mutex
 	var unsure *outcome
-	a := it.r.searchAmong(it.s, q, pool, it.b)
+	a := it.r.searchAmong(it.s, q, pool, it.account(z))
 	a.read = func(up *upstream, packet []byte) outcome {
 		got := it.read(z, q, up, packet)
 		if got.err == nil && !got.found.sure && got.found.kind != kindReferral {
@@ -454,7 +457,7 @@ func (it *iteration) learn(z *cut) bool {
 				break
 			}
 			looks.Go(func() {
-				msg, err := it.sub(it.addressQuestion(name, rtype), it.f.depth+1, it.f.aliases)
+				msg, err := it.need(it.addressQuestion(name, rtype), it.f.depth+1, it.f.aliases, true)
 				if err != nil || len(addressesIn(msg, rtype)) == 0 {
 					it.b.missed()
 				}
@@ -467,19 +470,37 @@ func (it *iteration) learn(z *cut) bool {
 
 // sub asks a question that the flight's own answer needs.
 func (it *iteration) sub(q question, depth, aliases int) (msg []byte, err error) {
+	return it.need(q, depth, aliases, it.f.look)
+}
+
+// need is sub, which with look is for the address of a name server. What failed for want of somebody else's budget is asked again.
+func (it *iteration) need(q question, depth, aliases int, look bool) (msg []byte, err error) {
+	for range borrowedTries {
+		var f *flight
+		if msg, f, err = it.needOnce(q, depth, aliases, look); f == nil || f.budget == it.b || !isShort(err) {
+			break
+		}
+	}
+	if isShort(err) {
+		it.b.short.Store(true)
+	}
+	return msg, err
+}
+
+func (it *iteration) needOnce(q question, depth, aliases int, look bool) (msg []byte, f *flight, err error) {
 	defer it.r.rescue(&err)
 	msg, a := it.r.peek(q.key(), nil)
 	if a.State == rrcache.Fresh {
 		if wire.Rcode(msg[:a.Len]) == wire.RcodeServFail {
-			return nil, errAnswer
+			return nil, nil, errAnswer
 		}
 		it.note(Step{Kind: StepCached, Name: dnsname.Name(q.name), Type: q.qtype})
-		return msg[:a.Len], nil
+		return msg[:a.Len], nil, nil
 	}
 	begun := time.Now()
-	f, err := it.r.joinFrom(it.f, q, depth, aliases)
+	f, err = it.r.joinFrom(it.f, q, depth, aliases, look)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer it.r.leaveFrom(it.f, f)
 	defer func() {
@@ -487,9 +508,9 @@ func (it *iteration) sub(q question, depth, aliases int) (msg []byte, err error)
 	}()
 	select {
 	case <-f.done:
-		return f.msg, f.err
+		return f.msg, f, f.err
 	case <-it.ctx.Done():
-		return nil, ErrTimeout
+		return nil, f, ErrTimeout
 	}
 }
 
