@@ -194,10 +194,9 @@ func TestOneQuestionCostsLittle(t *testing.T) {
 // Who has used up the budget of a question asks last for the name of somebody else. Those who ask for that afterwards must not feel it.
 func TestSpentBudgetFailsNobodyElse(t *testing.T) {
 	const packetsMax = 16
-	text := world("", each(packetsMax, func(i int) string { return fmt.Sprintf("a%d CNAME www.b%d.test.\n", i, i) })) +
-		each(packetsMax, func(i int) string {
-			return fmt.Sprintf("zone b%d.test server ns.b%d.test @8 SIGN\nwww A 192.0.2.9\n", i, i)
-		})
+	text := world("", "") + each(packetsMax, func(i int) string {
+		return fmt.Sprintf("zone e%d.test server ns.e%d.test @7\na CNAME www.b%d.test.\nzone b%d.test server ns.b%d.test @8 SIGN\nwww A 192.0.2.9\n", i, i, i, i, i)
+	})
 	r := trusting(t, signed(text))
 	config, failed := r.config, 0
 	for packets := 1; packets < packetsMax; packets++ {
@@ -206,7 +205,7 @@ func TestSpentBudgetFailsNobodyElse(t *testing.T) {
 		if err := r.Update(resolver.Config{Recursion: &bounded}); err != nil {
 			t.Fatal(err)
 		}
-		if got := r.ask(t, fmt.Sprintf("a%d.evil.test", packets), "A"); strings.HasPrefix(got, "error") {
+		if got := r.ask(t, fmt.Sprintf("a.e%d.test", packets), "A"); strings.HasPrefix(got, "error") {
 			failed++
 		}
 		if err := r.Update(config); err != nil {

@@ -165,7 +165,7 @@ func (it *iteration) lookUp(name dnsname.Name, qtype uint16) outcome {
 		if got.zone = z; got.err != nil || got.found.kind != kindReferral {
 			return got
 		}
-		z = it.keepCut(got.found.child)
+		z = it.keepCut(got.found.child, z)
 	}
 }
 
@@ -201,10 +201,14 @@ func (it *iteration) question(name dnsname.Name, qtype uint16) *question {
 	return &question{name: string(name), qtype: qtype, class: it.f.q.class, do: it.f.q.do || it.s.validates(&it.f.q), cd: true}
 }
 
-// keepCut remembers a delegation for as long as its parent said.
-func (it *iteration) keepCut(z *cut) *cut {
+// keepCut remembers a delegation for as long as its parent said, and, below a zone that somebody holds, no longer than that is delegated itself:
+// otherwise zones that were taken away would live on below their own (phoenix domains).
+func (it *iteration) keepCut(z, parent *cut) *cut {
 	now := it.r.now()
 	z.expires = now.Add(min(max(time.Duration(z.ttl)*time.Second, delegationMin), delegationMax))
+	if parent.zone.Labels() > 1 && !parent.expires.IsZero() {
+		z.expires = minTime(z.expires, parent.expires)
+	}
 	it.r.cuts.put(z, now)
 	return z
 }
@@ -242,7 +246,7 @@ func (it *iteration) prime() (*cut, error) {
 	}
 	z := got.said.delegation(got.found.answer[0], dnsname.Root)
 	z.borrow(hints)
-	return it.keepCut(z), nil
+	return it.keepCut(z, hints), nil
 }
 
 // borrow takes addresses of servers from a cut that is known, for those that have none.
