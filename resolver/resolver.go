@@ -173,11 +173,7 @@ func (r *Resolver) Resolve(ctx context.Context, k *rrcache.Key, dst []byte) (Res
 	if a.State == rrcache.Fresh || a.Held {
 		return r.known(dst[:a.Len], a), nil
 	}
-	f, err := r.join(questionOf(k))
-	if err == nil {
-		err = r.wait(ctx, f, a.State == rrcache.Stale)
-		r.leave(f)
-	}
+	f, err := r.joinAndWait(ctx, questionOf(k), a.State == rrcache.Stale)
 	if err == nil {
 		return r.landed(f, k, dst), nil
 	}
@@ -186,6 +182,21 @@ func (r *Resolver) Resolve(ctx context.Context, k *rrcache.Key, dst []byte) (Res
 	}
 	r.counts.failed.Add(1)
 	return Result{Msg: f.deadEnd(), EDE: edeOf(err)}, err
+}
+
+// joinAndWait waits for the answer to a question. What failed for want of somebody else's budget is asked again.
+func (r *Resolver) joinAndWait(ctx context.Context, q question, stale bool) (f *flight, err error) {
+	for range borrowedTries {
+		if f, err = r.join(q); err != nil {
+			return nil, err
+		}
+		err = r.wait(ctx, f, stale)
+		r.leave(f)
+		if !f.inner || !isShort(err) {
+			break
+		}
+	}
+	return f, err
 }
 
 // peek reads the cache into dst, which it lets grow if needed.
