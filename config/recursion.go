@@ -67,8 +67,8 @@ type NegativeAnchor struct {
 type ForwardZone struct {
 	// Name is the zone.
 	Name dnsname.Name `yaml:"name" root:"true" required:"true" shown:"true" example:"corp.example"`
-	// Upstreams are the resolvers. Without a port it is 53.
-	Upstreams []netip.AddrPort `yaml:"upstreams" port:"53" required:"true" shown:"true" example:"[192.0.2.10, 192.0.2.11]"`
+	// Upstreams are the resolvers. What they call validated is validated here all the same.
+	Upstreams []Upstream `yaml:"upstreams" required:"true" shown:"true"`
 	// First asks the servers of the zones where the resolvers have no answer.
 	First bool `yaml:"first" default:"false"`
 }
@@ -128,7 +128,7 @@ func (c *Config) checkRecursion(r *reader) {
 	}
 	var forwarded, stubbed []dnsname.Name
 	for i, f := range n.Forward {
-		c.checkServers(r, fmt.Sprintf("recursion.forward[%d]", i), "upstreams", f.Name, f.Upstreams, forwarded)
+		c.checkServers(r, fmt.Sprintf("recursion.forward[%d]", i), "upstreams", f.Name, addressesOf(f.Upstreams), forwarded)
 		forwarded = append(forwarded, f.Name)
 	}
 	for i, s := range n.Stub {
@@ -136,6 +136,13 @@ func (c *Config) checkRecursion(r *reader) {
 		stubbed = append(stubbed, s.Name)
 	}
 	n.Validation.check(r)
+}
+
+func addressesOf(upstreams []Upstream) (out []netip.AddrPort) {
+	for _, u := range upstreams {
+		out = append(out, u.Address)
+	}
+	return out
 }
 
 // checkServers looks at the servers of a zone that is asked elsewhere. names are those of the zones before.

@@ -53,7 +53,7 @@ type Hint struct {
 // Forward is a zone whose names are asked of other resolvers, which recurse. What they say is validated as everything is.
 type Forward struct {
 	Zone      dnsname.Name
-	Upstreams []netip.AddrPort
+	Upstreams []Upstream // whose Group and Trusted say nothing
 	// First asks the servers of the zones where the resolvers have no answer. Default false.
 	First bool
 }

@@ -271,7 +271,7 @@ func TestUpdateForgetsWhatOthersSaid(t *testing.T) {
 	}
 	config := resolver.Config{Recursion: &resolver.Recursion{
 		Hints: r.hints, Port: r.tree.Port(), Never: []netip.Prefix{}, NoIPv6: true,
-		Forwards: []resolver.Forward{{Zone: dnsname.MustParse("inside.test"), Upstreams: []netip.AddrPort{other.Addr()}}},
+		Forwards: []resolver.Forward{{Zone: dnsname.MustParse("inside.test"), Upstreams: []resolver.Upstream{{Addr: other.Addr()}}}},
 	}}
 	if err := r.Update(config); err != nil {
 		t.Fatal(err)

@@ -2,6 +2,7 @@ package resolver
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"reflect"
@@ -86,8 +87,9 @@ func newState(config Config, before *state) *state {
 	}
 	if config.Recursion != nil {
 		for i, f := range config.Recursion.Forwards {
-			for _, addr := range f.Upstreams {
-				s.upstreams = append(s.upstreams, before.find(Upstream{Addr: addr, Group: uint8(i + 1)}))
+			for _, u := range f.Upstreams {
+				u.Group = uint8(i + 1)
+				s.upstreams = append(s.upstreams, before.find(u))
 			}
 		}
 	}
@@ -124,7 +126,11 @@ func (s *state) find(u Upstream) *upstream {
 			}
 		}
 	}
-	return &upstream{Upstream: u}
+	made := &upstream{Upstream: u}
+	if u.TLS != "" {
+		made.sessions = tls.NewLRUClientSessionCache(sessionsMax)
+	}
+	return made
 }
 
 // Update takes over a new config. Questions under way go on as they began. On an error nothing changes.

@@ -301,7 +301,7 @@ func (p *play) word(w string, r *resolver.Recursion, c *rrcache.Config) {
 		r.Negative = append(r.Negative, resolver.NegativeAnchor{Name: dnsname.MustParse(value)})
 	case "forward", "forward-first":
 		name, at := place()
-		r.Forwards = append(r.Forwards, resolver.Forward{Zone: name, Upstreams: at, First: key == "forward-first"})
+		r.Forwards = append(r.Forwards, resolver.Forward{Zone: name, Upstreams: []resolver.Upstream{{Addr: at[0]}}, First: key == "forward-first"})
 	case "stub":
 		name, at := place()
 		r.Stubs = append(r.Stubs, resolver.Stub{Zone: name, Servers: at})

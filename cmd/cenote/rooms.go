@@ -347,16 +347,14 @@ func resolverConfig(c *config.Config, cache *rrcache.Cache, now func() time.Time
 			Connections: r.Limits.Connections, NearMisses: r.Limits.NearMisses, Prefetches: r.Limits.Prefetches, PrefetchQueue: r.Limits.PrefetchQueue,
 		},
 	}
-	for _, u := range c.Upstreams {
-		out.Upstreams = append(out.Upstreams, resolver.Upstream{Addr: u.Address, Trusted: u.Trusted})
-	}
+	out.Upstreams = upstreams(c.Upstreams)
 	if len(c.Upstreams) == 0 && r.HostUpstreams && !c.Recursion.Enabled {
 		out.Upstreams = hostUpstreams(c)
 	}
-	if !c.Recursion.Enabled {
-		return out, nil
-	}
 	var err error
+	if out.Roots, err = readAuthorities(string(r.CAFile)); err != nil || !c.Recursion.Enabled {
+		return out, err
+	}
 	out.Recursion, err = recursion(&c.Recursion, anchorFiles(stateOf(c).anchors()))
 	return out, err
 }
