@@ -335,10 +335,10 @@ func orNever[T time.Duration | float64 | int64](v T) T {
 	return v
 }
 
-func resolverConfig(c *config.Config, cache *rrcache.Cache, log *slog.Logger) (resolver.Config, error) {
+func resolverConfig(c *config.Config, cache *rrcache.Cache, now func() time.Time, log *slog.Logger) (resolver.Config, error) {
 	r := &c.Resolver
 	out := resolver.Config{
-		Cache: cache, PlainCase: !r.RandomCase, Log: log,
+		Cache: cache, PlainCase: !r.RandomCase, Now: now, Log: log,
 		Timeouts: resolver.Timeouts{
 			Attempt: r.Timeout, Total: r.Total, Stale: r.StaleWait, ProbeMin: r.Probe.First, ProbeMax: r.Probe.Longest, Idle: r.Idle, Relearn: r.Relearn,
 		},
