@@ -24,7 +24,7 @@ func (w *worker) admit(q *Query) bool {
 	if fault == wire.FaultDrop || q.Peer.Port() == 0 {
 		return w.drop(dropNoQuery)
 	}
-	allowed := q.settings.allows(q.Peer.Addr())
+	allowed := q.settings.allows(q.Peer.Addr()) || w.servedOutside(q, fault)
 	if !allowed && q.settings.Access.Drop {
 		return w.drop(dropAccess)
 	}
@@ -40,6 +40,9 @@ func (w *worker) admit(q *Query) bool {
 		q.turnAway(wire.RcodeRefused, edeProhibited)
 		q.draft.flags &^= wire.FlagRA // not for this client
 		return true
+	}
+	if q.outside {
+		q.draft.flags &^= wire.FlagRA
 	}
 	if q.inspect(fault); q.step != stepReply {
 		q.ask()
@@ -139,7 +142,7 @@ const (
 func (q *Query) inspectType() {
 	switch t := q.msg.Type; {
 	case t == wire.TypeAXFR, t == wire.TypeIXFR, t == typeTKEY:
-		q.turnAway(wire.RcodeRefused, edeNotSupported) // we have no zones to give, and no keys to make
+		q.turnAway(wire.RcodeRefused, edeNotSupported) // no zones are given away whole, and no keys are made
 	case t == typeMAILA, t == typeMAILB:
 		q.turnAway(wire.RcodeNotImp, edeNotSupported) // obsolete, RFC 1035 section 3.2.3
 	case t == 0, t == wire.TypeOPT, t >= typeNXNAME && t <= wire.TypeTSIG:

@@ -62,6 +62,9 @@ var inline = []inlineCase{
 	{"cached chain to a listed name", "sly.example", dns.TypeA, false},
 	{"local zone", "www.test", dns.TypeA, false},
 	{"ANY", "www.example", dns.TypeANY, false},
+	{"own zone", "www.own.test", dns.TypeA, false},
+	{"own zone, no name", "nothing.own.test", dns.TypeA, false},
+	{"own zone, alias", "alias.own.test", dns.TypeA, false},
 	{"zone transfer", "www.example", dns.TypeAXFR, false},
 }
 
@@ -69,7 +72,7 @@ func newInlineBench(t testing.TB) *bench {
 	zone := sink("sink", policy.ActionSinkhole)
 	zone.EDEText = true
 	p := newPolicy(t, 1, []policy.Zone{zone}, listed{name: "bad.example", zone: "sink", kind: policy.KindSubtree})
-	b := newBench(t, options{policy: p, settings: func(s *dnsserver.Settings) { s.Rates.PerSecond, s.Rates.Burst = 1e6, 1e6 }, answers: map[string]string{
+	b := newBench(t, options{policy: p, zones: ownZones(t), settings: func(s *dnsserver.Settings) { s.Rates.PerSecond, s.Rates.Burst = 1e6, 1e6 }, answers: map[string]string{
 		"www.example A":   "www.example. 300 A 198.51.100.1",
 		"alias.example A": "alias.example. 300 CNAME www.example.\nwww.example. 300 A 198.51.100.1",
 		"sly.example A":   "sly.example. 300 CNAME www.bad.example.\nwww.bad.example. 300 A 198.51.100.1",

@@ -2,6 +2,7 @@ package dnsserver
 
 import (
 	"cenote/policy"
+	"cenote/querylog"
 	"cenote/wire"
 )
 
@@ -45,13 +46,17 @@ func (w *worker) decide(q *Query) {
 func (w *worker) find(q *Query) bool {
 	switch {
 	case q.source.asked: // resolve or shed has filled it
-	case w.findLocal(q):
+	case w.findZone(q): // before the special names, of which a zone may be one
+	case !q.alias.wanted && !q.elsewhere && w.findLocal(q):
 	case w.findCached(q):
 	case !q.request.RD:
-		// RFC 8914 section 4.21: we recurse for those who ask for it, and have no zones of our own.
+		// RFC 8914 section 4.21: we recurse for those who ask for it, and the name is in no zone of our own.
 		q.source.rcode, q.source.ede = wire.RcodeRefused, edeNotAuthoritative
 	default:
 		return false
+	}
+	if q.alias.wanted {
+		q.join()
 	}
 	q.source.done = true
 	return true
@@ -65,7 +70,7 @@ func (w *worker) check(q *Query) {
 		q.decision = q.policy.CheckAnswer(&q.request, &q.answer, q.decision)
 		if q.path.partial && !q.decision.Matched() && q.settings.RequirePaths {
 			q.failPaths()
-		} else if nothingFound(&q.decision) && !q.path.partial && q.policy.Clean(&q.request, &q.answer) {
+		} else if nothingFound(&q.decision) && !q.path.partial && q.source.kind != querylog.SourceZone && q.policy.Clean(&q.request, &q.answer) {
 			w.core.config.Cache.Stamp(&q.source.key, q.policy.Generation())
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"cenote/querylog"
 	"cenote/rrcache"
 	"cenote/sighting"
+	"cenote/zone"
 )
 
 // Config is what a server is made from. Policy, Cache and Resolver must be set.
@@ -21,6 +22,8 @@ type Config struct {
 	Policy func() *policy.Policy
 	// Cache holds answers as the world gave them; policy is applied on the way out.
 	Cache *rrcache.Cache
+	// Zones returns the zones that are served with authority, or nil. It is called once a query and must not wait. Nil: there are none.
+	Zones func() *zone.Set
 	// Resolver asks the network for what the cache does not hold.
 	Resolver Resolver
 	// Paths finds name servers for the rules about them. Nil: those rules match nothing.

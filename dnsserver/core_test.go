@@ -21,6 +21,7 @@ import (
 	"cenote/querylog"
 	"cenote/rrcache"
 	"cenote/sighting"
+	"cenote/zone"
 
 	"github.com/miekg/dns"
 )
@@ -191,6 +192,7 @@ type options struct {
 	queries   *querylog.Log
 	policyFn  func() *policy.Policy
 	paths     dnsserver.PathFinder
+	zones     func() *zone.Set
 }
 
 func newBench(t testing.TB, o options) *bench {
@@ -207,7 +209,7 @@ func newBench(t testing.TB, o options) *bench {
 	if o.policyFn == nil {
 		o.policyFn = func() *policy.Policy { b.policyN.Add(1); return b.policy.Load() }
 	}
-	b.core, err = dnsserver.NewCore(dnsserver.Config{Policy: o.policyFn, Cache: cache, Resolver: b.world, Paths: o.paths, Sightings: o.sightings,
+	b.core, err = dnsserver.NewCore(dnsserver.Config{Policy: o.policyFn, Cache: cache, Resolver: b.world, Zones: o.zones, Paths: o.paths, Sightings: o.sightings,
 		Queries: o.queries, Settings: settings, Log: slog.New(slog.DiscardHandler)})
 	must(t, err)
 	b.worker = dnsserver.NewWorker(b.core)

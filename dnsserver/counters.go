@@ -37,7 +37,7 @@ const (
 	rcodesMax     = wire.RcodeBadCookie + 2
 	faultsMax     = int(wire.FaultCookie) + 1
 	actionsMax    = int(policy.ActionDisabled) + 1
-	sourcesMax    = int(querylog.SourceResolver) + 1
+	sourcesMax    = int(querylog.SourceZone) + 1
 	cookiesMax    = int(cookieValid) + 1
 	waitsMax      = len(waitBounds) + 1
 )

@@ -7,15 +7,17 @@ import "errors"
 //
 //	 0 Other             a client that waits finds no room, or we have a fault
 //	 3 Stale Answer      the network does not answer, and the reply is past its time
+//	14 Not Ready         the file of the zone could not be read yet
 //	18 Prohibited        the client is outside the access list
 //	19 Stale NXDOMAIN    like 3, for a name that did not exist
-//	20 Not Authoritative RD is clear and the cache does not hold the answer
+//	20 Not Authoritative RD is clear, and neither a zone of ours nor the cache holds the answer
 //	21 Not Supported     an opcode, class or type that a resolver does not serve
 //	22 No Reachable Authority  no upstream answered
 //	30 Invalid Query Type      a type that only lives inside messages (RFC 9824 section 3.5)
 const (
 	edeOther            = 0
 	edeStale            = 3
+	edeNotReady         = 14
 	edeProhibited       = 18
 	edeStaleNXDomain    = 19
 	edeNotAuthoritative = 20

@@ -10,6 +10,7 @@ import (
 	"cenote/querylog"
 	"cenote/rrcache"
 	"cenote/wire"
+	"cenote/zone"
 )
 
 // Verdict is what answer made of a Query.
@@ -37,18 +38,22 @@ type Query struct {
 	// Reply is the message to send after Replied: a part of Out.
 	Reply []byte
 
-	step     step
-	settings *settings
-	policy   *policy.Policy // nil before the first is published
-	msg      wire.Query     // parts of In
-	request  policy.Request
-	decision policy.Decision
-	answer   policy.Answer
-	path     pathState
-	chase    chase
-	source   source
-	draft    draft
-	name     [dnsname.WireMax]byte // the query name, canonical; request.Name is a part of it
+	step      step
+	settings  *settings
+	policy    *policy.Policy // nil before the first is published
+	zones     *zone.Set      // nil if there are none
+	outside   bool           // the access list does not admit the client, but that of a zone does: it is told of that zone and of nothing else
+	elsewhere bool           // a zone of ours holds the name, and leaves it to the world
+	alias     alias
+	msg       wire.Query // parts of In
+	request   policy.Request
+	decision  policy.Decision
+	answer    policy.Answer
+	path      pathState
+	chase     chase
+	source    source
+	draft     draft
+	name      [dnsname.WireMax]byte // the query name, canonical; request.Name is a part of it
 }
 
 // step is where answer goes on. The zero value is the start.
@@ -117,6 +122,8 @@ func (q *Query) Begin() {
 	q.Reply, q.step, q.settings, q.policy = nil, stepAdmit, nil, nil
 	q.msg, q.request, q.decision, q.answer = wire.Query{}, policy.Request{}, policy.Decision{}, policy.Answer{}
 	q.path = pathState{}
+	q.zones, q.outside, q.elsewhere = nil, false, false
+	q.alias.wanted, q.alias.msg = false, q.alias.msg[:0]
 	q.source = source{buf: q.source.buf, ede: policy.EDENone}
 	q.draft = draft{ede: policy.EDENone, flags: wire.FlagRA}
 	q.chase.chain, q.chase.stages, q.chase.targetLen, q.chase.wanted = q.chase.chain[:0], 0, 0, false
@@ -126,7 +133,7 @@ func (q *Query) Begin() {
 // copyTo makes to the same query with bytes of its own, for the goroutine that waits for the network. The transport gives it its
 // Out; its other buffers are reused. q itself is free for the next packet.
 func (q *Query) copyTo(to *Query) {
-	in, out, buf, chain, linked := to.In, to.Out, to.source.buf, to.chase.chain, to.chase.linked
+	in, out, buf, chain, linked, alias := to.In, to.Out, to.source.buf, to.chase.chain, to.chase.linked, to.alias.msg
 	*to = *q
 	to.In = append(in[:0], q.In...)
 	to.Out, to.Reply = out, nil
@@ -141,6 +148,7 @@ func (q *Query) copyTo(to *Query) {
 	}
 	to.chase.chain = append(chain[:0], q.chase.chain...)
 	to.chase.linked = append(linked[:0], q.chase.linked...)
+	to.alias.msg = append(alias[:0], q.alias.msg...)
 	to.request.Name = to.name[:len(q.request.Name)]
 	to.msg.Parse(to.In)
 }
@@ -217,8 +225,11 @@ func (s *source) retarget() {
 
 // wantedName is the name that step 3 looks for.
 func (q *Query) wantedName() []byte {
-	if q.chase.wanted {
+	switch {
+	case q.chase.wanted:
 		return q.chase.target[:q.chase.targetLen]
+	case q.alias.wanted:
+		return q.alias.name()
 	}
 	return q.name[:len(q.request.Name)]
 }
@@ -226,8 +237,11 @@ func (q *Query) wantedName() []byte {
 // wantedKey is what step 3 looks for: the question, or the target of a rule's CNAME, for which nobody wants proofs.
 func (q *Query) wantedKey() *rrcache.Key {
 	q.source.key = rrcache.Key{Name: q.request.Name, Type: q.request.Type, Class: q.request.Class, DO: q.request.DO, CD: q.msg.Flags&wire.FlagCD != 0}
-	if q.chase.wanted {
+	switch {
+	case q.chase.wanted:
 		q.source.key = rrcache.Key{Name: q.chase.target[:q.chase.targetLen], Type: q.request.Type, Class: q.request.Class}
+	case q.alias.wanted:
+		q.source.key.Name = q.alias.name()
 	}
 	return &q.source.key
 }

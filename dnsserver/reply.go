@@ -135,10 +135,14 @@ func (m *writer) message(q *Query) {
 	for i := range m.counts {
 		m.counts[i] = wire.Count(msg, 1+i)
 	}
+	if q.source.kind == querylog.SourceZone {
+		m.flags |= wire.Flags(msg) & wire.FlagAA
+		m.full = wire.Flags(msg)&wire.FlagTC != 0
+	}
 	if q.msg.OPT.DO || q.msg.Flags&wire.FlagAD != 0 { // RFC 6840 section 5.8
 		m.flags |= wire.Flags(msg) & wire.FlagAD
 	}
-	if len(msg) > m.limit {
+	if m.full || len(msg) > m.limit {
 		m.full = true
 		return
 	}

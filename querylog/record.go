@@ -58,6 +58,7 @@ const (
 	SourceCache                  // the cache, fresh
 	SourceStale                  // the cache, after its time
 	SourceResolver               // an upstream
+	SourceZone                   // a zone of our own
 )
 
 // String names the source as the log does.
@@ -75,6 +76,8 @@ func (s Source) String() string {
 		return "stale"
 	case SourceResolver:
 		return "resolver"
+	case SourceZone:
+		return "zone"
 	}
 	return "unknown"
 }

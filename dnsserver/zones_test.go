@@ -1,0 +1,141 @@
+package dnsserver_test
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"cenote/dnsname"
+	"cenote/policy"
+	"cenote/zone"
+
+	"github.com/miekg/dns"
+)
+
+const ownText = `$TTL 300
+@ SOA ns host 1 7200 3600 1209600 60
+@ NS ns
+ns A 192.0.2.1
+www A 192.0.2.2
+alias CNAME www
+away CNAME www.example.
+lost CNAME nothing.example.
+*.wild CNAME www.example.
+sub NS ns.sub
+ns.sub A 192.0.2.3
+`
+
+// ownZones serves own.test, a name that is special otherwise, to all that the server admits, and open.test to everybody.
+func ownZones(t testing.TB) func() *zone.Set {
+	t.Helper()
+	read := func(name string) *zone.Zone {
+		z, faults, err := zone.Read(dnsname.MustParse(name), strings.NewReader(ownText), name, time.Now())
+		if err != nil {
+			t.Fatal(err, faults)
+		}
+		return z
+	}
+	everybody := func(netip.Addr) bool { return true }
+	set := must1(zone.NewSet(zone.Served{Zone: read("own.test")}, zone.Served{Zone: read("open.test"), Allow: everybody}))
+	return func() *zone.Set { return set }
+}
+
+// TestOwnZones holds who gets what of the zones of the server, in the words of reply text: rcode, flags, sections.
+func TestOwnZones(t *testing.T) {
+	inside, outside := netip.MustParseAddrPort("192.168.1.2:5353"), netip.MustParseAddrPort("203.0.113.9:5353")
+	for _, tc := range []struct {
+		name  string
+		peer  netip.AddrPort
+		qname string
+		qtype uint16
+		rd    bool
+		want  string
+	}{
+		{"data", inside, "www.own.test", dns.TypeA, true, "NOERROR aa ra: www.own.test A"},
+		{"a zone goes before a special name", inside, "nothing.own.test", dns.TypeA, true, "NXDOMAIN aa ra: | own.test SOA"},
+		{"other special names stay", inside, "nothing.test", dns.TypeA, true, "NXDOMAIN aa ra: | test SOA"},
+		{"an alias out of the zones is followed for who recurses", inside, "away.own.test", dns.TypeA, true, "NOERROR aa ra: away.own.test CNAME, www.example A"},
+		{"and by an asterisk", inside, "x.wild.own.test", dns.TypeA, true, "NOERROR aa ra: x.wild.own.test CNAME, www.example A"},
+		{"to where there is nothing", inside, "lost.own.test", dns.TypeA, true, "NXDOMAIN aa ra: lost.own.test CNAME | example SOA"},
+		{"and not for who does not", inside, "away.own.test", dns.TypeA, false, "NOERROR aa ra: away.own.test CNAME"},
+		{"a referral for who does not recurse", inside, "x.sub.own.test", dns.TypeA, false, "NOERROR ra: | sub.own.test NS | ns.sub.own.test A"},
+		{"the world for who does", inside, "x.sub.own.test", dns.TypeA, true, "NOERROR ra: x.sub.own.test A"},
+		{"DS of the apex is the world's", inside, "own.test", dns.TypeDS, true, "NOERROR ra: own.test DS"},
+		{"or nobody's", inside, "own.test", dns.TypeDS, false, "NOERROR aa ra: | own.test SOA"},
+		{"outsiders get a zone that is for all", outside, "www.open.test", dns.TypeA, true, "NOERROR aa: www.open.test A"},
+		{"as far as it goes", outside, "away.open.test", dns.TypeA, true, "NOERROR aa: away.open.test CNAME"},
+		{"with its referrals", outside, "x.sub.open.test", dns.TypeA, true, "NOERROR: | sub.open.test NS | ns.sub.open.test A"},
+		{"and no other zone", outside, "www.own.test", dns.TypeA, true, "REFUSED:"},
+		{"and no other name", outside, "www.example", dns.TypeA, true, "REFUSED:"},
+		{"ANY gets one set", inside, "www.own.test", dns.TypeANY, true, "NOERROR aa ra: www.own.test A"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b := newBench(t, options{zones: ownZones(t), answers: map[string]string{
+				"www.example A": "www.example. 300 A 198.51.100.1", "x.sub.own.test A": "x.sub.own.test. 300 A 198.51.100.2",
+				"own.test DS": "own.test. 300 DS 1 13 2 ABABABABABABABABABABABABABABABABABABABABABABABABABABABABABABABAB",
+			}})
+			b.peer = tc.peer
+			m := query(tc.qname, tc.qtype)
+			m.RecursionDesired = tc.rd
+			if got := outline(b.ask(m)); got != tc.want {
+				t.Errorf("got  %s\nwant %s", got, tc.want)
+			}
+		})
+	}
+}
+
+// outline is a reply in one line: rcode, flags, the records of the sections without their data.
+func outline(r *dns.Msg) string {
+	out := dns.RcodeToString[r.Rcode]
+	for _, flag := range []struct {
+		set  bool
+		name string
+	}{{r.Authoritative, " aa"}, {r.Truncated, " tc"}, {r.RecursionAvailable, " ra"}} {
+		if flag.set {
+			out += flag.name
+		}
+	}
+	var sections []string
+	for _, section := range [][]dns.RR{r.Answer, r.Ns, r.Extra} {
+		var names []string
+		for _, rr := range section {
+			if rr.Header().Rrtype != dns.TypeOPT {
+				names = append(names, strings.TrimSuffix(rr.Header().Name, ".")+" "+dns.TypeToString[rr.Header().Rrtype])
+			}
+		}
+		sections = append(sections, strings.Join(names, ", "))
+	}
+	return strings.TrimRight(strings.ReplaceAll(out+": "+strings.Join(sections, " | "), "  ", " "), " |")
+}
+
+// TestPolicyGoesBeforeOwnZones holds that a listed name of our own zone is answered by its rule.
+func TestPolicyGoesBeforeOwnZones(t *testing.T) {
+	p := newPolicy(t, 1, []policy.Zone{sink("sink", policy.ActionNXDOMAIN)}, listed{name: "www.own.test", zone: "sink", kind: policy.KindExact})
+	b := newBench(t, options{policy: p, zones: ownZones(t)})
+	if got := b.ask(query("www.own.test", dns.TypeA)); got.Rcode != dns.RcodeNameError || got.Authoritative && len(got.Answer) > 0 {
+		t.Errorf("got %v, want the rule's NXDOMAIN", got)
+	}
+	if got := b.ask(query("alias.own.test", dns.TypeA)); got.Rcode != dns.RcodeNameError || len(got.Answer) != 1 {
+		t.Errorf("got %v, want the alias and the rule's NXDOMAIN", got)
+	}
+}
+
+// TestLargeAnswersOfOwnZones holds that what does not fit is cut over UDP, and whole over TCP.
+func TestLargeAnswersOfOwnZones(t *testing.T) {
+	text := ownText
+	for range 200 {
+		text += "big TXT \"" + strings.Repeat("x", 100) + string(rune('a'+len(text)%26)) + itoa(uint16(len(text)%65000)) + "\"\n"
+	}
+	z, _, err := zone.Read(dnsname.MustParse("own.test"), strings.NewReader(text), "own", time.Now())
+	must(t, err)
+	set := must1(zone.NewSet(zone.Served{Zone: z}))
+	b := newBench(t, options{zones: func() *zone.Set { return set }})
+	if got := outline(b.ask(query("big.own.test", dns.TypeTXT))); got != "NOERROR aa tc ra:" {
+		t.Errorf("over UDP: %s", got)
+	}
+	b.tcp = true
+	if got := b.ask(query("big.own.test", dns.TypeTXT)); len(got.Answer) < 150 || got.Truncated {
+		t.Errorf("over TCP: %d records", len(got.Answer))
+	}
+}

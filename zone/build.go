@@ -1,0 +1,249 @@
+package zone
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"hash/maphash"
+	"math"
+	"slices"
+
+	"cenote/dnsname"
+	"cenote/wire"
+)
+
+// Bounds of a zone.
+const (
+	setRecordsMax = math.MaxUint16     // of one set
+	dataMax       = math.MaxUint32 - 1 // octets of a zone in memory
+)
+
+// sort brings records into the order that they are laid out in: names in canonical order, then types, with each signature behind the set that it is
+// of, then their data.
+func sort(records []Record) {
+	slices.SortStableFunc(records, func(a, b Record) int {
+		if a.Owner != b.Owner {
+			return dnsname.Compare(a.Owner, b.Owner)
+		}
+		return cmp.Or(cmp.Compare(covered(&a), covered(&b)), cmp.Compare(isSignature(&a), isSignature(&b)), bytes.Compare(a.Data, b.Data))
+	})
+}
+
+// isDouble reports whether two records are one, since a set has each but once (RFC 2181 section 5).
+func isDouble(a, b Record) bool {
+	return a.Owner == b.Owner && a.Type == b.Type && bytes.Equal(a.Data, b.Data)
+}
+
+// covered is the type of the set that a record belongs to.
+func covered(r *Record) uint16 {
+	if r.Type == wire.TypeRRSIG && len(r.Data) >= 2 {
+		return binary.BigEndian.Uint16(r.Data)
+	}
+	return r.Type
+}
+
+func isSignature(r *Record) int {
+	if r.Type == wire.TypeRRSIG {
+		return 1
+	}
+	return 0
+}
+
+// builder lays out a zone.
+type builder struct {
+	z     *Zone
+	nodes []node
+	owner dnsname.Name // of the last node
+}
+
+// build makes a zone of records that are sorted and checked: the apex has one SOA.
+func build(apex dnsname.Name, records []Record) (*Zone, error) {
+	b := &builder{z: &Zone{apex: apex, labels: apex.Labels(), seed: maphash.MakeSeed(), records: len(records)}}
+	for len(records) > 0 {
+		n := 1
+		for n < len(records) && records[n].Owner == records[0].Owner {
+			n++
+		}
+		if err := b.add(records[:n]); err != nil {
+			return nil, err
+		}
+		records = records[n:]
+	}
+	b.z.data = slices.Clip(b.z.data)
+	b.index()
+	return b.z, nil
+}
+
+// add lays out one name, and before it the empty names between it and the zone's names before.
+func (b *builder) add(records []Record) error {
+	owner := records[0].Owner
+	if b.owner != "" {
+		for _, between := range b.missing(owner) {
+			b.node(between, nil)
+		}
+	}
+	b.owner = owner
+	if b.node(owner, records); len(b.z.data) > dataMax {
+		return fmt.Errorf("more than %d octets in memory", dataMax)
+	}
+	return nil
+}
+
+// missing are the ancestors of owner that have no records, from the top down. In canonical order they come directly before owner.
+func (b *builder) missing(owner dnsname.Name) (out []dnsname.Name) {
+	for n := owner.Parent(); n != b.z.apex && n != b.owner && !b.owner.IsBelow(n); n = n.Parent() {
+		out = append(out, n)
+	}
+	slices.Reverse(out)
+	return out
+}
+
+func (b *builder) node(owner dnsname.Name, records []Record) {
+	z := b.z
+	b.nodes = append(b.nodes, node(len(z.data)))
+	prefix := owner[:len(owner)-len(z.apex)]
+	z.data = append(append(z.data, byte(len(prefix))), prefix...)
+	z.data = append(z.data, 0, 0, 0)
+	at, sets := len(z.data)-2, uint16(0)
+	for len(records) > 0 {
+		n := 1
+		for n < len(records) && covered(&records[n]) == covered(&records[0]) {
+			n++
+		}
+		b.set(records[:n])
+		sets++
+		records = records[n:]
+	}
+	binary.BigEndian.PutUint16(z.data[at:], sets)
+}
+
+// set lays out a set with its signatures. Its records all live as long as the shortest-lived (RFC 2181 section 5.2), and so do its signatures (RFC 4034
+// section 3).
+func (b *builder) set(records []Record) {
+	z, start := b.z, len(b.z.data)
+	sigs, ttl := 0, uint32(math.MaxUint32)
+	z.data = append(z.data, make([]byte, setHeader)...)
+	for i := range records {
+		sigs += isSignature(&records[i])
+		ttl = min(ttl, records[i].TTL)
+		z.data = binary.BigEndian.AppendUint16(z.data, uint16(len(records[i].Data)))
+		z.data = append(z.data, records[i].Data...)
+	}
+	h := z.data[start:]
+	binary.BigEndian.PutUint16(h, covered(&records[0]))
+	binary.BigEndian.PutUint32(h[2:], ttl)
+	binary.BigEndian.PutUint16(h[6:], uint16(len(records)-sigs))
+	binary.BigEndian.PutUint16(h[8:], uint16(sigs))
+	binary.BigEndian.PutUint32(h[10:], uint32(len(h)-setHeader))
+}
+
+// index makes what look-ups go by.
+func (b *builder) index() {
+	z := b.z
+	z.names = len(b.nodes)
+	size := 4
+	for size*2 < z.names*3 {
+		size *= 2
+	}
+	z.table = slices.Repeat([]node{noNode}, size)
+	var owner [dnsname.WireMax]byte
+	for _, n := range b.nodes {
+		if !z.isHash(n) {
+			b.file(n, z.appendOwner(owner[:0], n))
+		}
+	}
+	b.mark()
+	z.soa, _ = z.set(0, wire.TypeSOA)
+	if soa := z.soa.first(); len(soa) >= 20 {
+		numbers := soa[len(soa)-20:]
+		z.serial, z.minimum = binary.BigEndian.Uint32(numbers), min(z.soa.ttl, binary.BigEndian.Uint32(numbers[16:]))
+	}
+	b.prove()
+}
+
+// isHash reports whether a name exists only as the hash of another: nobody finds it by asking (RFC 5155 section 7.2.8).
+func (z *Zone) isHash(n node) bool {
+	w := z.sets(n)
+	for w.next() {
+		if w.set.rtype != wire.TypeNSEC3 {
+			return false
+		}
+	}
+	return z.has(n, wire.TypeNSEC3)
+}
+
+func (b *builder) file(n node, name []byte) {
+	mask := uint64(len(b.z.table) - 1)
+	at := maphash.Bytes(b.z.seed, name) & mask
+	for b.z.table[at] != noNode {
+		at = (at + 1) & mask
+	}
+	b.z.table[at] = n
+}
+
+// mark sets the flags of all nodes. In canonical order all that lies below a name follows it directly.
+func (b *builder) mark() {
+	z, top := b.z, []byte(nil) // the last cut or DNAME, without the apex
+	for i, n := range b.nodes {
+		prefix := z.prefix(n)
+		if top != nil && endsBelow(prefix, top) {
+			z.setFlag(n, flagBelow)
+			continue
+		}
+		switch {
+		case i > 0 && z.has(n, wire.TypeNS):
+			z.setFlag(n, flagCut)
+			top = prefix
+		case z.has(n, wire.TypeDNAME):
+			z.setFlag(n, flagDNAME)
+			if top = prefix; i == 0 {
+				top = nil // what lies below an apex with a DNAME record may be the records of NSEC3: Zone.lookup looks at the DNAME first
+			}
+		}
+		if len(prefix) >= 2 && prefix[0] == 1 && prefix[1] == '*' {
+			b.markParent(n)
+		}
+	}
+}
+
+func (b *builder) markParent(n node) {
+	var owner [dnsname.WireMax]byte
+	if parent := b.z.find(b.z.appendOwner(owner[:0], n)[2:]); parent != noNode {
+		b.z.setFlag(parent, flagWild)
+	}
+}
+
+// endsBelow reports whether prefix is that of a name strictly below the one of top; both lack the apex, and are canonical.
+func endsBelow(prefix, top []byte) bool {
+	if len(prefix) <= len(top) || !bytes.HasSuffix(prefix, top) {
+		return false
+	}
+	at := 0
+	for at < len(prefix)-len(top) {
+		at += 1 + int(prefix[at])
+	}
+	return at == len(prefix)-len(top)
+}
+
+// prove finds the records by which a signed zone proves what is not there.
+func (b *builder) prove() {
+	z := b.z
+	keys, ok := z.set(0, wire.TypeDNSKEY)
+	z.signed = ok && keys.sigs > 0
+	if !z.signed {
+		return
+	}
+	var nsec3 []node
+	for _, n := range b.nodes {
+		if z.has(n, wire.TypeNSEC) && z.flags(n)&flagBelow == 0 {
+			z.nsecs = append(z.nsecs, n)
+		}
+		if z.has(n, wire.TypeNSEC3) {
+			nsec3 = append(nsec3, n)
+		}
+	}
+	if s, ok := z.set(0, typeNSEC3PAR); ok && z.nsec3.readParameters(s.first()) {
+		z.nsec3.index(z, nsec3)
+	}
+}

@@ -1,0 +1,99 @@
+package zone
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"cenote/dnsname"
+	"cenote/wire"
+
+	"github.com/miekg/dns"
+)
+
+// parseFaultsMax is how many faults of syntax end a file.
+const parseFaultsMax = 100
+
+// readMaster reads a master file and hands on one record after the other, with the names relative to apex. It goes on behind what it cannot read, so
+// that all faults are told at once. It returns an error if the file cannot be read any further.
+func readMaster(r io.Reader, apex dnsname.Name, record func(Record) error, fault func(line int, text string)) error {
+	p := &master{text: newEntries(r), origin: textOf(apex)}
+	p.begin()
+	for faults := 0; ; {
+		rr, ok := p.parser.Next()
+		switch {
+		case ok:
+			if why, err := p.take(rr, record); err != nil {
+				return err
+			} else if why != "" {
+				fault(p.text.first, why)
+			}
+		case p.text.err != nil && !errors.Is(p.text.err, io.EOF):
+			fault(p.text.line, p.text.err.Error())
+			return nil
+		case p.parser.Err() == nil:
+			return nil
+		default:
+			fault(p.text.first, plainError(p.parser.Err()))
+			if faults++; faults >= parseFaultsMax {
+				fault(p.text.first, fmt.Sprintf("more than %d faults; the rest of the file was not read", parseFaultsMax))
+				return nil
+			}
+			p.resume()
+		}
+	}
+}
+
+// master is a file while it is read. Names in presentation form stay within this file of the package.
+type master struct {
+	text   *entries
+	parser *dns.ZoneParser
+	origin string
+	buf    [wire.MessageMax]byte
+}
+
+func textOf(n dnsname.Name) string {
+	if n.IsRoot() {
+		return "."
+	}
+	return n.String() + "."
+}
+
+func (p *master) begin() {
+	p.parser = dns.NewZoneParser(p.text, p.origin, "")
+	p.parser.SetIncludeAllowed(false)
+}
+
+// resume begins again behind an entry that could not be read.
+func (p *master) resume() {
+	p.text.resume()
+	p.begin()
+}
+
+// take hands one record on. why says what is wrong with it alone.
+func (p *master) take(rr dns.RR, record func(Record) error) (why string, err error) {
+	h := rr.Header()
+	if h.Class != dns.ClassINET {
+		return fmt.Sprintf("a record of class %s in a zone of class IN", dns.Class(h.Class)), nil
+	}
+	end, err := dns.PackRR(rr, p.buf[:], 0, nil, false)
+	if err != nil {
+		return "a record that has no wire form: " + plainError(err), nil
+	}
+	owner, err := dnsname.FromWire(p.buf[:end])
+	if err != nil {
+		return "an owner that is no name: " + err.Error(), nil
+	}
+	data := p.buf[len(owner)+10 : end]
+	return "", record(Record{owner.Canonical(), h.Rrtype, h.Ttl, append([]byte(nil), data...), p.text.first})
+}
+
+// plainError is an error of the parser without the place, which is that of its own reading.
+func plainError(err error) string {
+	text := strings.TrimPrefix(err.Error(), "dns: ")
+	if at := strings.LastIndex(text, " at line: "); at >= 0 {
+		text = text[:at]
+	}
+	return strings.TrimSpace(strings.TrimPrefix(text, "dns: "))
+}

@@ -1,0 +1,179 @@
+package zone
+
+import (
+	"fmt"
+	"hash/maphash"
+	"net/netip"
+	"slices"
+
+	"cenote/dnsname"
+	"cenote/wire"
+)
+
+// chainMax is how many aliases of one answer are followed; more is a fault of the zones, and the client gets those that were found.
+const chainMax = 16
+
+// Question is what is asked of a Set.
+type Question struct {
+	Name  []byte // canonical
+	Type  uint16
+	DO    bool // signatures and proofs are wanted
+	Limit int  // how long the answer may be
+	// Recurses says that whoever asks gets an answer from the world where the zones end: then a referral, and what a parent says of an apex, is
+	// left to the world.
+	Recurses bool
+	// Client is whose address a zone's own list looks at; Admitted says that the server's list admits it, which counts for zones without one.
+	Client   netip.Addr
+	Admitted bool
+	// Room is where the Target of the answer is put.
+	Room *[dnsname.WireMax]byte
+}
+
+// Answer is what a Set says.
+type Answer struct {
+	Zone *Zone  // that the question falls into
+	Msg  []byte // with the question first, and the flags AA and TC as they are to be; nil beside a Zone that could not be loaded, or Elsewhere
+	// Elsewhere says that the name is in the zone, but not for it to answer: whoever recurses asks the world.
+	Elsewhere bool
+	Target    []byte // canonical: where the last alias leads, if that is for others to answer; nil otherwise
+}
+
+// Served is a zone, and who may see it.
+type Served struct {
+	Zone *Zone
+	// Allow says whether an address may ask. Nil: every one that the server admits.
+	Allow func(netip.Addr) bool
+}
+
+func (s *Served) may(q *Question) bool {
+	if s.Allow != nil {
+		return s.Allow(q.Client)
+	}
+	return q.Admitted
+}
+
+// Set is the zones of a server. It never changes.
+type Set struct {
+	zones  map[string]*Served
+	labels [dnsname.LabelsMax + 1]bool // whether an apex has so many labels
+	depth  int                         // the most labels of an apex
+	seed   maphash.Seed
+}
+
+// NewSet makes a set of zones, no two of the same name.
+func NewSet(zones ...Served) (*Set, error) {
+	s := &Set{zones: map[string]*Served{}, seed: maphash.MakeSeed()}
+	for i := range zones {
+		z := zones[i].Zone
+		if s.zones[string(z.apex)] != nil {
+			return nil, fmt.Errorf("zone %s is there twice", z.apex)
+		}
+		s.zones[string(z.apex)] = &zones[i]
+		s.labels[z.labels] = true
+		s.depth = max(s.depth, z.labels)
+	}
+	return s, nil
+}
+
+// Allows reports whether the address of q may see what the set has for its question: whether there is a zone for it that has a list of its own, and is
+// on it.
+func (s *Set) Allows(q *Question) bool {
+	z := s.closest(q.Name, q)
+	return z != nil && z.Allow != nil && z.Allow(q.Client)
+}
+
+// Find returns the zone that is closest to a canonical name: its apex is the name or the next above it. It returns nil if there is none.
+func (s *Set) Find(name []byte) *Zone {
+	if z := s.find(name, false); z != nil {
+		return z.Zone
+	}
+	return nil
+}
+
+// find is Find; above leaves out the zone whose apex is the name.
+func (s *Set) find(name []byte, above bool) *Served {
+	if s == nil || len(s.zones) == 0 {
+		return nil
+	}
+	var offsets [dnsname.LabelsMax + 1]uint8
+	n := dnsname.Offsets(name, &offsets)
+	first := max(0, n-s.depth)
+	if above {
+		first = max(first, 1)
+	}
+	for i := first; i <= n; i++ {
+		if !s.labels[n-i] {
+			continue
+		}
+		off := len(name) - 1
+		if i < n {
+			off = int(offsets[i])
+		}
+		if z := s.zones[string(name[off:])]; z != nil {
+			return z
+		}
+	}
+	return nil
+}
+
+// closest is the zone that answers for a name. What a cut's DS records are is known above it (RFC 4035 section 3.1.4.1).
+func (s *Set) closest(name []byte, q *Question) *Served {
+	z := s.find(name, false)
+	if z != nil && q.Type == wire.TypeDS && len(z.Zone.apex) == len(name) && len(name) > 1 {
+		if parent := s.find(name, true); parent != nil {
+			return parent
+		}
+		if q.Recurses {
+			return nil
+		}
+	}
+	return z
+}
+
+// Answer answers a question from the zones, in dst, without allocation. It follows aliases as long as they lead into zones of the set.
+func (s *Set) Answer(dst []byte, q *Question) (a Answer) {
+	z := s.closest(q.Name, q)
+	if z == nil {
+		return Answer{Zone: s.Find(q.Name), Elsewhere: true}
+	}
+	if !z.may(q) {
+		return Answer{}
+	}
+	a.Zone = z.Zone
+	if z.Zone.absent {
+		return a
+	}
+	var m message
+	m.begin(dst, q)
+	w := search{m: &m, name: q.Name, qtype: q.Type, recurses: q.Recurses}
+	var visited [chainMax]uint64
+	leaves := false
+	for step := range chainMax {
+		w.z, w.zone, m.zones[step], visited[step] = z.Zone, uint8(step), z.Zone, maphash.Bytes(s.seed, w.name)
+		result := w.lookup()
+		if leaves = result == outcomeReferral && q.Recurses; leaves && step == 0 {
+			return Answer{Zone: a.Zone, Elsewhere: true}
+		}
+		if result != outcomeAlias {
+			break
+		}
+		w.name = m.current()
+		if hash := maphash.Bytes(s.seed, w.name); slices.Contains(visited[:step+1], hash) {
+			break // a loop: all that there is of it is in the answer
+		}
+		if z = s.closest(w.name, q); z == nil || !z.may(q) {
+			leaves = true
+			break
+		}
+		if z.Zone.absent {
+			w.rcode = wire.RcodeServFail
+			break
+		}
+	}
+	if leaves {
+		a.Target = q.Room[:copy(q.Room[:], w.name)]
+	}
+	m.flush()
+	a.Msg = m.finish(w.rcode, w.flags)
+	return a
+}
