@@ -28,6 +28,7 @@ type budget struct {
 	sent     atomic.Int32 // packets, for those who look
 
 	short atomic.Bool // something was not done for want of it
+	busy  atomic.Bool // something was not computed for want of room
 	looks looks
 
 	checking sync.Mutex // held while something is validated

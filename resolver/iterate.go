@@ -103,6 +103,9 @@ func (it *iteration) judge(name dnsname.Name, got outcome) outcome {
 	if it.s.validates(&it.f.q) {
 		got.verdict = it.validate(got.zone, name, got.found)
 	}
+	if got.verdict.Status == dnssec.Bogus && it.b.busy.Load() {
+		return outcome{up: got.up, ede: EDENone, err: errGate}
+	}
 	if got.verdict.Status == dnssec.Bogus {
 		got.ede, got.err = got.verdict.Code, fmt.Errorf("%w: %s", errBogus, got.verdict.Text)
 		if it.b.ranShort() {

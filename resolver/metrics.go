@@ -6,8 +6,8 @@ import "github.com/prometheus/client_golang/prometheus"
 type collector struct {
 	resolver *Resolver
 
-	sent, asked, joined, stale, failed, shed, prefetches, bugs, outstanding, sockets *prometheus.Desc
-	up, rtt, underWay, queries, results, nearMisses, probes                          *prometheus.Desc
+	sent, computed, asked, joined, stale, failed, shed, prefetches, bugs, outstanding, sockets *prometheus.Desc
+	up, rtt, underWay, queries, results, nearMisses, probes                                    *prometheus.Desc
 }
 
 // Collector returns the metrics of the resolver.
@@ -18,6 +18,7 @@ func (r *Resolver) Collector() prometheus.Collector {
 	return &collector{
 		resolver:    r,
 		sent:        desc("sent_total", "Queries sent to servers of zones, by recursion. Far more of them than of asked_total says that somebody's zones make work."),
+		computed:    desc("validation_total", "Signatures verified and names hashed to validate answers. Many of them for few questions say that somebody's zones make work.", "work"),
 		asked:       desc("asked_total", "Questions that the cache could not answer."),
 		joined:      desc("joined_total", "Questions that were being asked already and waited for the same answer."),
 		stale:       desc("stale_answers_total", "Answers past their TTL that were given because no upstream had a newer one. Look at the upstreams when it rises."),
@@ -40,7 +41,7 @@ func (r *Resolver) Collector() prometheus.Collector {
 // Describe implements prometheus.Collector.
 func (m *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		m.sent, m.asked, m.joined, m.stale, m.failed, m.shed, m.prefetches, m.bugs, m.outstanding, m.sockets,
+		m.sent, m.computed, m.asked, m.joined, m.stale, m.failed, m.shed, m.prefetches, m.bugs, m.outstanding, m.sockets,
 		m.up, m.rtt, m.underWay, m.queries, m.results, m.nearMisses, m.probes,
 	} {
 		ch <- d
@@ -62,6 +63,9 @@ func (m *collector) Collect(ch chan<- prometheus.Metric) {
 	counter(ch, m.shed, s.LooksShed, "looks")
 	counter(ch, m.shed, s.SilentShed, "silent")
 	counter(ch, m.shed, s.ZonesShed, "zone")
+	counter(ch, m.shed, s.ValidationsShed, "validations")
+	counter(ch, m.computed, s.Signatures, "signatures")
+	counter(ch, m.computed, s.Hashes, "hashes")
 	counter(ch, m.prefetches, s.Prefetches)
 	counter(ch, m.bugs, s.Bugs)
 	gauge(ch, m.outstanding, float64(s.Outstanding))

@@ -33,6 +33,7 @@ type Resolver struct {
 	authorities *authorities
 	trusts      *trusts
 	crowds      crowds
+	gate        *gate
 	priming     sync.Mutex // held while the servers of the root are asked for
 
 	mu      sync.Mutex // guards the rest
@@ -67,7 +68,7 @@ func New(config Config) (*Resolver, error) {
 		flights:  map[question]*flight{},
 		crowds:   crowds{all: map[dnsname.Name]int{}},
 	}
-	r.cuts, r.authorities, r.trusts = newCuts(), newAuthorities(), newTrusts()
+	r.cuts, r.authorities, r.trusts, r.gate = newCuts(), newAuthorities(), newTrusts(), newGate()
 	r.bound(&config)
 	r.buffers.New = func() any { return new([udpBuffer]byte) }
 	r.life, r.end = context.WithCancel(context.Background())
