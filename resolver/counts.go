@@ -25,6 +25,8 @@ type counts struct {
 	signatures      atomic.Uint64 // verified
 	hashes          atomic.Uint64 // names hashed for NSEC3
 	validationsShed atomic.Uint64 // checks for which too many waited
+	nearMisses      atomic.Uint64 // packets to our ports that were not the reply
+	floods          atomic.Uint64 // queries that were asked again by TCP for that
 	socketsShed     atomic.Uint64 // queries for which too many were open, or the system had none
 }
 

@@ -78,6 +78,8 @@ type Stats struct {
 	Signatures      uint64 // signatures verified
 	Hashes          uint64 // names hashed for NSEC3
 	ValidationsShed uint64 // checks for which too many waited
+	NearMisses      uint64 // packets to our ports that were not the reply
+	Floods          uint64 // queries that were asked again by TCP for that
 	Bugs            uint64 // faults of our own that a reply met
 	Outstanding     int    // questions under way
 	Sockets         int    // UDP sockets that are open
@@ -94,6 +96,7 @@ func (r *Resolver) Stats() Stats {
 		Prefetches: c.prefetches.Load(), PrefetchesShed: c.prefetchesShed.Load(), SocketsShed: c.socketsShed.Load(),
 		Sent: c.sent.Load(), WorkShed: c.work.Load(), LooksShed: c.looks.Load(), SilentShed: c.silent.Load(), ZonesShed: c.crowded.Load(),
 		Signatures: c.signatures.Load(), Hashes: c.hashes.Load(), ValidationsShed: c.validationsShed.Load(),
+		NearMisses: c.nearMisses.Load(), Floods: c.floods.Load(),
 		Bugs:        c.bugs.Load(),
 		Outstanding: outstanding, Sockets: int(c.sockets.Load()),
 	}
