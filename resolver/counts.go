@@ -27,6 +27,7 @@ type counts struct {
 	validationsShed atomic.Uint64 // checks for which too many waited
 	nearMisses      atomic.Uint64 // packets to our ports that were not the reply
 	floods          atomic.Uint64 // queries that were asked again by TCP for that
+	private         atomic.Uint64 // answers from which private addresses were taken
 	socketsShed     atomic.Uint64 // queries for which too many were open, or the system had none
 }
 

@@ -17,6 +17,7 @@ type cut struct {
 	proofs  []*rrset // of the parent about DS: the set, or the records that deny it; nil if it said nothing
 	ttl     uint32   // the least of its records'
 	expires time.Time
+	own     bool // it is of somebody whom the operator has chosen
 	recurse bool // it is no zone: other resolvers are asked
 }
 

@@ -61,6 +61,7 @@ func (it *iteration) run() outcome {
 		case steps > it.s.config.Recursion.Bounds.Aliases:
 			return outcome{ede: EDENone, err: errChain}
 		}
+		it.withoutPrivate(m, &got)
 		m.add(got.found)
 		m.judged(got.verdict)
 		// No zone begins at an alias: that is the answer to who asks for DS.
@@ -152,7 +153,11 @@ func (it *iteration) follow(m *assembly, target dnsname.Name, aliases int) error
 // lookUp asks from zone to zone until the servers of one have an answer.
 func (it *iteration) lookUp(name dnsname.Name, qtype uint16) outcome {
 	if f, group := it.s.config.Recursion.forwardAt(name, qtype); f != nil {
-		if got := it.forward(group, name, qtype); got.err == nil || !f.First {
+		got := it.forward(group, name, qtype)
+		if f.Zone.IsRoot() {
+			got.zone = forwardAll
+		}
+		if got.err == nil || !f.First {
 			return got
 		}
 	}
@@ -173,7 +178,10 @@ func (it *iteration) lookUp(name dnsname.Name, qtype uint16) outcome {
 }
 
 // forwardCut stands for the zone where other resolvers are asked: all they say counts.
-var forwardCut = &cut{zone: dnsname.Root, parent: dnsname.Root, recurse: true}
+var forwardCut = &cut{zone: dnsname.Root, parent: dnsname.Root, recurse: true, own: true}
+
+// forwardAll is the same where resolvers are asked for all names: then they tell what the world says.
+var forwardAll = &cut{zone: dnsname.Root, parent: dnsname.Root, recurse: true}
 
 // forward asks the resolvers of a group.
 func (it *iteration) forward(group uint8, name dnsname.Name, qtype uint16) outcome {
@@ -209,6 +217,7 @@ func (it *iteration) question(name dnsname.Name, qtype uint16) *question {
 func (it *iteration) keepCut(z, parent *cut) *cut {
 	now := it.r.now()
 	z.expires = now.Add(min(max(time.Duration(z.ttl)*time.Second, delegationMin), delegationMax))
+	z.own = parent.own
 	if parent.zone.Labels() > 1 && !parent.expires.IsZero() {
 		z.expires = minTime(z.expires, parent.expires)
 	}

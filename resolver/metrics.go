@@ -6,8 +6,8 @@ import "github.com/prometheus/client_golang/prometheus"
 type collector struct {
 	resolver *Resolver
 
-	sent, computed, near, floods, asked, joined, stale, failed, shed, prefetches, bugs, outstanding, sockets *prometheus.Desc
-	up, rtt, underWay, queries, results, nearMisses, probes                                                  *prometheus.Desc
+	sent, computed, near, floods, private, asked, joined, stale, failed, shed, prefetches, bugs, outstanding, sockets *prometheus.Desc
+	up, rtt, underWay, queries, results, nearMisses, probes                                                           *prometheus.Desc
 }
 
 // Collector returns the metrics of the resolver.
@@ -21,6 +21,7 @@ func (r *Resolver) Collector() prometheus.Collector {
 		computed:    desc("validation_total", "Signatures verified and names hashed to validate answers. Many of them for few questions say that somebody's zones make work.", "work"),
 		near:        desc("near_misses_total", "Packets from the address of whoever was asked that were not the reply. Hundreds of them say that somebody forges replies."),
 		floods:      desc("floods_total", "Queries that were asked again by TCP since too many packets came that were not the reply. Anything but 0 says that somebody forges replies."),
+		private:     desc("private_total", "Answers of the world from which private addresses were taken; see recursion.private. Look when it rises: somebody tries to have browsers reach machines of yours, or a name of your own is missing under allow."),
 		asked:       desc("asked_total", "Questions that the cache could not answer."),
 		joined:      desc("joined_total", "Questions that were being asked already and waited for the same answer."),
 		stale:       desc("stale_answers_total", "Answers past their TTL that were given because no upstream had a newer one. Look at the upstreams when it rises."),
@@ -43,7 +44,7 @@ func (r *Resolver) Collector() prometheus.Collector {
 // Describe implements prometheus.Collector.
 func (m *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		m.sent, m.computed, m.near, m.floods, m.asked, m.joined, m.stale, m.failed, m.shed, m.prefetches, m.bugs, m.outstanding, m.sockets,
+		m.sent, m.computed, m.near, m.floods, m.private, m.asked, m.joined, m.stale, m.failed, m.shed, m.prefetches, m.bugs, m.outstanding, m.sockets,
 		m.up, m.rtt, m.underWay, m.queries, m.results, m.nearMisses, m.probes,
 	} {
 		ch <- d
@@ -55,6 +56,7 @@ func (m *collector) Collect(ch chan<- prometheus.Metric) {
 	s := m.resolver.Stats()
 	counter(ch, m.sent, s.Sent)
 	counter(ch, m.near, s.NearMisses)
+	counter(ch, m.private, s.Private)
 	counter(ch, m.floods, s.Floods)
 	counter(ch, m.asked, s.Asked)
 	counter(ch, m.joined, s.Joined)

@@ -80,6 +80,7 @@ type Stats struct {
 	ValidationsShed uint64 // checks for which too many waited
 	NearMisses      uint64 // packets to our ports that were not the reply
 	Floods          uint64 // queries that were asked again by TCP for that
+	Private         uint64 // answers from which private addresses were taken
 	Bugs            uint64 // faults of our own that a reply met
 	Outstanding     int    // questions under way
 	Sockets         int    // UDP sockets that are open
@@ -97,6 +98,7 @@ func (r *Resolver) Stats() Stats {
 		Sent: c.sent.Load(), WorkShed: c.work.Load(), LooksShed: c.looks.Load(), SilentShed: c.silent.Load(), ZonesShed: c.crowded.Load(),
 		Signatures: c.signatures.Load(), Hashes: c.hashes.Load(), ValidationsShed: c.validationsShed.Load(),
 		NearMisses: c.nearMisses.Load(), Floods: c.floods.Load(),
+		Private:     c.private.Load(),
 		Bugs:        c.bugs.Load(),
 		Outstanding: outstanding, Sockets: int(c.sockets.Load()),
 	}
