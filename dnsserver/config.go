@@ -33,6 +33,8 @@ type Config struct {
 	Settings Settings
 	// Bounds limit what clients can make the server hold.
 	Bounds Bounds
+	// Now is the clock by which queries come: that of the cache, of the policy and of what is written down. Nil: time.Now.
+	Now func() time.Time
 	// Log gets one line an event, none a query. Nil: slog.Default.
 	Log *slog.Logger
 
@@ -88,13 +90,13 @@ type Resolver interface {
 
 // PathFinder finds the name servers on the way to a name. It is called from many goroutines.
 type PathFinder interface {
-	// Path finds them for name, which is canonical and in wire form, with their addresses if those are wanted. Whole says that nothing is missing.
-	Path(ctx context.Context, name []byte, addresses bool) (path policy.Path, whole bool)
+	// Path finds what is wanted of them for name, which is canonical and in wire form. Whole says that nothing is missing.
+	Path(ctx context.Context, name []byte, wants policy.PathWants) (path policy.Path, whole bool)
 }
 
 // Resolved is what a Resolver found.
 type Resolved struct {
-	Msg   []byte
+	Msg   []byte // beside an error: SERVFAIL with the aliases that lead to where there is no answer, or nil
 	Stale bool   // past its time: the network did not answer (RFC 8767)
 	EDE   uint16 // extended error to pass on, or policy.EDENone
 }

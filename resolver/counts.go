@@ -29,6 +29,7 @@ type counts struct {
 	floods          atomic.Uint64 // queries that were asked again by TCP for that
 	private         atomic.Uint64 // answers from which private addresses were taken
 	socketsShed     atomic.Uint64 // queries for which too many were open, or the system had none
+	inferred        atomic.Uint64 // questions answered by what a zone has proved before
 }
 
 // upstreamCounts of one upstream.

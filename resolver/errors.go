@@ -42,7 +42,7 @@ var (
 	ErrNoUpstreams = errors.New("no upstream is configured")
 	ErrBusy        = errors.New("too many questions are being asked")
 	ErrTimeout     = errors.New("no upstream answered in time")
-	ErrFailed      = errors.New("no upstream has an answer")
+	ErrFailed      = errors.New("no answer was found")
 	ErrType        = errors.New("type cannot be forwarded")
 	ErrForwards    = errors.New("names are forwarded, and not looked for from the root down")
 	ErrClosed      = errors.New("resolver is stopped")
