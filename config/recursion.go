@@ -50,8 +50,8 @@ type Recursion struct {
 type Private struct {
 	// Deny leaves private addresses out, from answers that are asked for from then on. An answer that has no others is given as if the name had none, with the extended error Blocked.
 	Deny bool `yaml:"deny" default:"false"`
-	// Addresses are the networks.
-	Addresses []netip.Prefix `yaml:"addresses" default:"[0.0.0.0/8, 10.0.0.0/8, 127.0.0.0/8, 169.254.0.0/16, 172.16.0.0/12, 192.168.0.0/16, '::/127', '::ffff:0:0/96', 'fc00::/7', 'fe80::/10', 'fec0::/10']"`
+	// Addresses are the networks. IPv4 addresses in the form of IPv6 (::ffff:192.0.2.1) always belong to them.
+	Addresses []netip.Prefix `yaml:"addresses" default:"[0.0.0.0/8, 10.0.0.0/8, 127.0.0.0/8, 169.254.0.0/16, 172.16.0.0/12, 192.168.0.0/16, '::/127', 'fc00::/7', 'fe80::/10', 'fec0::/10']"`
 	// Allow are names at and below which they may be, such as those of your own.
 	Allow []dnsname.Name `yaml:"allow" example:"[corp.example]"`
 }

@@ -22,19 +22,15 @@ type Private struct {
 func PrivateAddresses() []netip.Prefix {
 	var out []netip.Prefix
 	for _, p := range []string{"0.0.0.0/8", "10.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16",
-		"::/127", "::ffff:0:0/96", "fc00::/7", "fe80::/10", "fec0::/10"} {
+		"::/127", "fc00::/7", "fe80::/10", "fec0::/10"} {
 		out = append(out, netip.MustParsePrefix(p))
 	}
 	return out
 }
 
+// holds reports whether an address is private. One of IPv4 in the form of IPv6 has no business in an answer.
 func (p *Private) holds(a netip.Addr) bool {
-	within := func(n netip.Prefix) bool { return n.Contains(a) }
-	if a.Is4In6() { // a prefix of mapped addresses contains none in net/netip
-		a4 := a.Unmap()
-		return slices.ContainsFunc(p.Addresses, func(n netip.Prefix) bool { return n.Contains(a4) || n.Addr().Is4In6() })
-	}
-	return slices.ContainsFunc(p.Addresses, within)
+	return a.Is4In6() || slices.ContainsFunc(p.Addresses, func(n netip.Prefix) bool { return n.Contains(a) })
 }
 
 func (p *Private) allows(name dnsname.Name) bool {
