@@ -17,7 +17,7 @@ func (w *worker) cutLate(q *Query) {
 	if q.Transport != policy.TransportUDP || q.request.Verified || !q.source.slow || q.source.msg == nil || q.draft.form != formTruth {
 		return
 	}
-	if wire.Rcode(q.source.msg) == wire.RcodeServFail || time.Since(q.Time) < lateAfter {
+	if wire.Rcode(q.source.msg) == wire.RcodeServFail || w.now(q).Sub(q.Time) < lateAfter {
 		return
 	}
 	q.draft.form, q.draft.flags = formEmpty, q.draft.flags|wire.FlagTC

@@ -1,6 +1,7 @@
 package resolver_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"sync"
@@ -8,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"cenote/dnsname"
 	"cenote/dnstest"
 	"cenote/resolver"
 
@@ -241,5 +243,26 @@ func TestManyAskInCircles(t *testing.T) {
 	}
 	if n := r.Stats().Outstanding; n != 0 {
 		t.Errorf("%d questions are still under way", n)
+	}
+}
+
+// All that one query of a client leads to, the name servers on the way to each of its names too, has the packets of one question. What runs out of
+// them is asked anew by the next.
+func TestOneQueryHasOneBudget(t *testing.T) {
+	r := startRooted(t, plain(world("", each(40, func(i int) string {
+		return fmt.Sprintf("zone z%d.test server ns.z%d.test @8\nwww A 192.0.2.1\na.b.c.d.e.f.g.h.i A 192.0.2.1\n", i, i)
+	}))), func(c *resolver.Config) { c.Recursion.Bounds.Packets = 30 })
+	ctx := r.OneQuery(context.Background())
+	for i := range 40 {
+		name := []byte(dnsname.MustParse(fmt.Sprintf("a.b.c.d.e.f.g.h.i.z%d.test", i)).Canonical())
+		r.Path(ctx, name, resolver.PathOptions{MinDots: 1, WaitNames: true})
+	}
+	if n := r.Stats().Sent; n > 30 {
+		t.Errorf("%d packets for one query", n)
+	}
+	for i := range 40 {
+		if got := r.ask(t, fmt.Sprintf("z%d.test", i), "NS"); !strings.Contains(got, "ns.z") {
+			t.Errorf("z%d.test after a query that ran out of packets: got %s", i, got)
+		}
 	}
 }

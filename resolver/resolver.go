@@ -188,7 +188,7 @@ func (r *Resolver) Resolve(ctx context.Context, k *rrcache.Key, dst []byte) (Res
 // joinAndWait waits for the answer to a question. What failed for want of somebody else's budget is asked again.
 func (r *Resolver) joinAndWait(ctx context.Context, q question, stale bool) (f *flight, err error) {
 	for range borrowedTries {
-		if f, err = r.join(q); err != nil {
+		if f, err = r.joinFor(q, ledgerOf(ctx)); err != nil {
 			return nil, err
 		}
 		err = r.wait(ctx, f, stale)
