@@ -116,3 +116,21 @@ func TestWaterTortureLong(t *testing.T) {
 		t.Errorf("%d of 1000 fresh names were answered", answered)
 	}
 }
+
+// Many zones are delegated to one server that is dead.
+func TestDeadServerOfManyZones(t *testing.T) {
+	text := "zone . server a.root.test @1\nzone test server ns.nic.test @2\n"
+	for i := range 50 {
+		text += fmt.Sprintf("zone z%d.test server ns.nowhere.test @3\n", i)
+	}
+	r := startRooted(t, text+"zone nowhere.test server ns.nowhere.test @3\n! @3 * drop", func(c *resolver.Config) { c.Timeouts.Attempt, c.Bounds.Tries = 600*time.Millisecond, 1 })
+	r.ask(t, "test", "NS")
+	var asking sync.WaitGroup
+	for i := range 500 {
+		asking.Go(func() { r.ask(t, fmt.Sprintf("r%d.z%d.test", i, i%50), "A") })
+	}
+	asking.Wait()
+	if n := len(r.tree.Queries("@3")); n > 256 || n < 100 {
+		t.Errorf("%d packets to the server, want at most 256", n)
+	}
+}
