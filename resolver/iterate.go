@@ -169,9 +169,7 @@ func (it *iteration) lookUp(name dnsname.Name, qtype uint16) outcome {
 	}
 	if f, group := it.s.config.Recursion.forwardAt(name, qtype); f != nil {
 		got := it.forward(group, name, qtype)
-		if f.Zone.IsRoot() {
-			got.zone = forwardAll
-		}
+		got.zone = f.cut()
 		if got.err == nil || !f.First {
 			return got
 		}
@@ -193,10 +191,13 @@ func (it *iteration) lookUp(name dnsname.Name, qtype uint16) outcome {
 }
 
 // forwardCut stands for the zone where other resolvers are asked: all they say counts.
-var forwardCut = &cut{zone: dnsname.Root, parent: dnsname.Root, recurse: true, own: true}
+var forwardCut = &cut{zone: dnsname.Root, parent: dnsname.Root, recurse: true}
 
-// forwardAll is the same where resolvers are asked for all names: then they tell what the world says.
-var forwardAll = &cut{zone: dnsname.Root, parent: dnsname.Root, recurse: true}
+// cut is the forwarded zone as who said something: what its resolvers say about names outside of it is not believed, or they could give the
+// names of others wrong addresses at the end of an alias (MaginotDNS). Those who are asked for all names tell what the world says.
+func (f *Forward) cut() *cut {
+	return &cut{zone: f.Zone, parent: f.Zone, recurse: true, own: !f.Zone.IsRoot()}
+}
 
 // forward asks the resolvers of a group.
 func (it *iteration) forward(group uint8, name dnsname.Name, qtype uint16) outcome {
