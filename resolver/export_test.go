@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"cenote/dnsname"
+	"cenote/dnssec"
 	"cenote/rrcache"
 	"cenote/wire"
 )
@@ -148,3 +149,24 @@ func (r *Resolver) Authority(addr netip.AddrPort, zone string) (misses int, rtt 
 	defer u.mu.Unlock()
 	return u.silence.misses, u.rtt.mean, lame
 }
+
+// RootDigest computes the digest of a root zone's file by SHA-384.
+func RootDigest(path string) ([]byte, error) {
+	c, err := readRootCopy(path)
+	if err != nil {
+		return nil, err
+	}
+	return c.digest(dnssec.ZONEMDSHA384)
+}
+
+// RootSerial is the serial of the copy of the root zone in force, 0 for none.
+func (r *Resolver) RootSerial() uint32 {
+	c := r.copyOfRoot(r.state.Load())
+	if c == nil {
+		return 0
+	}
+	return c.serial
+}
+
+// LookAtRoot has the file of the root zone looked at.
+func (r *Resolver) LookAtRoot() { r.loadRoot() }

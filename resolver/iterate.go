@@ -251,6 +251,9 @@ func (it *iteration) closest(name dnsname.Name, qtype uint16) (*cut, error) {
 	if z != nil {
 		return z, nil
 	}
+	if c := it.r.copyOfRoot(it.s); c != nil {
+		return &cut{zone: dnsname.Root, parent: dnsname.Root}, nil
+	}
 	return it.prime()
 }
 
@@ -326,6 +329,9 @@ func minimiseStep(step, left int) int {
 
 // put puts a question to the servers of a zone, first to those whose addresses are known.
 func (it *iteration) put(z *cut, name dnsname.Name, qtype uint16) outcome {
+	if got, ok := it.fromCopy(z, name, qtype); ok {
+		return got
+	}
 	if err := it.r.crowds.enter(z.zone, it.s.config.Recursion.Bounds.PerZone); err != nil {
 		it.r.counts.crowded.Add(1)
 		return outcome{err: err, ede: EDENone}
