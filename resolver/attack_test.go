@@ -3,6 +3,7 @@ package resolver_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,6 +13,7 @@ import (
 	"cenote/dnsname"
 	"cenote/dnstest"
 	"cenote/resolver"
+	"cenote/rrcache"
 
 	"github.com/miekg/dns"
 )
@@ -177,11 +179,16 @@ func TestOneQuestionCostsLittle(t *testing.T) {
 					c.hook(r.tree)
 				}
 				begun := time.Now()
-				got := r.ask(t, c.ask, "A")
+				k := &rrcache.Key{Name: []byte(dnsname.MustParse(c.ask).Canonical()), Type: dns.TypeA, Class: dns.ClassINET}
+				result, err := r.Resolve(context.Background(), k, nil)
+				got := fmt.Sprint(err)
+				if !slices.Contains([]uint16{resolver.EDENone, 0, 6, 9, 10, 22, 23}, result.EDE) || err != nil && result.EDE == resolver.EDENone {
+					t.Errorf("extended error %d: %s", result.EDE, got)
+				}
 				took, harm, all := time.Since(begun), r.packets(c.victim), int(r.Stats().Sent)
 				again := r.ask(t, c.ask, "A")
 				more := int(r.Stats().Sent) - all
-				t.Logf("%d packets, %d of them to the victim; %d when asked again; %v; %.70q then %.20q", all, harm, more, took, got, again)
+				t.Logf("%d packets, %d of them to the victim; %d when asked again; %v; extended error %d; %.70q then %.20q", all, harm, more, took, result.EDE, got, again)
 				if harm > c.harm || all > c.most {
 					t.Errorf("%d packets, %d of them to the victim: want at most %d, and %d", all, harm, c.most, c.harm)
 				}
