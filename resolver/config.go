@@ -24,6 +24,8 @@ type Config struct {
 	Bounds Bounds
 	// PlainCase turns random letter case in queries off. Default false: upstreams that do not keep the case are found out by themselves.
 	PlainCase bool
+	// Slow has questions that took longer logged, with what they cost. 0: none.
+	Slow time.Duration
 	// Now is the clock that the cache is read by. Default time.Now. It stays what it is over an Update.
 	Now func() time.Time
 	// Log takes what happens to upstreams. Default none. It stays what it is over an Update.

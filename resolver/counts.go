@@ -17,8 +17,16 @@ type counts struct {
 	prefetchesShed atomic.Uint64 // and those for which the queue was full
 	bugs           atomic.Uint64 // faults of our own that a reply met
 	sockets        atomic.Int64  // UDP sockets that are open
-	crowded        atomic.Uint64 // questions for which too many waited for the same zone
 	socketsShed    atomic.Uint64 // queries for which too many were open, or the system had none
+
+	// Of names that are looked for from the root down.
+	questions  [endings][edeKinds]atomic.Uint64    // by what came of them and the extended error
+	packets    [purposes][transports]atomic.Uint64 // queries sent, by what for
+	bounds     [bounds]atomic.Uint64               // questions that came up against a bound
+	referrals  atomic.Uint64                       // steps down to another zone
+	signatures atomic.Uint64                       // verified
+	hashes     atomic.Uint64                       // of names, for NSEC3
+	slow       atomic.Uint64                       // questions that took longer than Config.Slow
 }
 
 // upstreamCounts of one upstream.

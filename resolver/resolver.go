@@ -28,6 +28,7 @@ type Resolver struct {
 	suspects chan *upstream // wait to be probed
 	buffers  sync.Pool      // of *[udpBuffer]byte
 	counts   counts
+	slow     slowLog
 
 	cuts        *cuts
 	authorities *authorities
