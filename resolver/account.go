@@ -41,12 +41,13 @@ const (
 	forAddress           // of a name server
 	forDS
 	forKeys
+	forRoot // who serves it
 	purposes
 )
 
 // String names the purpose as the metrics do.
 func (p purpose) String() string {
-	return [...]string{"answer", "minimised", "address", "ds", "keys"}[p]
+	return [...]string{"answer", "minimised", "address", "ds", "keys", "root"}[p]
 }
 
 // transports are UDP and TCP.
@@ -56,6 +57,9 @@ const transports = 2
 func (it *iteration) purpose(q *question) purpose {
 	switch {
 	case q.name != it.f.q.name && dnsname.Name(it.f.q.name).IsBelow(dnsname.Name(q.name)):
+		if q.qtype == wire.TypeNS {
+			return forRoot
+		}
 		return forMinimised
 	case it.f.depth == 0:
 		return forAnswer

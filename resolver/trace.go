@@ -184,7 +184,7 @@ func (it *iteration) noteAsked(z *cut, q *question, got *outcome, a *search, too
 		return
 	}
 	s := Step{Kind: StepAsked, Name: dnsname.Name(q.name), Type: q.qtype, Zone: z.zone, Took: took, Attempts: a.attempts.list()}
-	s.Minimised = z != forwardCut && s.Name != dnsname.Name(it.f.q.name) && dnsname.Name(it.f.q.name).IsBelow(s.Name)
+	s.Minimised = z != forwardCut && it.purpose(q) == forMinimised
 	if z == forwardCut {
 		s.Kind, s.Zone = StepForwarded, dnsname.Name("")
 	}
