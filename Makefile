@@ -7,6 +7,8 @@ PKG     ?= ./...
 VERSION ?=
 # How long each fuzz target runs: a time, or a number of inputs such as 5000x.
 FUZZTIME ?= 30s
+# At its end a process under the race detector sleeps for a second, for the sake of its other goroutines. Tests start hundreds of processes.
+GORACE ?= atexit_sleep_ms=10
 
 .PHONY: help
 help: ## show this list
@@ -50,7 +52,7 @@ map: ## the map of packages, and the documents against the code
 
 .PHONY: race
 race: ## all tests with the race detector
-	$(GO) test -race -timeout 20m $(PKG)
+	GORACE="$(GORACE)" $(GO) test -race -timeout 20m $(PKG)
 
 .PHONY: vuln
 vuln: ## known vulnerabilities of what we build on; needs the network for its database, so it is no part of check
@@ -75,12 +77,17 @@ scale-bench: ## what a query, memory and a start cost against names, cached answ
 profile: ## where the server's time goes under load: take the profile by which the compiler optimises it anew
 	$(GO) run ./bench -profile cmd/cenote/default.pgo
 
+# What is instrumented for fuzzing is built once for all targets of a package.
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME each (PKG and FUZZTIME may be set)
-	@set -e; for pkg in $$($(GO) list $(PKG)); do \
-		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	@set -e; built=$$(mktemp -d); trap 'rm -rf "$$built"' EXIT; corpus=$$($(GO) env GOCACHE)/fuzz; \
+	for pkg in $$($(GO) list $(PKG)); do \
+		cd "$$($(GO) list -f '{{.Dir}}' $$pkg)"; \
+		grep -qs '^func Fuzz' *_test.go || continue; \
+		$(GO) test -c -fuzz . -o "$$built/fuzz" $$pkg; \
+		for target in $$("$$built/fuzz" -test.list '^Fuzz'); do \
 			echo "$$pkg $$target"; \
-			$(GO) test $$pkg -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME); \
+			"$$built/fuzz" -test.run '^$$' -test.fuzz "^$$target$$" -test.fuzztime $(FUZZTIME) -test.fuzzcachedir "$$corpus/$$pkg"; \
 		done; \
 	done
 

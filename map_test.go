@@ -30,7 +30,7 @@ func arrows() map[string][]string {
 		"querylog":  {"ring", "dnsname", "policy", "wire"},
 		"forecast":  {"policy", "dnsname"},
 		"dnsserver": {"policy", "rrcache", "wire", "dnsname", "ring", "sighting", "querylog"},
-		"api":       {"blocklist", "sighting", "policy", "dnsname"},
+		"api":       {"blocklist", "sighting", "policy", "dnsname", "wire"},
 		"config":    {"dnsname"},
 		"dnstest":   {"dnsname"},
 		"bench":     {"dnsname", "wire"},

@@ -26,6 +26,8 @@ import (
 
 	"cenote/api"
 	"cenote/blocklist"
+	"cenote/dnsname"
+	"cenote/policy"
 	"cenote/sighting"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -282,9 +284,31 @@ func TestExplainTakesNameOrReference(t *testing.T) {
 	if err := api.NewClient(socket, 0).Get(t.Context(), "/v1/explain", params, &answer); err != nil || answer.Name != "www.example192.0.2.7" {
 		t.Errorf("explain = %q, %v", answer.Name, err)
 	}
-	for _, bad := range []string{"", "?name=a..b", "?name=a&reference=b", "?name=a&client=nobody"} {
+	for _, bad := range []string{"", "?name=a..b", "?name=a&reference=b", "?name=a&client=nobody", "?name=a&type=BOGUS", "?name=a&transport=pigeon",
+		"?name=a&listener=here", "?name=a&rd=perhaps", "?name=a&do=2", "?name=a&resolve=2"} {
 		if status, body := get(t, base+"/v1/explain"+bad, nil); status != http.StatusBadRequest {
 			t.Errorf("explain%s = %d %s, want 400", bad, status, body)
+		}
+	}
+}
+
+// TestExplainTakesTheWayOfAsking: what is not said is as most clients ask.
+func TestExplainTakesTheWayOfAsking(t *testing.T) {
+	for text, want := range map[string]api.Question{
+		"":                      {},
+		"type=https&rd=true":    {Type: 65},
+		"transport=tcp&do=true": {Transport: policy.TransportTCP, DO: true},
+		"rd=false&type=TYPE99":  {NoRD: true, Type: 99},
+		"listener=192.0.2.53":   {Listener: netip.MustParseAddrPort("192.0.2.53:53")},
+		"listener=[2001:db8::53]:5353&resolve=true": {Listener: netip.MustParseAddrPort("[2001:db8::53]:5353"), Resolve: true},
+	} {
+		values, err := url.ParseQuery("name=www.example&" + text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want.Name = dnsname.MustParse("www.example")
+		if got, err := api.ParseQuestion(values); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %+v, %v, want %+v", text, got, err, want)
 		}
 	}
 }
@@ -539,9 +563,9 @@ func TestProfileEndsWithItsClient(t *testing.T) {
 
 func until(t *testing.T, what string, reached func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !reached(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); !reached(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("not reached within 20 s: %s", what)
+			t.Fatalf("not reached within 30 s: %s", what)
 		}
 	}
 }

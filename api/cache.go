@@ -79,6 +79,7 @@ type FlushAnswer struct {
 	Answers     int `json:"answers"`
 	Delegations int `json:"delegations"` // at and below the name
 	Trusts      int `json:"trusts"`      // the same: whether names lie in signed zones
+	Denials     int `json:"denials"`     // the same: zones with what they have proved not to be there
 	Lame        int `json:"lame"`        // the same: servers that know nothing of a zone
 }
 

@@ -11,6 +11,7 @@ import (
 	"cenote/blocklist"
 	"cenote/dnsname"
 	"cenote/policy"
+	"cenote/wire"
 )
 
 // Question is what GET /v1/explain is asked: a name, and optionally for whom and with which answer; or an address; or the reference from the text of
@@ -22,8 +23,13 @@ type Question struct {
 	Reference string
 	Client    netip.Addr   // the zero value where it does not matter
 	Answers   []netip.Addr // addresses that Name is taken to have
-	Resolve   bool         // the network is asked for what Name has
-	Time      time.Time    // the zero value is now
+	Type      uint16       // that is asked for; 0 is A
+	Transport policy.Transport
+	Listener  netip.AddrPort // the address of this server that is asked; the zero value is none that a view names
+	NoRD      bool           // the client asks for no recursion
+	DO        bool           // it asks for signatures
+	Resolve   bool           // the network is asked for what Name has
+	Time      time.Time      // the zero value is now
 }
 
 // Explanation is the answer of GET /v1/explain: what the policy decides, with where each candidate stands in its feed.
@@ -34,6 +40,12 @@ type Explanation struct {
 	// Held are the rows of the name that wait for an operator, in any feed, and Decisions what was decided of it.
 	Held      []blocklist.Held     `json:"held,omitempty"`
 	Decisions []blocklist.Decision `json:"decisions,omitempty"`
+	// Effect is what the decision makes of the reply: "truth", "policy" (what the rule says), "truncated", "no-reply", or "failure" where not all name
+	// servers are known and policy.ns_required wants them.
+	Effect string `json:"effect,omitempty"`
+	// Without is why there was no answer to look at, where one was looked for, and Partial that not all name servers on the way are known.
+	Without string `json:"without,omitempty"`
+	Partial bool   `json:"partial,omitempty"`
 	// Answers are the addresses that the name has, or is taken to have.
 	Answers []netip.Addr `json:"answers,omitempty"`
 	// Compiled is when the policy was made.
@@ -88,17 +100,68 @@ func ParseQuestion(values url.Values) (q Question, err error) {
 		}
 		q.Answers = append(q.Answers, addr)
 	}
+	if err := q.parseWay(values); err != nil {
+		return q, err
+	}
 	if text := values.Get("time"); text != "" {
 		if q.Time, err = time.Parse(time.RFC3339, text); err != nil {
 			return q, fmt.Errorf("time: %w (it is written as 2006-01-02T15:04:05Z)", err)
 		}
 	}
-	if text := values.Get("resolve"); text != "" {
-		if q.Resolve, err = strconv.ParseBool(text); err != nil {
-			return q, fmt.Errorf("resolve: %w", err)
+	q.Resolve, err = boolOf(values, "resolve", false)
+	return q, err
+}
+
+// parseWay reads how the question is asked.
+func (q *Question) parseWay(values url.Values) (err error) {
+	if text := values.Get("type"); text != "" {
+		if q.Type, err = wire.ParseType(text); err != nil {
+			return fmt.Errorf("type: %w", err)
 		}
 	}
-	return q, nil
+	if text := values.Get("transport"); text != "" {
+		if err := q.Transport.UnmarshalText([]byte(text)); err != nil {
+			return fmt.Errorf("transport: %w (there are udp, tcp, tls, https and quic)", err)
+		}
+	}
+	if q.Listener, err = listenerOf(values.Get("listener")); err != nil {
+		return fmt.Errorf("listener: %w", err)
+	}
+	rd, err := boolOf(values, "rd", true)
+	if err != nil {
+		return err
+	}
+	q.NoRD = !rd
+	q.DO, err = boolOf(values, "do", false)
+	return err
+}
+
+// portDNS is the port of a listener that is given without one.
+const portDNS = 53
+
+// listenerOf reads an address with or without a port; no text is none.
+func listenerOf(text string) (netip.AddrPort, error) {
+	if text == "" {
+		return netip.AddrPort{}, nil
+	}
+	if addr, err := netip.ParseAddr(text); err == nil {
+		return netip.AddrPortFrom(addr.Unmap(), portDNS), nil
+	}
+	at, err := netip.ParseAddrPort(text)
+	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port()), err
+}
+
+// boolOf reads a parameter that is true or false.
+func boolOf(values url.Values, key string, without bool) (bool, error) {
+	text := values.Get(key)
+	if text == "" {
+		return without, nil
+	}
+	v, err := strconv.ParseBool(text)
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", key, err)
+	}
+	return v, nil
 }
 
 // addressOf reads an address; no text is none.

@@ -93,7 +93,7 @@ type TraceStep struct {
 // TraceAttempt is one query and what came of it.
 type TraceAttempt struct {
 	Server    string  `json:"server"`
-	Transport string  `json:"transport"` // udp or tcp
+	Transport string  `json:"transport"` // udp, tcp or tls
 	EDNS      bool    `json:"edns"`
 	MixedCase bool    `json:"mixed_case"`
 	Seconds   float64 `json:"seconds"`

@@ -415,7 +415,7 @@ func (p *Publisher) policyOf(index *nameindex.Index, number uint64, o Order) (*p
 	if sameOrder && index.Base() == current.Policy.Index().Base() {
 		return current.Policy.With(index, number)
 	}
-	return policy.New(policy.Config{Zones: o.Zones, Views: o.Views, Index: index, AnswerEarly: o.AnswerEarly, WaitRecurse: o.WaitRecurse, Generation: number})
+	return policy.New(policy.Config{Zones: o.Zones, Views: o.Views, Index: index, AnswerEarly: o.AnswerEarly, WaitRecurse: o.WaitRecurse, Paths: o.Paths, Generation: number})
 }
 
 // openCopy opens the copy that an index was compiled from, by sharing it where it is open already. A copy that cannot be read costs the
@@ -441,9 +441,7 @@ type Order struct {
 	Views       []policy.View
 	AnswerEarly bool
 	WaitRecurse bool
-	// Paths says how the ways to names are found that rules about name servers look at. The policy does not read it: a change makes it a new one, so that
-	// answers which were found clean are looked at again.
-	Paths string
+	Paths       policy.PathWants // a change makes a new policy, so that answers which were found clean are looked at again
 }
 
 // zones are those of all views.

@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"cenote/dnsname"
+	"cenote/policy"
 )
 
 // Verdict is what an operator decides of a row that guards hold.
@@ -149,14 +150,17 @@ func Decided(dir string, feeds []Feed) ([]Feed, error) {
 	return out, err
 }
 
-// DecisionName is a name or a network in the form that decisions have.
+// DecisionName is a name, a network, or a pattern between slashes in the form that decisions have.
 func DecisionName(text string) (string, error) {
+	if pattern, ok := strings.CutPrefix(text, "/"); ok && len(pattern) > 1 && strings.HasSuffix(pattern, "/") && len(pattern) <= decisionTextMax {
+		return policy.PatternText(pattern[:len(pattern)-1]), nil
+	}
 	if prefix, ok := parseAddress([]byte(text)); ok {
 		return networkName(prefix), nil
 	}
 	name, labels, why := newNameParser().host([]byte(text))
 	if why != ReasonNone || labels == 0 {
-		return "", fmt.Errorf("%w: %q is neither a name nor a network", ErrDecision, text)
+		return "", fmt.Errorf("%w: %q is neither a name nor a network, nor a pattern between slashes", ErrDecision, text)
 	}
 	return dnsname.Name(name).String(), nil
 }

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 
 	"cenote/dnsname"
+	"cenote/policy"
 )
 
 // MemoryReader reads files from memory, all with one suffix list, which would otherwise be built anew for each.
@@ -134,4 +135,19 @@ func NewNetworks(all []netip.Prefix) *Networks {
 func (n *Networks) Overlap(p netip.Prefix) bool {
 	_, found := n.all.overlapping(p)
 	return found
+}
+
+// TryPattern tries a pattern on names.
+func TryPattern(text string, names []string, most int) (numbers []uint32, whole bool, err error) {
+	p, err := policy.NewPattern(text)
+	if err != nil {
+		return nil, false, err
+	}
+	var inWire []string
+	for _, name := range names {
+		inWire = append(inWire, string(dnsname.MustParse(name)))
+	}
+	t := trial{pattern: p, left: probeStepsOne}
+	numbers, whole = t.find(newProbes(inWire), most)
+	return numbers, whole, nil
 }

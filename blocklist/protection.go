@@ -1,10 +1,13 @@
 package blocklist
 
 import (
+	"cmp"
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 
 	"cenote/dnsname"
 	"cenote/policy"
@@ -28,7 +31,7 @@ type Protection struct {
 	Popular Popular `json:"popular,omitzero"`
 }
 
-// Popular says what becomes of rows whose very name a list of popular names has. A name may be popular since so many are infected, so none is left out
+// Popular says what becomes of rows whose very name a list of popular names has, and of patterns that match one. A name may be popular since so many are infected, so none is left out
 // for it in silence.
 type Popular struct {
 	// Lists are files with a name a line, or a rank and a name, in either order. Default: none. Example: "/etc/cenote/top-1m.csv".
@@ -104,10 +107,16 @@ type protection struct {
 	networks  networks
 	popular   map[string]popularName
 	action    PopularAction
-	near      sieve   // the last two labels of protected names: of what they have not, nothing is protected, above or below
-	known     sieve   // popular names
-	probes    []probe // what patterns are tried on, at most probesMax
-	topLevel  bool    // a top-level domain is protected with all below
+	near      sieve // the last two labels of protected names: of what they have not, nothing is protected, above or below
+	known     sieve // popular names
+	topLevel  bool  // a top-level domain is protected with all below
+
+	probeNames   []string // in wire form: what patterns are tried on, at most probesMax
+	probeSources []uint16
+	trying       sync.Once // only feeds with patterns need the following
+	probes       *probes   // of probeNames
+	ranked       []string  // popular names, the most popular first, at most popularProbesMax
+	rankedProbes *probes
 }
 
 // protectedName says how a name is protected, or that it lies above one that is.
@@ -115,12 +124,6 @@ type protectedName struct {
 	itself bool   // a row that stops it is refused
 	domain bool   // so is one that stops anything below
 	above  string // a protected name below it, for people; "" for none
-	source uint16
-}
-
-// probe is a protected name as text.
-type probe struct {
-	name   string
 	source uint16
 }
 
@@ -238,15 +241,16 @@ func (b *protectionBuilder) protect(text string) bool {
 		}
 	}
 	b.markAbove(name, text)
-	b.probe(dnsname.Name(name).String(), domain)
+	b.probe(name, domain)
 	return true
 }
 
 // probe has patterns tried on a name, and on one below it if those are protected. What is built in and configured comes first.
-func (b *protectionBuilder) probe(name string, domain bool) {
-	for _, text := range []string{name, "www." + name} {
-		if len(b.probes) < probesMax && (domain || text == name) {
-			b.probes = append(b.probes, probe{text, b.lastSource()})
+func (b *protectionBuilder) probe(name []byte, domain bool) {
+	for _, label := range []string{"", "\x03www"} {
+		if len(b.probeNames) < probesMax && (domain || label == "") && len(label)+len(name) <= dnsname.WireMax {
+			b.probeNames = append(b.probeNames, label+string(name))
+			b.probeSources = append(b.probeSources, b.lastSource())
 		}
 	}
 }
@@ -288,6 +292,32 @@ func (p *protection) protected(name []byte, labels int, kind policy.Kind) string
 		}
 	}
 	return ""
+}
+
+// readyToTry makes what patterns are tried on.
+func (p *protection) readyToTry() {
+	p.trying.Do(func() {
+		p.probes = newProbes(p.probeNames)
+		p.ranked = mostPopular(p.popular, popularProbesMax)
+		p.rankedProbes = newProbes(p.ranked)
+	})
+}
+
+// mostPopular are the first of the names by rank, at most so many.
+func mostPopular(names map[string]popularName, most int) (ranked []string) {
+	type entry struct {
+		rank uint32
+		name string
+	}
+	all := make([]entry, 0, len(names))
+	for name, n := range names {
+		all = append(all, entry{n.rank, name})
+	}
+	slices.SortFunc(all, func(a, b entry) int { return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.name, b.name)) })
+	for _, e := range all[:min(len(all), most)] {
+		ranked = append(ranked, e.name)
+	}
+	return ranked
 }
 
 // isPopular returns which list has a name, "" for none.

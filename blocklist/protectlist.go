@@ -17,7 +17,6 @@ const (
 	protectListMax    = 64 << 20  // octets of one file
 	protectEntriesMax = 5_000_000 // names and networks of all of them
 	protectListsMax   = 1000      // files
-	probesMax         = 10_000    // protected names that patterns are tried on, one by one
 )
 
 // lists adds the files of protected names and networks.

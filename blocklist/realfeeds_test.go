@@ -101,6 +101,9 @@ var realLists = []realList{
 
 func TestRealLists(t *testing.T) {
 	for _, tc := range realLists {
+		if raceEnabled && tc.parsed > 50_000 {
+			continue
+		}
 		t.Run(tc.name, func(t *testing.T) {
 			_, report := readShared(t, tc.name)
 			got := [4]int{report.Parsed, report.Live, report.Refused, report.Held}
@@ -224,6 +227,10 @@ func compareCounts(t *testing.T, got, want map[string]*blocklist.TrailKinds) {
 }
 
 func TestMaltrailArchive(t *testing.T) {
+	if raceEnabled {
+		sharedData(t, "maltrail/malware.tar.gz") // of which TestMaltrailDirectory reads a tenth
+		return
+	}
 	s, report := readShared(t, "maltrail/malware.tar.gz")
 	compareCounts(t, report.Families, trailCounts(t))
 	const domains, unique, mapped = 1_104_010, 937_165, 1

@@ -24,33 +24,37 @@ func (f *file) listRegex(text string, line []byte) {
 		return
 	}
 	key, ok := policy.AppendPatternKey(nil, text)
-	if !ok || f.row.Exception || policy.ParsePattern(text) != nil {
+	pattern, err := policy.NewPattern(text)
+	if !ok || f.row.Exception || err != nil {
 		f.refuse(ReasonRegex, line)
 		return
 	}
-	if matchesEverybody(text) && !f.config.AllowSuffixes {
+	if !f.config.AllowSuffixes && matchesEverybody(pattern) {
 		f.refuse(ReasonPublicSuffix, line)
 		return
 	}
-	if by := f.review.protectedFrom(text); by != "" && f.stops() {
-		f.refuseBy(f.row.Line, verdict{why: ReasonProtected, by: by}, line)
+	v := f.guardedPattern(text, pattern)
+	if v.why != ReasonNone {
+		f.refuseBy(f.row.Line, v, line)
 		return
+	}
+	if v.name != "" {
+		f.note(&v, line)
 	}
 	f.serveKey(key, policy.TriggerPattern, policy.KindExact)
 }
 
 // strangers are names that nobody lists: a pattern that matches one of them matches all that is under a suffix.
-var strangers = func() (names []string) {
+var strangers = func() (names [][]byte) {
 	for _, suffix := range []string{"com", "net", "org", "info", "biz", "io", "de", "fr", "nl", "eu", "ru", "cn", "jp", "br", "in", "uk", "co.uk", "com.br", "com.au", "co.jp", "gov", "edu"} {
-		names = append(names, "q7zk4w."+suffix, "www.q7zk4w."+suffix)
+		names = append(names, []byte("q7zk4w."+suffix), []byte("www.q7zk4w."+suffix))
 	}
 	return names
 }()
 
 // matchesEverybody reports whether a pattern says nothing but a suffix, or less.
-func matchesEverybody(text string) bool {
-	re, err := regexp.Compile("(?i:" + text + ")")
-	return err == nil && slices.ContainsFunc(strangers, re.MatchString)
+func matchesEverybody(p *policy.Pattern) bool {
+	return slices.ContainsFunc(strangers, p.Matches)
 }
 
 // listInnerWildcard lists an address pattern of a content blocker with a "*" in it: "||" begins at a label, "|" at the name, "^" and "|" end it.

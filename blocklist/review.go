@@ -2,7 +2,7 @@ package blocklist
 
 import (
 	"net/netip"
-	"regexp"
+	"strings"
 	"time"
 
 	"cenote/dnsname"
@@ -35,6 +35,7 @@ type review struct {
 	protect     *protection // nil where nothing is
 	letsThrough bool
 	decided     map[string]Verdict // by HeldRow.Name
+	tried       int64              // steps that patterns were tried for
 }
 
 func newReview(c *FeedConfig, protect *protection) *review {
@@ -76,21 +77,53 @@ func (f *file) guarded(name []byte, labels int, kind policy.Kind) verdict {
 	return f.review.judge(verdict{why: why, name: dnsname.Name(name).String()})
 }
 
-// protectedFrom returns which protected name a pattern matches, and what protects it; "" for none.
-func (r *review) protectedFrom(pattern string) string {
-	if r.protect == nil {
-		return ""
+// guardedPattern says what the guards make of a pattern. One that is so costly to try that nobody knows is treated as one that matches.
+func (f *file) guardedPattern(text string, p *policy.Pattern) verdict {
+	r := f.review
+	if r.protect == nil || !f.stops() {
+		return verdict{}
 	}
-	re, err := regexp.Compile("(?i:" + pattern + ")")
-	if err != nil {
-		return ""
+	r.protect.readyToTry()
+	numbers, whole := r.try(p, r.protect.probes, 1)
+	switch {
+	case len(numbers) > 0:
+		name := dnsname.Name(r.protect.probeNames[numbers[0]]).String()
+		return verdict{why: ReasonProtected, by: name + ", " + r.protect.sources[r.protect.probeSources[numbers[0]]]}
+	case !whole:
+		return verdict{why: ReasonRegex, by: tooCostly}
 	}
-	for _, p := range r.protect.probes {
-		if re.MatchString(p.name) {
-			return p.name + ", " + r.protect.sources[p.source]
-		}
+	numbers, whole = r.try(p, r.protect.rankedProbes, probesNamed+1)
+	if len(numbers) == 0 && whole {
+		return verdict{}
 	}
-	return ""
+	return r.judge(verdict{why: ReasonHeldPopular, by: r.protect.namesOf(numbers), name: policy.PatternText(text)})
+}
+
+// tooCostly is what is said of a pattern that could not be tried on all names.
+const tooCostly = "too costly to be tried on all names that have its letters"
+
+// try tries a pattern on names, as far as the feed may still do so.
+func (r *review) try(p *policy.Pattern, names *probes, most int) ([]uint32, bool) {
+	allowed := min(int64(probeStepsOne), probeStepsMax-r.tried)
+	t := trial{pattern: p, left: allowed}
+	numbers, whole := t.find(names, most)
+	r.tried += allowed - max(t.left, 0)
+	return numbers, whole
+}
+
+// namesOf tells the popular names that a pattern matches.
+func (p *protection) namesOf(numbers []uint32) string {
+	if len(numbers) == 0 {
+		return tooCostly
+	}
+	var names []string
+	for _, n := range numbers[:min(len(numbers), probesNamed)] {
+		names = append(names, dnsname.Name(p.ranked[n]).String()+" ("+p.isPopular([]byte(p.ranked[n]))+")")
+	}
+	if len(numbers) > probesNamed {
+		names = append(names, "and more")
+	}
+	return strings.Join(names, ", ")
 }
 
 // guardedPrefix says the same of a row of addresses of a list.

@@ -20,7 +20,7 @@ type Protect struct {
 	Popular Popular `yaml:"popular"`
 }
 
-// Popular says what becomes of a row whose very name is popular. A name can be popular because so many are infected, so none is let through for it: the row
+// Popular says what becomes of a row whose very name is popular, and of a pattern that matches popular names, of the first million of them. A name can be popular because so many are infected, so none is let through for it: the row
 // waits in `cenote held` for somebody who looks at it.
 type Popular struct {
 	// Lists are files of popular names: one a line, with a rank before or behind it after a comma, or without.

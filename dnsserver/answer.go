@@ -79,9 +79,9 @@ func (q *Query) undecided() bool {
 }
 
 // checkable reports whether there is an answer that the policy has not seen, or whose say about a pending decision is wanted. SERVFAIL, which is also what bogus data become, reaches
-// the client as it is and is never rewritten.
+// the client as it is and is never rewritten; but aliases that lead to it are true, and the names they lead to may be listed.
 func (s *source) checkable(pending bool) bool {
-	return s.msg != nil && (!s.clean || pending) && wire.Rcode(s.msg) != wire.RcodeServFail
+	return s.msg != nil && (!s.clean || pending) && (wire.Rcode(s.msg) != wire.RcodeServFail || s.deadEnd)
 }
 
 // nothingFound reports whether an answer is clean for every client. A decision that holds anything cannot tell: what matched first may
@@ -96,46 +96,63 @@ func (w *worker) conclude(q *Query) {
 	}
 	q.follow()
 	q.link()
-	switch effectOf(&q.decision, q.Transport) {
-	case effectTruth:
+	switch EffectOf(&q.decision, q.Transport) {
+	case EffectTruth:
 		if q.draft.form = formTruth; !q.source.done {
 			q.step = stepSource
 		}
-	case effectNone:
+	case EffectNone:
 		q.draft.form = formNone
-	case effectTruncate:
+	case EffectTruncate:
 		q.draft.form, q.draft.flags = formEmpty, q.draft.flags|wire.FlagTC
-	case effectData:
+	case EffectData:
 		if q.draft.form = formPolicy; w.aim(q) {
 			q.step = stepSource
 		}
 	}
 }
 
-// effect is what a decision makes of the reply.
-type effect uint8
+// Effect is what a decision makes of the reply.
+type Effect uint8
 
+// The effects.
 const (
-	effectTruth    effect = iota // what the world says
-	effectNone                   // no reply
-	effectTruncate               // TC: come over TCP
-	effectData                   // what the rule says
+	EffectTruth    Effect = iota // what the world says
+	EffectNone                   // no reply
+	EffectTruncate               // TC: come over TCP
+	EffectData                   // what the rule says
 )
 
-func effectOf(d *policy.Decision, t policy.Transport) effect {
+// String names the effect as explain does.
+func (e Effect) String() string {
+	switch e {
+	case EffectTruth:
+		return "truth"
+	case EffectNone:
+		return "no-reply"
+	case EffectTruncate:
+		return "truncated"
+	case EffectData:
+		return "policy"
+	}
+	return "unknown"
+}
+
+// EffectOf returns what a decision makes of the reply over a transport.
+func EffectOf(d *policy.Decision, t policy.Transport) Effect {
 	if !d.Matched() {
-		return effectTruth
+		return EffectTruth
 	}
 	switch d.Winner.Action {
 	case policy.ActionDrop:
-		return effectNone
+		return EffectNone
 	case policy.ActionTCPOnly:
 		if t == policy.TransportUDP {
-			return effectTruncate
+			return EffectTruncate
 		}
 	case policy.ActionSinkhole, policy.ActionNXDOMAIN, policy.ActionNODATA, policy.ActionLocalData:
-		return effectData
+		return EffectData
 	case policy.ActionPassthru, policy.ActionDisabled, policy.ActionDefault:
 	}
-	return effectTruth
+	return EffectTruth
 }

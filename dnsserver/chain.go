@@ -1,7 +1,6 @@
 package dnsserver
 
 import (
-	"bytes"
 	"encoding/binary"
 
 	"cenote/dnsname"
@@ -16,19 +15,22 @@ func (q *Query) follow() {
 	for i := range q.decision.NObserved {
 		last = max(last, int(q.decision.Observed[i].Stage))
 	}
-	for q.chase.stages < last && q.source.msg != nil {
-		chain, ok := appendStep(q.chase.chain, q.source.msg, q.nameAt(q.chase.stages))
-		if !ok {
-			return
+	if q.chase.stages >= last || q.source.msg == nil {
+		return
+	}
+	var c policy.Chain
+	c.Begin(q.request.Name, q.source.msg)
+	for q.chase.stages < last && c.Next() {
+		if c.Steps() > q.chase.stages {
+			q.chase.chain = append(binary.BigEndian.AppendUint32(q.chase.chain, c.TTL()), c.Name()...)
+			q.chase.stages++
 		}
-		q.chase.chain = chain
-		q.chase.stages++
 	}
 }
 
 // link notes the names of SVCB and HTTPS records that rules matched, for the same ends as follow.
 func (q *Query) link() {
-	if !isSVCB(q.request.Type) || q.source.msg == nil {
+	if !wire.IsSVCB(q.request.Type) || q.source.msg == nil {
 		return
 	}
 	q.linkTo(&q.decision.Winner)
@@ -38,33 +40,31 @@ func (q *Query) link() {
 }
 
 func (q *Query) linkTo(h *policy.Hit) {
-	if h.Trigger == policy.TriggerQNAME && h.Entry != 0 && q.linked(h.Entry) == nil {
-		q.chase.linked = binary.BigEndian.AppendUint32(q.chase.linked, h.Entry)
-		q.chase.linked = policy.SVCTarget(q.chase.linked, q.source.msg, h.Entry)
+	if h.Link != 0 && q.linked(h.Link) == nil {
+		q.chase.linked = binary.BigEndian.AppendUint16(q.chase.linked, h.Link)
+		q.chase.linked = policy.SVCTarget(q.chase.linked, q.source.msg, h.Link)
 	}
 }
 
 // linked returns the name that the SVCB record of that number leads to, or nil if it was not noted.
-func (q *Query) linked(number uint32) []byte {
-	for rest := q.chase.linked; len(rest) > 4; {
-		n, _, err := dnsname.Check(rest[4:])
+func (q *Query) linked(number uint16) []byte {
+	for rest := q.chase.linked; len(rest) > 2; {
+		n, _, err := dnsname.Check(rest[2:])
 		if err != nil {
 			return nil
 		}
-		if binary.BigEndian.Uint32(rest) == number {
-			return rest[4 : 4+n]
+		if binary.BigEndian.Uint16(rest) == number {
+			return rest[2 : 2+n]
 		}
-		rest = rest[4+n:]
+		rest = rest[2+n:]
 	}
 	return nil
 }
 
-func isSVCB(rtype uint16) bool { return rtype == wire.TypeSVCB || rtype == wire.TypeHTTPS }
-
 // nameOf is the name that a match is about, canonical: that of its stage, or the one that an SVCB record leads to.
 func (q *Query) nameOf(h *policy.Hit) []byte {
-	if h.Trigger == policy.TriggerQNAME && h.Entry != 0 {
-		if name := q.linked(h.Entry); name != nil {
+	if h.Link != 0 {
+		if name := q.linked(h.Link); name != nil {
 			return name
 		}
 	}
@@ -80,61 +80,10 @@ func (q *Query) nameAt(stage int) []byte {
 	return name
 }
 
-// cutStep reads the first step of a chain as appendStep writes it.
+// cutStep reads the first step of a chain as follow writes it.
 func cutStep(chain []byte) (ttl uint32, name, rest []byte) {
 	n, _, _ := dnsname.Check(chain[4:])
 	return binary.BigEndian.Uint32(chain), chain[4 : 4+n], chain[4+n:]
-}
-
-// appendStep appends where the answer in msg leads from name: by its CNAME or, if it has none, a DNAME above it (RFC 6672 section 3.2).
-func appendStep(dst, msg, name []byte) ([]byte, bool) {
-	for _, rtype := range [...]uint16{wire.TypeCNAME, wire.TypeDNAME} {
-		records, err := wire.Records(msg)
-		for err == nil && records.Next() && records.Section == wire.SectionAnswer {
-			if records.Type != rtype {
-				continue
-			}
-			if out, ok := appendTarget(dst, msg, name, &records); ok {
-				return out, true
-			}
-		}
-	}
-	return dst, false
-}
-
-// appendTarget appends the step that the record makes from name, if it makes one.
-func appendTarget(dst, msg, name []byte, r *wire.Walker) ([]byte, bool) {
-	var ownerBuf, targetBuf [dnsname.WireMax]byte
-	owner, _, err1 := wire.AppendName(ownerBuf[:0], msg, r.NameOff)
-	target, _, err2 := wire.AppendName(targetBuf[:0], msg, r.DataOff)
-	if err1 != nil || err2 != nil {
-		return dst, false
-	}
-	dnsname.Lower(owner, owner)
-	dnsname.Lower(target, target)
-	kept := 0 // octets of name that a DNAME keeps
-	if r.Type == wire.TypeDNAME {
-		if kept = len(name) - len(owner); !isBelow(name, owner) || kept+len(target) > dnsname.WireMax {
-			return dst, false
-		}
-	} else if !bytes.Equal(owner, name) {
-		return dst, false
-	}
-	dst = binary.BigEndian.AppendUint32(dst, r.TTL)
-	dst = append(dst, name[:kept]...)
-	return append(dst, target...), true
-}
-
-// isBelow reports whether name lies strictly below parent; both are canonical.
-func isBelow(name, parent []byte) bool {
-	if len(name) <= len(parent) || !bytes.HasSuffix(name, parent) {
-		return false
-	}
-	off, cut := 0, len(name)-len(parent)
-	for off < cut {
-		off += 1 + int(name[off])
-	}
-	return off == cut
 }
 
 // aim finds out whether the winning rule's own records lead to a name whose data belong into the reply, and makes step 3 look for it.

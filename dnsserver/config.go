@@ -88,13 +88,13 @@ type Resolver interface {
 
 // PathFinder finds the name servers on the way to a name. It is called from many goroutines.
 type PathFinder interface {
-	// Path finds them for name, which is canonical and in wire form, with their addresses if those are wanted. Whole says that nothing is missing.
-	Path(ctx context.Context, name []byte, addresses bool) (path policy.Path, whole bool)
+	// Path finds what is wanted of them for name, which is canonical and in wire form. Whole says that nothing is missing.
+	Path(ctx context.Context, name []byte, wants policy.PathWants) (path policy.Path, whole bool)
 }
 
 // Resolved is what a Resolver found.
 type Resolved struct {
-	Msg   []byte
+	Msg   []byte // beside an error: SERVFAIL with the aliases that lead to where there is no answer, or nil
 	Stale bool   // past its time: the network did not answer (RFC 8767)
 	EDE   uint16 // extended error to pass on, or policy.EDENone
 }

@@ -34,6 +34,7 @@ type listed struct {
 	data   *policy.LocalData
 	expiry uint32 // hours since the epoch; 0: never
 	server bool   // it is about a name server
+	match  string // a pattern in the place of name
 }
 
 // newPolicy builds a policy through the file that production builds, one feed a zone.
@@ -54,6 +55,11 @@ func newPolicy(t testing.TB, generation uint64, zones []policy.Zone, rows ...lis
 			m.Data, m.Action = uint32(len(manifest.Data)), policy.ActionLocalData
 		}
 		n := dnsname.MustParse(r.name).Canonical()
+		if r.match != "" {
+			key, _ := policy.AppendPatternKey(nil, r.match)
+			n = dnsname.Name(key)
+			manifest.Feeds[m.Feed].Triggers.Pattern++
+		}
 		if r.server {
 			key, _ := policy.AppendNameKey(nil, []byte(n))
 			n = dnsname.Name(key)

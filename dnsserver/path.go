@@ -30,24 +30,19 @@ const pathsMax = 4
 func (w *worker) findPaths(ctx context.Context, q *Query) {
 	q.path.wanted, q.path.found = false, true
 	q.source.asked, q.source.slow = true, true
-	addresses := q.policy.ServerAddressTriggers()
-	names := policy.Chain(q.request.Name, q.source.msg)
-	if !q.followed() {
+	wants := q.policy.PathWants()
+	names := policy.Names(q.request.Name, q.source.msg)
+	if !policy.Followed(q.request.Type) {
 		names = names[:1]
 	}
 	if len(names) > pathsMax {
 		names, q.path.partial = names[:pathsMax], true
 	}
 	for _, name := range names {
-		path, whole := w.core.config.Paths.Path(ctx, name, addresses)
+		path, whole := w.core.config.Paths.Path(ctx, name, wants)
 		q.answer.Paths = append(q.answer.Paths, path)
 		q.path.partial = q.path.partial || !whole
 	}
-}
-
-// followed reports whether the chain of the answer counts for the question; see policy.CheckAnswer.
-func (q *Query) followed() bool {
-	return q.request.Type != wire.TypeCNAME && q.request.Type != wire.TypeDNAME && q.request.Type != wire.TypeANY
 }
 
 // failPaths ends a query whose data paths could not be asked for: nobody gets past a rule because the server is busy.

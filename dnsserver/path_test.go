@@ -2,6 +2,7 @@ package dnsserver_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"cenote/dnsname"
@@ -16,9 +17,11 @@ type finder struct {
 	server string
 	whole  bool
 	asked  func(name string)
+	wants  []policy.PathWants // that it was told
 }
 
-func (f *finder) Path(_ context.Context, name []byte, _ bool) (policy.Path, bool) {
+func (f *finder) Path(_ context.Context, name []byte, wants policy.PathWants) (policy.Path, bool) {
+	f.wants = append(f.wants, wants)
 	if f.asked != nil {
 		f.asked(dnsname.Name(name).String())
 	}
@@ -88,4 +91,29 @@ func TestPartialPaths(t *testing.T) {
 	expect(t, b.ask(query("www.example", dns.TypeA)), "SERVFAIL EDE0")
 	f.server = "ns.bad.example"
 	expect(t, b.ask(query("www.example", dns.TypeA)), "NXDOMAIN EDE15", soaBy("www.example."))
+}
+
+// TestPathsAreWantedByThePolicyThatJudges: a policy that comes into force while a query is under way has no say in what is looked for.
+func TestPathsAreWantedByThePolicyThatJudges(t *testing.T) {
+	f := &finder{server: "ns.good.example", whole: true}
+	zones := []policy.Zone{sink("sink", policy.ActionNXDOMAIN)}
+	deep, flat := serverPolicyWith(t, 2, zones, policy.PathWants{MinDots: 3}), serverPolicyWith(t, 3, zones, policy.PathWants{WaitNames: true})
+	answers := map[string]string{"www.example A": "www.example. 60 CNAME far.example.\nfar.example. 60 A 192.0.2.1"}
+	b := newBench(t, options{answers: answers, paths: f, policy: deep})
+	f.asked = func(string) { b.policy.Store(flat) }
+	for range 2 {
+		b.ask(query("www.example", dns.TypeA))
+	}
+	want := []policy.PathWants{{MinDots: 3}, {MinDots: 3}, {WaitNames: true}, {WaitNames: true}}
+	if !slices.Equal(f.wants, want) {
+		t.Errorf("wanted %+v, want %+v: of both names by the first policy, then of both by the second, which has not found the answer clean", f.wants, want)
+	}
+}
+
+func serverPolicyWith(t *testing.T, generation uint64, zones []policy.Zone, wants policy.PathWants) *policy.Policy {
+	t.Helper()
+	of := newPolicy(t, generation, zones, listed{name: "ns.bad.example", zone: "sink", server: true})
+	p, err := policy.New(policy.Config{Generation: generation, Zones: of.Zones(), Index: of.Index(), Paths: wants})
+	must(t, err)
+	return p
 }

@@ -63,18 +63,19 @@ const (
 
 // source is step 3's outcome: the truth about one name, and how it was come by.
 type source struct {
-	key   rrcache.Key
-	buf   []byte // room for msg, kept from query to query
-	msg   []byte // as rrcache.Cache.Get gives it; nil if there is none
-	local localAnswer
-	kind  querylog.Source
-	rcode int    // of the reply if there is neither msg nor a local answer
-	ede   uint16 // policy.EDENone: none
-	asked bool   // the network was asked for key, or may not be: there is no asking twice
-	done  bool   // step 3 is over
-	clean bool   // found clean under the present policy: no check needed
-	slow  bool   // the query waited for the network
-	late  bool   // the answer to the question was past its time
+	key     rrcache.Key
+	buf     []byte // room for msg, kept from query to query
+	msg     []byte // as rrcache.Cache.Get gives it; nil if there is none
+	local   localAnswer
+	kind    querylog.Source
+	rcode   int    // of the reply if there is neither msg nor a local answer
+	ede     uint16 // policy.EDENone: none
+	asked   bool   // the network was asked for key, or may not be: there is no asking twice
+	done    bool   // step 3 is over
+	clean   bool   // found clean under the present policy: no check needed
+	slow    bool   // the query waited for the network
+	late    bool   // the answer to the question was past its time
+	deadEnd bool   // msg is a failure behind aliases that are true; see isDeadEnd
 }
 
 // draft is the reply as the steps agree on it, before it is written.
@@ -105,7 +106,7 @@ const (
 type chase struct {
 	chain     []byte // for each stage: TTL in four octets, name in wire form, canonical
 	stages    int    // in chain
-	linked    []byte // names of SVCB records that rules matched: the number of the record in four octets, name in wire form, canonical
+	linked    []byte // names of SVCB records that rules matched: the number of the record in two octets, name in wire form, canonical
 	target    [dnsname.WireMax]byte
 	targetLen int
 	wanted    bool // step 3 looks for target's data
@@ -173,8 +174,10 @@ func (s *source) fill(r Resolved, err error) {
 		err = errBug
 	}
 	if err != nil {
-		s.msg, s.rcode, s.ede = nil, wire.RcodeServFail, edeOf(err)
-		return
+		s.rcode, s.ede = wire.RcodeServFail, edeOf(err)
+		if s.msg, s.deadEnd = nil, isDeadEnd(r.Msg) && answers(r.Msg, &s.key); !s.deadEnd {
+			return
+		}
 	}
 	s.msg = r.Msg
 	if cap(r.Msg) > cap(s.buf) {
@@ -183,6 +186,11 @@ func (s *source) fill(r Resolved, err error) {
 	if r.Stale {
 		s.stale()
 	}
+}
+
+// isDeadEnd reports whether msg is a failure behind aliases that are true: the policy has a say about each of them.
+func isDeadEnd(msg []byte) bool {
+	return len(msg) >= wire.HeaderLen && wire.Rcode(msg) == wire.RcodeServFail && wire.Count(msg, 1) > 0
 }
 
 // answers reports whether msg has the question of key, and no other, at its start: offsets in it then hold in the reply too.

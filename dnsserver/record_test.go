@@ -86,6 +86,7 @@ func TestSightings(t *testing.T) {
 		"www.example A":   "www.example. 300 CNAME X.Bad.example.",
 		"trial.example A": "trial.example. 300 A 198.51.100.1",
 		"shade.example A": "shade.example. 300 CNAME trial.example.\ntrial.example. 300 A 198.51.100.1",
+		"round.example A": "round.example. 300 CNAME turn.example.\nturn.example. 300 CNAME round.example.\nround.example. 300 CNAME y.bad.example.",
 		"good.example A":  "good.example. 300 A 198.51.100.1",
 		"clean.example A": "clean.example. 300 A 198.51.100.1",
 	}
@@ -104,6 +105,8 @@ func TestSightings(t *testing.T) {
 			[]string{"fd00::7:99 bad.example A zone 1 labels 2 stage 0 sinkhole qname udp generation 9 [enforced]"}},
 		{"step of a chain, after a wait", "www.example", "192.168.1.2:5353", false, false,
 			[]string{"192.168.1.2:5353 x.bad.example A zone 1 labels 2 stage 1 sinkhole qname udp generation 9 [enforced]"}},
+		{"step behind a circle", "round.example", "192.168.1.2:5353", false, false,
+			[]string{"192.168.1.2:5353 y.bad.example A zone 1 labels 2 stage 3 sinkhole qname udp generation 9 [enforced]"}},
 		{"step of a stale chain", "www.example", "192.168.1.2:5353", false, true,
 			[]string{"192.168.1.2:5353 x.bad.example A zone 1 labels 2 stage 1 sinkhole qname udp generation 9 [enforced stale]"}},
 		{"shadow zone", "trial.example", "192.168.1.2:5353", false, false,
@@ -135,6 +138,50 @@ func TestSightings(t *testing.T) {
 				t.Errorf("events:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(tc.want, "\n"))
 			}
 		})
+	}
+}
+
+// TestTargetsOfServicesAreRecorded: a rule that the target of an SVCB or HTTPS record matches is recorded with the target, whether it lists a name or is a
+// pattern; the query log says that it was not the query name.
+func TestTargetsOfServicesAreRecorded(t *testing.T) {
+	shadow := sink("shadow", policy.ActionSinkhole)
+	shadow.LogOnly = true
+	p := newPolicy(t, 9, []policy.Zone{shadow, sink("sink", policy.ActionSinkhole)},
+		listed{name: "bad.example", zone: "sink", kind: policy.KindSubtree}, listed{name: ".", match: `^evil\d`, zone: "sink"}, listed{name: ".", match: "shade", zone: "shadow"})
+	pattern := func(text, name string) string {
+		key, _ := policy.AppendPatternKey(nil, text)
+		n := dnsname.MustParse(name)
+		return dnsname.Name(string(n[:len(n)-1]) + string(key)).String()
+	}
+	answers := map[string]string{
+		"name.example HTTPS":    "name.example. 300 HTTPS 1 . alpn=h2\nname.example. 300 HTTPS 2 X.Bad.example.",
+		"pattern.example HTTPS": "pattern.example. 300 HTTPS 1 good.example.\npattern.example. 300 HTTPS 2 Evil7.example.",
+		"alias.example SVCB":    "alias.example. 300 CNAME far.example.\nfar.example. 300 SVCB 0 evil7.example.",
+		"both.example HTTPS":    "both.example. 300 HTTPS 1 shade.example.\nboth.example. 300 HTTPS 2 evil7.example.",
+	}
+	for _, tc := range []struct {
+		qname string
+		qtype uint16
+		want  []string // name, trigger, stage
+	}{
+		{"name.example", dns.TypeHTTPS, []string{"x.bad.example qname 1"}},
+		{"pattern.example", dns.TypeHTTPS, []string{pattern(`^evil\d`, "evil7.example") + " pattern 1"}},
+		{"alias.example", dns.TypeSVCB, []string{pattern(`^evil\d`, "evil7.example") + " pattern 2"}},
+		{"both.example", dns.TypeHTTPS, []string{pattern(`^evil\d`, "evil7.example") + " pattern 1", pattern("shade", "shade.example") + " pattern 1"}},
+	} {
+		b := newTapped(t, options{policy: p, answers: answers})
+		b.ask(query(tc.qname, tc.qtype))
+		var got []string
+		for i := range b.tap.events {
+			e := &b.tap.events[i]
+			got = append(got, fmt.Sprint(dnsname.Name(e.Name[:e.NameLen]), " ", policy.Trigger(e.Trigger), " ", e.Stage))
+		}
+		if !slices.Equal(got, tc.want) {
+			t.Errorf("%s: events %q, want %q", tc.qname, got, tc.want)
+		}
+		if len(b.tap.records) != 1 || b.tap.records[0].Stage == 0 || !b.tap.records[0].Match {
+			t.Errorf("%s: records %+v, want a match that is not of the query name", tc.qname, b.tap.records)
+		}
 	}
 }
 

@@ -123,8 +123,9 @@ func (m *writer) truth(q *Query) {
 	case s.msg == nil:
 		q.draft.rcode = s.rcode
 	default:
-		q.draft.rcode = wire.Rcode(s.msg)
-		m.message(q)
+		if q.draft.rcode = wire.Rcode(s.msg); q.draft.rcode != wire.RcodeServFail {
+			m.message(q)
+		}
 	}
 }
 

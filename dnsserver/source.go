@@ -44,6 +44,7 @@ func (w *worker) read(q *Query) rrcache.Answer {
 // take makes a, which lies in the buffer, the source's message.
 func (s *source) take(a rrcache.Answer) {
 	s.msg, s.kind = s.buf[:a.Len], querylog.SourceCache
+	s.deadEnd = isDeadEnd(s.msg)
 	if a.State == rrcache.Stale {
 		s.stale()
 	}

@@ -90,6 +90,9 @@ func (a *authority) refer(r *response, zone string) error {
 // spoil does to a reply what a fault says, and adds the extra records.
 func (a *authority) spoil(r *response, name dnsname.Name, f Fault) {
 	opt := r.IsEdns0()
+	if f.Chatty && len(r.Answer) > 0 {
+		r.addServers()
+	}
 	r.Authoritative = r.Authoritative && !f.NoAA
 	if f.Empty {
 		r.Answer, r.Ns, r.Rcode = nil, nil, dns.RcodeSuccess
@@ -100,6 +103,10 @@ func (a *authority) spoil(r *response, name dnsname.Name, f Fault) {
 	if f.NoGlue || f.Empty {
 		r.Extra = slices.DeleteFunc(r.Extra, func(rr dns.RR) bool { return rr != opt })
 	}
+	a.addExtras(r, name)
+}
+
+func (a *authority) addExtras(r *response, name dnsname.Name) {
 	keys := patterns(name)
 	for _, e := range a.extras {
 		if slices.Contains(keys, e.key) {
@@ -282,6 +289,16 @@ func (r *response) prove(proof []dns.RR) {
 			r.Ns = append(append(r.Ns, rr), r.z.sign([]dns.RR{rr})...)
 		}
 	}
+}
+
+// addServers adds the NS records of the zone and the addresses of these servers.
+func (r *response) addServers() {
+	ns := r.z.nodes[r.z.apex][dns.TypeNS]
+	r.Ns = append(r.Ns, ns...)
+	if r.do {
+		r.Ns = append(r.Ns, r.z.sign(ns)...)
+	}
+	r.addTargets(ns)
 }
 
 // addTargets adds the addresses that the zone has of the servers in records: glue as well as its own data.

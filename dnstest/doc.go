@@ -76,7 +76,8 @@
 // SERVERS is "@N", a name, several of these with commas, or "*". NAME is a name, "*.NAME" for all below it, or "*". The words are those of Fault in lower
 // case: drop, loss=0.3, delay=200ms, times=2, type=DNSKEY, rcode=SERVFAIL, close (of TCP), truncate, trickle, pad=N, noedns (FORMERR), wrongid,
 // wrongquestion, lowercase, junk, copies=N, thenright; and for trees alone lame (REFUSED), noaa, refer=ZONE (a referral there: "refer=." is upwards, the
-// zone itself a loop), empty, nosoa, noglue, noopt, nodnssec. "! SERVERS * dead" closes the sockets, and "! SERVERS * notcp" those of TCP.
+// zone itself a loop), empty, nosoa, noglue, noopt, nodnssec, chatty (the zone's NS
+// records in every answer). "! SERVERS * dead" closes the sockets, and "! SERVERS * notcp" those of TCP.
 //
 // # Faults of signing
 //
@@ -100,10 +101,17 @@
 //	bad-protocol no-zone-flag   in all DNSKEY records
 //	colliding-keys=N            N more keys with the tag of the last one
 //
-// # What text cannot say
+// # Hostile servers
 //
 // An extra record, "+ @3 www.example.test additional www.bank.test. A 192.0.2.66", is added to every reply about a name: SECTION is answer, authority or
-// additional. A Hook makes anything else: it gets the right reply and returns what is sent; Tree.Sign signs for it.
+// additional. What no text can say is made by a Hook, which gets the right reply and returns what is sent. Tree.Sign signs for it. An alias without
+// end:
+//
+//	tree.Hook("@3", func(q dnstest.Query, right *dns.Msg) *dns.Msg {
+//	    h := dns.RR_Header{Name: q.Name, Rrtype: dns.TypeCNAME, Class: dns.ClassINET, Ttl: 300}
+//	    right.Answer = []dns.RR{&dns.CNAME{Hdr: h, Target: fmt.Sprintf("n%d.example.test.", next.Add(1))}}
+//	    return right
+//	})
 //
 // Start reading at Server, then Fault; at Tree, then authority.
 package dnstest

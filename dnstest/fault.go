@@ -45,6 +45,7 @@ type Fault struct {
 	NoGlue   bool   // nothing in the additional section
 	NoOPT    bool   // no OPT record and nothing that DO asks for, as a server that knows no EDNS and does not say so
 	NoDNSSEC bool   // nothing that DO asks for
+	Chatty   bool   // answers bring the zone's NS records and the addresses of these servers, which nobody asked for
 }
 
 // faults are the faults of a server by the name they hold for: a name itself, "*.NAME", or "*".
@@ -167,7 +168,7 @@ func (f *Fault) set(word string) (err error) {
 func (f *Fault) setTree(word string) error {
 	key, value, _ := strings.Cut(word, "=")
 	flags := map[string]*bool{
-		"noaa": &f.NoAA, "empty": &f.Empty, "nosoa": &f.NoSOA, "noglue": &f.NoGlue, "noopt": &f.NoOPT, "nodnssec": &f.NoDNSSEC,
+		"noaa": &f.NoAA, "empty": &f.Empty, "nosoa": &f.NoSOA, "noglue": &f.NoGlue, "noopt": &f.NoOPT, "nodnssec": &f.NoDNSSEC, "chatty": &f.Chatty,
 	}
 	if flag, ok := flags[key]; ok && value == "" {
 		*flag = true

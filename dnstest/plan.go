@@ -78,14 +78,24 @@ func readPlan(text string, b block) (*plan, error) {
 			}
 		}
 	}
+	return p, p.check()
+}
+
+// check finds what only the whole text shows.
+func (p *plan) check() error {
 	for _, z := range p.zones {
 		for _, server := range z.servers {
 			if len(p.names[server]) == 0 {
-				return nil, fmt.Errorf("zone %s: server %s has no address", z.apex, server)
+				return fmt.Errorf("zone %s: server %s has no address", z.apex, server)
 			}
 		}
 	}
-	return p, nil
+	return nil
+}
+
+// hasZone reports whether a name is that of a zone, or, if below is true, lies in one.
+func (p *plan) hasZone(name dnsname.Name, below bool) bool {
+	return slices.ContainsFunc(p.zones, func(z *zonePlan) bool { return z.apex == name || below && name.IsBelow(z.apex) })
 }
 
 func (p *plan) readZoneLine(line string) error {
@@ -185,6 +195,8 @@ func (z *zonePlan) readRecord(line string, b block) error {
 		return fmt.Errorf("%s is not in the zone %s", name, z.apex)
 	case z.signing != nil && strings.HasPrefix(name.FirstLabel(), "*") && name.FirstLabel() != "*":
 		return fmt.Errorf("a label that begins with * cannot be signed here") // dns.RRSIG.Sign takes it for a wildcard
+	case z.signing != nil && fqdn(name) == "*.":
+		return fmt.Errorf("a wildcard of the root cannot be signed here") // dns.RRSIG.Sign makes a name with an empty label
 	}
 	z.records = append(z.records, rr)
 	return nil
@@ -201,6 +213,13 @@ func parseRecord(line, origin string, ttl uint32) (dns.RR, error) {
 	if !ok {
 		return nil, fmt.Errorf("no record: %w", p.Err())
 	}
+	words := fields(line)[1:]
+	for len(words) > 0 && !strings.EqualFold(words[0], dns.TypeToString[rr.Header().Rrtype]) {
+		words = words[1:]
+	}
+	if len(words) == 1 {
+		return nil, fmt.Errorf("no record: it has no data") // which the parser takes for a dynamic update
+	}
 	return rr, nil
 }
 
@@ -215,9 +234,7 @@ func (p *plan) readOtherLine(line string) error {
 	case len(words) < 3:
 		return fmt.Errorf("a fault is a server, a name and at least one word")
 	case words[0] == "sign":
-		f, err := readSignFault(words[1:])
-		p.signing = append(p.signing, f)
-		return err
+		return p.readSignFault(words[1:])
 	}
 	addrs, err := p.find(words[0])
 	if err != nil {
@@ -232,6 +249,20 @@ func (p *plan) readOtherLine(line string) error {
 	return p.readFault(addrs, words[1], words[2:])
 }
 
+func (p *plan) readSignFault(words []string) error {
+	f, err := readSignFault(words)
+	switch {
+	case err != nil:
+		return err
+	case !p.hasZone(f.name, true):
+		return fmt.Errorf("no zone has %s", f.name)
+	case f.ofZone() && !p.hasZone(f.name, false):
+		return fmt.Errorf("%s is about a zone, and %s is none", f.kind, f.name)
+	}
+	p.signing = append(p.signing, f)
+	return nil
+}
+
 func (p *plan) readFault(addrs []netip.Addr, name string, words []string) error {
 	key, err := faultKey(name)
 	if err != nil {
@@ -243,6 +274,9 @@ func (p *plan) readFault(addrs []netip.Addr, name string, words []string) error 
 			if err := f.setTree(word); err != nil {
 				return err
 			}
+		}
+		if refer, err := parseName(f.Refer); f.Refer != "" && (err != nil || !p.hasZone(refer, false)) {
+			return fmt.Errorf("no zone %q", f.Refer)
 		}
 		if p.faults[addr] == nil {
 			p.faults[addr] = faults{}

@@ -24,76 +24,95 @@ type Tree struct {
 	block block
 	clock atomic.Pointer[func() time.Time]
 
-	mu      sync.Mutex // guards the rest
-	text    string
+	changing sync.Mutex            // held by what changes the tree, which may wait for servers to end; hooks must not call that
+	closed   map[netip.Addr]closed // the sockets that servers do not have; guarded by changing
+
+	mu      sync.Mutex // guards the rest, shortly, so that hooks may ask
 	plan    *plan
 	zones   []*authZone
 	servers map[netip.Addr]*Server
-	closed  map[netip.Addr]closed // the sockets that servers do not have
 }
 
 // Hook makes what a server sends: it is given the right reply, to alter and return, or to make another; nil for no reply. It is called side by
-// side for queries that come so.
+// side for queries that come so. It may call what asks or breaks the tree, but not what makes it anew: Update, BreakSigning, Kill and Mend.
 type Hook func(q Query, right *dns.Msg) *dns.Msg
 
 // StartTree runs the servers of a text until the test ends. It fails the test if the text cannot be read. The comment of the package says what
 // a text is.
 func StartTree(tb testing.TB, text string) *Tree {
 	tb.Helper()
+	t, err := startTree(tb, text, func() uint16 { return somePort().Port() })
+	if err != nil {
+		tb.Fatalf("dnstest: %v", err)
+	}
+	return t
+}
+
+// startTree starts a tree at one of the ports that it is given, until the test ends.
+func startTree(tb testing.TB, text string, port func() uint16) (*Tree, error) {
 	t := &Tree{servers: map[netip.Addr]*Server{}, closed: map[netip.Addr]closed{}}
 	t.SetClock(time.Now)
 	tb.Cleanup(t.closeAll)
 	var err error
-	for range portTries { // another tree may have the same block and port
+	for range treeTries { // another tree may have the same block and port
 		t.block = block{byte(1 + rand.IntN(254)), byte(rand.IntN(256))}
-		t.port = somePort().Port()
+		t.port = port()
 		if err = t.Update(text); err == nil {
-			return t
+			return t, nil
 		}
 		t.closeAll()
 		if !isOpError(err) {
 			break
 		}
 	}
-	tb.Fatalf("dnstest: %v", err)
-	return nil
+	return nil, err
 }
+
+// treeTries is how many blocks and ports are tried.
+const treeTries = 50
 
 // Update replaces the zones and the faults while the servers run. Servers that the text no longer has are closed; the others keep their hooks and
 // what they were asked.
 func (t *Tree) Update(text string) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.changing.Lock()
+	defer t.changing.Unlock()
 	p, err := readPlan(text, t.block)
 	if err != nil {
 		return err
 	}
-	if err := t.install(text, p); err != nil {
+	if err := t.install(p); err != nil {
 		return err
 	}
 	t.setFaults(p.faults)
 	return t.setAllSockets(p.closed)
 }
 
-// install makes the zones of a plan and has the servers answer from them. mu is held.
-func (t *Tree) install(text string, p *plan) error {
+// install makes the zones of a plan and has the servers answer from them. changing is held.
+func (t *Tree) install(p *plan) error {
 	zones, err := build(p, t.now)
 	if err != nil {
 		return err
 	}
-	t.text, t.plan, t.zones = text, p, zones
+	t.mu.Lock()
+	t.plan, t.zones = p, zones
+	var gone []*Server
 	for addr, s := range t.servers {
 		if !slices.Contains(p.addrs, addr) {
-			s.Close()
+			gone = append(gone, s)
 			delete(t.servers, addr)
 		}
 	}
 	for _, addr := range p.addrs {
 		t.installServer(addr)
 	}
+	t.mu.Unlock()
+	for _, s := range gone {
+		s.Close()
+	}
 	return nil
 }
 
+// installServer has a server answer from its zones. mu is held.
 func (t *Tree) installServer(addr netip.Addr) {
 	if t.servers[addr] == nil {
 		s := makeServer(false)
@@ -113,23 +132,21 @@ func (t *Tree) installServer(addr netip.Addr) {
 }
 
 func (t *Tree) setFaults(all map[netip.Addr]faults) {
-	for addr, s := range t.servers {
-		s.setFaults(all[addr])
-	}
+	t.each("*", func(s *Server) { s.setFaults(all[s.addr.Addr()]) })
 }
 
 func (t *Tree) setAllSockets(want map[netip.Addr]closed) error {
-	for addr := range t.servers {
-		if err := t.setSockets(addr, want[addr]); err != nil {
+	for _, s := range t.find("*") {
+		if err := t.setSockets(s, want[s.addr.Addr()]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// setSockets opens and closes what it must for a server to have the sockets that it should. mu is held.
-func (t *Tree) setSockets(addr netip.Addr, want closed) error {
-	s := t.servers[addr]
+// setSockets opens and closes what it must for a server to have the sockets that it should. changing is held.
+func (t *Tree) setSockets(s *Server, want closed) error {
+	addr := s.addr.Addr()
 	if t.closed[addr] == want {
 		return nil
 	}
@@ -152,11 +169,14 @@ func (t *Tree) setSockets(addr netip.Addr, want closed) error {
 }
 
 func (t *Tree) closeAll() {
+	t.changing.Lock()
+	defer t.changing.Unlock()
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	for addr, s := range t.servers {
+	servers := t.servers
+	t.servers = map[netip.Addr]*Server{}
+	t.mu.Unlock()
+	for _, s := range servers {
 		s.Close()
-		delete(t.servers, addr)
 	}
 }
 
@@ -165,41 +185,55 @@ func (t *Tree) Port() uint16 { return t.port }
 
 // Addr is where a server listens: "@N", or the name of a server, of which it is the first address. Of what is no server it is where one would.
 func (t *Tree) Addr(server string) netip.AddrPort {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	if addr, err := t.block.addr(server); err == nil {
 		return netip.AddrPortFrom(addr, t.port)
 	}
-	return netip.AddrPortFrom(t.find(server)[0], t.port)
+	return t.find(server)[0].addr
 }
 
-// find returns the addresses of servers: see plan.find. It panics if there is no such server. mu is held.
-func (t *Tree) find(server string) []netip.Addr {
+// find returns servers: see plan.find. It panics if there are none.
+func (t *Tree) find(server string) (out []*Server) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	addrs, err := t.plan.find(server)
 	if err != nil {
 		panic(fmt.Sprintf("dnstest: %v", err))
 	}
-	return addrs
+	for _, addr := range addrs {
+		out = append(out, t.servers[addr])
+	}
+	return out
+}
+
+func (t *Tree) each(server string, do func(*Server)) {
+	for _, s := range t.find(server) {
+		do(s)
+	}
+}
+
+// rootServers are the names of the root's servers, and the addresses of all servers by name.
+func (t *Tree) rootServers() (root []dnsname.Name, addrs map[dnsname.Name][]netip.Addr) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.plan.serversOf(dnsname.Root), t.plan.names
 }
 
 // Hints are the addresses of the root's servers.
 func (t *Tree) Hints() (out []netip.Addr) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, server := range t.plan.serversOf(dnsname.Root) {
-		out = append(out, t.plan.names[server]...)
+	root, addrs := t.rootServers()
+	for _, server := range root {
+		out = append(out, addrs[server]...)
 	}
 	return out
 }
 
 // RootHints are the names and addresses of the root's servers in the form of a master file, as operators have them (root.hints, named.cache).
 func (t *Tree) RootHints() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	var b strings.Builder
-	for _, server := range t.plan.serversOf(dnsname.Root) {
+	root, addrs := t.rootServers()
+	for _, server := range root {
 		fmt.Fprintf(&b, ". 3600000 NS %s\n", fqdn(server))
-		for _, addr := range t.plan.names[server] {
+		for _, addr := range addrs[server] {
 			fmt.Fprintf(&b, "%s 3600000 %s %s\n", fqdn(server), map[bool]string{true: "A", false: "AAAA"}[addr.Is4()], addr)
 		}
 	}
@@ -215,10 +249,8 @@ func (t *Tree) Anchors() string {
 	return b.String()
 }
 
-// DS are the DS records that are right for a zone, whether its parent has them or not.
+// DS are the DS records of a zone, whether its parent has them or not.
 func (t *Tree) DS(zone string) (out []*dns.DS) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	z := t.zone(zone)
 	for _, k := range z.keys {
 		if k.role.hasDS {
@@ -232,9 +264,7 @@ func (t *Tree) DS(zone string) (out []*dns.DS) {
 
 // Sign returns RRSIG records for an RRset as a zone makes them, for hooks. It returns none if the zone is not signed.
 func (t *Tree) Sign(zone string, rrset []dns.RR) []dns.RR {
-	t.mu.Lock()
 	z := t.zone(zone)
-	t.mu.Unlock()
 	if z.signing == nil || len(rrset) == 0 {
 		return nil
 	}
@@ -245,8 +275,10 @@ func (t *Tree) Sign(zone string, rrset []dns.RR) []dns.RR {
 	return z.makeSigs(rrset, owner, z.now().Truncate(time.Hour))
 }
 
-// zone finds a zone by name, and panics if there is none. mu is held.
+// zone finds a zone by name, and panics if there is none.
 func (t *Tree) zone(name string) *authZone {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	apex, err := parseName(name)
 	for _, z := range t.zones {
 		if err == nil && z.apex == apex {
@@ -273,35 +305,40 @@ func (t *Tree) Break(server, name string, f Fault) {
 
 // BreakSigning adds a fault of signing: what stands after "! sign" in a text.
 func (t *Tree) BreakSigning(line string) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	p, err := readPlan(t.text+"\n! sign "+line, t.block)
-	if err != nil {
+	t.changing.Lock()
+	defer t.changing.Unlock()
+	p := t.planCopy()
+	if err := p.readOtherLine("! sign " + line); err != nil {
 		return err
 	}
-	p.signing = append(slices.Clone(t.plan.signing), p.signing[len(p.signing)-1])
-	return t.install(t.text, p)
+	return t.install(p)
+}
+
+// planCopy is the plan in force, to be changed.
+func (t *Tree) planCopy() *plan {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := *t.plan
+	p.signing = slices.Clone(p.signing)
+	return &p
 }
 
 // Kill closes the sockets of servers, so that whoever asks is told that nobody listens, until Mend or Update.
 func (t *Tree) Kill(server string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, addr := range t.find(server) {
-		t.setSockets(addr, closed{all: true})
+	t.changing.Lock()
+	defer t.changing.Unlock()
+	for _, s := range t.find(server) {
+		t.setSockets(s, closed{all: true})
 	}
 }
 
 // Mend takes away all faults, also those of the text, and has killed servers listen again. Hooks and extra records stay.
 func (t *Tree) Mend() error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	p, err := readPlan(t.text, t.block)
-	if err != nil {
-		return err
-	}
+	t.changing.Lock()
+	defer t.changing.Unlock()
+	p := t.planCopy()
 	p.signing = nil
-	if err := t.install(t.text, p); err != nil {
+	if err := t.install(p); err != nil {
 		return err
 	}
 	t.setFaults(nil)
@@ -323,14 +360,6 @@ func (t *Tree) Asked(name string, qtype uint16) (n int) {
 
 // Total counts all queries.
 func (t *Tree) Total() int { return len(t.Queries("*")) }
-
-func (t *Tree) each(server string, do func(*Server)) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, addr := range t.find(server) {
-		do(t.servers[addr])
-	}
-}
 
 // isOpError tells the faults of sockets from those of a text.
 func isOpError(err error) bool {

@@ -51,7 +51,7 @@ func exchange(t *testing.T, tree *dnstest.Tree, network, server, name string, qt
 	if size > 0 {
 		q.SetEdns0(size, do)
 	}
-	c := dns.Client{Net: network, Timeout: 250 * time.Millisecond, UDPSize: 4096}
+	c := dns.Client{Net: network, Timeout: 10 * time.Second, UDPSize: 4096}
 	r, _, err := c.Exchange(q, tree.Addr(server).String())
 	return r, err
 }
@@ -192,6 +192,21 @@ func TestSizes(t *testing.T) {
 	}
 }
 
+// TestAdditionalGivesWay holds that what nobody asked for is left out before a reply is cut, but glue is not (RFC 9471).
+func TestAdditionalGivesWay(t *testing.T) {
+	text := "zone test server ns.test @1\nmany MX 10 host\nchild NS ns.child"
+	for n := range 40 {
+		text += fmt.Sprintf("\nhost A 192.0.2.%d\nns.child A 192.0.2.%d", n+1, n+1)
+	}
+	tree := dnstest.StartTree(t, text)
+	for name, want := range map[string]string{"many.test.": "NOERROR aa | many.test. MX host.test. | |", "child.test.": "NOERROR tc | | |"} {
+		r, err := exchange(t, tree, "udp", "@1", name, dns.TypeMX, 512, false)
+		if err != nil || outline(tree, r) != want || r.IsEdns0() == nil {
+			t.Errorf("got %v, %v, want %s", r, err, want)
+		}
+	}
+}
+
 func TestTreeIsCounted(t *testing.T) {
 	tree := dnstest.StartTree(t, internet)
 	for _, server := range []string{"@3", "ns1.example.test", "@3"} {
@@ -226,5 +241,79 @@ func TestHints(t *testing.T) {
 	}
 	if tree.Anchors() != "" {
 		t.Errorf("an unsigned root has anchors %q", tree.Anchors())
+	}
+}
+
+// TestServersThatDiffer has a zone in two versions, as when one server did not get the last change.
+func TestServersThatDiffer(t *testing.T) {
+	tree := dnstest.StartTree(t, `
+		zone test         server ns.test @2
+		zone example.test server ns1.example.test @3 sign
+			www A 192.0.2.1
+		zone example.test server ns2.example.test @4 sign
+			www A 192.0.2.2
+	`)
+	for server, want := range map[string]string{
+		"@3": "NOERROR aa | www.example.test. A 192.0.2.1 | |", "@4": "NOERROR aa | www.example.test. A 192.0.2.2 | |",
+		"@2": "NOERROR | | example.test. NS ns1.example.test., example.test. NS ns2.example.test. | ns1.example.test. A @3, ns2.example.test. A @4",
+	} {
+		r, err := exchange(t, tree, "udp", server, "www.example.test.", dns.TypeA, 1232, false)
+		if err != nil || outline(tree, r) != want {
+			t.Errorf("%s: got %v, %v, want %s", server, r, err, want)
+		}
+	}
+	r, err := exchange(t, tree, "udp", "@2", "example.test.", dns.TypeDS, 1232, false)
+	if err != nil || len(r.Answer) != 1 {
+		t.Errorf("got %v, %v, want one DS: both versions have the same keys", r, err)
+	}
+}
+
+// TestTextDecides holds that what a text gives is not made.
+func TestTextDecides(t *testing.T) {
+	tree := dnstest.StartTree(t, `
+		zone test         server ns.test @2
+			example       60 NS ns9.example
+			ns9.example   60 A @9
+			example       60 DS 1 13 2 00
+		zone example.test server ns1.example.test @3 ttl=77 sign
+			@             SOA ns9 host 2026 1 2 3 4
+			@             NS  ns9
+			ns1           A   @8
+	`)
+	for _, tc := range []struct {
+		server, qname string
+		qtype         uint16
+		want          string
+		ttl           uint32
+	}{
+		{"@2", "x.example.test.", dns.TypeA, "NOERROR | | example.test. NS ns9.example.test. | ns9.example.test. A @9", 60},
+		{"@2", "example.test.", dns.TypeDS, "NOERROR aa | example.test. DS 00 | |", 60},
+		{"@3", "example.test.", dns.TypeSOA, "NOERROR aa | example.test. SOA 4 | |", 77},
+		{"@3", "example.test.", dns.TypeNS, "NOERROR aa | example.test. NS ns9.example.test. | |", 77},
+		{"@3", "ns1.example.test.", dns.TypeA, "NOERROR aa | ns1.example.test. A @8 | |", 77},
+		{"@3", "none.example.test.", dns.TypeA, "NXDOMAIN aa | | example.test. SOA 4 |", 4},
+		{"@3", "example.test.", dns.TypeNSEC3PARAM, "NOERROR aa | | example.test. SOA 4 |", 4},
+	} {
+		r, err := exchange(t, tree, "udp", tc.server, tc.qname, tc.qtype, 1232, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rr := append(append(r.Answer, r.Ns...), r.Extra...)[0]
+		if got := outline(tree, r); got != tc.want || rr.Header().Ttl != tc.ttl {
+			t.Errorf("%s %s:\n got %s for %d s\nwant %s for %d s", tc.qname, dns.TypeToString[tc.qtype], got, rr.Header().Ttl, tc.want, tc.ttl)
+		}
+	}
+}
+
+func TestManyTreesSideBySide(t *testing.T) {
+	for i := range 8 {
+		t.Run("", func(t *testing.T) {
+			t.Parallel()
+			tree := dnstest.StartTree(t, fmt.Sprintf("zone . server a.root.test @1 sign\nwww A 192.0.2.%d", i+1))
+			r, err := exchange(t, tree, "udp", "@1", "www.", dns.TypeA, 1232, false)
+			if want := fmt.Sprintf("NOERROR aa | www. A 192.0.2.%d | |", i+1); err != nil || outline(tree, r) != want {
+				t.Errorf("got %v, %v, want %s", r, err, want)
+			}
+		})
 	}
 }

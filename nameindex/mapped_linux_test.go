@@ -27,7 +27,7 @@ func TestMappedFileAnswersAlike(t *testing.T) {
 		t.Fatal(err)
 	}
 	useMapped(t, r, path, names)
-	for deadline := time.Now().Add(10 * time.Second); isMapped(t, path); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); isMapped(t, path); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the file is still mapped although nobody uses it")
 		}

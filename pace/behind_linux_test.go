@@ -63,7 +63,7 @@ func TestBehindGivesWay(t *testing.T) {
 		return // the first thread of a process cannot end before it; Go lets it sleep for good
 	}
 	gone := fmt.Sprintf("/proc/self/task/%d", got.tid)
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
 		if _, err := os.Stat(gone); errors.Is(err, os.ErrNotExist) {
 			break
 		}

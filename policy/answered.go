@@ -56,7 +56,7 @@ func (a *answerAddresses) take() {
 	case a.records.Class != wire.ClassIN:
 	case a.records.Type == wire.TypeA && len(data) == 4, a.records.Type == wire.TypeAAAA && len(data) == 16:
 		a.hints, a.size = data, len(data)
-	case isSVCB(a.records.Type):
+	case wire.IsSVCB(a.records.Type):
 		a.params = svcParams(a.msg, &a.records)
 	}
 }
@@ -124,7 +124,7 @@ func (s *stage) answered(answer *Answer, last bool) {
 
 // appendSVCTarget appends the name that a SVCB or HTTPS record leads to, canonical; nothing if the record is another one.
 func appendSVCTarget(dst, msg []byte, r *wire.Walker) []byte {
-	if !isSVCB(r.Type) || r.DataLen < 3 {
+	if !wire.IsSVCB(r.Type) || r.DataLen < 3 {
 		return dst
 	}
 	target, end, err := wire.AppendName(dst, msg, r.DataOff+2)
@@ -134,8 +134,6 @@ func appendSVCTarget(dst, msg []byte, r *wire.Walker) []byte {
 	dnsname.Lower(target[len(dst):], target[len(dst):])
 	return target
 }
-
-func isSVCB(rtype uint16) bool { return rtype == wire.TypeSVCB || rtype == wire.TypeHTTPS }
 
 // listsAnyOf reports whether a rule lists an address of the answer.
 func (p *Policy) listsAnyOf(answer *Answer) bool {

@@ -14,7 +14,7 @@ import (
 // TestDeltaDecidesAsTheWhole: a policy over an index with a delta decides as one that was compiled whole.
 func TestDeltaDecidesAsTheWhole(t *testing.T) {
 	changed := 0
-	worlds(t, 5, func(t *testing.T, r *rand.Rand, w *world) (cases int) {
+	slowWorlds(t, 5, func(t *testing.T, r *rand.Rand, w *world) (cases int) {
 		before := &world{zones: w.zones, feeds: w.feeds}
 		for _, rule := range w.rules {
 			if r.IntN(3) > 0 {
@@ -110,7 +110,7 @@ func TestWithTakesOverOnlyWhatStillHolds(t *testing.T) {
 // TestDeltaOfTriggersDecidesAsTheWhole does the same with clients, addresses, name servers and patterns.
 func TestDeltaOfTriggersDecidesAsTheWhole(t *testing.T) {
 	changed := map[policy.Trigger]int{}
-	worlds(t, 12, func(t *testing.T, r *rand.Rand, w *world) (cases int) {
+	slowWorlds(t, 12, func(t *testing.T, r *rand.Rand, w *world) (cases int) {
 		for range 5 + r.IntN(20) {
 			w.add(randomTriggerRule(r, w))
 		}

@@ -9,6 +9,7 @@ import (
 
 	"cenote/dnsname"
 	"cenote/nameindex"
+	"cenote/wire"
 )
 
 // Explanation says what a policy decides about a query, and why. It is made by the code that decides.
@@ -23,13 +24,16 @@ type Explanation struct {
 	Chain      []StageExplanation `json:"chain,omitempty"`   // the same for the names that the answer leads to
 	Unheld     []Candidate        `json:"unheld,omitempty"`  // what feeds say that no zone holds
 	Overflowed bool               `json:"overflowed,omitempty"`
+
+	early bool // the winner decided before the answer was looked at
 }
 
 // StageExplanation is what the zones say about one name of the chain.
 type StageExplanation struct {
-	Stage int               `json:"stage"` // from 1
-	Name  string            `json:"name"`  // escaped
-	Zones []ZoneExplanation `json:"zones"`
+	Stage  int               `json:"stage"`            // from 1
+	Record int               `json:"record,omitempty"` // of the target of an SVCB or HTTPS record: its number in the answer, from 1
+	Name   string            `json:"name"`             // escaped
+	Zones  []ZoneExplanation `json:"zones"`
 }
 
 // ZoneExplanation is what one zone says about a name and what is known of it.
@@ -85,18 +89,21 @@ func (p *Policy) Explain(r *Request, answer *Answer) Explanation {
 	}
 	e.View = p.ViewOf(r)
 	d := p.CheckQuery(r)
+	x := p.ask(r)
+	e.early = d.Matched() && !d.Pending
 	if e.Pending = d.Pending && answer == nil; answer == nil {
 		answer = &Answer{}
-	} else {
+	} else if !e.early { // what is decided without the answer is so whatever signatures that has
+		x.signed = x.signs(answer)
 		d = p.CheckAnswer(r, answer, d)
 	}
 	e.Overflowed = d.Overflowed
-	c := chain{msg: answer.Msg}
-	c.length = copy(c.names[0][:], r.Name)
+	var c Chain
+	c.Begin(r.Name, answer.Msg)
 	for number, more := 0, true; more; number++ {
-		name := bytes.Clone(c.name())
-		more = followed(r.Type) && len(answer.Msg) > 0 && c.next()
-		s := p.stageOf(r, answer, name, number, !more)
+		name := bytes.Clone(c.Name())
+		more = Followed(r.Type) && len(answer.Msg) > 0 && c.Next()
+		s := x.stageOf(p, answer, name, number, !more)
 		zones := s.explain(&d)
 		if number == 0 {
 			e.Zones, e.Unheld = zones, s.unheld()
@@ -104,14 +111,26 @@ func (p *Policy) Explain(r *Request, answer *Answer) Explanation {
 			e.Chain = append(e.Chain, StageExplanation{Stage: number, Name: text(name), Zones: zones})
 		}
 	}
+	if wire.IsSVCB(r.Type) {
+		e.explainTargets(p, &x, answer, &d, c.Steps()+1)
+	}
 	e.compare()
 	return e
 }
 
+// explainTargets adds the names that SVCB and HTTPS records lead to, as far as anything lists them.
+func (e *Explanation) explainTargets(p *Policy, x *asking, a *Answer, d *Decision, number int) {
+	for targets := targetsIn(a.Msg); targets.next(); {
+		s := &stage{policy: p, asking: *x, name: bytes.Clone(targets.name), number: uint8(number), link: targets.record}
+		if zones := s.explain(d); len(zones) > 0 {
+			e.Chain = append(e.Chain, StageExplanation{Stage: number, Record: int(s.link), Name: text(s.name), Zones: zones})
+		}
+	}
+}
+
 // stageOf gathers all that is known at one name of the chain.
-func (p *Policy) stageOf(r *Request, a *Answer, name []byte, number int, last bool) *stage {
-	s := &stage{policy: p, asking: p.ask(r), name: name, number: uint8(number)}
-	s.signed = s.scope.keepsSigned && r.DO && isSigned(a.Msg)
+func (x *asking) stageOf(p *Policy, a *Answer, name []byte, number int, last bool) *stage {
+	s := &stage{policy: p, asking: *x, name: name, number: uint8(number)}
 	s.answered(a, last)
 	if number == 0 {
 		s.client()
@@ -150,7 +169,7 @@ func (s *stage) candidates(zone int, d *Decision) (list []Candidate) {
 			return
 		}
 		c.Zone, c.Action, c.place.rank = z.Name, action, rank
-		c.Hit.Zone, c.Hit.Action, c.Hit.Stage, c.Hit.Trigger = uint16(zone), c.Action, s.number, c.Trigger
+		c.Hit.Zone, c.Hit.Action, c.Hit.Stage, c.Hit.Link, c.Hit.Trigger = uint16(zone), c.Action, s.number, s.link, c.Trigger
 		c.plain, c.signed = !s.request.RD, s.signed
 		c.settle(z, d)
 		list = append(list, c)
@@ -291,7 +310,10 @@ func (e *Explanation) compare() {
 	}
 	e.eachCandidate(func(c *Candidate) {
 		if c.Status == StatusBeaten {
-			if c.Clause = e.Winner.beats(c); e.Clause == ClauseAlone {
+			if c.Clause = e.Winner.beats(c); e.early && c.Trigger >= TriggerIP && c.Hit.Stage == 0 && c.Hit.Zone < e.Winner.Hit.Zone {
+				c.Clause = ClauseEarly
+			}
+			if e.Clause == ClauseAlone {
 				e.Clause = c.Clause
 			}
 		}
@@ -319,7 +341,7 @@ func (z *ZoneExplanation) each(visit func(*Candidate)) {
 func (c *Candidate) beats(loser *Candidate) Clause {
 	p, q := &c.place, &loser.place
 	switch {
-	case c.Hit.Stage != loser.Hit.Stage:
+	case c.Hit.Stage != loser.Hit.Stage, c.Hit.Link != loser.Hit.Link:
 		return ClauseChain
 	case c.Hit.Zone != loser.Hit.Zone:
 		return ClauseZoneOrder

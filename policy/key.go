@@ -236,7 +236,7 @@ func KeyText(key []byte) string {
 			return prefixText(p)
 		}
 	case t == TriggerPattern:
-		return "/" + printable(patternText(key)) + "/"
+		return PatternText(patternText(key))
 	case t == TriggerNSDNAME:
 		return text(append(bytes.Clone(key[:lastLabel(key)]), 0))
 	}

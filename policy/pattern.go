@@ -34,6 +34,41 @@ const upperMark = 1
 // ErrPattern is the fault of a pattern that cannot be served.
 var ErrPattern = errors.New("pattern cannot be served")
 
+// Pattern is one that can be tried on names.
+type Pattern struct{ one *pattern }
+
+// NewPattern takes a pattern as ParsePattern does.
+func NewPattern(text string) (*Pattern, error) {
+	one, err := newPattern(text)
+	if err != nil {
+		return nil, err
+	}
+	return &Pattern{one}, nil
+}
+
+// Literal returns the text that every name has in it that the pattern matches, in lower case and of three octets at least.
+func (p *Pattern) Literal() string { return p.one.literal }
+
+// Size is how many steps each octet of a name may cost.
+func (p *Pattern) Size() int { return p.one.size }
+
+// Matches reports whether the pattern matches a name as AppendPlain writes it.
+func (p *Pattern) Matches(plain []byte) bool { return p.one.re.Match(plain) }
+
+// PatternText writes a pattern as KeyText does that of a key: between slashes, so that no terminal takes a part of it for a command.
+func PatternText(text string) string { return "/" + printable(text) + "/" }
+
+// AppendPlain appends a name in wire form, in lower case, as patterns see it: labels with dots between them, nothing escaped.
+func AppendPlain(dst, name []byte) []byte {
+	for i := 0; i < len(name) && name[i] != 0; i += 1 + int(name[i]) {
+		if i > 0 {
+			dst = append(dst, '.')
+		}
+		dst = append(dst, name[i+1:i+1+int(name[i])]...)
+	}
+	return dst
+}
+
 // ParsePattern checks a pattern: a regular expression in the syntax of RE2, which is looked for anywhere in a name in presentation form, lower case,
 // without its final dot. Of every name that it matches a row of at least three octets must be the same, by which it is found.
 func ParsePattern(text string) error {
@@ -46,6 +81,7 @@ type pattern struct {
 	text    string
 	literal string // that every name that it matches has in it
 	re      *regexp.Regexp
+	size    int // instructions
 	set     uint32
 }
 
@@ -62,7 +98,7 @@ func newPattern(text string) (*pattern, error) {
 	if err != nil || len(program.Inst) > programMax {
 		return nil, fmt.Errorf("%w: it is too large when it is unfolded", ErrPattern)
 	}
-	p := &pattern{text: text, literal: longestLiteral(tree)}
+	p := &pattern{text: text, literal: longestLiteral(tree), size: len(program.Inst)}
 	if len(p.literal) < literalMin {
 		return nil, fmt.Errorf("%w: no %d letters in a row are in every name that it matches", ErrPattern, literalMin)
 	}
@@ -182,17 +218,8 @@ func gramBit(g [3]byte) uint32 {
 // textMax is how many octets the presentation of a name has, if no octet is escaped.
 const textMax = dnsname.WireMax
 
-// plainText writes a name as patterns see it: labels with dots between them, nothing escaped.
-func plainText(buf *[textMax]byte, name []byte) []byte {
-	out := buf[:0]
-	for i := 0; i < len(name) && name[i] != 0; i += 1 + int(name[i]) {
-		if i > 0 {
-			out = append(out, '.')
-		}
-		out = append(out, name[i+1:i+1+int(name[i])]...)
-	}
-	return out
-}
+// plainText writes a name as patterns see it.
+func plainText(buf *[textMax]byte, name []byte) []byte { return AppendPlain(buf[:0], name) }
 
 // any reports whether a pattern may match the name. It allocates nothing.
 func (p *patterns) any(name []byte) bool {

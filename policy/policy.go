@@ -37,6 +37,9 @@ type Config struct {
 	AnswerEarly bool
 	// WaitRecurse leaves every decision of CheckQuery pending, so that the answer is found before it is given. Default: false. Example: true.
 	WaitRecurse bool
+	// Paths say how the name servers on the way to a name are found that rules look at; Addresses is left out. Default: the zero value, from the
+	// top-level domain down, without waiting for any. Example: {MinDots: 1, WaitNames: true, WaitAddresses: true}.
+	Paths PathWants
 }
 
 // Policy is the compiled policy: ordered zones over one index. It is immutable.
@@ -54,6 +57,7 @@ type Policy struct {
 	matcher       matcher   // of views
 	early         bool      // AnswerEarly
 	recurse       bool      // WaitRecurse
+	paths         PathWants
 	response      bool      // a zone has response triggers
 	typed         bool      // a zone has LocalDataOr
 	uneven        bool      // two queries for one answer may be judged differently: there are views, or zones that spare some queries
@@ -66,7 +70,7 @@ type Policy struct {
 
 // New checks c and returns its Policy. A zone may name feeds that the index lacks; see Missing.
 func New(c Config) (*Policy, error) {
-	p := &Policy{generation: c.Generation, index: c.Index, early: c.AnswerEarly, recurse: c.WaitRecurse}
+	p := &Policy{generation: c.Generation, index: c.Index, early: c.AnswerEarly, recurse: c.WaitRecurse, paths: c.Paths}
 	var err error
 	if p.manifest, err = readManifest(c.Index); err != nil {
 		return nil, err
@@ -131,7 +135,7 @@ func (p *Policy) triggersOf(zone int) (sum TriggerCounts) {
 func (p *Policy) With(index *nameindex.Index, generation uint64) (*Policy, error) {
 	q := &Policy{
 		generation: generation, zones: p.zones, views: p.views, scopes: slices.Clone(p.scopes), matcher: p.matcher, index: index, early: p.early, recurse: p.recurse,
-		typed: p.typed, uneven: p.uneven,
+		typed: p.typed, uneven: p.uneven, paths: p.paths,
 	}
 	var err error
 	if q.manifest, err = readManifest(index); err != nil {
@@ -273,8 +277,12 @@ func (p *Policy) AnswerTriggers() bool { return p.response }
 // ServerTriggers reports whether any rule looks at name servers, so that CheckAnswer is to be told the data paths.
 func (p *Policy) ServerTriggers() bool { return p.servers }
 
-// ServerAddressTriggers reports whether any rule looks at the addresses of name servers.
-func (p *Policy) ServerAddressTriggers() bool { return p.addresses.tables[TriggerNSIP] != nil }
+// PathWants returns what of the data paths is to be found for CheckAnswer.
+func (p *Policy) PathWants() PathWants {
+	w := p.paths
+	w.Addresses = p.addresses.tables[TriggerNSIP] != nil
+	return w
+}
 
 // Prefix returns the prefix that the rule of a hit lists; none if it is not about an address.
 func (p *Policy) Prefix(h *Hit) netip.Prefix {

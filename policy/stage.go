@@ -16,6 +16,7 @@ type stage struct {
 	asking
 	name     []byte // canonical
 	number   uint8
+	link     uint16          // see Hit
 	patterns []addressHit    // that match name
 	names    listing         // what is listed at and above name
 	clients  []addressHit    // of the client's address, at the first stage

@@ -47,6 +47,7 @@ const (
 	ClauseNone      Clause = iota // nothing was decided
 	ClauseAlone                   // no other rule could have decided
 	ClauseChain                   // it is about an earlier name of the chain
+	ClauseEarly                   // it decided by the question alone, and the other looks at the answer
 	ClauseZoneOrder               // its zone comes first
 	ClauseTrigger                 // its trigger comes first
 	ClausePrefix                  // its prefix is longer
@@ -84,6 +85,7 @@ func clauses() [clauseEnd]described {
 		ClauseNone:      {"none", "no rule decides"},
 		ClauseAlone:     {"alone", "no other rule could decide"},
 		ClauseChain:     {"chain-position", "a rule about an earlier name of the chain comes before all about a later one"},
+		ClauseEarly:     {"answered-early", "it is decided by the question alone; no rule about the answer is waited for (policy.answer_early)"},
 		ClauseZoneOrder: {"zone-order", "the policy zone that comes first decides"},
 		ClauseTrigger:   {"trigger-order", "within a zone the client's address comes before the name, then what is answered, then the servers' names, then their addresses"},
 		ClausePrefix:    {"longer-prefix", "the longer prefix comes first"},

@@ -125,6 +125,12 @@ func (c *Clause) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
+// UnmarshalText reads a transport as String writes it.
+func (t *Transport) UnmarshalText(text []byte) (err error) {
+	*t, err = parse(TransportUDP, TransportQUIC, text)
+	return err
+}
+
 // parse returns the value from first to last whose String is text.
 func parse[E interface {
 	~uint8

@@ -225,8 +225,9 @@ type Hit struct {
 	Entry   uint32  // of a rule by address: its number in the policy; by name server: that of the server; see Policy.AppendKey
 	Zone    uint16  // index into Policy.Zones
 	Member  uint16  // index into the members of Set
+	Link    uint16  // of a name that an SVCB or HTTPS record leads to: the number of that record in the answer, from 1; see SVCTarget
 	Labels  uint8   // of the listed name: the last Labels labels of the name that matched; 0 for an address
-	Stage   uint8   // 0 for the query name, n for the n-th CNAME or DNAME target
+	Stage   uint8   // 0 for the query name, n for the n-th CNAME or DNAME target; that of an SVCB or HTTPS record counts as one more
 	Trigger Trigger // TriggerNone: no match
 	Action  Action  // resolved: never ActionDefault
 }
@@ -244,6 +245,14 @@ type Answer struct {
 // Path is what had to be asked on the way to the data of one name: the name servers of the zones above it.
 type Path struct {
 	Servers []Server
+}
+
+// PathWants say what of a data path is to be found. They belong to a policy, so that an answer which was found clean under one setting is looked at again
+// under another.
+type PathWants struct {
+	MinDots                  int  // how many dots a zone's name has at least for its name servers to count; 1 leaves out top-level domains
+	Addresses                bool // whether the servers' addresses are wanted too
+	WaitNames, WaitAddresses bool // whether to wait for the network, or to do with what the cache holds
 }
 
 // Server is a name server with the addresses that are known of it.

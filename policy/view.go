@@ -39,6 +39,11 @@ type asking struct {
 	signed  bool // the answer has signatures that the client asked for
 }
 
+// signs reports whether the answer has signatures that the client asked for, and a zone minds.
+func (x *asking) signs(a *Answer) bool {
+	return x.scope.keepsSigned && x.request.DO && isSigned(a.Msg)
+}
+
 func (x *asking) hour() int64 { return x.request.Time.Unix() / secondsPerHour }
 
 // listing puts a name in front of the zones of x.

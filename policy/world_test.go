@@ -388,7 +388,21 @@ func everyName(labels int) []dnsname.Name {
 // tested that takes a second or two.
 func worlds(t *testing.T, seed uint64, check func(t *testing.T, r *rand.Rand, w *world) (cases int)) {
 	t.Helper()
-	want := 6_000
+	manyWorlds(t, seed, 6_000, check)
+}
+
+// slowWorlds is worlds for checks of which so many would take ten seconds and more under the race detector.
+func slowWorlds(t *testing.T, seed uint64, check func(t *testing.T, r *rand.Rand, w *world) (cases int)) {
+	t.Helper()
+	if raceEnabled {
+		manyWorlds(t, seed, 1_200, check)
+	} else {
+		worlds(t, seed, check)
+	}
+}
+
+func manyWorlds(t *testing.T, seed uint64, want int, check func(t *testing.T, r *rand.Rand, w *world) (cases int)) {
+	t.Helper()
 	if s := os.Getenv("CENOTE_CASES"); s != "" {
 		var err error
 		if want, err = strconv.Atoi(s); err != nil {

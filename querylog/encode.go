@@ -154,7 +154,7 @@ func (e *encoder) appendQuestion(b []byte, r *Record) []byte {
 // appendTypeAndClass writes what is between the name and the identifier.
 func appendTypeAndClass(b []byte, r *Record) []byte {
 	b = append(b, `","type":"`...)
-	b = appendType(b, r.QType)
+	b = wire.AppendType(b, r.QType)
 	b = append(b, '"')
 	if r.QClass != wire.ClassIN {
 		b = append(b, `,"class":"`...)

@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"cenote/wire"
 )
 
 // Lines are what tests read lines by.
@@ -33,7 +35,7 @@ func (e *encoder) Remembered() int { return len(e.matches.pieces) }
 func AppendText(b []byte, key, s string) []byte { return appendText(b, key, s) }
 
 // TypeMnemonic and RcodeMnemonic are the tables.
-func TypeMnemonic(t uint16) string  { return typeMnemonic(t) }
+func TypeMnemonic(t uint16) string  { return wire.TypeMnemonic(t) }
 func RcodeMnemonic(c uint16) string { return rcodeMnemonic(c) }
 
 // SetAppend puts write in the place of the file's own. Call it before Run.

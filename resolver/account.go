@@ -50,8 +50,8 @@ func (p purpose) String() string {
 	return [...]string{"answer", "minimised", "address", "ds", "keys", "root"}[p]
 }
 
-// transports are UDP and TCP.
-const transports = 2
+// transports are UDP, TCP and TLS.
+const transports = 3
 
 // purpose says what a query is for that the flight makes.
 func (it *iteration) purpose(q *question) purpose {
@@ -90,7 +90,10 @@ func (x *exchange) count() {
 		return
 	}
 	transport := 0
-	if x.manner.tcp {
+	switch {
+	case x.up.TLS != "":
+		transport = 2
+	case x.manner.tcp:
 		transport = 1
 	}
 	x.r.counts.packets[x.purpose][transport].Add(1)

@@ -77,6 +77,22 @@ func (m *assembly) merge(msg []byte) error {
 	return nil
 }
 
+// deadEnd writes a failure with the aliases that lead to it, nil if it cannot.
+func (m *assembly) deadEnd() []byte {
+	m.rcode, m.secure, m.sets[wire.SectionAuthority] = wire.RcodeServFail, false, nil
+	for _, s := range m.sets[wire.SectionAnswer] {
+		if s.rtype != wire.TypeCNAME && s.rtype != wire.TypeDNAME {
+			return nil
+		}
+	}
+	m.marks, m.compressed = nil, 0
+	msg, err := m.write()
+	if err != nil {
+		return nil
+	}
+	return msg
+}
+
 // write writes the message, in the form of rrcache.Cache.Get.
 func (m *assembly) write() ([]byte, error) {
 	m.out = make([]byte, wire.HeaderLen, 512)

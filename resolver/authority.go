@@ -121,9 +121,3 @@ func (a *authorities) closeIdle(most time.Duration) {
 		}
 	}
 }
-
-func (a *authorities) len() int {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return len(a.all)
-}

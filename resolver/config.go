@@ -1,6 +1,7 @@
 package resolver
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -26,6 +27,8 @@ type Config struct {
 	PlainCase bool
 	// Slow has questions that took longer logged, with what they cost. 0: none.
 	Slow time.Duration
+	// Roots vouch for upstreams that are asked by TLS. Default those of the host.
+	Roots *x509.CertPool
 	// Now is the clock that the cache is read by. Default time.Now. It stays what it is over an Update.
 	Now func() time.Time
 	// Log takes what happens to upstreams. Default none. It stays what it is over an Update.
@@ -40,6 +43,8 @@ type Upstream struct {
 	Group uint8
 	// Trusted lets its AD bit through: it validates, and the way to it is safe. Default false: the bit is cleared.
 	Trusted bool
+	// TLS is the name in its certificate, if it is asked by TLS alone. Default: it is asked by UDP and TCP.
+	TLS string
 }
 
 // Timeouts of a Resolver.

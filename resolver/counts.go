@@ -17,6 +17,7 @@ type counts struct {
 	prefetchesShed atomic.Uint64 // and those for which the queue was full
 	bugs           atomic.Uint64 // faults of our own that a reply met
 	sockets        atomic.Int64  // UDP sockets that are open
+	inferred       atomic.Uint64 // questions answered by what a zone has proved before
 	socketsShed    atomic.Uint64 // queries for which too many were open, or the system had none
 
 	// Of names that are looked for from the root down.

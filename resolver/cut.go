@@ -127,10 +127,11 @@ func (c *cuts) flush(name dnsname.Name) (n int) {
 	return n
 }
 
-func (c *cuts) len() int {
+// forget forgets the cut at name.
+func (c *cuts) forget(name dnsname.Name) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.all)
+	delete(c.all, name)
 }
 
 // atOrBelow reports whether name is zone or below it.

@@ -41,7 +41,7 @@ var (
 	ErrNoUpstreams = errors.New("no upstream is configured")
 	ErrBusy        = errors.New("too many questions are being asked")
 	ErrTimeout     = errors.New("no upstream answered in time")
-	ErrFailed      = errors.New("no upstream has an answer")
+	ErrFailed      = errors.New("no answer was found")
 	ErrType        = errors.New("type cannot be forwarded")
 	ErrClosed      = errors.New("resolver is stopped")
 )

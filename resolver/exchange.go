@@ -106,6 +106,8 @@ func (x *exchange) adapt(ctx context.Context, err error) bool {
 		x.apart, x.manner.tcp = true, true
 	case errors.Is(err, errNoEDNS):
 		x.bare, x.manner.edns = true, false
+	case x.up.TLS != "":
+		return false
 	case x.apart && x.manner.tcp: // no TCP there: all that is left is to believe what came
 		x.apart, x.manner.tcp, x.manner.mixed = false, false, false
 		x.up.foldsCase(until)

@@ -27,7 +27,7 @@ type flight struct {
 	begun   time.Time       // set by who finds its answer
 	needs   map[*flight]int // the flights whose answers this one waits for; guarded by the resolver's mu
 
-	msg []byte // the answer, never changed again; nil if err is set
+	msg []byte // the answer, never changed again; if err is set, aliases that lead to where there is none, or nil
 	ede uint16 // what the upstream said beside its answer
 	err error
 }
@@ -172,7 +172,20 @@ func (r *Resolver) land(f *flight, got *outcome) {
 		r.keep(k, f.msg, now)
 	default:
 		f.err = &Error{got.code(), got.reason()}
-		r.remember(k, f.err, now)
+		r.remember(k, f.msg, f.err, now)
+	}
+}
+
+// deadEnd returns the aliases that a flight ended behind without an answer, in a message; nil if there are none, or the flight goes on.
+func (f *flight) deadEnd() []byte {
+	if f == nil {
+		return nil
+	}
+	select {
+	case <-f.done:
+		return f.msg
+	default:
+		return nil
 	}
 }
 
@@ -198,7 +211,7 @@ func (r *Resolver) rescue(err *error) {
 
 // remember keeps a failure for a moment (RFC 9520), unless it is our own. Where signatures do not hold, a stale answer goes. That upstreams
 // cannot be reached is kept with them, not with the name (RFC 2308 section 7.2): a stale answer is put on hold, but the next caller tries.
-func (r *Resolver) remember(k *rrcache.Key, err error, now int64) {
+func (r *Resolver) remember(k *rrcache.Key, msg []byte, err error, now int64) {
 	switch {
 	case errors.Is(err, ErrNoUpstreams), errors.Is(err, ErrBusy), errors.Is(err, ErrClosed):
 		return
@@ -207,23 +220,26 @@ func (r *Resolver) remember(k *rrcache.Key, err error, now int64) {
 	case isVerdict(edeOf(err)) && r.isStale(k, now):
 		r.cache.Remove(k)
 	}
-	q := questionOf(k)
-	msg := q.appendQuery(nil, manner{})
-	wire.SetFlags(msg, wire.FlagQR|wire.FlagRA|wire.RcodeServFail)
+	if msg == nil {
+		q := questionOf(k)
+		msg = q.appendQuery(nil, manner{})
+		wire.SetFlags(msg, wire.FlagQR|wire.FlagRA|wire.RcodeServFail)
+	}
 	r.cache.Put(k, msg, now)
 }
 
 // outcome is how one attempt ended, or a whole flight.
 type outcome struct {
 	up  *upstream
-	msg []byte // the answer, scrubbed; nil if err is set
+	msg []byte // the answer, scrubbed; if err is set, aliases that lead to where there is none, or nil
 	ede uint16 // what the upstream said, EDENone for nothing
 	err error
 
-	found   *finding  // of a server of a zone: what its reply means
-	said    *response // and all that it said
-	zone    *cut      // whose servers said so
-	verdict dnssec.Verdict
+	found    *finding  // of a server of a zone: what its reply means
+	said     *response // and all that it said
+	zone     *cut      // whose servers said so
+	verdict  dnssec.Verdict
+	inferred bool // from what the zone has proved before
 }
 
 // code is the extended error for a client: the upstream's own if it gave one.

@@ -278,15 +278,15 @@ func TestADBitNeedsTrust(t *testing.T) {
 
 func TestEarlierAttemptGoesOn(t *testing.T) {
 	release := make(chan struct{})
-	first := true
+	first, second := true, sync.OnceFunc(func() { close(release) })
 	forger := &forger{udp: func(_, reply *dns.Msg, send func(*dns.Msg)) {
 		if first { // the reply to the first query comes once the second has arrived
 			first = false
 			go func() { <-release; send(reply) }()
 			return
 		}
-		close(release)
+		second()
 	}}
-	f := start(t, func(c *resolver.Config) { c.Timeouts.Attempt, c.Bounds.Tries = 30*time.Millisecond, 2 }, forger.serve(t))
+	f := start(t, func(c *resolver.Config) { c.Timeouts.Attempt, c.Bounds.Tries = 300*time.Millisecond, 8 }, forger.serve(t))
 	f.want("www.example", dns.TypeA, "NOERROR A:192.0.2.1")
 }

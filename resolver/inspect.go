@@ -126,15 +126,27 @@ func (r *Resolver) Servers(n int, by ServerOrder) []ServerStatus {
 	return all[:min(n, len(all))]
 }
 
-// Forgotten is how much a Flush took away.
+// Forgotten is how much was forgotten.
 type Forgotten struct {
-	Delegations, Trusts, Lame int
+	Delegations, Trusts, Denials, Lame int
 }
 
-// Flush forgets what was learnt about zones at and below a canonical name: their delegations, whether they are signed, and which servers know
-// nothing of them. Answers are the cache's.
-func (r *Resolver) Flush(name dnsname.Name) Forgotten {
-	return Forgotten{r.cuts.flush(name), r.trusts.flush(name), r.authorities.flush(name)}
+// ForgetZones forgets what was learnt about zones at and below a canonical name: their delegations, whether they are signed, what they have proved
+// not to be there, and which servers know nothing of them. Answers are the cache's.
+func (r *Resolver) ForgetZones(name dnsname.Name) Forgotten {
+	return Forgotten{r.cuts.flush(name), r.trusts.flush(name), r.denials.flush(name), r.authorities.flush(name)}
+}
+
+func (c *cuts) len() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.all)
+}
+
+func (a *authorities) len() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.all)
 }
 
 // flush forgets which servers know nothing of zones at and below name.

@@ -66,11 +66,16 @@ func (it *iteration) run() outcome {
 		m.judged(got.verdict)
 		// No zone begins at an alias: that is the answer to who asks for DS.
 		if got.found.kind != kindAlias || q.qtype == wire.TypeDS {
+			if got.found.kind == kindNoData && it.translates(wire.TypeAAAA) {
+				if err := it.translate(m, name); err != nil {
+					return outcome{ede: edeOf(err), err: err}
+				}
+			}
 			break
 		}
 		if name = got.found.target; !it.goesOn(&got, name) {
 			if err := it.follow(m, name, steps+1); err != nil {
-				return outcome{ede: edeOf(err), err: err}
+				return outcome{msg: m.deadEnd(), ede: edeOf(err), err: err}
 			}
 			break
 		}
@@ -101,6 +106,10 @@ func (it *iteration) judge(name dnsname.Name, got outcome) outcome {
 		return got
 	}
 	got.verdict = dnssec.Verdict{Status: dnssec.Indeterminate, Code: dnssec.CodeNone}
+	if got.inferred {
+		got.verdict.Status = dnssec.Secure
+		return got
+	}
 	if it.s.validates(&it.f.q) {
 		got.verdict = it.validate(got.zone, name, got.found)
 	}
@@ -138,14 +147,20 @@ func (it *iteration) follow(m *assembly, target dnsname.Name, aliases int) error
 	q := it.f.q
 	q.name = string(target)
 	got, err := it.sub(q, it.f.depth, aliases)
-	if err != nil {
-		return err
+	if got != nil {
+		err = errors.Join(err, m.merge(got))
 	}
-	return m.merge(got)
+	return err
 }
 
 // lookUp asks from zone to zone until the servers of one have an answer.
 func (it *iteration) lookUp(name dnsname.Name, qtype uint16) outcome {
+	if f := it.reverse64(name); f != nil {
+		return outcome{ede: EDENone, found: f, zone: forwardCut, said: new(response)}
+	}
+	if f := it.infer(name); f != nil {
+		return outcome{ede: EDENone, found: f, inferred: true}
+	}
 	if f, group := it.s.config.Recursion.forwardAt(name, qtype); f != nil {
 		if got := it.forward(group, name, qtype); got.err == nil || !f.First {
 			return got
@@ -473,7 +488,7 @@ func (it *iteration) sub(q question, depth, aliases int) (msg []byte, err error)
 	msg, a := it.r.peek(q.key(), nil)
 	if a.State == rrcache.Fresh {
 		if wire.Rcode(msg[:a.Len]) == wire.RcodeServFail {
-			return nil, errAnswer
+			return msg[:a.Len], errAnswer
 		}
 		it.note(Step{Kind: StepCached, Name: dnsname.Name(q.name), Type: q.qtype, TTL: a.TTL, Known: true})
 		return msg[:a.Len], nil

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -44,12 +45,12 @@ type Server struct {
 	Addrs []netip.Addr
 }
 
-// Path finds the name servers of every zone from the top-level domain down to the one that name is in, by asking for them: who forwards is not
-// shown any delegation. name is canonical and in wire form.
+// Path finds the name servers of every zone from the top-level domain down to the one that name is in: those that the zone names, by asking for them,
+// and those of the delegations that led there. Who forwards is not shown any delegation. name is canonical and in wire form.
 func (r *Resolver) Path(ctx context.Context, name []byte, o PathOptions) Path {
 	ctx, cancel := context.WithTimeout(ctx, pathPatience)
 	defer cancel()
-	p := pathFinder{resolver: r, ctx: ctx, options: o, tokens: make(chan struct{}, pathAtOnce), known: map[string]bool{}}
+	p := pathFinder{resolver: r, ctx: ctx, options: o, tokens: make(chan struct{}, pathAtOnce), known: map[string]int{}}
 	p.path.Whole = true
 	p.zones(name)
 	if o.Addresses {
@@ -67,7 +68,7 @@ type pathFinder struct {
 
 	mu    sync.Mutex
 	path  Path
-	known map[string]bool // names of the servers
+	known map[string]int // where in path.Servers a name is
 }
 
 // zones asks every name at or above name for name servers.
@@ -81,9 +82,24 @@ func (p *pathFinder) zones(name []byte) {
 			break
 		}
 		zone := bytes.Clone(name[starts[labels-n]:])
-		asked.Go(func() { p.ask(zone, wire.TypeNS, p.options.WaitNames, p.addServers) })
+		asked.Go(func() {
+			p.ask(zone, wire.TypeNS, p.options.WaitNames, p.addServers)
+			p.addDelegation(zone)
+		})
 	}
 	asked.Wait()
+}
+
+// addDelegation takes the servers that the parent of a zone names, with the addresses that it gives: who names none of its servers, or others, is found
+// by these all the same.
+func (p *pathFinder) addDelegation(zone []byte) {
+	z := p.resolver.cuts.at(dnsname.Name(zone), p.resolver.now())
+	if z == nil {
+		return
+	}
+	for _, s := range z.servers {
+		p.addServer([]byte(s.name), s.glue...)
+	}
 }
 
 // addresses asks for the addresses of all servers.
@@ -156,16 +172,18 @@ func (p *pathFinder) addServers(zone, msg []byte) {
 	})
 }
 
-func (p *pathFinder) addServer(name []byte) {
+func (p *pathFinder) addServer(name []byte, addrs ...netip.Addr) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	i, known := p.known[string(name)]
 	switch {
-	case p.known[string(name)]:
+	case known:
+		p.path.Servers[i].Addrs = append(p.path.Servers[i].Addrs, addrs...)
 	case len(p.path.Servers) == pathServersMax:
 		p.path.Whole = false
 	default:
-		p.known[string(name)] = true
-		p.path.Servers = append(p.path.Servers, Server{Name: name})
+		p.known[string(name)] = len(p.path.Servers)
+		p.path.Servers = append(p.path.Servers, Server{Name: name, Addrs: slices.Clone(addrs)})
 	}
 }
 

@@ -40,6 +40,12 @@ func startRooted(t *testing.T, text string, change ...func(*resolver.Config)) *r
 	for _, c := range change {
 		c(&config)
 	}
+	return startOver(t, tree, hints, config)
+}
+
+// startOver starts a resolver over a tree.
+func startOver(t *testing.T, tree *dnstest.Tree, hints []resolver.Hint, config resolver.Config) *rooted {
+	t.Helper()
 	r, err := resolver.New(config)
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +57,7 @@ func startRooted(t *testing.T, text string, change ...func(*resolver.Config)) *r
 		cancel()
 		<-ended
 	})
-	return &rooted{r, tree, hints, cache}
+	return &rooted{r, tree, hints, config.Cache}
 }
 
 // ask asks for a name and returns the reply in a short form: the code, then the records of answer and authority by section.
@@ -193,5 +199,101 @@ func TestRecursionValidates(t *testing.T) {
 			t.Errorf("%s %s: got %s, want %s", c.name, c.rtype, got, c.want)
 		}
 		t.Log(c.name, c.rtype, r.tree.Total()-before, "queries", strings.SplitN(got, "\n", 2)[0])
+	}
+}
+
+// TestDenialsAreUsedForOtherNames: what a signed zone has proved not to be there is not asked for again under another name.
+func TestDenialsAreUsedForOtherNames(t *testing.T) {
+	r := trusting(t, `
+		zone .               server a.root.test @1 sign
+		zone test            server ns.nic.test @2 sign
+		zone example.test    server ns.example.test @3 sign
+		    alpha            A     192.0.2.1
+		    omega            A     192.0.2.2
+		zone hashed.test     server ns.hashed.test @4 sign nsec3
+		    www              A     192.0.2.3
+		zone optout.test     server ns.optout.test @5 sign nsec3 optout
+		    www              A     192.0.2.4
+	`)
+	for _, c := range []struct {
+		first, second string
+		rtype         string
+		want          string
+		asked         int
+	}{
+		{"beta.example.test", "gamma.example.test", "A", "NXDOMAIN AD", 0},
+		{"beta.example.test", "deep.below.delta.example.test", "A", "NXDOMAIN AD", 0},
+		{"omega.example.test", "omega.example.test", "TXT", "NOERROR AD", 1},
+		{"zeta.example.test", "omega.example.test", "A", "NOERROR AD\nomega", 1},
+		{"x.hashed.test", "x.hashed.test", "MX", "NXDOMAIN AD", 0},
+		{"x.optout.test", "y.optout.test", "A", "NXDOMAIN\n", 1},
+	} {
+		r.ask(t, c.first, "A")
+		before := r.tree.Total()
+		got := r.ask(t, c.second, c.rtype, "do")
+		if !strings.HasPrefix(got, c.want) {
+			t.Errorf("%s after %s: got %s, want %s", c.second, c.first, got, c.want)
+		}
+		if n := r.tree.Total() - before; n != c.asked {
+			t.Errorf("%s after %s: %d queries, want %d", c.second, c.first, n, c.asked)
+		}
+	}
+}
+
+// TestPathHasTheServersOfTheDelegation: a zone that tells nobody its name servers is found by those that its parent names.
+func TestPathHasTheServersOfTheDelegation(t *testing.T) {
+	r := startRooted(t, `
+		zone .               server a.root.test @1
+		zone test            server ns.nic.test @2
+		zone hidden.test     server ns.bulletproof.test @3
+		    www              A     192.0.2.1
+		zone bulletproof.test server ns.bulletproof.test @3
+		! @3 hidden.test empty type=NS
+	`)
+	if got := r.ask(t, "www.hidden.test", "A"); !strings.Contains(got, "192.0.2.1") {
+		t.Fatal(got)
+	}
+	got := r.Path(context.Background(), []byte(dnsname.MustParse("www.hidden.test")), resolver.PathOptions{MinDots: 1, WaitNames: true})
+	if len(got.Servers) != 1 || dnsname.Name(got.Servers[0].Name).String() != "ns.bulletproof.test" {
+		t.Errorf("got %v, want the server that test names", got)
+	}
+}
+
+// TestUpdateForgetsWhatOthersSaid: what the servers of a zone said is not served once others are to be asked.
+func TestUpdateForgetsWhatOthersSaid(t *testing.T) {
+	r := startRooted(t, smallInternet+`
+		zone inside.test     server ns.inside.test @6
+		    www              A     192.0.2.66
+	`)
+	other := dnstest.Start(t, "inside.test. 300 SOA ns.inside.test. h.inside.test. 1 3600 600 86400 60\nwww.inside.test. 300 A 192.0.2.77")
+	if got := r.ask(t, "www.inside.test", "A"); !strings.Contains(got, "192.0.2.66") {
+		t.Fatal(got)
+	}
+	config := resolver.Config{Recursion: &resolver.Recursion{
+		Hints: r.hints, Port: r.tree.Port(), Never: []netip.Prefix{}, NoIPv6: true,
+		Forwards: []resolver.Forward{{Zone: dnsname.MustParse("inside.test"), Upstreams: []resolver.Upstream{{Addr: other.Addr()}}}},
+	}}
+	if err := r.Update(config); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.ask(t, "www.inside.test", "A"); !strings.Contains(got, "192.0.2.77") {
+		t.Errorf("forwarded: %s", got)
+	}
+	before := r.tree.Total()
+	if got := r.ask(t, "www.example.test", "A"); !strings.Contains(got, "192.0.2.1") {
+		t.Errorf("elsewhere: %s", got)
+	}
+	if r.tree.Total() == before {
+		t.Error("the tree was not asked")
+	}
+	config.Recursion = &resolver.Recursion{
+		Hints: r.hints, Port: r.tree.Port(), Never: []netip.Prefix{}, NoIPv6: true,
+		Stubs: []resolver.Stub{{Zone: dnsname.MustParse("inside.test"), Servers: []netip.AddrPort{r.tree.Addr("@6")}}},
+	}
+	if err := r.Update(config); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.ask(t, "www.inside.test", "A"); !strings.Contains(got, "192.0.2.66") {
+		t.Errorf("as a stub: %s", got)
 	}
 }

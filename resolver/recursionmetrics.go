@@ -49,8 +49,9 @@ func (m *rootward) collect(ch chan<- prometheus.Metric, r *Resolver) {
 		}
 	}
 	for p := range purposes {
-		counter(ch, m.packets, c.packets[p][0].Load(), p.String(), "udp")
-		counter(ch, m.packets, c.packets[p][1].Load(), p.String(), "tcp")
+		for i, transport := range [transports]string{"udp", "tcp", "tls"} {
+			counter(ch, m.packets, c.packets[p][i].Load(), p.String(), transport)
+		}
 	}
 	for b := range bounds {
 		counter(ch, m.spent, c.bounds[b].Load(), b.String())

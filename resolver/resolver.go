@@ -2,6 +2,7 @@ package resolver
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"reflect"
@@ -33,6 +34,7 @@ type Resolver struct {
 	cuts        *cuts
 	authorities *authorities
 	trusts      *trusts
+	denials     *denials
 	crowds      crowds
 	priming     sync.Mutex // held while the servers of the root are asked for
 
@@ -68,7 +70,7 @@ func New(config Config) (*Resolver, error) {
 		flights:  map[question]*flight{},
 		crowds:   crowds{all: map[dnsname.Name]int{}},
 	}
-	r.cuts, r.authorities, r.trusts = newCuts(), newAuthorities(), newTrusts()
+	r.cuts, r.authorities, r.trusts, r.denials = newCuts(), newAuthorities(), newTrusts(), newDenials()
 	r.bound(&config)
 	r.buffers.New = func() any { return new([udpBuffer]byte) }
 	r.life, r.end = context.WithCancel(context.Background())
@@ -86,8 +88,9 @@ func newState(config Config, before *state) *state {
 	}
 	if config.Recursion != nil {
 		for i, f := range config.Recursion.Forwards {
-			for _, addr := range f.Upstreams {
-				s.upstreams = append(s.upstreams, before.find(Upstream{Addr: addr, Group: uint8(i + 1)}))
+			for _, u := range f.Upstreams {
+				u.Group = uint8(i + 1)
+				s.upstreams = append(s.upstreams, before.find(u))
 			}
 		}
 	}
@@ -124,7 +127,11 @@ func (s *state) find(u Upstream) *upstream {
 			}
 		}
 	}
-	return &upstream{Upstream: u}
+	made := &upstream{Upstream: u}
+	if u.TLS != "" {
+		made.sessions = tls.NewLRUClientSessionCache(sessionsMax)
+	}
+	return made
 }
 
 // Update takes over a new config. Questions under way go on as they began. On an error nothing changes.
@@ -134,9 +141,18 @@ func (r *Resolver) Update(config Config) error {
 	if err := config.check(); err != nil {
 		return err
 	}
+	before, after := r.swap(config)
+	for _, name := range outdated(before.config.Recursion, after.config.Recursion) {
+		r.Flush(name, true)
+	}
+	return nil
+}
+
+// swap puts a checked config in force.
+func (r *Resolver) swap(config Config) (before, after *state) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	before, after := r.state.Load(), newState(config, r.state.Load())
+	before, after = r.state.Load(), newState(config, r.state.Load())
 	r.setKeys(after, before)
 	r.state.Store(after)
 	r.bound(&after.config)
@@ -146,11 +162,11 @@ func (r *Resolver) Update(config Config) error {
 			u.connections.retire()
 		}
 	}
-	return nil
+	return before, after
 }
 
-// Resolve answers k: from the cache if that has it meanwhile, else from an upstream. An error has a method EDE and means that there is
-// not even a stale answer. After ctx ends a stale answer is given, or the context's error. dst and k are the caller's again when Resolve
+// Resolve answers k: from the cache if that has it meanwhile, else from the network. An error has a method EDE and means that there is
+// not even a stale answer; Msg is then nil, or SERVFAIL with the aliases that lead to where there is no answer. After ctx ends a stale answer is given, or the context's error. dst and k are the caller's again when Resolve
 // returns.
 func (r *Resolver) Resolve(ctx context.Context, k *rrcache.Key, dst []byte) (Result, error) {
 	r.counts.asked.Add(1)
@@ -170,7 +186,7 @@ func (r *Resolver) Resolve(ctx context.Context, k *rrcache.Key, dst []byte) (Res
 		return r.known(dst[:a.Len], a), nil
 	}
 	r.counts.failed.Add(1)
-	return Result{EDE: edeOf(err)}, err
+	return Result{Msg: f.deadEnd(), EDE: edeOf(err)}, err
 }
 
 // peek reads the cache into dst, which it lets grow if needed.

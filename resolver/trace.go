@@ -57,7 +57,8 @@ type Step struct {
 // Attempt is one query and what came of it.
 type Attempt struct {
 	Server netip.AddrPort
-	TCP    bool
+	TCP    bool // by TLS, too
+	TLS    bool
 	EDNS   bool
 	Mixed  bool // the letter case was random
 	Took   time.Duration
@@ -243,7 +244,7 @@ func (x *exchange) noteLeg(packet []byte, err error, took time.Duration) {
 	if x.attempts == nil {
 		return
 	}
-	a := Attempt{Server: x.up.Addr, TCP: x.manner.tcp, EDNS: x.manner.edns, Mixed: x.manner.mixed, Took: took, Size: len(packet)}
+	a := Attempt{Server: x.up.Addr, TCP: x.manner.tcp, TLS: x.up.TLS != "", EDNS: x.manner.edns, Mixed: x.manner.mixed, Took: took, Size: len(packet)}
 	switch {
 	case err != nil:
 		a.Result = err.Error()

@@ -190,7 +190,7 @@ func TestDelegationAndServersAreTold(t *testing.T) {
 	if all := r.Servers(2, resolver.Busiest); asked == 0 || len(all) != 2 || all[0].Counts.Queries < all[1].Counts.Queries {
 		t.Errorf("%d servers of the zone were asked; the busiest are %+v", asked, all)
 	}
-	if got := r.Flush(dnsname.MustParse("example.test")); got.Delegations != 1 || got.Trusts == 0 {
+	if got := r.ForgetZones(dnsname.MustParse("example.test")); got.Delegations != 1 || got.Trusts == 0 {
 		t.Errorf("flushed %+v", got)
 	}
 	if d, ok := r.Delegation(name); !ok || d.Zone != dnsname.MustParse("test") {

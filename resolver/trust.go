@@ -88,6 +88,13 @@ func (t *trusts) flush(name dnsname.Name) (n int) {
 	return n
 }
 
+// forget forgets what is known at name.
+func (t *trusts) forget(name dnsname.Name) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.all, name)
+}
+
 // trust finds out by what keys the data at a name are to be checked. The keys of a zone are trusted for what its parent's keys sign, from an
 // anchor down (RFC 4035 section 5).
 func (it *iteration) trust(name dnsname.Name) (*dnssec.Zone, dnssec.Verdict) {

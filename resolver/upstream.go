@@ -1,6 +1,7 @@
 package resolver
 
 import (
+	"crypto/tls"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -14,6 +15,7 @@ type upstream struct {
 	underWay    atomic.Int64
 	connections connections
 	counts      upstreamCounts
+	sessions    tls.ClientSessionCache // nil where it is not asked by TLS
 
 	mu     sync.Mutex // guards the rest
 	rtt    roundTrip
@@ -72,7 +74,7 @@ func (u *upstream) patience(most time.Duration, again int) time.Duration {
 func (u *upstream) manner(now time.Time, plain bool) manner {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return manner{edns: !u.noEDNS.holds(now), mixed: !plain && !u.folds.holds(now), direct: u.authority}
+	return manner{edns: !u.noEDNS.holds(now), mixed: !plain && !u.folds.holds(now), direct: u.authority, tcp: u.TLS != "", padded: u.TLS != ""}
 }
 
 // score is what the best upstream has least of.

@@ -130,9 +130,14 @@ func (it *iteration) validateNegative(z *cut, name dnsname.Name, f *finding) dns
 		return v
 	}
 	if f.kind == kindNXDomain {
-		return d.NameError([]byte(name))
+		v = d.NameError([]byte(name))
+	} else {
+		v = d.NoData([]byte(name), it.f.q.qtype)
 	}
-	return d.NoData([]byte(name), it.f.q.qtype)
+	if v.Status == dnssec.Secure && f.soa != nil && f.soa.name == signer {
+		it.r.denials.add(signer, f.soa, f.proofs, it.f.q.class, it.r.now())
+	}
+	return v
 }
 
 // signerAt returns whose keys sign what denies something at a name: the closest of those at or above it.

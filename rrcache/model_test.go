@@ -222,14 +222,18 @@ func TestAgainstOracle(t *testing.T) {
 				t.Parallel()
 				cache := newCache(t, rrcache.Config{Bytes: tc.sizes[0], StaleMax: oracleStale * time.Second, StaleHold: 10 * time.Second})
 				m := &model{T: t, rng: rand.New(rand.NewPCG(seed, 1)), cache: cache, oracle: oracle{}, now: start, names: tc.names, sizes: tc.sizes, mayMiss: tc.sizes[0] == rrcache.BytesMin}
-				for i := range tc.steps {
+				steps := tc.steps
+				if raceEnabled {
+					steps /= 2
+				}
+				for i := range steps {
 					if m.step(); i%5000 == 0 {
 						if err := cache.Check(); err != nil {
 							t.Fatal(err)
 						}
 					}
 				}
-				if m.hits < 1000 {
+				if m.hits < steps/50 {
 					t.Errorf("only %d hits: the test compares too little", m.hits)
 				}
 				if s := cache.Stats(); m.mayMiss != (s.Evictions > 0) {
@@ -252,7 +256,10 @@ func textOf(t testing.TB, k *rrcache.Key, word string, records int) []byte {
 
 func TestReadersNeverSeeHalfARecord(t *testing.T) {
 	cache := newCache(t, rrcache.Config{})
-	const rounds = 1500
+	rounds := 1500
+	if raceEnabled {
+		rounds = 300
+	}
 	type variants struct {
 		key  rrcache.Key
 		msgs [2][]byte
@@ -394,14 +401,17 @@ func (c *crowd) flood(names, times int) {
 // share returns how many of the popular names were there during a flood of new ones that are asked for times times.
 func (c *crowd) share(times int) float64 {
 	hits := 0
-	const rounds = 3000
+	rounds := 3000
+	if raceEnabled {
+		rounds = 1500
+	}
 	for range rounds {
 		c.flood(20, times)
 		if c.ask(c.popular[c.rng.IntN(len(c.popular))]) {
 			hits++
 		}
 	}
-	return float64(hits) / rounds
+	return float64(hits) / float64(rounds)
 }
 
 func TestFloodLeavesThePopularOnes(t *testing.T) {

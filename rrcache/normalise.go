@@ -54,14 +54,15 @@ func (r Refusal) String() string {
 
 // builder makes a record out of a message, outside any lock. Its buffers are used again.
 type builder struct {
-	record  record
-	spare   []byte
-	offsets []uint16 // where the TTLs lie in the message
-	counts  [3]int   // records kept of each section
-	end     int      // where the last one ends
-	answers bool     // the answer section has a record of the type that was asked for
-	soa     int      // where the first SOA of the authority section has its TTL, 0 for none
-	soaTTL  uint32   // the smaller of its TTL and its MINIMUM
+	record    record
+	spare     []byte
+	offsets   []uint16 // where the TTLs lie in the message
+	counts    [3]int   // records kept of each section
+	end       int      // where the last one ends
+	answerEnd int      // where the last one of the answer section ends
+	answers   bool     // the answer section has a record of the type that was asked for
+	soa       int      // where the first SOA of the authority section has its TTL, 0 for none
+	soaTTL    uint32   // the smaller of its TTL and its MINIMUM
 }
 
 // build fills b.record with msg in normal form, or says why it must not be kept.
@@ -74,7 +75,7 @@ func (b *builder) build(c *Config, k *Key, tag uint32, msg []byte, now int64) Re
 	}
 	failure := wire.Rcode(msg) == wire.RcodeServFail
 	if failure {
-		b.end, b.offsets, b.counts = wire.HeaderLen+len(k.Name)+4, b.offsets[:0], [3]int{}
+		b.keepAliases(k)
 	}
 	if b.end > c.MessageMax {
 		return RefusedOversized
@@ -83,11 +84,20 @@ func (b *builder) build(c *Config, k *Key, tag uint32, msg []byte, now int64) Re
 	switch {
 	case failure:
 		b.record[4] = flagFailure
-		return b.setTTL(seconds(c.FailureTTL))
+		return b.clamp(1, seconds(c.FailureTTL), 0)
 	case wire.Rcode(msg) == wire.RcodeNXDomain || !b.answers:
 		return b.finishNegative(c)
 	}
 	return b.finishPositive(c)
+}
+
+// keepAliases leaves of a failure the answer section alone, if that is aliases: they lead to where there is no answer.
+func (b *builder) keepAliases(k *Key) {
+	n := b.counts[wire.SectionAnswer]
+	b.offsets, b.counts, b.end = b.offsets[:n], [3]int{n}, b.answerEnd
+	if n == 0 || b.answers {
+		b.offsets, b.counts, b.end = b.offsets[:0], [3]int{}, wire.HeaderLen+len(k.Name)+4
+	}
 }
 
 // checkHead looks at all that comes before the records.
@@ -179,6 +189,9 @@ func (b *builder) note(k *Key, w *wire.Walker) {
 	b.counts[w.Section]++
 	b.offsets = append(b.offsets, uint16(w.TTLOff))
 	b.end = w.Offset()
+	if w.Section == wire.SectionAnswer {
+		b.answerEnd = b.end
+	}
 	switch {
 	case w.Section == wire.SectionAnswer && (w.Type == k.Type || k.Type == wire.TypeANY):
 		b.answers = true

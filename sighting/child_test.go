@@ -115,13 +115,13 @@ func perClient(t *testing.T, s *sighting.Store, round int) (map[string]uint64, u
 
 func TestKillLosesNothingWrittenAndCountsNothingTwice(t *testing.T) {
 	rounds := 20
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		rounds = 4
 	}
 	dir, r := t.TempDir(), rand.New(rand.NewPCG(1, uint64(time.Now().UnixNano())))
 	recorded := make([]uint64, rounds)
 	for round := range rounds {
-		b := killed(t, dir, round, time.Duration(100+r.IntN(500))*time.Millisecond)
+		b := killed(t, dir, round, time.Duration(20+r.IntN(300))*time.Millisecond)
 		s := open(t, sighting.Config{Dir: dir})
 		for before := range round + 1 {
 			got, n := perClient(t, s, before)
@@ -166,7 +166,7 @@ func killed(t *testing.T, dir string, round int, after time.Duration) *board {
 
 func TestTornAndDamagedJournalsKeepWhatIsBeforeTheDamage(t *testing.T) {
 	dir := t.TempDir()
-	killed(t, dir, 0, 300*time.Millisecond)
+	killed(t, dir, 0, 100*time.Millisecond)
 	segments, err := filepath.Glob(filepath.Join(dir, "journal", "*.journal"))
 	if err != nil || len(segments) == 0 {
 		t.Fatalf("journals are %v, %v", segments, err)

@@ -31,7 +31,7 @@ type Sample struct {
 	QName     string    `json:"qname"` // the name that matched
 	QType     uint16    `json:"qtype"`
 	Transport string    `json:"transport"`       // udp, tcp, tls, https, quic
-	Stage     uint8     `json:"stage"`           // 0: QName was asked for; n: it is the n-th CNAME or DNAME target
+	Stage     uint8     `json:"stage"`           // 0: QName was asked for; n: it is the n-th CNAME or DNAME target; that of an SVCB or HTTPS record counts as one more
 	Enforced  bool      `json:"enforced"`        // the rule decided the answer
 	Verified  bool      `json:"verified"`        // the client's address could not be forged
 	Stale     bool      `json:"stale,omitempty"` // answered from the cache after its time

@@ -67,6 +67,9 @@ const (
 	TypeANY    = 255
 )
 
+// IsSVCB reports whether records of a type lead to services as those of RFC 9460 do.
+func IsSVCB(rtype uint16) bool { return rtype == TypeSVCB || rtype == TypeHTTPS }
+
 // Classes and opcodes.
 const (
 	ClassIN  = 1

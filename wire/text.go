@@ -13,50 +13,8 @@ import (
 	"cenote/dnsname"
 )
 
-// typeTexts are the types that have a word here. Others are TYPE and their number (RFC 3597 section 5).
-func typeTexts() []struct {
-	rtype uint16
-	text  string
-} {
-	return []struct {
-		rtype uint16
-		text  string
-	}{
-		{TypeA, "A"}, {TypeNS, "NS"}, {TypeCNAME, "CNAME"}, {TypeSOA, "SOA"}, {TypePTR, "PTR"}, {TypeHINFO, "HINFO"}, {TypeMX, "MX"}, {TypeTXT, "TXT"},
-		{TypeAAAA, "AAAA"}, {TypeSRV, "SRV"}, {35, "NAPTR"}, {TypeDNAME, "DNAME"}, {TypeOPT, "OPT"}, {TypeDS, "DS"}, {44, "SSHFP"},
-		{TypeRRSIG, "RRSIG"}, {TypeNSEC, "NSEC"}, {TypeDNSKEY, "DNSKEY"}, {typeNSEC3, "NSEC3"}, {51, "NSEC3PARAM"}, {52, "TLSA"}, {59, "CDS"},
-		{60, "CDNSKEY"}, {61, "OPENPGPKEY"}, {62, "CSYNC"}, {63, "ZONEMD"}, {TypeSVCB, "SVCB"}, {TypeHTTPS, "HTTPS"}, {99, "SPF"}, {256, "URI"}, {257, "CAA"},
-		{TypeANY, "ANY"},
-	}
-}
-
-const typeNSEC3 = 50
-
-// TypeText returns the word for a type.
-func TypeText(rtype uint16) string {
-	for _, t := range typeTexts() {
-		if t.rtype == rtype {
-			return t.text
-		}
-	}
-	return "TYPE" + strconv.Itoa(int(rtype))
-}
-
-// ParseType reads the word for a type, in any letter case, or TYPE and its number.
-func ParseType(text string) (uint16, error) {
-	text = strings.ToUpper(text)
-	for _, t := range typeTexts() {
-		if t.text == text {
-			return t.rtype, nil
-		}
-	}
-	if digits, ok := strings.CutPrefix(text, "TYPE"); ok {
-		if n, err := strconv.ParseUint(digits, 10, 16); err == nil {
-			return uint16(n), nil
-		}
-	}
-	return 0, fmt.Errorf("%q is no type of records, such as A, AAAA or TYPE65280", text)
-}
+// TypeText returns the word for a type, as AppendType writes it.
+func TypeText(rtype uint16) string { return string(AppendType(nil, rtype)) }
 
 // RcodeText returns the word for a response code, as RFC 1035 and its successors spell it.
 func RcodeText(rcode int) string {

@@ -11,6 +11,7 @@ import (
 
 	"cenote/blocklist"
 	"cenote/dnsname"
+	"cenote/dnsserver"
 	"cenote/pace"
 	"cenote/policy"
 	"cenote/sighting"
@@ -21,7 +22,7 @@ import (
 type catalog struct {
 	policy atomic.Pointer[policy.Policy]
 	log    *slog.Logger
-	truth  func(ctx context.Context, name []byte) (*policy.Answer, error) // what the network says of a name; nil: nobody can be asked
+	truth  func(context.Context, *policy.Request, *policy.Policy) dnsserver.Truth // what a question is answered with; nil: nobody can be asked
 
 	mu   sync.Mutex
 	held map[uint64]*heldGeneration // guarded by mu

@@ -47,6 +47,7 @@ func inNamespace(t *testing.T) bool {
 // TestFullDiskStopsNoAnswer fills the disk that holds the state while queries come in. All of them are answered, the loss is counted and
 // shown, and when there is room again sightings are recorded again.
 func TestFullDiskStopsNoAnswer(t *testing.T) {
+	t.Parallel() // it is another process that does the work
 	if !inNamespace(t) {
 		return
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"cenote/dnsname"
 	"cenote/dnsserver"
 	"cenote/policy"
+	"cenote/wire"
 
 	"golang.org/x/net/idna"
 )
@@ -26,6 +28,11 @@ type explainCommand struct {
 	Client  netip.Addr   `placeholder:"ADDR" help:"The client that asks."`
 	Answer  []netip.Addr `placeholder:"ADDR" help:"An address that the name is taken to have; may be given more than once."`
 	Resolve bool         `help:"Ask the network what the name has, and explain the answer with it."`
+	Type    string       `placeholder:"TYPE" help:"The type that is asked for, such as AAAA or HTTPS. Default: A."`
+	Via     string       `name:"transport" enum:",udp,tcp,tls,https,quic" default:"" placeholder:"TRANSPORT" help:"How the question comes: udp or tcp. Default: udp."`
+	Listen  string       `name:"listener" placeholder:"ADDR[:PORT]" help:"The address of this server that is asked; without a port 53."`
+	RD      bool         `name:"rd" default:"true" negatable:"" help:"The client asks for recursion, as stubs do; --rd=false for one that does not."`
+	DO      bool         `name:"do" help:"The client asks for DNSSEC signatures."`
 	At      string       `placeholder:"TIME" help:"When the question is asked, such as 2026-11-30T12:00:00Z. Default: now."`
 	JSON    bool         `help:"Print JSON."`
 }
@@ -62,11 +69,18 @@ func (c *explainCommand) params() (url.Values, error) {
 	for _, addr := range c.Answer {
 		out.Add("answer", addr.String())
 	}
-	if c.Resolve {
-		out.Set("resolve", "true")
+	for key, text := range map[string]string{"time": c.At, "type": c.Type, "transport": c.Via, "listener": c.Listen} {
+		if text != "" {
+			out.Set(key, text)
+		}
 	}
-	if c.At != "" {
-		out.Set("time", c.At)
+	for key, set := range map[string]bool{"resolve": c.Resolve, "do": c.DO} {
+		if set {
+			out.Set(key, "true")
+		}
+	}
+	if !c.RD {
+		out.Set("rd", "false")
 	}
 	switch {
 	case c.Name == "":
@@ -125,44 +139,40 @@ func (c *explainCommand) withoutServer(ctx context.Context, params url.Values, s
 // Explain says what the policy in force does with a question; see api.Explainer.
 func (c *catalog) Explain(ctx context.Context, q api.Question) (api.Explanation, error) {
 	if q.Reference != "" {
-		return c.explainReference(q)
+		return c.explainReference(ctx, q)
 	}
 	g := c.current()
 	if g == nil {
 		return api.Explanation{}, errors.New("no policy has been compiled yet; see `cenote feeds`")
 	}
-	answer, err := c.answerTo(ctx, &q)
-	if err != nil {
-		return api.Explanation{}, err
-	}
-	return explainIn(g, &q, answer), nil
+	return c.explainIn(ctx, g, &q)
 }
 
 // answerTo is what a question is explained with: what the network says, or what the question takes for it; nil for nothing.
-func (c *catalog) answerTo(ctx context.Context, q *api.Question) (*policy.Answer, error) {
+func (c *catalog) answerTo(ctx context.Context, q *api.Question, r *policy.Request, p *policy.Policy) (*dnsserver.Truth, error) {
+	var given policy.Answer
 	switch {
 	case q.Resolve && c.truth == nil:
 		return nil, errors.New("no server is running that could ask the network; give the addresses with --answer")
 	case q.Resolve:
-		answer, err := c.truth(ctx, []byte(q.Name))
-		if err != nil {
-			return nil, err
-		}
-		answer.Addrs = append(answer.Addrs, q.Answers...)
-		return answer, nil
+		truth := c.truth(ctx, r, p)
+		truth.Answer.Addrs = append(truth.Answer.Addrs, q.Answers...)
+		return &truth, nil
 	case q.Address.IsValid():
 		server := policy.Server{Name: []byte{0}, Addrs: []netip.Addr{q.Address}}
-		return &policy.Answer{Addrs: []netip.Addr{q.Address}, Paths: []policy.Path{{Servers: []policy.Server{server}}}}, nil
+		given = policy.Answer{Addrs: []netip.Addr{q.Address}, Paths: []policy.Path{{Servers: []policy.Server{server}}}}
 	case q.Server != "":
-		return &policy.Answer{Paths: []policy.Path{{Servers: []policy.Server{{Name: []byte(q.Server)}}}}}, nil
+		given = policy.Answer{Paths: []policy.Path{{Servers: []policy.Server{{Name: []byte(q.Server)}}}}}
 	case len(q.Answers) > 0:
-		return &policy.Answer{Addrs: q.Answers}, nil
+		given = policy.Answer{Addrs: q.Answers}
+	default:
+		return nil, nil
 	}
-	return nil, nil
+	return &dnsserver.Truth{Answer: given}, nil
 }
 
 // explainReference resolves what an extended error's text stands for. The generation must still be held or be the one in force.
-func (c *catalog) explainReference(q api.Question) (api.Explanation, error) {
+func (c *catalog) explainReference(ctx context.Context, q api.Question) (api.Explanation, error) {
 	ref, err := dnsserver.DecodeReference(q.Reference)
 	if err != nil {
 		return api.Explanation{}, err
@@ -175,11 +185,7 @@ func (c *catalog) explainReference(q api.Question) (api.Explanation, error) {
 	if err := c.subject(g, ref, &q); err != nil {
 		return api.Explanation{}, err
 	}
-	answer, err := c.answerTo(context.Background(), &q)
-	if err != nil {
-		return api.Explanation{}, err
-	}
-	return explainIn(g, &q, answer), nil
+	return c.explainIn(ctx, g, &q)
 }
 
 // subject finds what a reference stands for: the index is searched for its set, which is slow and exact.
@@ -230,18 +236,45 @@ func listedKey(g *blocklist.Generation, ref dnsserver.Reference) (dnsname.Name, 
 		rule.Feed, rule.Family, zoneName(rule.Zone))
 }
 
-func explainIn(g *blocklist.Generation, q *api.Question, answer *policy.Answer) api.Explanation {
-	from, at := netip.AddrPortFrom(q.Client, 0), q.Time
+// requestOf is a question as the policy sees it.
+func requestOf(q *api.Question) *policy.Request {
+	from, name, at := netip.AddrPortFrom(q.Client, 0), q.Name, q.Time
 	if at.IsZero() {
 		at = time.Now()
 	}
-	name := q.Name
 	if name == "" {
 		name = dnsname.Root
 	}
-	out := api.Explanation{
-		Explanation: g.Policy.Explain(&policy.Request{Time: at, Peer: from, Client: from, RD: true, Type: 1, Class: 1, Name: []byte(name)}, answer),
-		Compiled:    g.Policy.Manifest().Built,
+	return &policy.Request{
+		Time: at, Peer: from, Client: from, Local: q.Listener, Transport: q.Transport, Verified: q.Transport != policy.TransportUDP,
+		RD: !q.NoRD, DO: q.DO, Type: cmp.Or(q.Type, wire.TypeA), Class: wire.ClassIN, Name: []byte(name),
+	}
+}
+
+// effectFailure is the effect where a query fails since not all name servers are known.
+const effectFailure = "failure"
+
+// explainIn explains a question by a generation.
+func (c *catalog) explainIn(ctx context.Context, g *blocklist.Generation, q *api.Question) (api.Explanation, error) {
+	r := requestOf(q)
+	truth, err := c.answerTo(ctx, q, r, g.Policy)
+	if err != nil {
+		return api.Explanation{}, err
+	}
+	var answer *policy.Answer
+	if truth != nil {
+		answer = &truth.Answer
+	}
+	out := api.Explanation{Explanation: g.Policy.Explain(r, answer), Compiled: g.Policy.Manifest().Built}
+	var d policy.Decision
+	if out.Winner != nil {
+		d.Winner = out.Winner.Hit
+	}
+	out.Effect = dnsserver.EffectOf(&d, q.Transport).String()
+	if truth != nil {
+		if out.Without, out.Partial = truth.Without, truth.Partial; truth.Fails && out.Winner == nil {
+			out.Effect = effectFailure
+		}
 	}
 	switch {
 	case q.Address.IsValid():
@@ -260,7 +293,7 @@ func explainIn(g *blocklist.Generation, q *api.Question, answer *policy.Answer) 
 	for i := range out.Unheld {
 		out.Places = append(out.Places, place(g, &out.Unheld[i]))
 	}
-	return out
+	return out, nil
 }
 
 // eachZone calls visit for the zones of an explanation in the order of its places.
@@ -308,7 +341,11 @@ func printExplanation(to io.Writer, e *api.Explanation) error {
 	}
 	print(e.Zones)
 	for _, g := range e.Chain {
-		_, _ = fmt.Fprintf(to, "\nstep %d of the chain, %s\n", g.Stage, g.Name)
+		if g.Record > 0 {
+			_, _ = fmt.Fprintf(to, "\ntarget of record %d of the answer, %s\n", g.Record, g.Name)
+		} else {
+			_, _ = fmt.Fprintf(to, "\nstep %d of the chain, %s\n", g.Stage, g.Name)
+		}
 		print(g.Zones)
 	}
 	if len(e.Unheld) > 0 {
@@ -330,6 +367,18 @@ func printOutcome(to io.Writer, e *api.Explanation) {
 	}
 	if e.Pending {
 		_, _ = fmt.Fprintln(to, "if what is answered matches no rule of an earlier zone; --resolve looks")
+	}
+	if e.Effect == dnsserver.EffectTruncate.String() {
+		_, _ = fmt.Fprintln(to, "over UDP an empty answer says so; over TCP the truth is answered (--transport tcp)")
+	}
+	if e.Without != "" {
+		_, _ = fmt.Fprintf(to, "there is no answer to look at: %s\n", e.Without)
+	}
+	if e.Partial {
+		_, _ = fmt.Fprintln(to, "not all name servers on the way could be found")
+	}
+	if e.Effect == effectFailure {
+		_, _ = fmt.Fprintln(to, "such a question gets SERVFAIL (policy.ns_required)")
 	}
 	if len(e.Answers) > 0 {
 		_, _ = fmt.Fprintf(to, "with the addresses %s\n", strings.Trim(fmt.Sprint(e.Answers), "[]"))

@@ -12,6 +12,8 @@ import (
 
 	"cenote/api"
 	"cenote/blocklist"
+	"cenote/dnsname"
+	"cenote/policy"
 )
 
 type heldCommand struct {
@@ -192,11 +194,24 @@ func (e explainer) Explain(ctx context.Context, q api.Question) (api.Explanation
 	if err != nil {
 		return out, err
 	}
-	about := func(name string) bool { return name == out.Name || strings.HasSuffix(out.Name, "."+name) }
+	about := func(name string) bool {
+		return name == out.Name || strings.HasSuffix(out.Name, "."+name) || patternMatches(name, out.Name)
+	}
 	rows, _ := e.publisher.HeldRows()
 	out.Held = slices.DeleteFunc(rows, func(r blocklist.Held) bool { return !about(r.Name) })
 	out.Decisions = slices.DeleteFunc(e.publisher.Decisions(), func(d blocklist.Decision) bool { return !about(d.Name) })
 	return out, nil
+}
+
+// patternMatches reports whether what is held is a pattern that a name matches, which is escaped.
+func patternMatches(held, name string) bool {
+	text, ok := strings.CutPrefix(held, "/")
+	if !ok {
+		return false
+	}
+	pattern, err := policy.NewPattern(strings.TrimSuffix(text, "/"))
+	n, err2 := dnsname.Parse(name)
+	return err == nil && err2 == nil && pattern.Matches(policy.AppendPlain(nil, []byte(n.Canonical())))
 }
 
 // printReview shows what waits for an operator, and what was decided, of an explained name.

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"cenote/dnstest"
 
@@ -128,7 +127,7 @@ func judge(t *testing.T, ours, peer netip.AddrPort) {
 
 func reducedFrom(server netip.AddrPort, client, name string) string {
 	m := new(dns.Msg).SetQuestion(name, dns.TypeA)
-	c := dns.Client{Timeout: 5 * time.Second, Dialer: &net.Dialer{LocalAddr: &net.UDPAddr{IP: net.ParseIP(client)}}}
+	c := dns.Client{Timeout: patience, Dialer: &net.Dialer{LocalAddr: &net.UDPAddr{IP: net.ParseIP(client)}}}
 	r, _, err := c.Exchange(m, server.String())
 	if err != nil {
 		return "no reply"

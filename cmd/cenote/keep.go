@@ -124,9 +124,9 @@ func (k *keeper) save() {
 
 // source says by whom the answers of the cache were given and by what they were checked: those of others are not taken.
 func source(c *config.Config) string {
-	r := &c.Recursion
-	v := &r.Validation
-	text := fmt.Sprintf("%v %v %v %v %v %v %v %v %v %v", c.Upstreams, c.Resolver.HostUpstreams, r.Enabled, r.RootHints, r.Port, r.Forward, r.Stub, v.Enabled, v.Anchors, v.Negative)
+	r := c.Recursion
+	r.Limits = config.RecursionLimits{}
+	text := fmt.Sprintf("%+v %v %+v", c.Upstreams, c.Resolver.HostUpstreams, r)
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:])
 }
@@ -256,8 +256,8 @@ func (a answers) CacheFlush(r api.FlushRequest) (api.FlushAnswer, error) {
 		name = name.Canonical()
 	}
 	a.keeper.forget()
-	learnt := a.resolver.Flush(name)
-	out := api.FlushAnswer{Delegations: learnt.Delegations, Trusts: learnt.Trusts, Lame: learnt.Lame}
+	learnt := a.resolver.ForgetZones(name)
+	out := api.FlushAnswer{Delegations: learnt.Delegations, Trusts: learnt.Trusts, Denials: learnt.Denials, Lame: learnt.Lame}
 	if r.All {
 		out.Answers = a.cache.FlushAll()
 	} else {

@@ -102,13 +102,19 @@ func TestClientsMakeNoSeries(t *testing.T) {
 			r.send(q, fmt.Sprintf("127.0.%d.%d", round+1, i+1))
 		}
 	}
+	recorded := func() {
+		asked := time.Now()
+		r.wait("recorded", func() bool { return r.ledger.Drained().After(asked) })
+	}
 	odd(0)
-	r.wait("recorded", func() bool { return r.counted(t) > 0 })
+	recorded()
+	if r.counted(t) == 0 {
+		t.Error("nothing was matched: the test shows little")
+	}
 	before := r.series()
 	odd(1)
 	r.send(new(dns.Msg), "127.0.9.9")
-	asked := time.Now()
-	r.wait("recorded", func() bool { return r.ledger.Drained().After(asked) })
+	recorded()
 	after := r.series()
 	for name := range after {
 		if !before[name] {

@@ -54,8 +54,8 @@ func startPeer(t *testing.T, port uint16, command ...string) netip.AddrPort {
 		}
 	})
 	addr := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port)
-	q := question{rd: true, from: "127.0.0.1", name: "ready.example.", qtype: dns.TypeA, class: dns.ClassINET}
-	for deadline := time.Now().Add(20 * time.Second); q.exchange(addr) == "no reply\n"; time.Sleep(50 * time.Millisecond) {
+	q := question{rd: true, from: "127.0.0.1", wait: again, name: "ready.example.", qtype: dns.TypeA, class: dns.ClassINET}
+	for deadline := time.Now().Add(within); q.exchange(addr) == "no reply\n"; time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s does not answer:\n%s", command[0], log.String())
 		}
@@ -120,7 +120,7 @@ func judgedNames() []string {
 func reduced(server netip.AddrPort, name string, qtype uint16) string {
 	m := new(dns.Msg)
 	m.SetQuestion(name, qtype)
-	client := dns.Client{Timeout: 3 * time.Second}
+	client := dns.Client{Timeout: patience}
 	r, _, err := client.Exchange(m, server.String())
 	if err != nil {
 		return "no reply"
@@ -315,9 +315,9 @@ policy: {sinkhole: {ipv4: [192.0.2.53], ipv6: ['2001:db8::53']}, zones: [{name: 
 		{"letter case", []string{"MaLware.Example"}, []string{"MaLware.Example."}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), within)
 			defer cancel()
-			args := append([]string{"@127.0.0.1", "-p", fmt.Sprint(s.addr().Port()), "+tries=2", "+timeout=2"}, tc.args...)
+			args := append([]string{"@127.0.0.1", "-p", fmt.Sprint(s.addr().Port()), "+tries=1", "+timeout=20"}, tc.args...)
 			out, err := exec.CommandContext(ctx, dig, args...).CombinedOutput()
 			for _, want := range tc.wants {
 				if err != nil || !strings.Contains(string(out), want) {

@@ -134,7 +134,7 @@ func (p *process) exits() int {
 // answers asks until the reply looks as wanted, as the first must if the policy is in force.
 func (p *process) answers(name, want string) {
 	p.t.Helper()
-	q := question{rd: true, edns: true, from: "127.0.0.1", name: dns.Fqdn(name), qtype: dns.TypeA, class: dns.ClassINET}
+	q := question{rd: true, edns: true, wait: again, from: "127.0.0.1", name: dns.Fqdn(name), qtype: dns.TypeA, class: dns.ClassINET}
 	var got string
 	p.until(name+" is answered "+want, func() bool {
 		got = q.exchange(p.addr())

@@ -16,6 +16,7 @@ import (
 
 	"cenote/api"
 	"cenote/config"
+	"cenote/dnstest"
 	"cenote/rrcache"
 	"cenote/wire"
 )
@@ -225,6 +226,7 @@ func prefetchesShed(s *running) uint64 {
 
 // TestOldPolicyIsFreed: a reload leaves no policy in memory but the new one, also in a worker that gets no query afterwards.
 func TestOldPolicyIsFreed(t *testing.T) {
+	t.Parallel() // it waits for longer than a query may live
 	dir := t.TempDir()
 	list := filepath.Join(dir, "list.domains")
 	write := func(text string) {
@@ -237,6 +239,7 @@ func TestOldPolicyIsFreed(t *testing.T) {
 	s := startServer(t, dir, `
 state: `+filepath.Join(dir, "state")+`
 listen: [{address: 127.0.0.1:0}]
+compile: {poll: 100ms, debounce: 50ms}
 feeds: [{name: list, path: `+list+`, match: subtree}]
 policy: {sinkhole: {ipv4: [192.0.2.53]}, zones: [{name: block, feeds: [list]}]}
 resolver: {total: 100ms, timeout: 100ms}
@@ -259,4 +262,55 @@ resolver: {total: 100ms, timeout: 100ms}
 		runtime.GC() // a delta is too small for memory to be given back at once
 		return freed.Load()
 	})
+}
+
+// TestPathSettingsComeWithThePolicy: from the moment at which a new policy is in force, while the rest of the reload goes on, no answer is found clean by the
+// name servers that the old settings look at.
+func TestPathSettingsComeWithThePolicy(t *testing.T) {
+	dir := t.TempDir()
+	up := dnstest.Start(t, `
+		example.        3600 SOA ns.example. host.example. 1 3600 600 86400 60
+		example.        3600 NS ns.nic.example.
+		ns.nic.example.  300 A 203.0.113.250
+		www.example.     300 A 203.0.113.9
+	`)
+	zone := filepath.Join(dir, "policy.rpz")
+	if err := os.WriteFile(zone, []byte(`$TTL 300
+$ORIGIN rpz.example.
+@ SOA localhost. hostmaster.localhost. 1 3600 600 604800 300
+@ NS localhost.
+ns.nic.example.rpz-nsdname CNAME .
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	text := func(dots int) string {
+		return fmt.Sprintf("state: %s\nlisten: [{address: 127.0.0.1:0}]\nupstreams: ['%s']\nfeeds: [{name: rpz, path: %s}]\n"+
+			"policy: {min_ns_dots: %d, zones: [{name: rpz, feeds: [rpz], action: nxdomain}]}\n", dir, up.Addr(), zone, dots)
+	}
+	s := startServer(t, dir, text(1))
+	ask := func() int {
+		reply, err := dns.Exchange(new(dns.Msg).SetQuestion("www.example.", dns.TypeA), s.addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return reply.Rcode
+	}
+	for range 2 {
+		if rcode := ask(); rcode != dns.RcodeSuccess {
+			t.Fatalf("rcode %d before the reload, want the truth", rcode)
+		}
+	}
+	next, _, err := config.Parse(s.path, []byte(text(0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// This is where a reload stands between the two: the policy is published, and the configuration is not stored yet.
+	if _, err := s.publisher.Reconfigure(t.Context(), feeds(next), policyOrder(next)); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if rcode := ask(); rcode != dns.RcodeNameError {
+			t.Errorf("rcode %d under the new policy, want NXDOMAIN", rcode)
+		}
+	}
 }

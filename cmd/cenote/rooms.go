@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"path/filepath"
@@ -179,7 +178,7 @@ func policyOrder(c *config.Config) blocklist.Order {
 	out := blocklist.Order{
 		Zones: policyZones(c.Policy.Zones, c.Policy.Strict), AnswerEarly: c.Policy.AnswerEarly && !c.Policy.Strict,
 		WaitRecurse: c.Policy.QNAMEWaitRecurse || c.Policy.Strict,
-		Paths:       fmt.Sprint(c.Policy.MinNSDots, c.Policy.NSDNAMEWaitRecurse, c.Policy.NSIPWaitRecurse, c.Policy.NSRequired),
+		Paths:       policy.PathWants{MinDots: c.Policy.MinNSDots, WaitNames: c.Policy.NSDNAMEWaitRecurse, WaitAddresses: c.Policy.NSIPWaitRecurse},
 	}
 	for i := range c.Policy.Views {
 		out.Views = append(out.Views, policyView(&c.Policy.Views[i], c.Policy.Strict))
@@ -349,16 +348,14 @@ func resolverConfig(c *config.Config, cache *rrcache.Cache, log *slog.Logger) (r
 			Connections: r.Limits.Connections, NearMisses: r.Limits.NearMisses, Prefetches: r.Limits.Prefetches, PrefetchQueue: r.Limits.PrefetchQueue,
 		},
 	}
-	for _, u := range c.Upstreams {
-		out.Upstreams = append(out.Upstreams, resolver.Upstream{Addr: u.Address, Trusted: u.Trusted})
-	}
+	out.Upstreams = upstreams(c.Upstreams)
 	if len(c.Upstreams) == 0 && r.HostUpstreams && !c.Recursion.Enabled {
 		out.Upstreams = hostUpstreams(c)
 	}
-	if !c.Recursion.Enabled {
-		return out, nil
-	}
 	var err error
+	if out.Roots, err = readAuthorities(string(r.CAFile)); err != nil || !c.Recursion.Enabled {
+		return out, err
+	}
 	out.Recursion, err = recursion(&c.Recursion, anchorFiles(stateOf(c).anchors()))
 	return out, err
 }

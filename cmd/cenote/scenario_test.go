@@ -1,7 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -17,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"cenote/blocklist"
 	"cenote/config"
 	"cenote/dnstest"
 
@@ -27,26 +31,55 @@ import (
 
 // TestMain lets the test binary stand in for cenote where a server starts its compiling child.
 func TestMain(m *testing.M) {
+	if os.Getenv(atEase) != "" {
+		if err := compileAtEase(os.Stdin, os.Stdout); err != nil {
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	if os.Getenv("CENOTE_TEST_AS_CENOTE") != "" {
 		os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}
 	goleak.VerifyTestMain(m)
 }
 
-// thisTest is the command line of a compiling child: this binary, told by the environment to be cenote.
+// atEase in the environment makes the test binary a compiling child that gives way to nobody.
+const atEase = "CENOTE_TEST_COMPILE_AT_EASE"
+
+// compileAtEase is `cenote compile --child` without giving way, for which tests on a busy machine would wait for long. The tests that run a process
+// have the child that is.
+func compileAtEase(in io.Reader, out io.Writer) error {
+	var job struct {
+		Job blocklist.CompileConfig `json:"job"`
+	}
+	if err := json.NewDecoder(in).Decode(&job); err != nil {
+		return err
+	}
+	messages := json.NewEncoder(out)
+	job.Job.Progress = func(p blocklist.Progress) { _ = messages.Encode(map[string]any{"progress": p}) }
+	report, err := blocklist.Compile(context.Background(), job.Job)
+	last := map[string]any{"report": report}
+	if err != nil {
+		last["error"] = err.Error()
+	}
+	return errors.Join(messages.Encode(last), err)
+}
+
+// thisTest is the command line of a compiling child: this binary, told so by the environment.
 func thisTest(t testing.TB) []string {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return []string{"/usr/bin/env", "CENOTE_TEST_AS_CENOTE=1", self, "compile", "--child"}
+	return []string{"/usr/bin/env", atEase + "=1", self, "compile", "--child"}
 }
 
 var update = flag.Bool("update", false, "rewrite golden parts of the scenarios")
 
-// patience bounds how long a scenario waits for what must come "soon".
-const patience = 20 * time.Second
+// patience bounds how long a scenario waits for what must come "soon", a reply among it; again is when a question that is asked until its reply
+// is as wanted is asked anew.
+const patience, again = 20 * time.Second, 2 * time.Second
 
 // TestScenarios runs testdata/scenario/*.txtar against the real server in this process. The commands of a scenario are:
 //
@@ -60,8 +93,9 @@ const patience = 20 * time.Second
 //	list-server-returns    it is back at its address
 //	serve FILE             start the server with the configuration FILE; $DNS is where it listens
 //	shutdown, restart      end the server as SIGTERM does; start it again with the same configuration
-//	ask [-tcp] [-do] [-rd=false] [-edns=false] [-from ADDR] [-until REGEXP] NAME [TYPE [CLASS]]
-//	                       ask the server and print the reply; with -until ask again until it looks so
+//	ask [-tcp] [-do] [-rd=false] [-edns=false] [-from ADDR] [-until REGEXP] [-wait TIME] NAME [TYPE [CLASS]]
+//	                       ask the server and print the reply; with -until ask again until it looks so; -wait is for silence: how
+//	                       long it must last
 //	cenote ARGS            run a command of the command line in this process; with -until REGEXP first, again until it prints so
 //
 // The package's own stop and skip, which pass over what follows, are not for scenarios.
@@ -197,6 +231,7 @@ func (w *world) restart(ts *testscript.TestScript, _ bool, _ []string) {
 type question struct {
 	tcp, do, rd, edns bool
 	from, until       string
+	wait              time.Duration // for a reply; 0: with patience
 	name              string
 	qtype, class      uint16
 }
@@ -210,12 +245,16 @@ func parseAsk(args []string) (question, error) {
 	set.BoolVar(&q.edns, "edns", true, "")
 	set.StringVar(&q.from, "from", "127.0.0.1", "")
 	set.StringVar(&q.until, "until", "", "")
+	set.DurationVar(&q.wait, "wait", 0, "")
 	if err := set.Parse(args); err != nil {
 		return q, err
 	}
 	rest := set.Args()
 	if len(rest) == 0 {
 		return q, fmt.Errorf("ask needs a name")
+	}
+	if q.until != "" {
+		q.wait = cmp.Or(q.wait, again)
 	}
 	q.name = dns.Fqdn(rest[0])
 	if len(rest) > 1 {
@@ -288,7 +327,7 @@ func (q *question) exchange(server netip.AddrPort) string {
 	if q.edns {
 		m.SetEdns0(1232, q.do)
 	}
-	client := dns.Client{Net: "udp", Timeout: 2 * time.Second, Dialer: &net.Dialer{LocalAddr: &net.UDPAddr{IP: net.ParseIP(q.from)}}}
+	client := dns.Client{Net: "udp", Timeout: cmp.Or(q.wait, patience), Dialer: &net.Dialer{LocalAddr: &net.UDPAddr{IP: net.ParseIP(q.from)}}}
 	if q.tcp {
 		client.Net, client.Dialer = "tcp", &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(q.from)}}
 	}

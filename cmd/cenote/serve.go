@@ -124,7 +124,6 @@ func (s *server) openResolver(c *config.Config) (err error) {
 		return err
 	}
 	s.resolver, err = resolver.New(own)
-	s.catalog.truth = s.truth
 	return err
 }
 
@@ -145,9 +144,12 @@ func (s *server) openDNS(c *config.Config) error {
 	}
 	s.dns, err = dnsserver.New(dnsserver.Config{
 		Listen: listenAddrs(c), Policy: func() *policy.Policy { return s.catalog.policy.Load() }, Cache: s.cache, Resolver: network{s.resolver},
-		Paths:     paths{s.resolver, func() *config.Policy { return &s.config.Load().Policy }},
+		Paths:     network{s.resolver},
 		Sightings: s.ledger, Queries: s.queries, Settings: settings, Bounds: serverBounds(c), Log: s.log,
 	})
+	if err == nil {
+		s.catalog.truth = s.dns.Truth
+	}
 	return err
 }
 

@@ -130,7 +130,10 @@ func stepOf(s *resolver.Step) api.TraceStep {
 	}
 	for _, a := range s.Attempts {
 		transport := "udp"
-		if a.TCP {
+		switch {
+		case a.TLS:
+			transport = "tls"
+		case a.TCP:
 			transport = "tcp"
 		}
 		out.Attempts = append(out.Attempts, api.TraceAttempt{

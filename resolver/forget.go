@@ -1,0 +1,64 @@
+package resolver
+
+import (
+	"reflect"
+
+	"cenote/dnsname"
+)
+
+// Flush forgets the answers for name and, with subtree, for all names below it, and what is known of the zones there: delegations, keys,
+// denials. It returns how many answers there were. The root with subtree is everything.
+func (r *Resolver) Flush(name dnsname.Name, subtree bool) int {
+	name = name.Canonical()
+	if subtree {
+		r.cuts.flush(name)
+		r.trusts.flush(name)
+		r.denials.flush(name)
+	} else {
+		r.cuts.forget(name)
+		r.trusts.forget(name)
+		r.denials.forget(name)
+	}
+	if name.IsRoot() && subtree {
+		return r.cache.FlushAll()
+	}
+	return r.cache.Flush(name, subtree)
+}
+
+// outdated are the names below which another configuration finds other answers; the root stands for everything. They are forgotten, or
+// what one source said would be served as if the other had said it.
+func outdated(before, after *Recursion) (names []dnsname.Name) {
+	if (before == nil) != (after == nil) {
+		return []dnsname.Name{dnsname.Root}
+	}
+	if before == nil {
+		return nil
+	}
+	if !reflect.DeepEqual(before.Hints, after.Hints) || before.Port != after.Port || !reflect.DeepEqual(before.Never, after.Never) || before.DNS64 != after.DNS64 {
+		return []dnsname.Name{dnsname.Root}
+	}
+	names = append(names, changed(before.Forwards, after.Forwards, func(f *Forward) dnsname.Name { return f.Zone })...)
+	names = append(names, changed(before.Stubs, after.Stubs, func(s *Stub) dnsname.Name { return s.Zone })...)
+	return append(names, changed(before.Negative, after.Negative, func(n *NegativeAnchor) dnsname.Name { return n.Name })...)
+}
+
+// changed are the names of entries that are in one list and not in the other.
+func changed[T any](before, after []T, name func(*T) dnsname.Name) (names []dnsname.Name) {
+	for _, pair := range [][2][]T{{before, after}, {after, before}} {
+		for i := range pair[0] {
+			if !contains(pair[1], &pair[0][i]) {
+				names = append(names, name(&pair[0][i]))
+			}
+		}
+	}
+	return names
+}
+
+func contains[T any](all []T, one *T) bool {
+	for i := range all {
+		if reflect.DeepEqual(&all[i], one) {
+			return true
+		}
+	}
+	return false
+}
