@@ -126,9 +126,9 @@ func (x *exchange) leg(ctx context.Context) ([]byte, error) {
 	query := x.q.appendQuery(room[:0], x.manner)
 	x.up.counts.queries.Add(1)
 	x.count()
-	begun := time.Now()
+	ended := x.noteLeg()
 	packet, err := x.put(ctx, query)
-	x.noteLeg(packet, err, time.Since(begun))
+	ended(packet, err)
 	return packet, err
 }
 

@@ -2,6 +2,7 @@ package resolver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -224,7 +225,13 @@ func (k kind) String() string {
 // attempts gathers the queries of one search, if somebody looks.
 type attempts struct {
 	mu  sync.Mutex
-	all []Attempt
+	all []underWay
+}
+
+// underWay is a query with when it was sent; until it ends it has no result.
+type underWay struct {
+	Attempt
+	begun time.Time
 }
 
 // attemptsMax bounds the attempts of a step.
@@ -236,26 +243,46 @@ func (a *attempts) list() []Attempt {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return append([]Attempt(nil), a.all...)
+	var out []Attempt
+	for _, one := range a.all {
+		if one.Result == "" {
+			one.Result, one.Took = "no reply yet", time.Since(one.begun)
+		}
+		out = append(out, one.Attempt)
+	}
+	return out
 }
 
-// noteLeg notes a query that was sent and what came of it.
-func (x *exchange) noteLeg(packet []byte, err error, took time.Duration) {
-	if x.attempts == nil {
-		return
+// noteLeg notes a query that is being sent, and returns what notes its end. What is silent is still waited for when another server has answered.
+func (x *exchange) noteLeg() func(packet []byte, err error) {
+	a := x.attempts
+	if a == nil {
+		return func([]byte, error) {}
 	}
-	a := Attempt{Server: x.up.Addr, TCP: x.manner.tcp, TLS: x.up.TLS != "", EDNS: x.manner.edns, Mixed: x.manner.mixed, Took: took, Size: len(packet)}
-	switch {
-	case err != nil:
-		a.Result = err.Error()
-	default:
-		a.Result = wire.RcodeText(wire.Rcode(packet))
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	at, begun := len(a.all), time.Now()
+	if at == attemptsMax {
+		return func([]byte, error) {}
 	}
-	x.attempts.mu.Lock()
-	defer x.attempts.mu.Unlock()
-	if len(x.attempts.all) < attemptsMax {
-		x.attempts.all = append(x.attempts.all, a)
+	a.all = append(a.all, underWay{x.described(), begun})
+	return func(packet []byte, err error) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		one := &a.all[at]
+		one.Took, one.Size, one.Result = time.Since(begun), len(packet), "no reply"
+		switch {
+		case err == nil:
+			one.Result = wire.RcodeText(wire.Rcode(packet))
+		case !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded):
+			one.Result = err.Error()
+		}
 	}
+}
+
+// described is the query as it is put now.
+func (x *exchange) described() Attempt {
+	return Attempt{Server: x.up.Addr, TCP: x.manner.tcp, TLS: x.up.TLS != "", EDNS: x.manner.edns, Mixed: x.manner.mixed}
 }
 
 // Trace answers k as Resolve does where the cache has no answer to it, and tells all that was done. What is known of zones, of their

@@ -213,3 +213,25 @@ func TestAnchorsAreTold(t *testing.T) {
 		t.Errorf("negative anchors %+v", negative)
 	}
 }
+
+// TestTraceTellsOfSilence: a server that says nothing is in the trace, with how long it was waited for.
+func TestTraceTellsOfSilence(t *testing.T) {
+	r := startRooted(t, smallInternet+"\n! @3 * drop\n! @4 * drop\n", func(c *resolver.Config) {
+		c.Timeouts.Attempt, c.Timeouts.Total = 20*time.Millisecond, 200*time.Millisecond
+	})
+	_, trace, err := r.Trace(t.Context(), keyOf("www.example.test", wire.TypeA))
+	if err == nil {
+		t.Fatal("silent servers answer")
+	}
+	silent := 0
+	for _, s := range trace.Steps {
+		for _, a := range s.Attempts {
+			if s.Zone == dnsname.MustParse("example.test") && strings.HasPrefix(a.Result, "no reply") && a.Took > 0 {
+				silent++
+			}
+		}
+	}
+	if silent < 2 {
+		t.Errorf("%d silent attempts are told of:\n%s", silent, flat(trace))
+	}
+}

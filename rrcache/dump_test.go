@@ -116,6 +116,10 @@ func TestDamagedDumpIsRefused(t *testing.T) {
 			t.Errorf("cut at %d: %+v, %v", i, got, err)
 		}
 	}
+	const head, end = 15 + 2 + 4 + 4, 16
+	if got, err := load(append(bytes.Clone(whole[:head]), whole[len(whole)-end:]...)); !errors.Is(err, rrcache.ErrDump) {
+		t.Errorf("a block is missing: %+v, %v", got, err)
+	}
 	old := bytes.Replace(bytes.Clone(whole), []byte("cache-1"), []byte("cache-0"), 1)
 	if _, err := load(old); !errors.Is(err, rrcache.ErrDump) {
 		t.Errorf("another version: %v", err)
