@@ -3,9 +3,11 @@ package resolver
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 
+	"cenote/dnsname"
 	"cenote/dnssec"
 )
 
@@ -25,6 +27,9 @@ type budget struct {
 	referral atomic.Int32
 	tally    // for those who look
 	spent    *[bounds]atomic.Uint64
+
+	short atomic.Bool // something was not done for want of it
+	looks looks
 
 	checking sync.Mutex // held while something is validated
 	crypto   *dnssec.Work
@@ -63,6 +68,7 @@ func (b bound) String() string {
 
 func (r *Resolver) newBudget(b *RecursionBounds) *budget {
 	w := &budget{crypto: dnssec.NewWork(), spent: &r.counts.bounds}
+	w.looks.zones, w.looks.servers = map[dnsname.Name]int{}, map[netip.AddrPort]int{}
 	w.packets.Store(int32(b.Packets))
 	w.targets.Store(int32(b.Targets))
 	w.failures.Store(int32(b.TargetFailures))
@@ -90,13 +96,6 @@ func (b *budget) work() (dnssec.Work, bool) {
 	}
 	defer b.checking.Unlock()
 	return *b.crypto, true
-}
-
-func (b *budget) packet() error {
-	if b == nil { // an upstream is asked, whose bound is the number of tries
-		return nil
-	}
-	return b.take(&b.packets, boundPackets, "too many queries")
 }
 
 func (b *budget) target() error {

@@ -19,8 +19,8 @@ type exchange struct {
 	up       *upstream
 	q        *question
 	manner   manner
-	work     *budget // nil for none
-	tally    *tally  // nil for none
+	work     *account // nil for none
+	tally    *tally   // nil for none
 	purpose  purpose
 	attempts *attempts // nil for none
 	sent     time.Time // when the query went out that was sent last
@@ -120,7 +120,7 @@ func (x *exchange) adapt(ctx context.Context, err error) bool {
 // leg sends one query and returns the reply to it.
 func (x *exchange) leg(ctx context.Context) ([]byte, error) {
 	var room [600]byte
-	if err := x.work.packet(); err != nil {
+	if err := x.work.packet(x.up); err != nil {
 		return nil, err
 	}
 	query := x.q.appendQuery(room[:0], x.manner)
@@ -163,6 +163,7 @@ func (x *exchange) judge(packet []byte, like likeness, took time.Duration) ([]by
 		return nil, errMalformed
 	}
 	x.heard = true
+	x.up.spoke()
 	x.up.counts.replies.Add(1)
 	x.learn(packet, like, took, hasOPT)
 	if isCut(packet) && !x.manner.tcp {

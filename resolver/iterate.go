@@ -115,6 +115,9 @@ func (it *iteration) judge(name dnsname.Name, got outcome) outcome {
 	}
 	if got.verdict.Status == dnssec.Bogus {
 		got.ede, got.err = got.verdict.Code, fmt.Errorf("%w: %s", errBogus, got.verdict.Text)
+		if it.b.ranShort() {
+			got.err = fmt.Errorf("%w: %w", errWork, got.err)
+		}
 	}
 	return got
 }
@@ -179,7 +182,7 @@ func (it *iteration) lookUp(name dnsname.Name, qtype uint16) outcome {
 			return got
 		}
 		it.r.counts.referrals.Add(1)
-		z = it.keepCut(got.found.child)
+		z = it.keepCut(got.found.child, z)
 	}
 }
 
@@ -195,7 +198,7 @@ func (it *iteration) forward(group uint8, name dnsname.Name, qtype uint16) outco
 			pool = append(pool, up)
 		}
 	}
-	a := it.searchAmong(q, pool)
+	a := it.searchAmong(forwardCut, q, pool)
 	a.read = func(up *upstream, packet []byte) outcome {
 		got := it.read(forwardCut, q, up, packet)
 		if got.err == nil && got.found.kind == kindReferral {
@@ -215,10 +218,14 @@ func (it *iteration) question(name dnsname.Name, qtype uint16) *question {
 	return &question{name: string(name), qtype: qtype, class: it.f.q.class, do: it.f.q.do || it.s.validates(&it.f.q), cd: true}
 }
 
-// keepCut remembers a delegation for as long as its parent said.
-func (it *iteration) keepCut(z *cut) *cut {
+// keepCut remembers a delegation for as long as its parent said, and, below a zone that somebody holds, no longer than that is delegated itself:
+// otherwise zones that were taken away would live on below their own (phoenix domains).
+func (it *iteration) keepCut(z, parent *cut) *cut {
 	now := it.r.now()
 	z.expires = now.Add(min(max(time.Duration(z.ttl)*time.Second, delegationMin), delegationMax))
+	if parent.zone.Labels() > 1 && !parent.expires.IsZero() {
+		z.expires = minTime(z.expires, parent.expires)
+	}
 	it.r.cuts.put(z, now)
 	return z
 }
@@ -232,6 +239,9 @@ func (it *iteration) closest(name dnsname.Name, qtype uint16) (*cut, error) {
 	}
 	if z != nil {
 		return z, nil
+	}
+	if c := it.r.copyOfRoot(it.s); c != nil {
+		return &cut{zone: dnsname.Root, parent: dnsname.Root}, nil
 	}
 	return it.prime()
 }
@@ -256,7 +266,7 @@ func (it *iteration) prime() (*cut, error) {
 	}
 	z := got.said.delegation(got.found.answer[0], dnsname.Root)
 	z.borrow(hints)
-	return it.keepCut(z), nil
+	return it.keepCut(z, hints), nil
 }
 
 // borrow takes addresses of servers from a cut that is known, for those that have none.
@@ -308,7 +318,11 @@ func minimiseStep(step, left int) int {
 
 // put puts a question to the servers of a zone, first to those whose addresses are known.
 func (it *iteration) put(z *cut, name dnsname.Name, qtype uint16) outcome {
+	if got, ok := it.fromCopy(z, name, qtype); ok {
+		return got
+	}
 	if err := it.r.crowds.enter(z.zone, it.s.config.Recursion.Bounds.PerZone); err != nil {
+		it.r.counts.crowded.Add(1)
 		it.r.counts.bounds[boundPerZone].Add(1)
 		return outcome{err: err, ede: EDENone}
 	}
@@ -336,7 +350,7 @@ func (it *iteration) put(z *cut, name dnsname.Name, qtype uint16) outcome {
 func (it *iteration) search(z *cut, q *question, pool []*upstream) outcome {
 	var mu sync.Mutex
 	var unsure *outcome
-	a := it.searchAmong(q, pool)
+	a := it.searchAmong(z, q, pool)
 	a.read = func(up *upstream, packet []byte) outcome {
 		got := it.read(z, q, up, packet)
 		if got.err == nil && !got.found.sure && got.found.kind != kindReferral {
@@ -471,7 +485,7 @@ func (it *iteration) learn(z *cut) bool {
 				break
 			}
 			looks.Go(func() {
-				msg, err := it.sub(it.addressQuestion(name, rtype), it.f.depth+1, it.f.aliases)
+				msg, err := it.need(it.addressQuestion(name, rtype), it.f.depth+1, it.f.aliases, true)
 				if err != nil || len(addressesIn(msg, rtype)) == 0 {
 					it.b.missed()
 				}
@@ -484,19 +498,37 @@ func (it *iteration) learn(z *cut) bool {
 
 // sub asks a question that the flight's own answer needs.
 func (it *iteration) sub(q question, depth, aliases int) (msg []byte, err error) {
+	return it.need(q, depth, aliases, it.f.look)
+}
+
+// need is sub, which with look is for the address of a name server. What failed for want of somebody else's budget is asked again.
+func (it *iteration) need(q question, depth, aliases int, look bool) (msg []byte, err error) {
+	for range borrowedTries {
+		var f *flight
+		if msg, f, err = it.needOnce(q, depth, aliases, look); f == nil || f.budget == it.b || !isShort(err) {
+			break
+		}
+	}
+	if isShort(err) {
+		it.b.short.Store(true)
+	}
+	return msg, err
+}
+
+func (it *iteration) needOnce(q question, depth, aliases int, look bool) (msg []byte, f *flight, err error) {
 	defer it.r.rescue(&err)
 	msg, a := it.r.peek(q.key(), nil)
 	if a.State == rrcache.Fresh {
 		if wire.Rcode(msg[:a.Len]) == wire.RcodeServFail {
-			return msg[:a.Len], errAnswer
+			return msg[:a.Len], nil, errAnswer
 		}
 		it.note(Step{Kind: StepCached, Name: dnsname.Name(q.name), Type: q.qtype, TTL: a.TTL, Known: true})
-		return msg[:a.Len], nil
+		return msg[:a.Len], nil, nil
 	}
 	begun := time.Now()
-	f, err := it.r.joinFrom(it.f, q, depth, aliases)
+	f, err = it.r.joinFrom(it.f, q, depth, aliases, look)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer it.r.leaveFrom(it.f, f)
 	defer func() {
@@ -504,9 +536,9 @@ func (it *iteration) sub(q question, depth, aliases int) (msg []byte, err error)
 	}()
 	select {
 	case <-f.done:
-		return f.msg, f.err
+		return f.msg, f, f.err
 	case <-it.ctx.Done():
-		return nil, ErrTimeout
+		return nil, f, ErrTimeout
 	}
 }
 
