@@ -93,8 +93,6 @@ func (it *iteration) compute(zone dnsname.Name, do func()) {
 	defer leave()
 	before := *work
 	defer func() {
-		r.counts.signatures.Add(uint64(before.Signatures - work.Signatures))
-		r.counts.hashes.Add(uint64(before.Hashes - work.Hashes))
 		if work.Failures < before.Failures || before.Hashes-work.Hashes > costlyAt {
 			r.gate.mark(zone, r.now())
 		}

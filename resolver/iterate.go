@@ -59,6 +59,7 @@ func (it *iteration) run() outcome {
 		case got.err != nil:
 			return got
 		case steps > it.s.config.Recursion.Bounds.Aliases:
+			it.r.counts.bounds[boundAliases].Add(1)
 			return outcome{ede: EDENone, err: errChain}
 		}
 		it.withoutPrivate(m, &got)
@@ -186,6 +187,7 @@ func (it *iteration) lookUp(name dnsname.Name, qtype uint16) outcome {
 		if got.zone = z; got.err != nil || got.found.kind != kindReferral {
 			return got
 		}
+		it.r.counts.referrals.Add(1)
 		z = it.keepCut(got.found.child, z)
 	}
 }
@@ -208,7 +210,7 @@ func (it *iteration) forward(group uint8, name dnsname.Name, qtype uint16) outco
 			pool = append(pool, up)
 		}
 	}
-	a := it.r.searchAmong(it.s, q, pool, it.account(forwardCut))
+	a := it.searchAmong(forwardCut, q, pool)
 	a.read = func(up *upstream, packet []byte) outcome {
 		got := it.read(forwardCut, q, up, packet)
 		if got.err == nil && got.found.kind == kindReferral {
@@ -218,7 +220,7 @@ func (it *iteration) forward(group uint8, name dnsname.Name, qtype uint16) outco
 	}
 	begun := time.Now()
 	got := a.run(it.ctx)
-	it.noteAsked(forwardCut, q, &got, time.Since(begun))
+	it.noteAsked(forwardCut, q, &got, a, time.Since(begun))
 	got.zone = forwardCut
 	return got
 }
@@ -334,6 +336,7 @@ func (it *iteration) put(z *cut, name dnsname.Name, qtype uint16) outcome {
 	}
 	if err := it.r.crowds.enter(z.zone, it.s.config.Recursion.Bounds.PerZone); err != nil {
 		it.r.counts.crowded.Add(1)
+		it.r.counts.bounds[boundPerZone].Add(1)
 		return outcome{err: err, ede: EDENone}
 	}
 	defer it.r.crowds.leave(z.zone)
@@ -360,7 +363,7 @@ func (it *iteration) put(z *cut, name dnsname.Name, qtype uint16) outcome {
 func (it *iteration) search(z *cut, q *question, pool []*upstream) outcome {
 	var mu sync.Mutex
 	var unsure *outcome
-	a := it.r.searchAmong(it.s, q, pool, it.account(z))
+	a := it.searchAmong(z, q, pool)
 	a.read = func(up *upstream, packet []byte) outcome {
 		got := it.read(z, q, up, packet)
 		if got.err == nil && !got.found.sure && got.found.kind != kindReferral {
@@ -378,7 +381,7 @@ func (it *iteration) search(z *cut, q *question, pool []*upstream) outcome {
 	if got.err != nil && unsure != nil {
 		got = *unsure // all others are worse
 	}
-	it.noteAsked(z, q, &got, time.Since(begun))
+	it.noteAsked(z, q, &got, a, time.Since(begun))
 	return got
 }
 
@@ -532,7 +535,7 @@ func (it *iteration) needOnce(q question, depth, aliases int, look bool) (msg []
 		if wire.Rcode(msg[:a.Len]) == wire.RcodeServFail {
 			return msg[:a.Len], nil, errAnswer
 		}
-		it.note(Step{Kind: StepCached, Name: dnsname.Name(q.name), Type: q.qtype})
+		it.note(Step{Kind: StepCached, Name: dnsname.Name(q.name), Type: q.qtype, TTL: a.TTL, Known: true})
 		return msg[:a.Len], nil, nil
 	}
 	begun := time.Now()

@@ -6,8 +6,9 @@ import "github.com/prometheus/client_golang/prometheus"
 type collector struct {
 	resolver *Resolver
 
-	sent, computed, near, floods, private, asked, joined, stale, failed, shed, prefetches, bugs, outstanding, sockets *prometheus.Desc
-	up, rtt, underWay, queries, results, nearMisses, probes                                                           *prometheus.Desc
+	sent, near, floods, private, asked, joined, stale, failed, shed, prefetches, bugs, outstanding, sockets *prometheus.Desc
+	up, rtt, underWay, queries, results, nearMisses, probes                                                 *prometheus.Desc
+	rootward                                                                                                rootward
 }
 
 // Collector returns the metrics of the resolver.
@@ -17,8 +18,8 @@ func (r *Resolver) Collector() prometheus.Collector {
 	}
 	return &collector{
 		resolver:    r,
+		rootward:    newRootward(),
 		sent:        desc("sent_total", "Queries sent to servers of zones, by recursion. Far more of them than of asked_total says that somebody's zones make work."),
-		computed:    desc("validation_total", "Signatures verified and names hashed to validate answers. Many of them for few questions say that somebody's zones make work.", "work"),
 		near:        desc("near_misses_total", "Packets from the address of whoever was asked that were not the reply. Hundreds of them say that somebody forges replies."),
 		floods:      desc("floods_total", "Queries that were asked again by TCP since too many packets came that were not the reply. Anything but 0 says that somebody forges replies."),
 		private:     desc("private_total", "Answers of the world from which private addresses were taken; see recursion.private. Look when it rises: somebody tries to have browsers reach machines of yours, or a name of your own is missing under allow."),
@@ -44,9 +45,12 @@ func (r *Resolver) Collector() prometheus.Collector {
 // Describe implements prometheus.Collector.
 func (m *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		m.sent, m.computed, m.near, m.floods, m.private, m.asked, m.joined, m.stale, m.failed, m.shed, m.prefetches, m.bugs, m.outstanding, m.sockets,
+		m.sent, m.near, m.floods, m.private, m.asked, m.joined, m.stale, m.failed, m.shed, m.prefetches, m.bugs, m.outstanding, m.sockets,
 		m.up, m.rtt, m.underWay, m.queries, m.results, m.nearMisses, m.probes,
 	} {
+		ch <- d
+	}
+	for _, d := range m.rootward.all() {
 		ch <- d
 	}
 }
@@ -70,12 +74,11 @@ func (m *collector) Collect(ch chan<- prometheus.Metric) {
 	counter(ch, m.shed, s.SilentShed, "silent")
 	counter(ch, m.shed, s.ZonesShed, "zone")
 	counter(ch, m.shed, s.ValidationsShed, "validations")
-	counter(ch, m.computed, s.Signatures, "signatures")
-	counter(ch, m.computed, s.Hashes, "hashes")
 	counter(ch, m.prefetches, s.Prefetches)
 	counter(ch, m.bugs, s.Bugs)
 	gauge(ch, m.outstanding, float64(s.Outstanding))
 	gauge(ch, m.sockets, float64(s.Sockets))
+	m.rootward.collect(ch, m.resolver)
 	seen := map[string]bool{} // an upstream that serves two groups would give the same series twice
 	for _, u := range m.resolver.Status() {
 		if name := u.Addr.String(); !seen[name] {

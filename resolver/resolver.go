@@ -29,6 +29,7 @@ type Resolver struct {
 	suspects chan *upstream // wait to be probed
 	buffers  sync.Pool      // of *[udpBuffer]byte
 	counts   counts
+	slow     slowLog
 
 	cuts        *cuts
 	authorities *authorities
