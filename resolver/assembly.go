@@ -22,8 +22,11 @@ type assembly struct {
 // add takes what servers of a zone found.
 func (m *assembly) add(f *finding) {
 	m.sets[wire.SectionAnswer] = append(m.sets[wire.SectionAnswer], f.answer...)
-	if f.kind == kindNXDomain {
+	switch {
+	case f.kind == kindNXDomain:
 		m.rcode = wire.RcodeNXDomain
+	case f.tooLong:
+		m.rcode = wire.RcodeYXDomain
 	}
 	authority := &m.sets[wire.SectionAuthority]
 	if f.soa != nil && f.kind != kindAlias {

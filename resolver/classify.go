@@ -44,7 +44,9 @@ func (r *response) classify(zone, name dnsname.Name, qtype uint16) (*finding, er
 	switch {
 	case r.direct(f, name, qtype), r.alias(f, zone, name, qtype):
 		return f, nil
-	case f.tooLong || r.rcode == wire.RcodeYXDomain:
+	case f.tooLong: // the DNAME is all there is to say
+		f.kind = kindAnswer
+	case r.rcode == wire.RcodeYXDomain:
 		return nil, errRcode
 	case r.rcode == wire.RcodeNXDomain:
 		f.kind, f.soa = kindNXDomain, r.soa(zone, name)
@@ -85,6 +87,7 @@ func (r *response) alias(f *finding, zone, name dnsname.Name, qtype uint16) bool
 	}
 	prefix := name[:len(name)-len(dname.name)]
 	if f.tooLong = len(prefix)+len(to) > dnsname.WireMax; f.tooLong {
+		f.answer = []*rrset{dname}
 		return false
 	}
 	f.kind, f.target = kindAlias, prefix+to

@@ -252,7 +252,7 @@ func (o *outcome) code() uint16 {
 
 // reason is the error for a caller: one of the exported ones, with what happened.
 func (o *outcome) reason() error {
-	for _, known := range []error{ErrNoUpstreams, ErrBusy, ErrTimeout, ErrClosed} {
+	for _, known := range []error{ErrNoUpstreams, ErrBusy, ErrTimeout, ErrClosed, ErrFailed} {
 		if errors.Is(o.err, known) {
 			return o.err
 		}
