@@ -304,6 +304,9 @@ func (r *Resolver) ask(s *state, q *question) outcome {
 // searchAmong returns a search that begins when it runs. Its read is to be set.
 func (r *Resolver) searchAmong(s *state, q *question, pool []*upstream, work *budget) *search {
 	tries := s.config.Bounds.Tries
+	if work != nil { // each server of a zone may be the only one that is well, and the work is bounded besides
+		tries = max(tries, min(len(pool), triesMax))
+	}
 	a := &search{r: r, s: s, q: q, pool: pool, tries: tries, work: work, results: make(chan outcome, tries)}
 	a.tried, a.failed, a.rest = map[*upstream]int{}, map[*upstream]bool{}, map[*upstream]time.Time{}
 	a.last = outcome{ede: EDENone, err: ErrTimeout}

@@ -57,9 +57,9 @@ func (it *iteration) run() outcome {
 	for steps := it.f.aliases; ; steps++ {
 		switch {
 		case got.err != nil:
-			return got
+			return m.failed(got)
 		case steps > it.s.config.Recursion.Bounds.Aliases:
-			return outcome{ede: EDENone, err: errChain}
+			return m.failed(outcome{ede: EDENone, err: errChain})
 		}
 		m.add(got.found)
 		m.judged(got.verdict)
@@ -69,7 +69,7 @@ func (it *iteration) run() outcome {
 		}
 		if name = got.found.target; !it.goesOn(&got, name) {
 			if err := it.follow(m, name, steps+1); err != nil {
-				return outcome{msg: m.deadEnd(), ede: edeOf(err), err: err}
+				return m.failed(outcome{ede: edeOf(err), err: err})
 			}
 			break
 		}

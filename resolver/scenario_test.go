@@ -47,8 +47,8 @@ var update = flag.Bool("update", false, "rewrite what the resolutions find")
 //	forget NAME            flush a subtree
 //
 // The words of config are whole-names, no-validation, negative=NAME, anchor=ZONE (its DS records are trusted too), forward=ZONE@N[,@N],
-// forward-first=ZONE@N, stub=ZONE@N, ipv6 (servers are asked by both families), stale, and the bounds packets=, targets=, failures=, referrals=,
-// aliases= and depth=. A type that has no name is written as in RFC 3597: TYPE65280. With -update the lines of ">" are written anew.
+// forward-first=ZONE@N, stub=ZONE@N, ipv6 (servers are asked by both families), stale, total=DURATION (that a question may
+// take), and the bounds packets=, targets=, failures=, referrals=, aliases= and depth=. A type that has no name is written as in RFC 3597: TYPE65280. With -update the lines of ">" are written anew.
 func TestResolutions(t *testing.T) {
 	files, err := filepath.Glob("testdata/resolution/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -361,10 +361,22 @@ func (p *play) start() {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	p.rooted = startOver(p.t, p.tree, hints, resolver.Config{
-		Cache: cache, Recursion: recursion, Now: p.now,
-		Timeouts: resolver.Timeouts{Attempt: 200 * time.Millisecond, Total: 3 * time.Second, Stale: 100 * time.Millisecond},
-	})
+	timeouts := resolver.Timeouts{Attempt: 200 * time.Millisecond, Total: p.total(), Stale: 100 * time.Millisecond}
+	p.rooted = startOver(p.t, p.tree, hints, resolver.Config{Cache: cache, Recursion: recursion, Now: p.now, Timeouts: timeouts})
+}
+
+// total is for how long a question may take.
+func (p *play) total() time.Duration {
+	for _, w := range p.words {
+		if text, ok := strings.CutPrefix(w, "total="); ok {
+			d, err := time.ParseDuration(text)
+			if err != nil {
+				p.t.Fatal(err)
+			}
+			return d
+		}
+	}
+	return 3 * time.Second
 }
 
 // anchors are the DS records of the zones that are trusted beside the root.
@@ -397,7 +409,7 @@ func (p *play) word(w string, r *resolver.Recursion, c *rrcache.Config) {
 	switch key {
 	case "whole-names":
 		r.WholeNames = true
-	case "no-validation", "anchor": // see start
+	case "no-validation", "anchor", "total": // see start
 	case "ipv6":
 		r.NoIPv6 = false
 	case "negative":

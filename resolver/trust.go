@@ -269,7 +269,9 @@ func (it *iteration) trustUnsigned(name dnsname.Name, sets []*rrset, until time.
 	case v.Status == dnssec.Bogus:
 		return &trusted{verdict: v, expires: until}
 	case cut == dnssec.CutDelegation:
-		return insecure(until, "%v proves that %v is not signed", signer, name)
+		z := insecure(until, "%v proves that %v is not signed", signer, name)
+		z.verdict.Code = v.Code // where the proof is one that nobody looks at (RFC 9276 section 3.2)
+		return z
 	}
 	return &trusted{zone: parent, verdict: dnssec.Verdict{Status: dnssec.Secure, Code: dnssec.CodeNone, Text: fmt.Sprintf("in the zone %v", signer)}, expires: until}
 }
