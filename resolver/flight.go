@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"net/netip"
 	"runtime/debug"
 	"time"
 
@@ -24,10 +26,13 @@ type flight struct {
 	aliases int             // steps of aliases that led here
 	trace   *Trace          // nil where nobody looks
 	needs   map[*flight]int // the flights whose answers this one waits for; guarded by the resolver's mu
+	// distrust are servers that are asked last: what they said did not stand up to validation. Its own goroutine alone writes to it.
+	distrust map[netip.AddrPort]bool
 
-	msg []byte // the answer, never changed again; if err is set, aliases that lead to where there is none, or nil
-	ede uint16 // what the upstream said beside its answer
-	err error
+	msg  []byte // the answer, never changed again; if err is set, aliases that lead to where there is none, or nil
+	ede  uint16 // what the upstream said beside its answer
+	err  error
+	from netip.AddrPort // who answered, if one server did
 }
 
 // join returns the flight of a question, which it starts if there is none.
@@ -92,7 +97,8 @@ func (r *Resolver) joinFrom(parent *flight, q question, depth, aliases int) (*fl
 	case s.config.Recursion == nil || depth > s.config.Recursion.Bounds.Depth:
 		return nil, errDepth
 	default:
-		f = &flight{q: q, done: make(chan struct{}), budget: parent.budget, depth: depth, aliases: aliases}
+		f = &flight{q: q, done: make(chan struct{}), budget: parent.budget, depth: depth, aliases: aliases,
+			distrust: maps.Clone(parent.distrust)}
 		if parent.trace != nil {
 			f.trace = new(Trace)
 		}
@@ -161,6 +167,9 @@ func (r *Resolver) find(s *state, f *flight) (got outcome) {
 func (r *Resolver) land(f *flight, got *outcome) {
 	defer r.rescue(&got.err)
 	f.msg, f.ede, f.err = got.msg, got.ede, nil
+	if got.up != nil {
+		f.from = got.up.Addr
+	}
 	k, now := f.q.key(), r.now().UnixNano()
 	switch {
 	case got.err == nil:

@@ -75,7 +75,7 @@ func (it *iteration) run() outcome {
 		}
 	}
 	msg, err := m.write()
-	return outcome{msg: msg, ede: m.ede, err: err}
+	return outcome{up: got.up, msg: msg, ede: m.ede, err: err}
 }
 
 // at finds what there is at a name and checks it. What does not stand up is asked of another server, once.
@@ -363,7 +363,8 @@ func (it *iteration) read(z *cut, q *question, up *upstream, packet []byte) outc
 	return got
 }
 
-// pool returns the servers of a zone whose addresses are known and that were not tried, and notes that they are. Lame ones are left to the end.
+// pool returns the servers of a zone whose addresses are known and that were not tried, and notes that they are. Those that are lame or
+// distrusted are left to the end.
 func (it *iteration) pool(z *cut, tried map[netip.AddrPort]bool) []*upstream {
 	now := it.r.now()
 	var good, lame []*upstream
@@ -373,7 +374,7 @@ func (it *iteration) pool(z *cut, tried map[netip.AddrPort]bool) []*upstream {
 				continue
 			}
 			tried[to] = true
-			if it.r.authorities.isLame(to, z.zone, now) {
+			if it.f.distrust[to] || it.r.authorities.isLame(to, z.zone, now) {
 				lame = append(lame, it.r.authorities.get(to, now))
 			} else {
 				good = append(good, it.r.authorities.get(to, now))
@@ -474,19 +475,25 @@ func (it *iteration) learn(z *cut) bool {
 
 // sub asks a question that the flight's own answer needs.
 func (it *iteration) sub(q question, depth, aliases int) (msg []byte, err error) {
+	msg, _, err = it.subFrom(q, depth, aliases)
+	return msg, err
+}
+
+// subFrom is sub, and tells who answered if that is known.
+func (it *iteration) subFrom(q question, depth, aliases int) (msg []byte, from netip.AddrPort, err error) {
 	defer it.r.rescue(&err)
 	msg, a := it.r.peek(q.key(), nil)
 	if a.State == rrcache.Fresh {
 		if wire.Rcode(msg[:a.Len]) == wire.RcodeServFail {
-			return msg[:a.Len], errAnswer
+			return msg[:a.Len], from, errAnswer
 		}
 		it.note(Step{Kind: StepCached, Name: dnsname.Name(q.name), Type: q.qtype})
-		return msg[:a.Len], nil
+		return msg[:a.Len], from, nil
 	}
 	begun := time.Now()
 	f, err := it.r.joinFrom(it.f, q, depth, aliases)
 	if err != nil {
-		return nil, err
+		return nil, from, err
 	}
 	defer it.r.leaveFrom(it.f, f)
 	defer func() {
@@ -494,9 +501,9 @@ func (it *iteration) sub(q question, depth, aliases int) (msg []byte, err error)
 	}()
 	select {
 	case <-f.done:
-		return f.msg, f.err
+		return f.msg, f.from, f.err
 	case <-it.ctx.Done():
-		return nil, ErrTimeout
+		return nil, from, ErrTimeout
 	}
 }
 
