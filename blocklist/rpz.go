@@ -289,12 +289,16 @@ func (z *zone) setOwner(text []byte) {
 	_, t.labels, _ = dnsname.Check(t.name())
 }
 
-// relative adds what lies between the origin and the apex; nil if the origin is not in the zone.
+// relative adds what lies between the origin and the apex. Where the origin is above the apex, the labels may still lead into the zone; nil if
+// they do not.
 func (z *zone) relative(labels []byte) []byte {
-	if z.origin != z.apex && !(z.apex != "" && z.origin.IsBelow(z.apex)) {
+	switch {
+	case z.origin == z.apex, z.apex != "" && z.origin.IsBelow(z.apex):
+		return append(labels, z.within...)
+	case z.origin == "" || len(labels)+len(z.origin) > dnsname.WireMax:
 		return nil
 	}
-	return append(labels, z.within...)
+	return z.cutApex(append(labels, z.origin[:len(z.origin)-1]...))
 }
 
 // cutApex takes the apex off absolute labels; nil if they do not end with it.
@@ -314,11 +318,12 @@ func (z *zone) first(rec *masterRecord, kind uint16) error {
 	if kind != dns.TypeSOA || rec.sameOwner {
 		return z.invalid("its first record is no SOA")
 	}
-	serial, minimum, ok := readSOA(rec.rdata)
+	serial, expire, minimum, ok := readSOA(rec.rdata)
 	if !ok {
 		return z.invalid("its SOA cannot be read")
 	}
-	if z.report.Serial, z.soa = serial, true; z.ttl == 0 && !z.ttlSet {
+	z.report.Serial, z.report.Expire, z.soa = serial, expire, true
+	if z.ttl == 0 && !z.ttlSet {
 		z.ttl = minimum
 	}
 	if err := z.findApex(rec.owner); err != nil {
@@ -329,7 +334,7 @@ func (z *zone) first(rec *masterRecord, kind uint16) error {
 	if why := z.readOther(&whole, kind); why == ReasonNone {
 		z.report.SOA = &policy.SOA{Name: []byte(z.apex), TTL: rec.ttl, Data: bytes.Clone(z.buf)}
 	}
-	z.setOwner([]byte("@"))
+	z.setOwner(rec.owner)
 	z.skip()
 	return nil
 }
@@ -364,21 +369,22 @@ func (z *zone) findApex(owner []byte) error {
 	return nil
 }
 
-// readSOA checks the seven fields of a SOA and returns two of them.
-func readSOA(rdata [][]byte) (serial, minimum uint32, ok bool) {
+// readSOA checks the seven fields of a SOA and returns three of them.
+func readSOA(rdata [][]byte) (serial, expire, minimum uint32, ok bool) {
 	if len(rdata) != 7 {
-		return 0, 0, false
+		return 0, 0, 0, false
 	}
 	number, err := strconv.ParseUint(string(rdata[2]), 10, 32)
 	if err != nil {
-		return 0, 0, false
+		return 0, 0, 0, false
 	}
 	for _, timer := range rdata[3:] {
+		expire = minimum
 		if minimum, ok = readTTL(timer); !ok {
-			return 0, 0, false
+			return 0, 0, 0, false
 		}
 	}
-	return uint32(number), minimum, true
+	return uint32(number), expire, minimum, true
 }
 
 // rule takes a record after the SOA.

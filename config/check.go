@@ -301,6 +301,9 @@ func (c *Config) checkUpstreams(r *reader) {
 		if addr.IsUnspecified() || addr.IsMulticast() || u.Address.Port() == 0 {
 			r.fault(r.at(key), u.Address.String()+" cannot be asked", "give the address and port of a resolver")
 		}
+		if u.TLS != "" && u.Address.Port() == 53 {
+			r.warn(r.at(key), u.Address.String()+" is asked by TLS at the port of plain DNS", "TLS is mostly at port 853")
+		}
 		if l, loops := c.servedBy(u.Address); loops && !r.lost("listen") {
 			r.fault(r.at(key), fmt.Sprintf("%v is this server itself (listen: %v), so queries would go round in a circle", u.Address, l), "give another resolver, or listen on another port")
 		}

@@ -36,6 +36,9 @@ type Recursion struct {
 	Forward []ForwardZone `yaml:"forward"`
 	// Stub are zones whose servers are given here.
 	Stub []StubZone `yaml:"stub"`
+	// DNS64 is the prefix that IPv4 addresses are put behind for names that have no IPv6 addresses (RFC 6147), where clients have IPv6 alone. Its length is
+	// 32, 40, 48, 56, 64 or 96.
+	DNS64 netip.Prefix `yaml:"dns64" example:"64:ff9b::/96"`
 	// Limits bound the work that one question of a client may make.
 	Limits RecursionLimits `yaml:"limits"`
 }
@@ -67,8 +70,8 @@ type NegativeAnchor struct {
 type ForwardZone struct {
 	// Name is the zone.
 	Name dnsname.Name `yaml:"name" root:"true" required:"true" shown:"true" example:"corp.example"`
-	// Upstreams are the resolvers. Without a port it is 53.
-	Upstreams []netip.AddrPort `yaml:"upstreams" port:"53" required:"true" shown:"true" example:"[192.0.2.10, 192.0.2.11]"`
+	// Upstreams are the resolvers. What they call validated is validated here all the same.
+	Upstreams []Upstream `yaml:"upstreams" required:"true" shown:"true"`
 	// First asks the servers of the zones where the resolvers have no answer.
 	First bool `yaml:"first" default:"false"`
 }
@@ -128,14 +131,24 @@ func (c *Config) checkRecursion(r *reader) {
 	}
 	var forwarded, stubbed []dnsname.Name
 	for i, f := range n.Forward {
-		c.checkServers(r, fmt.Sprintf("recursion.forward[%d]", i), "upstreams", f.Name, f.Upstreams, forwarded)
+		c.checkServers(r, fmt.Sprintf("recursion.forward[%d]", i), "upstreams", f.Name, addressesOf(f.Upstreams), forwarded)
 		forwarded = append(forwarded, f.Name)
 	}
 	for i, s := range n.Stub {
 		c.checkServers(r, fmt.Sprintf("recursion.stub[%d]", i), "servers", s.Name, s.Servers, append(stubbed, forwarded...))
 		stubbed = append(stubbed, s.Name)
 	}
+	if p := n.DNS64; p.IsValid() && (!p.Addr().Is6() || !slices.Contains([]int{32, 40, 48, 56, 64, 96}, p.Bits())) {
+		r.fault(r.at("recursion.dns64"), p.String()+" is not a prefix for IPv4 addresses", "such as 64:ff9b::/96; its length is 32, 40, 48, 56, 64 or 96")
+	}
 	n.Validation.check(r)
+}
+
+func addressesOf(upstreams []Upstream) (out []netip.AddrPort) {
+	for _, u := range upstreams {
+		out = append(out, u.Address)
+	}
+	return out
 }
 
 // checkServers looks at the servers of a zone that is asked elsewhere. names are those of the zones before.

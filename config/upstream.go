@@ -11,6 +11,9 @@ type Upstream struct {
 	Address netip.AddrPort `yaml:"address" port:"53" required:"true" short:"true" example:"192.0.2.53:53"`
 	// Trusted believes the upstream when it says that an answer is validated (AD): it validates, and nobody can forge on the way to it.
 	Trusted bool `yaml:"trusted" default:"false"`
+	// TLS is the name in the certificate of the resolver, which is then asked by TLS alone (mostly at port 853), and not at all if its certificate is not
+	// for that name.
+	TLS string `yaml:"tls" pattern:"^([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?[.]?)+$" example:"dns.example"`
 }
 
 // Resolver says how upstreams are asked.
@@ -34,6 +37,8 @@ type Resolver struct {
 	Outstanding int `yaml:"outstanding" default:"4096" min:"1" max:"100000"`
 	// Idle is how long a TCP connection to an upstream is kept for the next question.
 	Idle time.Duration `yaml:"idle" default:"10s" min:"100ms" max:"10m"`
+	// CAFile holds the certificates, as PEM, that may vouch for upstreams asked by TLS in place of those that the host trusts.
+	CAFile Path `yaml:"ca_file" example:"/etc/cenote/resolvers-ca.pem"`
 	// Relearn is how long it is believed that an upstream does not keep letter case or does not speak EDNS.
 	Relearn time.Duration `yaml:"relearn" default:"10m" min:"1s" max:"1d"`
 	// Probe says how an upstream that is down is tried again.

@@ -288,3 +288,17 @@ func TestPublishedSignatures(t *testing.T) {
 		})
 	}
 }
+
+// TestSigner holds whose signature a record says it is.
+func TestSigner(t *testing.T) {
+	key := ecSigner(t, "Example.", 257)
+	s := signedSet(t, records(t, "www.example. 300 IN A 192.0.2.1"), key)
+	if got := dnssec.Signer(s.Sigs[0]); string(got) != string(name("example.")) {
+		t.Errorf("got %q", got)
+	}
+	for _, bad := range [][]byte{nil, s.Sigs[0][:18], s.Sigs[0][:20], s.Sigs[0][:18+9]} {
+		if got := dnssec.Signer(bad); got != nil {
+			t.Errorf("of %d octets: got %q", len(bad), got)
+		}
+	}
+}

@@ -33,6 +33,8 @@ type Config struct {
 	Settings Settings
 	// Bounds limit what clients can make the server hold.
 	Bounds Bounds
+	// Now is the clock by which queries come: that of the cache, of the policy and of what is written down. Nil: time.Now.
+	Now func() time.Time
 	// Log gets one line an event, none a query. Nil: slog.Default.
 	Log *slog.Logger
 

@@ -1,6 +1,7 @@
 package resolver
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -24,6 +25,8 @@ type Config struct {
 	Bounds Bounds
 	// PlainCase turns random letter case in queries off. Default false: upstreams that do not keep the case are found out by themselves.
 	PlainCase bool
+	// Roots vouch for upstreams that are asked by TLS. Default those of the host.
+	Roots *x509.CertPool
 	// Now is the clock that the cache is read by. Default time.Now. It stays what it is over an Update.
 	Now func() time.Time
 	// Log takes what happens to upstreams. Default none. It stays what it is over an Update.
@@ -38,6 +41,8 @@ type Upstream struct {
 	Group uint8
 	// Trusted lets its AD bit through: it validates, and the way to it is safe. Default false: the bit is cleared.
 	Trusted bool
+	// TLS is the name in its certificate, if it is asked by TLS alone. Default: it is asked by UDP and TCP.
+	TLS string
 }
 
 // Timeouts of a Resolver.

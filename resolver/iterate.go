@@ -65,6 +65,11 @@ func (it *iteration) run() outcome {
 		m.judged(got.verdict)
 		// No zone begins at an alias: that is the answer to who asks for DS.
 		if got.found.kind != kindAlias || q.qtype == wire.TypeDS {
+			if got.found.kind == kindNoData && it.translates(wire.TypeAAAA) {
+				if err := it.translate(m, name); err != nil {
+					return outcome{ede: edeOf(err), err: err}
+				}
+			}
 			break
 		}
 		if name = got.found.target; !it.goesOn(&got, name) {
@@ -109,6 +114,9 @@ func (it *iteration) judge(name dnsname.Name, got outcome) outcome {
 	}
 	if got.verdict.Status == dnssec.Bogus {
 		got.ede, got.err = got.verdict.Code, fmt.Errorf("%w: %s", errBogus, got.verdict.Text)
+		if it.b.ranShort() {
+			got.err = fmt.Errorf("%w: %w", errWork, got.err)
+		}
 	}
 	return got
 }
@@ -149,6 +157,9 @@ func (it *iteration) follow(m *assembly, target dnsname.Name, aliases int) error
 
 // lookUp asks from zone to zone until the servers of one have an answer.
 func (it *iteration) lookUp(name dnsname.Name, qtype uint16) outcome {
+	if f := it.reverse64(name); f != nil {
+		return outcome{ede: EDENone, found: f, zone: forwardCut, said: new(response)}
+	}
 	if f := it.infer(name); f != nil {
 		return outcome{ede: EDENone, found: f, inferred: true}
 	}
@@ -169,7 +180,7 @@ func (it *iteration) lookUp(name dnsname.Name, qtype uint16) outcome {
 		if got.zone = z; got.err != nil || got.found.kind != kindReferral {
 			return got
 		}
-		z = it.keepCut(got.found.child)
+		z = it.keepCut(got.found.child, z)
 	}
 }
 
@@ -185,7 +196,7 @@ func (it *iteration) forward(group uint8, name dnsname.Name, qtype uint16) outco
 			pool = append(pool, up)
 		}
 	}
-	a := it.r.searchAmong(it.s, q, pool, it.b)
+	a := it.r.searchAmong(it.s, q, pool, it.account(forwardCut))
 	a.read = func(up *upstream, packet []byte) outcome {
 		got := it.read(forwardCut, q, up, packet)
 		if got.err == nil && got.found.kind == kindReferral {
@@ -205,10 +216,14 @@ func (it *iteration) question(name dnsname.Name, qtype uint16) *question {
 	return &question{name: string(name), qtype: qtype, class: it.f.q.class, do: it.f.q.do || it.s.validates(&it.f.q), cd: true}
 }
 
-// keepCut remembers a delegation for as long as its parent said.
-func (it *iteration) keepCut(z *cut) *cut {
+// keepCut remembers a delegation for as long as its parent said, and, below a zone that somebody holds, no longer than that is delegated itself:
+// otherwise zones that were taken away would live on below their own (phoenix domains).
+func (it *iteration) keepCut(z, parent *cut) *cut {
 	now := it.r.now()
 	z.expires = now.Add(min(max(time.Duration(z.ttl)*time.Second, delegationMin), delegationMax))
+	if parent.zone.Labels() > 1 && !parent.expires.IsZero() {
+		z.expires = minTime(z.expires, parent.expires)
+	}
 	it.r.cuts.put(z, now)
 	return z
 }
@@ -246,7 +261,7 @@ func (it *iteration) prime() (*cut, error) {
 	}
 	z := got.said.delegation(got.found.answer[0], dnsname.Root)
 	z.borrow(hints)
-	return it.keepCut(z), nil
+	return it.keepCut(z, hints), nil
 }
 
 // borrow takes addresses of servers from a cut that is known, for those that have none.
@@ -326,7 +341,7 @@ func (it *iteration) put(z *cut, name dnsname.Name, qtype uint16) outcome {
 func (it *iteration) search(z *cut, q *question, pool []*upstream) outcome {
 	var mu sync.Mutex
 	var unsure *outcome
-	a := it.r.searchAmong(it.s, q, pool, it.b)
+	a := it.r.searchAmong(it.s, q, pool, it.account(z))
 	a.read = func(up *upstream, packet []byte) outcome {
 		got := it.read(z, q, up, packet)
 		if got.err == nil && !got.found.sure && got.found.kind != kindReferral {
@@ -462,7 +477,7 @@ func (it *iteration) learn(z *cut) bool {
 				break
 			}
 			looks.Go(func() {
-				msg, err := it.sub(it.addressQuestion(name, rtype), it.f.depth+1, it.f.aliases)
+				msg, _, err := it.need(it.addressQuestion(name, rtype), it.f.depth+1, it.f.aliases, true)
 				if err != nil || len(addressesIn(msg, rtype)) == 0 {
 					it.b.missed()
 				}
@@ -475,25 +490,41 @@ func (it *iteration) learn(z *cut) bool {
 
 // sub asks a question that the flight's own answer needs.
 func (it *iteration) sub(q question, depth, aliases int) (msg []byte, err error) {
-	msg, _, err = it.subFrom(q, depth, aliases)
+	msg, _, err = it.need(q, depth, aliases, it.f.look)
 	return msg, err
 }
 
-// subFrom is sub, and tells who answered if that is known.
-func (it *iteration) subFrom(q question, depth, aliases int) (msg []byte, from netip.AddrPort, err error) {
+// need is sub, which with look is for the address of a name server, and tells who answered if that is known. What failed for want of somebody else's budget is asked again.
+func (it *iteration) need(q question, depth, aliases int, look bool) (msg []byte, from netip.AddrPort, err error) {
+	var f *flight
+	for range borrowedTries {
+		if msg, f, err = it.needOnce(q, depth, aliases, look); f == nil || f.budget == it.b || !isShort(err) {
+			break
+		}
+	}
+	if isShort(err) {
+		it.b.short.Store(true)
+	}
+	if f != nil && err == nil {
+		from = f.from
+	}
+	return msg, from, err
+}
+
+func (it *iteration) needOnce(q question, depth, aliases int, look bool) (msg []byte, f *flight, err error) {
 	defer it.r.rescue(&err)
 	msg, a := it.r.peek(q.key(), nil)
 	if a.State == rrcache.Fresh {
 		if wire.Rcode(msg[:a.Len]) == wire.RcodeServFail {
-			return msg[:a.Len], from, errAnswer
+			return msg[:a.Len], nil, errAnswer
 		}
 		it.note(Step{Kind: StepCached, Name: dnsname.Name(q.name), Type: q.qtype})
-		return msg[:a.Len], from, nil
+		return msg[:a.Len], nil, nil
 	}
 	begun := time.Now()
-	f, err := it.r.joinFrom(it.f, q, depth, aliases)
+	f, err = it.r.joinFrom(it.f, q, depth, aliases, look)
 	if err != nil {
-		return nil, from, err
+		return nil, nil, err
 	}
 	defer it.r.leaveFrom(it.f, f)
 	defer func() {
@@ -501,9 +532,9 @@ func (it *iteration) subFrom(q question, depth, aliases int) (msg []byte, from n
 	}()
 	select {
 	case <-f.done:
-		return f.msg, f.from, f.err
+		return f.msg, f, f.err
 	case <-it.ctx.Done():
-		return nil, from, ErrTimeout
+		return nil, f, ErrTimeout
 	}
 }
 

@@ -42,6 +42,8 @@ type manner struct {
 	tcp   bool
 	// direct is a query to a server of zones: no recursion is desired.
 	direct bool
+	// padded is a query that is encrypted.
+	padded bool
 }
 
 // appendQuery appends a query with a new id, and a new letter case if it is to be mixed.
@@ -69,7 +71,11 @@ func (q *question) appendQuery(dst []byte, m manner) []byte {
 	dst = binary.BigEndian.AppendUint16(dst, q.class)
 	if m.edns {
 		wire.SetCount(dst[start:], 3, 1)
+		opt := len(dst) - start
 		dst = wire.AppendOPT(dst, wire.UDPSafe, 0, q.do, nil)
+		if m.padded {
+			dst = append(dst[:start], pad(dst[start:], opt)...)
+		}
 	}
 	return dst
 }

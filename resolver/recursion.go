@@ -40,6 +40,8 @@ type Recursion struct {
 	Negative []NegativeAnchor
 	// ValidationTime is the time that signatures are judged at. Default Config.Now.
 	ValidationTime func() time.Time
+	// DNS64 is the prefix that IPv4 addresses are put behind for names that have no IPv6 addresses (RFC 6147). Default none. Example: 64:ff9b::/96.
+	DNS64 netip.Prefix
 	// Bounds say how much work one question may make.
 	Bounds RecursionBounds
 }
@@ -53,7 +55,7 @@ type Hint struct {
 // Forward is a zone whose names are asked of other resolvers, which recurse. What they say is validated as everything is.
 type Forward struct {
 	Zone      dnsname.Name
-	Upstreams []netip.AddrPort
+	Upstreams []Upstream // whose Group and Trusted say nothing
 	// First asks the servers of the zones where the resolvers have no answer. Default false.
 	First bool
 }
@@ -133,6 +135,9 @@ func (r *Recursion) check() error {
 	}
 	if n == 0 && !r.holdsRoot() {
 		return errors.New("recursion: no address of a root server that may be asked")
+	}
+	if err := checkDNS64(r.DNS64); err != nil {
+		return err
 	}
 	if len(r.Forwards) > forwardsMax {
 		return fmt.Errorf("%d zones to forward: want at most %d", len(r.Forwards), forwardsMax)

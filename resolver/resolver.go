@@ -2,6 +2,7 @@ package resolver
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"reflect"
@@ -86,8 +87,9 @@ func newState(config Config, before *state) *state {
 	}
 	if config.Recursion != nil {
 		for i, f := range config.Recursion.Forwards {
-			for _, addr := range f.Upstreams {
-				s.upstreams = append(s.upstreams, before.find(Upstream{Addr: addr, Group: uint8(i + 1)}))
+			for _, u := range f.Upstreams {
+				u.Group = uint8(i + 1)
+				s.upstreams = append(s.upstreams, before.find(u))
 			}
 		}
 	}
@@ -124,7 +126,11 @@ func (s *state) find(u Upstream) *upstream {
 			}
 		}
 	}
-	return &upstream{Upstream: u}
+	made := &upstream{Upstream: u}
+	if u.TLS != "" {
+		made.sessions = tls.NewLRUClientSessionCache(sessionsMax)
+	}
+	return made
 }
 
 // Update takes over a new config. Questions under way go on as they began. On an error nothing changes.
@@ -167,11 +173,7 @@ func (r *Resolver) Resolve(ctx context.Context, k *rrcache.Key, dst []byte) (Res
 	if a.State == rrcache.Fresh || a.Held {
 		return r.known(dst[:a.Len], a), nil
 	}
-	f, err := r.join(questionOf(k))
-	if err == nil {
-		err = r.wait(ctx, f, a.State == rrcache.Stale)
-		r.leave(f)
-	}
+	f, err := r.joinAndWait(ctx, questionOf(k), a.State == rrcache.Stale)
 	if err == nil {
 		return r.landed(f, k, dst), nil
 	}
@@ -180,6 +182,21 @@ func (r *Resolver) Resolve(ctx context.Context, k *rrcache.Key, dst []byte) (Res
 	}
 	r.counts.failed.Add(1)
 	return Result{Msg: f.deadEnd(), EDE: edeOf(err)}, err
+}
+
+// joinAndWait waits for the answer to a question. What failed for want of somebody else's budget is asked again.
+func (r *Resolver) joinAndWait(ctx context.Context, q question, stale bool) (f *flight, err error) {
+	for range borrowedTries {
+		if f, err = r.join(q); err != nil {
+			return nil, err
+		}
+		err = r.wait(ctx, f, stale)
+		r.leave(f)
+		if !f.inner || !isShort(err) {
+			break
+		}
+	}
+	return f, err
 }
 
 // peek reads the cache into dst, which it lets grow if needed.

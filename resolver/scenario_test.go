@@ -47,8 +47,9 @@ var update = flag.Bool("update", false, "rewrite what the resolutions find")
 //	forget NAME            flush a subtree
 //
 // The words of config are whole-names, no-validation, negative=NAME, anchor=ZONE (its DS records are trusted too), forward=ZONE@N[,@N],
-// forward-first=ZONE@N, stub=ZONE@N, ipv6 (servers are asked by both families), stale, total=DURATION (that a question may
-// take), and the bounds packets=, targets=, failures=, referrals=, aliases= and depth=. A type that has no name is written as in RFC 3597: TYPE65280. With -update the lines of ">" are written anew.
+// forward-first=ZONE@N, stub=ZONE@N, dns64=PREFIX, ipv6 (servers are asked by both families), stale, total=DURATION (that a question may take),
+// and the bounds packets=, targets=, failures=, referrals=, aliases= and depth=. A type that has no name is written as in RFC 3597: TYPE65280.
+// With -update the lines of ">" are written anew.
 func TestResolutions(t *testing.T) {
 	files, err := filepath.Glob("testdata/resolution/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -416,12 +417,18 @@ func (p *play) word(w string, r *resolver.Recursion, c *rrcache.Config) {
 		r.Negative = append(r.Negative, resolver.NegativeAnchor{Name: dnsname.MustParse(value)})
 	case "forward", "forward-first":
 		name, at := place()
-		r.Forwards = append(r.Forwards, resolver.Forward{Zone: name, Upstreams: at, First: key == "forward-first"})
+		f := resolver.Forward{Zone: name, First: key == "forward-first"}
+		for _, a := range at {
+			f.Upstreams = append(f.Upstreams, resolver.Upstream{Addr: a})
+		}
+		r.Forwards = append(r.Forwards, f)
 	case "stub":
 		name, at := place()
 		r.Stubs = append(r.Stubs, resolver.Stub{Zone: name, Servers: at})
 	case "stale":
 		c.StaleMax = 0
+	case "dns64":
+		r.DNS64 = netip.MustParsePrefix(value)
 	case "packets":
 		r.Bounds.Packets = p.number(value)
 	case "targets":

@@ -115,6 +115,10 @@ func (x *exchange) overTCP(ctx context.Context, query []byte) ([]byte, likeness,
 			return packet, like, nil
 		}
 		pool.replace(conn)
+		if err := x.work.packet(x.up); err != nil {
+			pool.lose(nil)
+			return nil, stranger, err
+		}
 	}
 	return x.overNewTCP(ctx, query)
 }
@@ -123,6 +127,9 @@ func (x *exchange) overTCP(ctx context.Context, query []byte) ([]byte, likeness,
 func (x *exchange) overNewTCP(ctx context.Context, query []byte) ([]byte, likeness, error) {
 	pool := &x.up.connections
 	conn, err := dialTCP(ctx, x.s.from(x.up.Addr), x.up.Addr)
+	if err == nil {
+		conn, err = x.secure(ctx, conn)
+	}
 	if err != nil {
 		pool.lose(nil)
 		return nil, stranger, x.lost(ctx, err)

@@ -100,7 +100,7 @@ func (it *iteration) trust(name dnsname.Name) (*dnssec.Zone, dnssec.Verdict) {
 		z.expires = now.Add(bogusFor)
 	}
 	z.expires = minTime(z.expires, now.Add(trustMax))
-	if it.ctx.Err() == nil && !it.b.crypto.Spent() {
+	if it.ctx.Err() == nil && (z.verdict.Status != dnssec.Bogus || !it.b.ranShort()) {
 		it.r.trusts.put(name, z)
 	}
 	it.note(Step{Kind: StepTrust, Name: name, Verdict: z.verdict})
@@ -207,7 +207,7 @@ func (it *iteration) knownProofs(name dnsname.Name) []*rrset {
 // records asks for records with their signatures and without validation, and tells who answered if that is known.
 func (it *iteration) records(name dnsname.Name, rtype uint16) ([]*rrset, netip.AddrPort, error) {
 	q := question{name: string(name), qtype: rtype, class: it.f.q.class, do: true, cd: true, group: it.f.q.group}
-	msg, from, err := it.subFrom(q, it.f.depth+1, it.f.aliases)
+	msg, from, err := it.need(q, it.f.depth+1, it.f.aliases, it.f.look)
 	if err != nil {
 		return nil, from, err
 	}

@@ -1,6 +1,7 @@
 package resolver
 
 import (
+	"crypto/tls"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -14,14 +15,16 @@ type upstream struct {
 	underWay    atomic.Int64
 	connections connections
 	counts      upstreamCounts
+	sessions    tls.ClientSessionCache // nil where it is not asked by TLS
 
-	mu     sync.Mutex // guards the rest
-	rtt    roundTrip
-	health health
-	trials trials
-	folds  lesson // it does not keep the letter case of a name
-	noEDNS lesson // it does not understand EDNS
-	faults int    // replies in a row that say it does not understand EDNS
+	mu      sync.Mutex // guards the rest
+	rtt     roundTrip
+	health  health
+	silence silence // of a server of zones
+	trials  trials
+	folds   lesson // it does not keep the letter case of a name
+	noEDNS  lesson // it does not understand EDNS
+	faults  int    // replies in a row that say it does not understand EDNS
 }
 
 // roundTrip is a smoothed round-trip time (RFC 6298 section 2), here of a whole exchange.
@@ -72,7 +75,7 @@ func (u *upstream) patience(most time.Duration, again int) time.Duration {
 func (u *upstream) manner(now time.Time, plain bool) manner {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return manner{edns: !u.noEDNS.holds(now), mixed: !plain && !u.folds.holds(now), direct: u.authority}
+	return manner{edns: !u.noEDNS.holds(now), mixed: !plain && !u.folds.holds(now), direct: u.authority, tcp: u.TLS != "", padded: u.TLS != ""}
 }
 
 // score is what the best upstream has least of.
@@ -144,7 +147,7 @@ func (u *upstream) turnsAway(now time.Time, most int) error {
 		return ErrBusy
 	case !u.mayTry(now, false):
 		u.counts.shed.Add(1)
-		return errDown
+		return u.downError()
 	}
 	return nil
 }
@@ -157,9 +160,16 @@ func (a *search) enter(u *upstream) error {
 	if !u.mayTry(a.r.now(), true) {
 		u.leave()
 		u.counts.shed.Add(1)
-		return errDown
+		return u.downError()
 	}
 	return nil
+}
+
+func (u *upstream) downError() error {
+	if u.authority {
+		return errSilent
+	}
+	return errDown
 }
 
 // trialsMax is how often an upstream that is down is asked by questions in a second, beside the probes.
@@ -175,6 +185,9 @@ type trials struct {
 func (u *upstream) mayTry(now time.Time, take bool) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	if u.authority {
+		return u.silence.mayTry(now, take)
+	}
 	if !u.health.down {
 		return true
 	}

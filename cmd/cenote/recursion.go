@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -18,7 +19,7 @@ import (
 // recursion is how names are looked for from the root down, as the configuration has it.
 func recursion(c *config.Recursion, store resolver.AnchorStore) (*resolver.Recursion, error) {
 	out := &resolver.Recursion{
-		Port: uint16(c.Port), NoIPv4: !c.IPv4, NoIPv6: !c.IPv6, From4: c.From4, From6: c.From6, Never: c.Never, WholeNames: !c.Minimise,
+		Port: uint16(c.Port), NoIPv4: !c.IPv4, NoIPv6: !c.IPv6, From4: c.From4, From6: c.From6, Never: c.Never, DNS64: c.DNS64, WholeNames: !c.Minimise,
 		Bounds: resolver.RecursionBounds{
 			Packets: c.Limits.Packets, Targets: c.Limits.Targets, TargetFailures: c.Limits.TargetFailures, Aliases: c.Limits.Aliases,
 			PerZone: c.Limits.PerZone, Cuts: c.Limits.Delegations, Servers: c.Limits.Servers,
@@ -28,7 +29,7 @@ func recursion(c *config.Recursion, store resolver.AnchorStore) (*resolver.Recur
 		out.Never = []netip.Prefix{}
 	}
 	for _, f := range c.Forward {
-		out.Forwards = append(out.Forwards, resolver.Forward{Zone: f.Name, Upstreams: f.Upstreams, First: f.First})
+		out.Forwards = append(out.Forwards, resolver.Forward{Zone: f.Name, Upstreams: upstreams(f.Upstreams), First: f.First})
 	}
 	for _, s := range c.Stub {
 		out.Stubs = append(out.Stubs, resolver.Stub{Zone: s.Name, Servers: s.Servers})
@@ -42,6 +43,30 @@ func recursion(c *config.Recursion, store resolver.AnchorStore) (*resolver.Recur
 	}
 	out.AnchorStore = store
 	return out, validation(&c.Validation, out)
+}
+
+func upstreams(list []config.Upstream) []resolver.Upstream {
+	out := make([]resolver.Upstream, len(list))
+	for i, u := range list {
+		out[i] = resolver.Upstream{Addr: u.Address, Trusted: u.Trusted, TLS: u.TLS}
+	}
+	return out
+}
+
+// readAuthorities reads the certificates that vouch for resolvers, nil for those of the host.
+func readAuthorities(path string) (*x509.CertPool, error) {
+	if path == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading resolver.ca_file: %w", err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("resolver.ca_file: %s has no certificate in PEM form", path)
+	}
+	return roots, nil
 }
 
 func readHints(path string) ([]resolver.Hint, error) {

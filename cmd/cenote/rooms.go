@@ -34,7 +34,7 @@ func feeds(c *config.Config) []blocklist.Feed {
 	for i := range c.Feeds {
 		out[i] = blocklist.Feed{
 			FeedConfig: feedConfig(&c.Feeds[i], string(c.Compile.SuffixList)), Fetch: fetchOf(&c.Feeds[i]),
-			ShrinkMax: orNever(c.Feeds[i].ShrinkMax.Share()), GrowMax: orNever(c.Feeds[i].GrowMax.Share()),
+			ShrinkMax: orNever(c.Feeds[i].ShrinkMax.Share()), AllowOlder: c.Feeds[i].AllowOlder, GrowMax: orNever(c.Feeds[i].GrowMax.Share()),
 		}
 		protect(c, &c.Feeds[i], &out[i].FeedConfig)
 	}
@@ -110,7 +110,7 @@ func fetchOf(f *config.Feed) blocklist.Fetch {
 	}
 	return blocklist.Fetch{
 		URL: string(f.URL), Interval: f.Interval, Timeout: f.Timeout, AuthHeaderFile: string(f.AuthHeaderFile), CAFile: string(f.CAFile),
-		AllowPrivate: f.AllowPrivate, MinisignKey: f.MinisignKey,
+		AllowPrivate: f.AllowPrivate, MinisignKey: f.MinisignKey, TAXII: f.TAXII, Resync: f.Resync,
 	}
 }
 
@@ -335,10 +335,10 @@ func orNever[T time.Duration | float64 | int64](v T) T {
 	return v
 }
 
-func resolverConfig(c *config.Config, cache *rrcache.Cache, log *slog.Logger) (resolver.Config, error) {
+func resolverConfig(c *config.Config, cache *rrcache.Cache, now func() time.Time, log *slog.Logger) (resolver.Config, error) {
 	r := &c.Resolver
 	out := resolver.Config{
-		Cache: cache, PlainCase: !r.RandomCase, Log: log,
+		Cache: cache, PlainCase: !r.RandomCase, Now: now, Log: log,
 		Timeouts: resolver.Timeouts{
 			Attempt: r.Timeout, Total: r.Total, Stale: r.StaleWait, ProbeMin: r.Probe.First, ProbeMax: r.Probe.Longest, Idle: r.Idle, Relearn: r.Relearn,
 		},
@@ -347,16 +347,14 @@ func resolverConfig(c *config.Config, cache *rrcache.Cache, log *slog.Logger) (r
 			Connections: r.Limits.Connections, NearMisses: r.Limits.NearMisses, Prefetches: r.Limits.Prefetches, PrefetchQueue: r.Limits.PrefetchQueue,
 		},
 	}
-	for _, u := range c.Upstreams {
-		out.Upstreams = append(out.Upstreams, resolver.Upstream{Addr: u.Address, Trusted: u.Trusted})
-	}
+	out.Upstreams = upstreams(c.Upstreams)
 	if len(c.Upstreams) == 0 && r.HostUpstreams && !c.Recursion.Enabled {
 		out.Upstreams = hostUpstreams(c)
 	}
-	if !c.Recursion.Enabled {
-		return out, nil
-	}
 	var err error
+	if out.Roots, err = readAuthorities(string(r.CAFile)); err != nil || !c.Recursion.Enabled {
+		return out, err
+	}
 	out.Recursion, err = recursion(&c.Recursion, anchorFiles(stateOf(c).anchors()))
 	return out, err
 }

@@ -54,7 +54,8 @@ type options struct {
 	path string       // the configuration file, for reloads; "" for the embedded default
 	log  *slog.Logger // where events go
 	*logSettings
-	compiler []string // the program that compiles feeds; nil for this one
+	now      func() time.Time // the clock of answers, of the cache and of signatures; nil is time.Now
+	compiler []string         // the program that compiles feeds; nil for this one
 }
 
 // server is one running Cenote: its rooms, connected.
@@ -78,7 +79,9 @@ type server struct {
 // nothing is answered before run.
 func newServer(c *config.Config, o options) (*server, error) {
 	s := &server{options: o, began: time.Now(), catalog: newCatalog(o.log)}
-	s.config.Store(c)
+	if s.config.Store(c); s.now == nil {
+		s.now = time.Now
+	}
 	for _, open := range []func(*config.Config) error{
 		s.openState, s.openCache, s.openResolver, s.openLedger, s.openQueryLog, s.openDNS, s.openPublisher, s.openAPI,
 	} {
@@ -117,7 +120,7 @@ func (s *server) openCache(c *config.Config) (err error) {
 }
 
 func (s *server) openResolver(c *config.Config) (err error) {
-	own, err := resolverConfig(c, s.cache, s.log)
+	own, err := resolverConfig(c, s.cache, s.now, s.log)
 	if err != nil {
 		return err
 	}
@@ -143,7 +146,7 @@ func (s *server) openDNS(c *config.Config) error {
 	s.dns, err = dnsserver.New(dnsserver.Config{
 		Listen: listenAddrs(c), Policy: func() *policy.Policy { return s.catalog.policy.Load() }, Cache: s.cache, Resolver: network{s.resolver},
 		Paths:     network{s.resolver},
-		Sightings: s.ledger, Queries: s.queries, Settings: settings, Bounds: serverBounds(c), Log: s.log,
+		Sightings: s.ledger, Queries: s.queries, Settings: settings, Bounds: serverBounds(c), Now: s.now, Log: s.log,
 	})
 	if err == nil {
 		s.catalog.truth = s.dns.Truth
