@@ -48,7 +48,9 @@ var update = flag.Bool("update", false, "rewrite what the resolutions find")
 //
 // The words of config are whole-names, no-validation, negative=NAME, anchor=ZONE (its DS records are trusted too), forward=ZONE@N[,@N],
 // forward-first=ZONE@N, stub=ZONE@N, dns64=PREFIX, ipv6 (servers are asked by both families), stale, total=DURATION (that a question may take),
-// and the bounds packets=, targets=, failures=, referrals=, aliases= and depth=. A type that has no name is written as in RFC 3597: TYPE65280.
+// patience=DURATION (that a client waits where there is a stale answer), and the bounds packets=, targets=, failures=, referrals=, aliases= and
+// depth=. A type that has no name is written as in RFC 3597: TYPE65280.
+//
 // With -update the lines of ">" are written anew.
 func TestResolutions(t *testing.T) {
 	files, err := filepath.Glob("testdata/resolution/*.txtar")
@@ -362,14 +364,15 @@ func (p *play) start() {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	timeouts := resolver.Timeouts{Attempt: 200 * time.Millisecond, Total: p.total(), Stale: 100 * time.Millisecond}
+	timeouts := resolver.Timeouts{Attempt: 200 * time.Millisecond}
+	timeouts.Total, timeouts.Stale = p.duration("total", 3*time.Second), p.duration("patience", 100*time.Millisecond)
 	p.rooted = startOver(p.t, p.tree, hints, resolver.Config{Cache: cache, Recursion: recursion, Now: p.now, Timeouts: timeouts})
 }
 
-// total is for how long a question may take.
-func (p *play) total() time.Duration {
+// duration is what a word of config says, or what is usual.
+func (p *play) duration(key string, usual time.Duration) time.Duration {
 	for _, w := range p.words {
-		if text, ok := strings.CutPrefix(w, "total="); ok {
+		if text, ok := strings.CutPrefix(w, key+"="); ok {
 			d, err := time.ParseDuration(text)
 			if err != nil {
 				p.t.Fatal(err)
@@ -377,7 +380,7 @@ func (p *play) total() time.Duration {
 			return d
 		}
 	}
-	return 3 * time.Second
+	return usual
 }
 
 // anchors are the DS records of the zones that are trusted beside the root.
@@ -410,7 +413,7 @@ func (p *play) word(w string, r *resolver.Recursion, c *rrcache.Config) {
 	switch key {
 	case "whole-names":
 		r.WholeNames = true
-	case "no-validation", "anchor", "total": // see start
+	case "no-validation", "anchor", "total", "patience": // see start
 	case "ipv6":
 		r.NoIPv6 = false
 	case "negative":
