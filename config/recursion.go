@@ -16,6 +16,9 @@ type Recursion struct {
 	// RootHints is a file with the servers of the root and their addresses, in the form of zone files. Without it they are those of the
 	// internet.
 	RootHints Path `yaml:"root_hints" example:"/etc/cenote/root.hints"`
+	// RootZone is a file with the whole root zone, kept up to date by you, which is looked into in place of asking the servers of the root (RFC 8806). Its
+	// digest must be right (ZONEMD). When it is older than the zone allows, servers are asked again.
+	RootZone Path `yaml:"root_zone" example:"/var/lib/cenote/root.zone"`
 	// Port is where the servers of zones listen; another one than 53 is for a root of one's own.
 	Port int `yaml:"port" default:"53" min:"1" max:"65535"`
 	// IPv4 asks servers by IPv4.

@@ -24,6 +24,15 @@ type counts struct {
 	looks          atomic.Uint64 // queries for name servers that were not sent since their zone had got enough of them
 	silent         atomic.Uint64 // attempts that were not made at servers that are silent
 	socketsShed    atomic.Uint64 // queries for which too many were open, or the system had none
+
+	// Of names that are looked for from the root down.
+	questions  [endings][edeKinds]atomic.Uint64    // by what came of them and the extended error
+	packets    [purposes][transports]atomic.Uint64 // queries sent, by what for
+	bounds     [bounds]atomic.Uint64               // questions that came up against a bound
+	referrals  atomic.Uint64                       // steps down to another zone
+	signatures atomic.Uint64                       // verified
+	hashes     atomic.Uint64                       // of names, for NSEC3
+	slow       atomic.Uint64                       // questions that took longer than Config.Slow
 }
 
 // upstreamCounts of one upstream.

@@ -114,15 +114,17 @@ func (c *cuts) at(name dnsname.Name, now time.Time) *cut {
 	return nil
 }
 
-// flush forgets the cuts at and below name.
-func (c *cuts) flush(name dnsname.Name) {
+// flush forgets the cuts at and below name, and returns how many there were.
+func (c *cuts) flush(name dnsname.Name) (n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for zone := range c.all {
 		if zone == name || zone.IsBelow(name) {
 			delete(c.all, zone)
+			n++
 		}
 	}
+	return n
 }
 
 // forget forgets the cut at name.

@@ -76,15 +76,17 @@ func (d *denials) evict() {
 	delete(d.all, victim)
 }
 
-// flush forgets what zones at and below name have proved.
-func (d *denials) flush(name dnsname.Name) {
+// flush forgets what zones at and below name have proved, and returns how many they were.
+func (d *denials) flush(name dnsname.Name) (n int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for zone := range d.all {
 		if atOrBelow(zone, name) {
 			delete(d.all, zone)
+			n++
 		}
 	}
+	return n
 }
 
 // forget forgets what a zone has proved.

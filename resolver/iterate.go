@@ -59,6 +59,7 @@ func (it *iteration) run() outcome {
 		case got.err != nil:
 			return m.failed(got)
 		case steps > it.s.config.Recursion.Bounds.Aliases:
+			it.r.counts.bounds[boundAliases].Add(1)
 			return m.failed(outcome{ede: EDENone, err: errChain})
 		}
 		m.add(got.found)
@@ -180,6 +181,7 @@ func (it *iteration) lookUp(name dnsname.Name, qtype uint16) outcome {
 		if got.zone = z; got.err != nil || got.found.kind != kindReferral {
 			return got
 		}
+		it.r.counts.referrals.Add(1)
 		z = it.keepCut(got.found.child, z)
 	}
 }
@@ -196,7 +198,7 @@ func (it *iteration) forward(group uint8, name dnsname.Name, qtype uint16) outco
 			pool = append(pool, up)
 		}
 	}
-	a := it.r.searchAmong(it.s, q, pool, it.account(forwardCut))
+	a := it.searchAmong(forwardCut, q, pool)
 	a.read = func(up *upstream, packet []byte) outcome {
 		got := it.read(forwardCut, q, up, packet)
 		if got.err == nil && got.found.kind == kindReferral {
@@ -206,7 +208,7 @@ func (it *iteration) forward(group uint8, name dnsname.Name, qtype uint16) outco
 	}
 	begun := time.Now()
 	got := a.run(it.ctx)
-	it.noteAsked(forwardCut, q, &got, time.Since(begun))
+	it.noteAsked(forwardCut, q, &got, a, time.Since(begun))
 	got.zone = forwardCut
 	return got
 }
@@ -237,6 +239,9 @@ func (it *iteration) closest(name dnsname.Name, qtype uint16) (*cut, error) {
 	}
 	if z != nil {
 		return z, nil
+	}
+	if c := it.r.copyOfRoot(it.s); c != nil {
+		return &cut{zone: dnsname.Root, parent: dnsname.Root}, nil
 	}
 	return it.prime()
 }
@@ -313,8 +318,12 @@ func minimiseStep(step, left int) int {
 
 // put puts a question to the servers of a zone, first to those whose addresses are known.
 func (it *iteration) put(z *cut, name dnsname.Name, qtype uint16) outcome {
+	if got, ok := it.fromCopy(z, name, qtype); ok {
+		return got
+	}
 	if err := it.r.crowds.enter(z.zone, it.s.config.Recursion.Bounds.PerZone); err != nil {
 		it.r.counts.crowded.Add(1)
+		it.r.counts.bounds[boundPerZone].Add(1)
 		return outcome{err: err, ede: EDENone}
 	}
 	defer it.r.crowds.leave(z.zone)
@@ -341,7 +350,7 @@ func (it *iteration) put(z *cut, name dnsname.Name, qtype uint16) outcome {
 func (it *iteration) search(z *cut, q *question, pool []*upstream) outcome {
 	var mu sync.Mutex
 	var unsure *outcome
-	a := it.r.searchAmong(it.s, q, pool, it.account(z))
+	a := it.searchAmong(z, q, pool)
 	a.read = func(up *upstream, packet []byte) outcome {
 		got := it.read(z, q, up, packet)
 		if got.err == nil && !got.found.sure && got.found.kind != kindReferral {
@@ -359,7 +368,7 @@ func (it *iteration) search(z *cut, q *question, pool []*upstream) outcome {
 	if got.err != nil && unsure != nil {
 		got = *unsure // all others are worse
 	}
-	it.noteAsked(z, q, &got, time.Since(begun))
+	it.noteAsked(z, q, &got, a, time.Since(begun))
 	return got
 }
 
@@ -518,7 +527,7 @@ func (it *iteration) needOnce(q question, depth, aliases int, look bool) (msg []
 		if wire.Rcode(msg[:a.Len]) == wire.RcodeServFail {
 			return msg[:a.Len], nil, errAnswer
 		}
-		it.note(Step{Kind: StepCached, Name: dnsname.Name(q.name), Type: q.qtype})
+		it.note(Step{Kind: StepCached, Name: dnsname.Name(q.name), Type: q.qtype, TTL: a.TTL, Known: true})
 		return msg[:a.Len], nil, nil
 	}
 	begun := time.Now()

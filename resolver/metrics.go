@@ -8,6 +8,7 @@ type collector struct {
 
 	sent, asked, joined, stale, failed, shed, prefetches, bugs, outstanding, sockets *prometheus.Desc
 	up, rtt, underWay, queries, results, nearMisses, probes                          *prometheus.Desc
+	rootward                                                                         rootward
 }
 
 // Collector returns the metrics of the resolver.
@@ -17,6 +18,7 @@ func (r *Resolver) Collector() prometheus.Collector {
 	}
 	return &collector{
 		resolver:    r,
+		rootward:    newRootward(),
 		sent:        desc("sent_total", "Queries sent to servers of zones, by recursion. Far more of them than of asked_total says that somebody's zones make work."),
 		asked:       desc("asked_total", "Questions that the cache could not answer."),
 		joined:      desc("joined_total", "Questions that were being asked already and waited for the same answer."),
@@ -45,6 +47,9 @@ func (m *collector) Describe(ch chan<- *prometheus.Desc) {
 	} {
 		ch <- d
 	}
+	for _, d := range m.rootward.all() {
+		ch <- d
+	}
 }
 
 // Collect implements prometheus.Collector.
@@ -66,6 +71,7 @@ func (m *collector) Collect(ch chan<- prometheus.Metric) {
 	counter(ch, m.bugs, s.Bugs)
 	gauge(ch, m.outstanding, float64(s.Outstanding))
 	gauge(ch, m.sockets, float64(s.Sockets))
+	m.rootward.collect(ch, m.resolver)
 	seen := map[string]bool{} // an upstream that serves two groups would give the same series twice
 	for _, u := range m.resolver.Status() {
 		if name := u.Addr.String(); !seen[name] {

@@ -15,6 +15,8 @@ import (
 type Recursion struct {
 	// Hints are the servers of the root that are asked who serves it now (RFC 8109). Default RootHints.
 	Hints []Hint
+	// RootZone is a file with the root zone, which is looked into in place of asking its servers (RFC 8806). Default none.
+	RootZone string
 	// Port is where servers of zones listen. Default 53; another one is for a root of one's own.
 	Port uint16
 	// NoIPv4 and NoIPv6 leave out servers of one family. Default false.

@@ -23,7 +23,8 @@ type trusted struct {
 	zone    *dnssec.Zone // if the verdict is Secure
 	verdict dnssec.Verdict
 	expires time.Time
-	above   bool // the fault is in what the parent said, not in the zone's keys
+	above   bool            // the fault is in what the parent said, not in the zone's keys
+	ds      []dnssec.KeyRef // what the parent says of the keys, for traces
 }
 
 // trusts is what is known of the zones that names lie in, bounded as cuts is.
@@ -70,15 +71,23 @@ func (t *trusts) put(name dnsname.Name, z *trusted) {
 	t.all[name] = z
 }
 
-// flush forgets what is known at and below name.
-func (t *trusts) flush(name dnsname.Name) {
+func (t *trusts) len() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.all)
+}
+
+// flush forgets what is known at and below name, and returns how much it was.
+func (t *trusts) flush(name dnsname.Name) (n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for known := range t.all {
 		if atOrBelow(known, name) {
 			delete(t.all, known)
+			n++
 		}
 	}
+	return n
 }
 
 // forget forgets what is known at name.
@@ -93,6 +102,7 @@ func (t *trusts) forget(name dnsname.Name) {
 func (it *iteration) trust(name dnsname.Name) (*dnssec.Zone, dnssec.Verdict) {
 	now := it.r.now()
 	if known := it.r.trusts.get(name, now); known != nil {
+		it.noteTrust(name, known, true)
 		return known.zone, known.verdict
 	}
 	z := it.findTrust(name)
@@ -103,7 +113,7 @@ func (it *iteration) trust(name dnsname.Name) (*dnssec.Zone, dnssec.Verdict) {
 	if it.ctx.Err() == nil && (z.verdict.Status != dnssec.Bogus || !it.b.ranShort()) {
 		it.r.trusts.put(name, z)
 	}
-	it.note(Step{Kind: StepTrust, Name: name, Verdict: z.verdict})
+	it.noteTrust(name, z, false)
 	return z.zone, z.verdict
 }
 
@@ -258,9 +268,11 @@ func (it *iteration) trustSigned(name dnsname.Name, ds *rrset, until time.Time) 
 	if c := it.check(parent, ds); c.Status != dnssec.Secure {
 		return (&trusted{verdict: c.Verdict, expires: until}).fromAbove()
 	}
-	return it.trustKeys(name, until, func(keys *dnssec.Set) (*dnssec.Zone, dnssec.Verdict) {
+	z := it.trustKeys(name, until, func(keys *dnssec.Set) (*dnssec.Zone, dnssec.Verdict) {
 		return dnssec.Trust([]byte(name), ds.rdata, keys, it.validationTime(), it.b.crypto)
 	})
+	z.ds = dnssec.DSRefs(ds.rdata)
+	return z
 }
 
 // trustKeys asks for the keys of a zone and checks them. Where they do not stand up, other servers may have others.

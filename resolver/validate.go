@@ -43,7 +43,7 @@ func (it *iteration) validate(z *cut, name dnsname.Name, f *finding) dnssec.Verd
 	it.b.checking.Lock()
 	defer it.b.checking.Unlock()
 	v := it.validateFinding(z, name, f)
-	it.note(Step{Kind: StepVerdict, Name: name, Verdict: v})
+	it.noteVerdict(name, f, v)
 	return v
 }
 
