@@ -173,9 +173,30 @@ func (it *iteration) lookUp(name dnsname.Name, qtype uint16) outcome {
 	if err != nil {
 		return outcome{ede: EDENone, err: err}
 	}
+	got := it.goDown(z, name, qtype)
+	if got.err != nil && it.mayHaveMoved(got.zone, got.err) {
+		it.r.cuts.forget(got.zone.zone)
+		if z, err = it.closest(name, qtype); err == nil {
+			return it.goDown(z, name, qtype)
+		}
+	}
+	return got
+}
+
+// movedAfter is for how long a delegation is believed whatever its servers say, so that those above are not asked each time.
+const movedAfter = 30 * time.Second
+
+// mayHaveMoved reports whether the zone above is to be asked again who serves a zone: none of those that it named a while ago has an answer.
+func (it *iteration) mayHaveMoved(z *cut, err error) bool {
+	old := !z.learnt.IsZero() && it.r.now().Sub(z.learnt) >= movedAfter
+	return old && !z.zone.IsRoot() && it.ctx.Err() == nil && !isFinal(err)
+}
+
+// goDown asks from a zone down.
+func (it *iteration) goDown(z *cut, name dnsname.Name, qtype uint16) outcome {
 	for {
 		if err := it.b.refer(); err != nil {
-			return outcome{ede: EDENone, err: err}
+			return outcome{ede: EDENone, err: err, zone: z}
 		}
 		got := it.descend(z, name, qtype)
 		if got.zone = z; got.err != nil || got.found.kind != kindReferral {
@@ -222,6 +243,7 @@ func (it *iteration) question(name dnsname.Name, qtype uint16) *question {
 // otherwise zones that were taken away would live on below their own (phoenix domains).
 func (it *iteration) keepCut(z, parent *cut) *cut {
 	now := it.r.now()
+	z.learnt = now
 	z.expires = now.Add(min(max(time.Duration(z.ttl)*time.Second, delegationMin), delegationMax))
 	if parent.zone.Labels() > 1 && !parent.expires.IsZero() {
 		z.expires = minTime(z.expires, parent.expires)
