@@ -63,7 +63,7 @@ func (a *account) packet(to *upstream) error {
 			return err
 		}
 	}
-	if err := a.b.take(&a.b.packets, boundPackets, "too many queries"); err != nil {
+	if err := a.b.take(a.b.packets, boundPackets, "too many queries"); err != nil {
 		a.b.short.Store(true)
 		a.r.counts.work.Add(1)
 		return err

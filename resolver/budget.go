@@ -21,7 +21,7 @@ var (
 // budget is what a question of a client may still cost, with all the questions that its answer needs. It is never filled up again,
 // whatever is begun anew.
 type budget struct {
-	packets  atomic.Int32
+	packets  *atomic.Int32 // of this question, or of a ledger
 	targets  atomic.Int32
 	failures atomic.Int32
 	referral atomic.Int32
@@ -29,6 +29,7 @@ type budget struct {
 	spent    *[bounds]atomic.Uint64
 
 	short atomic.Bool // something was not done for want of it
+	busy  atomic.Bool // something was not computed for want of room
 	looks looks
 
 	checking sync.Mutex // held while something is validated
@@ -67,7 +68,7 @@ func (b bound) String() string {
 }
 
 func (r *Resolver) newBudget(b *RecursionBounds) *budget {
-	w := &budget{crypto: dnssec.NewWork(), spent: &r.counts.bounds}
+	w := &budget{packets: new(atomic.Int32), crypto: dnssec.NewWork(), spent: &r.counts.bounds}
 	w.looks.zones, w.looks.servers = map[dnsname.Name]int{}, map[netip.AddrPort]int{}
 	w.packets.Store(int32(b.Packets))
 	w.targets.Store(int32(b.Targets))

@@ -18,6 +18,7 @@ type cut struct {
 	ttl     uint32    // the least of its records'
 	learnt  time.Time // when its parent said so; zero for a zone that the operator names
 	expires time.Time
+	own     bool // it is of somebody whom the operator has chosen
 	recurse bool // it is no zone: other resolvers are asked
 }
 

@@ -27,6 +27,8 @@ type exchange struct {
 	heard    bool      // it replied, whatever it said
 	// apart is set once a reply came with another letter case. TCP then tells whether the upstream does that or somebody forges.
 	apart bool
+	// flooded is set once more packets came that were not the reply than somebody would send by mistake.
+	flooded bool
 	// bare is set once a reply said that the server does not understand EDNS. An answer without EDNS then tells whether that was true.
 	bare bool
 }
@@ -47,6 +49,9 @@ func (a *search) attempt(ctx context.Context, up *upstream, wait time.Duration) 
 	if errors.Is(err, errNetwork) && x.heard {
 		up.counts.unreachable.Add(1)
 		return outcome{up: up, ede: EDENone, err: fmt.Errorf("%w: %v", errNoTCP, err)}
+	}
+	if err != nil && x.flooded {
+		return outcome{up: up, ede: EDENone, err: fmt.Errorf("%w: %w", errNearMisses, err)} // whoever sent them would have it blamed
 	}
 	if err != nil {
 		r.blame(up, err, time.Since(begun), wait)
@@ -100,6 +105,7 @@ func (x *exchange) adapt(ctx context.Context, err error) bool {
 	case ctx.Err() != nil:
 		return false
 	case errors.Is(err, errTruncated), errors.Is(err, errNearMisses):
+		x.flooded = x.flooded || errors.Is(err, errNearMisses)
 		x.manner.tcp = !x.manner.tcp
 		return x.manner.tcp
 	case errors.Is(err, errCase):

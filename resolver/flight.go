@@ -40,7 +40,10 @@ type flight struct {
 }
 
 // join returns the flight of a question, which it starts if there is none.
-func (r *Resolver) join(q question) (*flight, error) {
+func (r *Resolver) join(q question) (*flight, error) { return r.joinFor(q, nil) }
+
+// joinFor is join for a query that has a ledger, if it is not nil.
+func (r *Resolver) joinFor(q question, l *ledger) (*flight, error) {
 	if !q.askable() {
 		return nil, &Error{edeNotSupported, ErrType}
 	}
@@ -61,6 +64,7 @@ func (r *Resolver) join(q question) (*flight, error) {
 		f = &flight{q: q, done: make(chan struct{})}
 		if s.config.Recursion != nil {
 			f.budget = r.newBudget(&s.config.Recursion.Bounds)
+			f.share(l)
 		}
 		r.launch(s, f)
 	}

@@ -62,6 +62,7 @@ func (it *iteration) run() outcome {
 			it.r.counts.bounds[boundAliases].Add(1)
 			return m.failed(outcome{ede: EDENone, err: errChain})
 		}
+		it.withoutPrivate(m, &got)
 		m.add(got.found)
 		m.judged(got.verdict)
 		// No zone begins at an alias: that is the answer to who asks for DS.
@@ -112,6 +113,9 @@ func (it *iteration) judge(name dnsname.Name, got outcome) outcome {
 	}
 	if it.s.validates(&it.f.q) {
 		got.verdict = it.validate(got.zone, name, got.found)
+	}
+	if got.verdict.Status == dnssec.Bogus && it.b.busy.Load() {
+		return outcome{up: got.up, ede: EDENone, err: errGate}
 	}
 	if got.verdict.Status == dnssec.Bogus {
 		got.ede, got.err = got.verdict.Code, fmt.Errorf("%w: %s", errBogus, got.verdict.Text)
@@ -165,7 +169,9 @@ func (it *iteration) lookUp(name dnsname.Name, qtype uint16) outcome {
 		return outcome{ede: EDENone, found: f, inferred: true}
 	}
 	if f, group := it.s.config.Recursion.forwardAt(name, qtype); f != nil {
-		if got := it.forward(group, name, qtype); got.err == nil || !f.First {
+		got := it.forward(group, name, qtype)
+		got.zone = f.cut()
+		if got.err == nil || !f.First {
 			return got
 		}
 	}
@@ -210,6 +216,12 @@ func (it *iteration) goDown(z *cut, name dnsname.Name, qtype uint16) outcome {
 // forwardCut stands for the zone where other resolvers are asked: all they say counts.
 var forwardCut = &cut{zone: dnsname.Root, parent: dnsname.Root, recurse: true}
 
+// cut is the forwarded zone as who said something: what its resolvers say about names outside of it is not believed, or they could give the
+// names of others wrong addresses at the end of an alias (MaginotDNS). Those who are asked for all names tell what the world says.
+func (f *Forward) cut() *cut {
+	return &cut{zone: f.Zone, parent: f.Zone, recurse: true, own: !f.Zone.IsRoot()}
+}
+
 // forward asks the resolvers of a group.
 func (it *iteration) forward(group uint8, name dnsname.Name, qtype uint16) outcome {
 	q := it.question(name, qtype)
@@ -245,6 +257,7 @@ func (it *iteration) keepCut(z, parent *cut) *cut {
 	now := it.r.now()
 	z.learnt = now
 	z.expires = now.Add(min(max(time.Duration(z.ttl)*time.Second, delegationMin), delegationMax))
+	z.own = parent.own
 	if parent.zone.Labels() > 1 && !parent.expires.IsZero() {
 		z.expires = minTime(z.expires, parent.expires)
 	}

@@ -343,7 +343,7 @@ func (f *flight) spent() Spent {
 		return Spent{Packets: int(f.tally.sent.Load())}
 	}
 	out := Spent{
-		Packets: int(b.sent.Load()), PacketsLeft: left(&b.packets), TargetsLeft: left(&b.targets), FailuresLeft: left(&b.failures),
+		Packets: int(b.sent.Load()), PacketsLeft: left(b.packets), TargetsLeft: left(&b.targets), FailuresLeft: left(&b.failures),
 		ReferralsLeft: left(&b.referral), Bounded: true,
 	}
 	if w, ok := b.work(); ok {

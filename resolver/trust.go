@@ -290,7 +290,9 @@ func (it *iteration) trustKeys(zone dnsname.Name, until time.Time, check func(*d
 		if keys == nil {
 			last = bogus(edeNoKeys, "%v has no keys", zone)
 		} else {
-			z, v := check(keys.proof(it.f.q.class))
+			var z *dnssec.Zone
+			v := noRoom()
+			it.compute(zone, func() { z, v = check(keys.proof(it.f.q.class)) })
 			last = &trusted{zone: z, verdict: v, expires: minTime(until, it.r.now().Add(leastTTL([]*rrset{keys})))}
 		}
 		if last.verdict.Status != dnssec.Bogus || it.b.crypto.Spent() {
@@ -326,7 +328,9 @@ func (it *iteration) trustUnsigned(name dnsname.Name, sets []*rrset, until time.
 	if v.Status == dnssec.Bogus {
 		return (&trusted{verdict: v, expires: until}).fromAbove()
 	}
-	switch cut, v := d.Unsigned([]byte(name)); {
+	cut, v := dnssec.CutUnknown, noRoom()
+	it.compute(signer, func() { cut, v = d.Unsigned([]byte(name)) })
+	switch {
 	case v.Status == dnssec.Bogus:
 		return (&trusted{verdict: v, expires: until}).fromAbove()
 	case cut == dnssec.CutDelegation:

@@ -28,6 +28,9 @@ func recursion(c *config.Recursion, store resolver.AnchorStore) (*resolver.Recur
 	if out.Never == nil {
 		out.Never = []netip.Prefix{}
 	}
+	if c.Private.Deny {
+		out.Private = &resolver.Private{Addresses: c.Private.Addresses, Allow: c.Private.Allow}
+	}
 	for _, f := range c.Forward {
 		out.Forwards = append(out.Forwards, resolver.Forward{Zone: f.Name, Upstreams: upstreams(f.Upstreams), First: f.First})
 	}
