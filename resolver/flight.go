@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"net/netip"
 	"runtime/debug"
 	"time"
 
@@ -28,10 +30,13 @@ type flight struct {
 	tally   tally           // of questions that upstreams are asked; a budget has its own
 	begun   time.Time       // set by who finds its answer
 	needs   map[*flight]int // the flights whose answers this one waits for; guarded by the resolver's mu
+	// distrust are servers that are asked last: what they said did not stand up to validation. Its own goroutine alone writes to it.
+	distrust map[netip.AddrPort]bool
 
-	msg []byte // the answer, never changed again; if err is set, aliases that lead to where there is none, or nil
-	ede uint16 // what the upstream said beside its answer
-	err error
+	msg  []byte // the answer, never changed again; if err is set, aliases that lead to where there is none, or nil
+	ede  uint16 // what the upstream said beside its answer
+	err  error
+	from netip.AddrPort // who answered, if one server did
 }
 
 // join returns the flight of a question, which it starts if there is none.
@@ -101,7 +106,8 @@ func (r *Resolver) joinFrom(parent *flight, q question, depth, aliases int, look
 		r.counts.bounds[boundDepth].Add(1)
 		return nil, errDepth
 	default:
-		f = &flight{q: q, done: make(chan struct{}), budget: parent.budget, depth: depth, aliases: aliases, inner: true, look: look}
+		f = &flight{q: q, done: make(chan struct{}), budget: parent.budget, depth: depth, aliases: aliases, inner: true, look: look,
+			distrust: maps.Clone(parent.distrust)}
 		if parent.trace != nil {
 			f.trace = new(Trace)
 		}
@@ -171,6 +177,9 @@ func (r *Resolver) find(s *state, f *flight) (got outcome) {
 func (r *Resolver) land(f *flight, got *outcome) {
 	defer r.rescue(&got.err)
 	f.msg, f.ede, f.err = got.msg, got.ede, nil
+	if got.up != nil {
+		f.from = got.up.Addr
+	}
 	k, now := f.q.key(), r.now().UnixNano()
 	defer r.account(f, got)
 	switch {
@@ -269,7 +278,7 @@ func (o *outcome) code() uint16 {
 
 // reason is the error for a caller: one of the exported ones, with what happened.
 func (o *outcome) reason() error {
-	for _, known := range []error{ErrNoUpstreams, ErrBusy, ErrTimeout, ErrClosed} {
+	for _, known := range []error{ErrNoUpstreams, ErrBusy, ErrTimeout, ErrClosed, ErrFailed} {
 		if errors.Is(o.err, known) {
 			return o.err
 		}
@@ -331,6 +340,9 @@ func (r *Resolver) ask(s *state, f *flight) outcome {
 // searchAmong returns a search that begins when it runs. Its read is to be set.
 func (r *Resolver) searchAmong(s *state, q *question, pool []*upstream, work *account) *search {
 	tries := s.config.Bounds.Tries
+	if work != nil { // each server of a zone may be the only one that is well, and the work is bounded besides
+		tries = max(tries, min(len(pool), triesMax))
+	}
 	a := &search{r: r, s: s, q: q, pool: pool, tries: tries, work: work, results: make(chan outcome, tries)}
 	a.tried, a.failed, a.rest = map[*upstream]int{}, map[*upstream]bool{}, map[*upstream]time.Time{}
 	a.last = outcome{ede: EDENone, err: ErrTimeout}
