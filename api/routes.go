@@ -13,6 +13,7 @@ import (
 
 	"cenote/blocklist"
 	"cenote/sighting"
+	"cenote/zone"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
@@ -25,6 +26,7 @@ type Rooms struct {
 	Copies    Copies
 	Reviewer  Reviewer
 	Ledger    Ledger
+	Zones     Zones
 	Truth     Truth
 	Cache     Cache
 	Dumper    Dumper
@@ -82,7 +84,7 @@ type FeedsAnswer struct {
 
 // ReloadRequest is the body of POST /v1/reload.
 type ReloadRequest struct {
-	// Force takes what the guards of feeds would keep back. Feeds names the feeds; none stands for all.
+	// Force takes what the guards of feeds would keep back, and zones whose serial goes back. Feeds names the feeds; none stands for all.
 	Force bool     `json:"force,omitempty"`
 	Feeds []string `json:"feeds,omitempty"`
 }
@@ -90,8 +92,9 @@ type ReloadRequest struct {
 // ReloadAnswer is the answer of POST /v1/reload.
 type ReloadAnswer struct {
 	blocklist.ReloadReport
-	NeedsRestart []string `json:"needs_restart,omitempty"` // keys whose change waits for a restart
-	Warnings     []string `json:"warnings,omitempty"`      // of the configuration
+	Zones        []zone.Status `json:"zones,omitempty"`         // those that are not served as their files are
+	NeedsRestart []string      `json:"needs_restart,omitempty"` // keys whose change waits for a restart
+	Warnings     []string      `json:"warnings,omitempty"`      // of the configuration
 }
 
 // SightingsAnswer is the answer of GET /v1/sightings.
@@ -128,6 +131,7 @@ func (s *Server) routes() *http.ServeMux {
 	mux.HandleFunc("GET /v1/version", s.version)
 	mux.HandleFunc("GET /v1/explain", s.explain)
 	mux.HandleFunc("GET /v1/feeds", s.feeds)
+	mux.HandleFunc("GET /v1/zones", s.zones)
 	mux.HandleFunc("GET /v1/held", s.held)
 	mux.HandleFunc("GET /v1/anchors", s.anchors)
 	mux.HandleFunc("GET /v1/cache", s.cacheStats)

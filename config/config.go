@@ -17,6 +17,8 @@ type Config struct {
 	Cookies Cookies `yaml:"cookies"`
 	// LocalZones are the names that are answered here and never leave the network.
 	LocalZones LocalZones `yaml:"local_zones"`
+	// Zones are those that this server answers for with authority, from files. Policy comes before them.
+	Zones []OwnZone `yaml:"zones"`
 	// TCP bounds the connections of clients.
 	TCP TCP `yaml:"tcp"`
 	// Limits bound the work of the server as a whole.

@@ -50,6 +50,9 @@ func (c *checker) record(r Record) error {
 	case isMeta(r.Type):
 		c.fault(r.Line, SeverityError, "%s: records of type %s are in no zone", r.Owner, typeName(r.Type))
 		return nil
+	case !isWellFormed(&r):
+		c.fault(r.Line, SeverityError, "%s %s: the data are not of the form that the type has", r.Owner, typeName(r.Type))
+		return nil
 	case r.TTL > ttlMax:
 		c.fault(r.Line, SeverityError, "%s: a TTL of %d seconds; the longest is %d", r.Owner, r.TTL, ttlMax)
 		return nil
@@ -135,10 +138,6 @@ func (c *checker) checkApex(records []Record, counts map[uint16]int) {
 
 // checkSOA looks at the numbers of the SOA record: nothing of them keeps a zone from being served.
 func (c *checker) checkSOA(r *Record) {
-	if len(r.Data) < 22 {
-		c.fault(r.Line, SeverityError, "%s: the SOA record is cut off", r.Owner)
-		return
-	}
 	n := r.Data[len(r.Data)-20:]
 	serial, refresh, retry, expire := binary.BigEndian.Uint32(n), binary.BigEndian.Uint32(n[4:]), binary.BigEndian.Uint32(n[8:]), binary.BigEndian.Uint32(n[12:])
 	if serial == 0 {

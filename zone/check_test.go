@@ -50,6 +50,8 @@ var broken = []struct{ name, text, want, peer string }{
 	{"DS at the apex", head + "@ DS 1 13 2 " + strings.Repeat("ab", 32) + "\n", "z:5: error: example: DS records of the apex are for the zone above", "no"},
 	{"DS without NS", head + "x DS 1 13 2 " + strings.Repeat("ab", 32) + "\n", "z:5: warning: x.example has DS records, and no NS records: it is no delegation", "yes"},
 	{"TTL too long", head + "x 4294967295 A 192.0.2.1\n", "z:5: error: x.example: a TTL of 4294967295 seconds; the longest is 2147483647", "warns"},
+	{"no data", head + "x A\n", "z:5: error: x.example A: the data are not of the form that the type has", "no"},
+	{"malformed data", head + "x NS \\# 1 05\n", "z:5: error: NS.Ns: dns: buffer size too small: \" \"", "no"},
 	{"goes on behind faults", head + "x A 1\n$ORIGIN sub.example.\ny A 2\n 70 A 192.0.2.1\n", "z:5: error: bad A A: \"1\"\nz:7: error: bad A A: \"2\"", "no"},
 	{"in parentheses", head + "x TXT ( a\n b )\nx A ( 192.0.2.1\n  3 )\n", "z:7: error: garbage after rdata: \"3\"", "no"},
 }

@@ -20,6 +20,7 @@ type entries struct {
 	in    *bufio.Reader
 	line  int    // of the last line that was read
 	first int    // on which the present entry begins
+	prior int    // and the one before
 	rest  []byte // of the present entry, not yet given out
 	text  []byte // room for an entry
 	owner []byte // the first word of the last entry that had an owner
@@ -61,7 +62,7 @@ func (e *entries) Read(p []byte) (int, error) {
 // next reads the next entry whole.
 func (e *entries) next() {
 	e.commit()
-	e.text, e.first = e.text[:0], e.line+1
+	e.text, e.prior, e.first = e.text[:0], e.first, e.line+1
 	state := nesting{}
 	for lines := 0; ; lines++ {
 		line, err := e.readLine()

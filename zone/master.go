@@ -77,6 +77,9 @@ func (p *master) take(rr dns.RR, record func(Record) error) (why string, err err
 	if h.Class != dns.ClassINET {
 		return fmt.Sprintf("a record of class %s in a zone of class IN", dns.Class(h.Class)), nil
 	}
+	if h.Name == "" {
+		return "a record without an owner: it begins the file, and has no name before its type", nil
+	}
 	end, err := dns.PackRR(rr, p.buf[:], 0, nil, false)
 	if err != nil {
 		return "a record that has no wire form: " + plainError(err), nil
@@ -86,7 +89,11 @@ func (p *master) take(rr dns.RR, record func(Record) error) (why string, err err
 		return "an owner that is no name: " + err.Error(), nil
 	}
 	data := p.buf[len(owner)+10 : end]
-	return "", record(Record{owner.Canonical(), h.Rrtype, h.Ttl, append([]byte(nil), data...), p.text.first})
+	line := p.text.first
+	if len(data) == 0 && (len(p.text.rest) > 0 || p.text.first > p.text.line) {
+		line = p.text.prior // to see that there are no data, the parser looks beyond the end of the line
+	}
+	return "", record(Record{owner.Canonical(), h.Rrtype, h.Ttl, append([]byte(nil), data...), line})
 }
 
 // plainError is an error of the parser without the place, which is that of its own reading.

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"cenote/blocklist"
 	"cenote/config"
+	"cenote/zone"
 )
 
 type checkCommand struct {
@@ -22,10 +24,12 @@ type checkWriter interface {
 	fault(blocklist.Fault)
 	endFeed(blocklist.Report, error)
 	unfetched(url string) // in place of endFeed
+	zone(*config.OwnZone, *zone.Zone, []zone.Fault, error)
 	end() error
 }
 
-// Run checks the configuration, then every feed, and exits 1 if anything is wrong with either.
+// Run checks the configuration, then every feed and every zone, and exits 1 if anything is wrong with them; what is doubtful in a zone that can be served is
+// shown and no more.
 func (c *checkCommand) Run(ctx context.Context, std streams) error {
 	conf, warnings, err := c.read()
 	var faults config.Faults
@@ -43,6 +47,9 @@ func (c *checkCommand) Run(ctx context.Context, std streams) error {
 	if err == nil {
 		for _, f := range locatedFeeds(conf) {
 			sound = checkFeed(ctx, &f, to) && sound
+		}
+		for i := range conf.Zones {
+			sound = checkZone(&conf.Zones[i], time.Now(), to) && sound
 		}
 	}
 	if err := to.end(); err != nil {

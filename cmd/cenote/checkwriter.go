@@ -3,10 +3,12 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"cenote/blocklist"
 	"cenote/config"
+	"cenote/zone"
 )
 
 func newCheckWriter(std streams, asJSON bool) checkWriter {
@@ -55,13 +57,28 @@ func (t *textCheck) unfetched(url string) {
 	_, _ = fmt.Fprintf(t.out, "%s: %s is fetched by the server, and there is no list of it here yet\n", t.feed, url)
 }
 
+func (t *textCheck) zone(z *config.OwnZone, loaded *zone.Zone, faults []zone.Fault, err error) {
+	for _, f := range faults {
+		_, _ = fmt.Fprintln(t.out, printable(f.String()))
+	}
+	switch {
+	case err != nil && !errors.Is(err, zone.ErrFaulty):
+		_, _ = fmt.Fprintf(t.out, "%s: %s\n", z.Name, printable(err.Error()))
+	case err != nil:
+		_, _ = fmt.Fprintf(t.out, "%s: the zone cannot be served\n", z.Name)
+	default:
+		_, _ = fmt.Fprintf(t.out, "%s: serial %d, %d records, %d names\n", z.Name, loaded.Serial(), loaded.Records(), loaded.Names())
+	}
+}
+
 func (t *textCheck) end() error { return t.out.Flush() }
 
 // jsonCheck writes one object piece by piece: faults and warnings of the configuration, then the feeds, each with its name, its faults, a
-// line each, its error if it could not be read, and its report, which is null for a feed that has not been fetched.
+// line each, its error if it could not be read, and its report, which is null for a feed that has not been fetched; then the zones.
 type jsonCheck struct {
 	out           *bufio.Writer
 	feeds, faults int // of the present feed
+	zones         []checkedZone
 	failed        error
 }
 
@@ -106,8 +123,28 @@ func (j *jsonCheck) unfetched(url string) {
 	j.write(`], "unfetched": `, &url, `, "report": null}`)
 }
 
+// checkedZone is what check finds of a zone.
+type checkedZone struct {
+	Name    string       `json:"name"`
+	File    string       `json:"file"`
+	Faults  []zone.Fault `json:"faults"`
+	Error   string       `json:"error,omitempty"`
+	Serial  uint32       `json:"serial"`
+	Records int          `json:"records"`
+}
+
+func (j *jsonCheck) zone(z *config.OwnZone, loaded *zone.Zone, faults []zone.Fault, err error) {
+	c := checkedZone{Name: z.Name.String(), File: string(z.File), Faults: orEmpty(faults)}
+	if err != nil {
+		c.Error = err.Error()
+	} else {
+		c.Serial, c.Records = loaded.Serial(), loaded.Records()
+	}
+	j.zones = append(j.zones, c)
+}
+
 func (j *jsonCheck) end() error {
-	j.write("]}\n")
+	j.write(`], "zones": `, orEmpty(j.zones), "}\n")
 	if err := j.out.Flush(); err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ import (
 // commandLine is the grammar of the command line.
 type commandLine struct {
 	Serve      serveCommand              `cmd:"" help:"Run the server."`
-	Check      checkCommand              `cmd:"" help:"Check the configuration and every feed; list every fault with file, line and hint."`
+	Check      checkCommand              `cmd:"" help:"Check the configuration, every feed and every zone; list every fault with file, line and hint."`
 	Explain    explainCommand            `cmd:"" help:"Say what happens to a name: which policy zones hold it, which rule wins and why."`
 	Resolve    resolveCommand            `cmd:"" help:"Ask what the world says about a name, without any policy; --trace shows all that was done."`
 	Cache      cacheCommand              `cmd:"" help:"Look into the cache of answers, flush it, dump it and load it."`
@@ -30,6 +30,7 @@ type commandLine struct {
 	Sightings  sightingsCommand          `cmd:"" help:"Show which clients asked for listed names."`
 	Forecast   forecastCommand           `cmd:"" help:"Say what a feed would have matched, by replaying a query log against it."`
 	Feeds      feedsCommand              `cmd:"" help:"Show the feeds: entries, faults, age, generation."`
+	Zones      zonesCommand              `cmd:"" help:"Show the zones that are served with authority: serial, age, source, faults."`
 	Held       heldCommand               `cmd:"" help:"Show the rows of feeds that wait for an operator, and release or refuse them."`
 	Reload     reloadCommand             `cmd:"" help:"Load the configuration and the feeds again, all or nothing."`
 	Compile    compileCommand            `cmd:"" help:"Compile the feeds into one policy file."`

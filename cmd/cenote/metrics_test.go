@@ -77,7 +77,7 @@ func TestMetricsOfAServerAreWellFormed(t *testing.T) {
 			rooms[room] = true
 		}
 	}
-	want := []string{"blocklist", "build", "dnsserver", "process", "querylog", "resolver", "rrcache", "sighting"}
+	want := []string{"blocklist", "build", "dnsserver", "process", "querylog", "resolver", "rrcache", "sighting", "zone"}
 	if got := slices.Sorted(maps.Keys(rooms)); !slices.Equal(got, want) {
 		t.Errorf("metrics are of %v, want %v", got, want)
 	}

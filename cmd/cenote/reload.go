@@ -17,7 +17,7 @@ import (
 
 type reloadCommand struct {
 	socketFlag
-	Force bool     `short:"f" help:"Take feeds as they are, although they are empty, look like a web page or have lost most of their entries."`
+	Force bool     `short:"f" help:"Take feeds as they are, although they are empty, look like a web page or have lost most of their entries, and zones although their serial goes back."`
 	Feeds []string `arg:"" optional:"" name:"feed" help:"The feeds to load; all if none is named."`
 	JSON  bool     `help:"Print JSON."`
 }
@@ -28,7 +28,7 @@ const reloadTimeout = 15 * time.Minute
 // reloadFetchWait is how long a reload waits for lists to be fetched. What takes longer goes on.
 const reloadFetchWait = time.Minute
 
-// Run asks the server to load its configuration and feeds again. A feed that could not be taken makes it exit 1.
+// Run asks the server to load its configuration, feeds and zones again. A feed or zone that could not be taken makes it exit 1.
 func (c *reloadCommand) Run(ctx context.Context, std streams) error {
 	client, err := c.client(reloadTimeout)
 	if err != nil {
@@ -48,6 +48,9 @@ func (c *reloadCommand) Run(ctx context.Context, std streams) error {
 			err = errReported
 		}
 	}
+	if len(answer.Zones) > 0 && err == nil {
+		err = errReported
+	}
 	return err
 }
 
@@ -62,6 +65,9 @@ func printReload(std streams, a *api.ReloadAnswer) error {
 		return err
 	}
 	printFailures(std.err, a.Feeds)
+	if err := printZoneFaults(std.err, a.Zones, time.Now()); err != nil {
+		return err
+	}
 	_, err := fmt.Fprintf(std.out, "policy generation %d, after %.1f s\n", a.Generation, a.Seconds)
 	return err
 }
@@ -121,6 +127,9 @@ func (s *server) Reload(ctx context.Context, r api.ReloadRequest) (api.ReloadAns
 		return answer, errors.Join(err, undo())
 	}
 	addReport(&answer.ReloadReport, report)
+	if answer.Zones, err = s.reloadZones(r.Force); err != nil {
+		return answer, errors.Join(err, undo())
+	}
 	answer.Feeds = append(answer.Feeds, s.stillKept(answer.Feeds, r.Feeds)...)
 	s.log.Info("reloaded", "generation", answer.Generation, "published", answer.Published, "seconds", answer.Seconds)
 	return answer, nil
@@ -233,6 +242,7 @@ func (s *server) applyRooms(next, before *config.Config) (undo func() error, err
 			s.ledger.Update(ledgerConfig(c, s.catalog, s.log)),
 			s.queries.Update(queryLogConfig(c, s.catalog, s.log)),
 			s.publisher.Update(compileSettings(c, s.compiler)),
+			s.zones.Update(zoneSources(c)),
 			s.api.SetGuards(os.FileMode(c.API.SocketMode), token),
 		)
 	}

@@ -22,6 +22,7 @@ import (
 	"cenote/resolver"
 	"cenote/rrcache"
 	"cenote/sighting"
+	"cenote/zone"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -69,6 +70,7 @@ type server struct {
 	resolver  *resolver.Resolver
 	ledger    *sighting.Store
 	queries   *querylog.Log
+	zones     *zone.Keeper
 	dns       *dnsserver.Server
 	publisher *blocklist.Publisher
 	api       *api.Server
@@ -84,7 +86,7 @@ func newServer(c *config.Config, o options) (*server, error) {
 		s.now = time.Now
 	}
 	for _, open := range []func(*config.Config) error{
-		s.openState, s.openCache, s.openResolver, s.openLedger, s.openQueryLog, s.openDNS, s.openPublisher, s.openAPI,
+		s.openState, s.openCache, s.openResolver, s.openLedger, s.openQueryLog, s.openZones, s.openDNS, s.openPublisher, s.openAPI,
 	} {
 		if err := open(c); err != nil {
 			s.close()
@@ -140,6 +142,11 @@ func (s *server) openQueryLog(c *config.Config) (err error) {
 	return err
 }
 
+func (s *server) openZones(c *config.Config) (err error) {
+	s.zones, err = zone.NewKeeper(zone.KeeperConfig{Sources: zoneSources(c), Now: s.now, Log: s.log})
+	return err
+}
+
 func (s *server) openDNS(c *config.Config) error {
 	settings, err := serverSettings(c)
 	if err != nil {
@@ -147,7 +154,7 @@ func (s *server) openDNS(c *config.Config) error {
 	}
 	s.dns, err = dnsserver.New(dnsserver.Config{
 		Listen: listenAddrs(c), Policy: func() *policy.Policy { return s.catalog.policy.Load() }, Cache: s.cache, Resolver: network{s.resolver},
-		Paths:     network{s.resolver},
+		Paths: network{s.resolver}, Zones: s.zones.Set,
 		OneQuery:  s.resolver.OneQuery,
 		Sightings: s.ledger, Queries: s.queries, Settings: settings, Bounds: serverBounds(c), Now: s.now, Log: s.log,
 	})
@@ -184,7 +191,7 @@ func (s *server) openAPI(c *config.Config) error {
 // metrics gathers what every room counts.
 func (s *server) metrics() (*prometheus.Registry, error) {
 	r := prometheus.NewRegistry()
-	for _, c := range append(processMetrics(), s.dns.Collector(), s.cache.Collector(), s.resolver.Collector(), s.ledger, s.queries, s.publisher) {
+	for _, c := range append(processMetrics(), s.dns.Collector(), s.cache.Collector(), s.resolver.Collector(), s.ledger, s.queries, s.publisher, s.zones) {
 		if err := r.Register(c); err != nil {
 			return nil, fmt.Errorf("registering metrics: %w", err)
 		}
@@ -219,6 +226,7 @@ func (s *server) run(ctx context.Context) error {
 	rooms.run("policy", func() error { return s.publisher.Run(behind) })
 	rooms.run("resolver", func() error { return s.resolver.Run(behind) })
 	rooms.run("ledger of sightings", func() error { return s.ledger.Run(behind) })
+	rooms.run("zones", func() error { return s.zones.Run(behind) })
 	rooms.run("query log", func() error { return s.queries.Run(behind) })
 	rooms.run("catalog", func() error { return s.catalog.run(behind, s.ledger.Drained, s.queryLife()) })
 	rooms.run("kept answers", func() error { s.keeper.load(behind); return nil })

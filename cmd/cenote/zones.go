@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+
+	"cenote/api"
+	"cenote/config"
+	"cenote/zone"
+)
+
+type zonesCommand struct {
+	socketFlag
+	JSON bool `help:"Print JSON."`
+}
+
+// Run shows how the zones of the running server stand.
+func (c *zonesCommand) Run(ctx context.Context, std streams) error {
+	client, err := c.client(0)
+	if err != nil {
+		return err
+	}
+	var answer api.ZonesAnswer
+	if err := client.Get(ctx, "/v1/zones", nil, &answer); err != nil {
+		return err
+	}
+	if c.JSON {
+		return printJSON(std.out, answer)
+	}
+	return printZones(std.out, answer.Zones, time.Now())
+}
+
+func printZones(to io.Writer, zones []zone.Status, now time.Time) error {
+	t := newTable(to, "ZONE", "STATE", "SERIAL", "RECORDS", "SIGNED", "WARNINGS", "LOADED", "SOURCE")
+	for i := range zones {
+		z := &zones[i]
+		signed := "no"
+		if z.Signed {
+			signed = "yes"
+		}
+		t.row(printable(z.Name), string(z.State), strconv.FormatUint(uint64(z.Serial), 10), strconv.Itoa(z.Records), signed, strconv.Itoa(z.Warnings),
+			age(z.Loaded, now), printable(z.Source))
+	}
+	if err := t.flush(); err != nil {
+		return err
+	}
+	return printZoneFaults(to, zones, now)
+}
+
+// printZoneFaults shows why zones are not served as their files are.
+func printZoneFaults(to io.Writer, zones []zone.Status, now time.Time) error {
+	for i := range zones {
+		if z := &zones[i]; z.Fault != "" {
+			if _, err := fmt.Fprintf(to, "\n%s: since %s: %s\n", printable(z.Name), age(z.Since, now), printable(z.Fault)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// zoneSources are the zones of a configuration, for the keeper of zones.
+func zoneSources(c *config.Config) []zone.Source {
+	out := make([]zone.Source, 0, len(c.Zones))
+	for _, z := range c.Zones {
+		out = append(out, zone.Source{Name: z.Name, Path: string(z.File), Allow: admitting(z.Allow)})
+	}
+	return out
+}
+
+// admitting reports whether an address lies in one of the networks; nil stands for no list.
+func admitting(networks []netip.Prefix) func(netip.Addr) bool {
+	if len(networks) == 0 {
+		return nil
+	}
+	return func(a netip.Addr) bool {
+		return slices.ContainsFunc(networks, func(p netip.Prefix) bool { return p.Contains(a) })
+	}
+}
+
+// reloadZones reads the zones that have changed, and returns those that are not served as their files are.
+func (s *server) reloadZones(force bool) ([]zone.Status, error) {
+	all, err := s.zones.Reload(force)
+	return slices.DeleteFunc(all, func(z zone.Status) bool { return z.State == zone.StateServed }), err
+}
+
+// checkZone reads a zone, and reports whether it can be served.
+func checkZone(z *config.OwnZone, now time.Time, to checkWriter) bool {
+	loaded, faults, err := zone.Load(z.Name, string(z.File), now)
+	to.zone(z, loaded, faults, err)
+	return err == nil
+}
