@@ -135,7 +135,7 @@ func (t *tcpServer) admit(conn net.Conn) {
 	c := &tcpConn{server: t, conn: conn, peer: tcpAddr(conn.RemoteAddr()), local: tcpAddr(conn.LocalAddr())}
 	c.changed = sync.NewCond(&c.mu)
 	let := t.letClient
-	if !t.core.settings.Load().allows(c.peer.Addr()) {
+	if !t.core.welcomes(c.peer.Addr()) {
 		let = t.letOutsider
 	}
 	if !let(c) {

@@ -48,7 +48,7 @@ func (c *tcpConn) outsider() bool { return !c.until.IsZero() }
 
 // shutOut reports whether the access list has changed and has the client no more.
 func (c *tcpConn) shutOut() bool {
-	return !c.outsider() && !c.server.core.settings.Load().allows(c.peer.Addr())
+	return !c.outsider() && !c.server.core.welcomes(c.peer.Addr())
 }
 
 // serve answers queries until the client ends the connection, breaks a bound, is told to go or has been refused for a change of the access

@@ -1,6 +1,8 @@
 package dnsserver
 
 import (
+	"net/netip"
+
 	"cenote/dnsname"
 	"cenote/querylog"
 	"cenote/wire"
@@ -16,6 +18,11 @@ type alias struct {
 }
 
 func (a *alias) name() []byte { return a.target[:a.targetLen] }
+
+// welcomes reports whether an address may hold a connection: the access list admits it, or the list of a zone.
+func (c *core) welcomes(client netip.Addr) bool {
+	return c.settings.Load().allows(client) || c.config.Zones != nil && c.config.Zones().Admits(client.WithZone(""))
+}
 
 // servedOutside reports whether a client that the access list does not admit may ask what it asks all the same, since the list of a zone admits it.
 func (w *worker) servedOutside(q *Query, fault wire.Fault) bool {

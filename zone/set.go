@@ -58,6 +58,7 @@ type Set struct {
 	labels [dnsname.LabelsMax + 1]bool // whether an apex has so many labels
 	depth  int                         // the most labels of an apex
 	seed   maphash.Seed
+	lists  []func(netip.Addr) bool // of the zones that have one
 }
 
 // NewSet makes a set of zones, no two of the same name.
@@ -69,6 +70,9 @@ func NewSet(zones ...Served) (*Set, error) {
 			return nil, fmt.Errorf("zone %s is there twice", z.apex)
 		}
 		s.zones[string(z.apex)] = &zones[i]
+		if zones[i].Allow != nil {
+			s.lists = append(s.lists, zones[i].Allow)
+		}
 		s.labels[z.labels] = true
 		s.depth = max(s.depth, z.labels)
 	}
@@ -80,6 +84,19 @@ func NewSet(zones ...Served) (*Set, error) {
 func (s *Set) Allows(q *Question) bool {
 	z := s.closest(q.Name, q)
 	return z != nil && z.Allow != nil && z.Allow(q.Client)
+}
+
+// Admits reports whether an address is on the list of any zone that has one of its own.
+func (s *Set) Admits(client netip.Addr) bool {
+	if s == nil {
+		return false
+	}
+	for _, allow := range s.lists {
+		if allow(client) {
+			return true
+		}
+	}
+	return false
 }
 
 // Find returns the zone that is closest to a canonical name: its apex is the name or the next above it. It returns nil if there is none.
