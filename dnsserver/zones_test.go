@@ -21,6 +21,8 @@ www A 192.0.2.2
 alias CNAME www
 away CNAME www.example.
 lost CNAME nothing.example.
+inner CNAME www.own.test.
+home CNAME localhost.
 *.wild CNAME www.example.
 sub NS ns.sub
 ns.sub A 192.0.2.3
@@ -65,6 +67,9 @@ func TestOwnZones(t *testing.T) {
 		{"or nobody's", inside, "own.test", dns.TypeDS, false, "NOERROR aa ra: | own.test SOA"},
 		{"outsiders get a zone that is for all", outside, "www.open.test", dns.TypeA, true, "NOERROR aa: www.open.test A"},
 		{"as far as it goes", outside, "away.open.test", dns.TypeA, true, "NOERROR aa: away.open.test CNAME"},
+		{"and not into a zone that is not for them", outside, "inner.open.test", dns.TypeA, true, "NOERROR aa: inner.open.test CNAME"},
+		{"which clients of the house get", inside, "inner.open.test", dns.TypeA, false, "NOERROR aa ra: inner.open.test CNAME, www.own.test A"},
+		{"an alias to a special name is left to the client", inside, "home.own.test", dns.TypeA, true, "NOERROR aa ra: home.own.test CNAME"},
 		{"with its referrals", outside, "x.sub.open.test", dns.TypeA, true, "NOERROR: | sub.open.test NS | ns.sub.open.test A"},
 		{"and no other zone", outside, "www.own.test", dns.TypeA, true, "REFUSED:"},
 		{"and no other name", outside, "www.example", dns.TypeA, true, "REFUSED:"},

@@ -109,6 +109,9 @@ func TestReloadKeepsTheLastGood(t *testing.T) {
 			if err != nil || k.state() != tc.want || !strings.Contains(all[0].Fault, tc.fault) || (tc.fault == "") != (all[0].Fault == "") {
 				t.Errorf("got %s, fault %q, %v; want %s, %q", k.state(), all[0].Fault, err, tc.want, tc.fault)
 			}
+			if _, err := k.Reload(false); err != nil || tc.fault != "" && k.log.count("zone not loaded") != 1 {
+				t.Errorf("the fault was told %d times, %v; want once", k.log.count("zone not loaded"), err)
+			}
 			if _, err := k.Reload(true); err != nil || k.state() != tc.forced {
 				t.Errorf("by force: got %s, %v; want %s", k.state(), err, tc.forced)
 			}

@@ -51,6 +51,9 @@ old DNAME new
 host.new A 192.0.2.20
 unknown TYPE65400 \# 4 C0000201
 Case.Name TXT "Kept"
+uneven 70 A 192.0.2.30
+uneven 60 A 192.0.2.31
+uneven 80 A 192.0.2.32
 `
 
 func load(t testing.TB, apex, text string) *zone.Zone {
@@ -165,6 +168,7 @@ func TestAnswer(t *testing.T) {
 		{"DNAME that makes too long a name", strings.Repeat(strings.Repeat("x", 59)+".", 4) + "old.example", "A", "YXDOMAIN aa\nan old.example. 3600 DNAME long" + strings.Repeat("n", 20) + ".example."},
 		{"unknown type (RFC 3597)", "unknown.example", "TYPE65400", "NOERROR aa\nan unknown.example. 3600 TYPE65400 c0000201"},
 		{"data keep their case", "case.name.example", "TXT", "NOERROR aa\nan case.name.example. 3600 TXT \"Kept\""},
+		{"one TTL a set (RFC 2181 5.2)", "uneven.example", "A", "NOERROR aa\nan uneven.example. 60 A 192.0.2.30\nan uneven.example. 60 A 192.0.2.31\nan uneven.example. 60 A 192.0.2.32"},
 		{"ANY gets one set (RFC 8482 4.1)", "ns.example", "ANY", "NOERROR aa\nan ns.example. 3600 A 192.0.2.1"},
 		{"ANY at an alias", "alias.example", "ANY", "NOERROR aa\nan alias.example. 3600 CNAME www.example."},
 		{"not our name", "www.other.test", "A", "nothing"},
