@@ -286,6 +286,7 @@ type search struct {
 	heard   bool                    // one of them did
 	waited  bool                    // for what others found out about an upstream that is down
 	started int
+	refused int // attempts that the network refused at once, and that did not count
 	pending int
 	end     time.Time    // when servers of a zone that were all asked are waited for no longer; zero before
 	results chan outcome // has room for all
@@ -364,11 +365,24 @@ func (a *search) take(got outcome) {
 		a.rest[got.up] = time.Now().Add(restMin << min(a.tried[got.up]-1, restDoubles))
 	} else {
 		a.failed[got.up] = true
+		a.pardon(gone && !errors.Is(got.err, errSilent))
 	}
 	if got.ede != EDENone || a.last.ede == EDENone && !(gone && a.heard) {
 		a.last = got
 	}
 	a.heard = a.heard || !gone
+}
+
+// refusedMax is how many attempts that the network refuses at once do not count: a zone may have more servers that cannot be reached, such as those of
+// another family, than there are tries.
+const refusedMax = 8
+
+// pardon gives a try back for one that the network refused.
+func (a *search) pardon(refused bool) {
+	if refused && a.work != nil && a.refused < refusedMax {
+		a.refused++
+		a.started--
+	}
 }
 
 // try starts one more attempt and returns how long to wait for it, 0 if there is none left.

@@ -41,12 +41,16 @@ func (t *roundTrip) observe(sample time.Duration) {
 	t.mean += (sample - t.mean) / 8
 }
 
-// backOffMax is the longest time that a silent server of zones is taken to need.
-const backOffMax = 12 * time.Second
+// A server of zones that is silent, or where nobody listens, is taken to need backOffMin to backOffMax. One that the network turns away at once would
+// otherwise seem the quickest of all.
+const (
+	backOffMin = 400 * time.Millisecond
+	backOffMax = 12 * time.Second
+)
 
 // backOff doubles the mean after a wait for nothing.
 func (t *roundTrip) backOff(waited time.Duration) {
-	t.mean = min(max(2*t.mean, waited), backOffMax)
+	t.mean = min(max(2*t.mean, waited, backOffMin), backOffMax)
 }
 
 // lesson is something believed about an upstream until a moment, when it is tried again.
