@@ -96,7 +96,7 @@ type RecursionLimits struct {
 	// TargetFailures is how many of those may be looked for in vain.
 	TargetFailures int `yaml:"target_failures" default:"6" min:"1" max:"100"`
 	// Aliases is how many aliases it may follow.
-	Aliases int `yaml:"aliases" default:"11" min:"1" max:"32"`
+	Aliases int `yaml:"aliases" default:"11" min:"1" max:"16"`
 	// PerZone is how many questions may wait for the servers of one zone below the top-level domains.
 	PerZone int `yaml:"per_zone" default:"256" min:"1" max:"100000"`
 	// Delegations is how many delegations are remembered.

@@ -51,7 +51,7 @@ func (r *Resolver) recurse(s *state, f *flight) outcome {
 // run finds the answer, checks it, and follows an alias to its end.
 func (it *iteration) run() outcome {
 	q := &it.f.q
-	m := &assembly{q: q, ede: EDENone, secure: it.s.validates(q)}
+	m := &assembly{q: q, ede: EDENone, secure: it.s.validates(q), most: it.s.config.Recursion.Bounds.Aliases}
 	name := dnsname.Name(q.name)
 	got := it.at(name)
 	for steps := it.f.aliases; ; steps++ {

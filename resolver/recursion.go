@@ -68,6 +68,9 @@ type Stub struct {
 	Servers []netip.AddrPort
 }
 
+// AliasesMax is the most that RecursionBounds.Aliases may be: rules of the policy are applied to that many (policy.ChainMax).
+const AliasesMax = 16
+
 // forwardsMax is how many zones may be forwarded: each has a group of upstreams.
 const forwardsMax = 200
 
@@ -149,6 +152,9 @@ func (r *Recursion) check() error {
 		if v < 1 {
 			return fmt.Errorf("bound %d of recursion: want at least 1", v)
 		}
+	}
+	if b.Aliases > AliasesMax {
+		return fmt.Errorf("%d aliases: want at most %d", b.Aliases, AliasesMax)
 	}
 	return nil
 }
