@@ -14,8 +14,9 @@ type cut struct {
 	zone    dnsname.Name
 	parent  dnsname.Name // the zone whose servers said so
 	servers []nameServer
-	proofs  []*rrset // of the parent about DS: the set, or the records that deny it; nil if it said nothing
-	ttl     uint32   // the least of its records'
+	proofs  []*rrset  // of the parent about DS: the set, or the records that deny it; nil if it said nothing
+	proved  time.Time // until when proofs count, which may end before the delegation does
+	ttl     uint32    // the least of its records'
 	expires time.Time
 	recurse bool // it is no zone: other resolvers are asked
 }

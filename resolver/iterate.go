@@ -224,6 +224,7 @@ func (it *iteration) keepCut(z, parent *cut) *cut {
 	if parent.zone.Labels() > 1 && !parent.expires.IsZero() {
 		z.expires = minTime(z.expires, parent.expires)
 	}
+	z.proved = minTime(z.expires, now.Add(leastTTL(z.proofs)))
 	it.r.cuts.put(z, now)
 	return z
 }

@@ -22,6 +22,7 @@ type trusted struct {
 	zone    *dnssec.Zone // if the verdict is Secure
 	verdict dnssec.Verdict
 	expires time.Time
+	above   bool // it is Bogus for what the parent side says
 }
 
 // trusts is what is known of the zones that names lie in, bounded as cuts is.
@@ -132,29 +133,44 @@ func (it *iteration) findTrust(name dnsname.Name) *trusted {
 	if name.IsRoot() {
 		return insecure(now.Add(trustMax), "there is no trust anchor")
 	}
-	sets, ttl, err := it.delegationSigner(name)
+	if z := it.r.cuts.at(name, now); z != nil && len(z.proofs) > 0 && now.Before(z.proved) {
+		if known := it.trustDelegated(name, copies(z.proofs), z.proved); !known.above {
+			return known
+		}
+	}
+	sets, err := it.records(name, wire.TypeDS)
 	if err != nil {
 		return bogus(edeIndeterminate, "DS of %v cannot be had: %v", name, err)
 	}
-	until := now.Add(ttl)
+	known := it.trustDelegated(name, sets, now.Add(leastTTL(sets)))
+	if known.above {
+		it.forget(name, wire.TypeDS) // another server of the parent may say better
+	}
+	return known
+}
+
+// copies are sets of their own, since a check lowers their TTL, and others may look at a delegation meanwhile.
+func copies(sets []*rrset) []*rrset {
+	own := make([]*rrset, len(sets))
+	for i, s := range sets {
+		one := *s
+		own[i] = &one
+	}
+	return own
+}
+
+// trustDelegated finds out what follows from what the parent side says about DS at name.
+func (it *iteration) trustDelegated(name dnsname.Name, sets []*rrset, until time.Time) *trusted {
 	if ds := findSet(sets, name, wire.TypeDS); ds != nil {
 		return it.trustSigned(name, ds, until)
 	}
-	return it.trustUnsigned(name, sets, until)
+	known := it.trustUnsigned(name, sets, until)
+	known.above = known.verdict.Status == dnssec.Bogus
+	return known
 }
 
 // edeIndeterminate says that it could not be found out whether data are signed (RFC 8914 section 4.6).
 const edeIndeterminate = 5
-
-// delegationSigner returns what the parent side says about DS at name.
-func (it *iteration) delegationSigner(name dnsname.Name) ([]*rrset, time.Duration, error) {
-	now := it.r.now()
-	if z := it.r.cuts.at(name, now); z != nil && len(z.proofs) > 0 {
-		return z.proofs, z.expires.Sub(now), nil
-	}
-	sets, err := it.records(name, wire.TypeDS)
-	return sets, leastTTL(sets), err
-}
 
 // records asks for records with their signatures and without validation.
 func (it *iteration) records(name dnsname.Name, rtype uint16) ([]*rrset, error) {
@@ -208,7 +224,7 @@ func (it *iteration) trustSigned(name dnsname.Name, ds *rrset, until time.Time) 
 		return &trusted{verdict: v, expires: until}
 	}
 	if c := it.check(parent, ds); c.Status != dnssec.Secure {
-		return &trusted{verdict: c.Verdict, expires: until}
+		return &trusted{verdict: c.Verdict, expires: until, above: true}
 	}
 	return it.trustKeys(name, until, func(keys *dnssec.Set) (*dnssec.Zone, dnssec.Verdict) {
 		return dnssec.Trust([]byte(name), ds.rdata, keys, it.validationTime(), it.b.crypto)
