@@ -131,7 +131,7 @@ func (it *iteration) infer(name dnsname.Name) *finding {
 	}
 	now := it.r.now()
 	z := it.r.cuts.closest(parentSide(name, q.qtype), now)
-	if z == nil || it.s.negativeAt(name, now) != nil {
+	if z == nil || it.s.negativeAt(name, now) != nil || it.isElsewhere(z.zone, name) {
 		return nil
 	}
 	it.b.checking.Lock()
@@ -145,4 +145,12 @@ func (it *iteration) infer(name dnsname.Name) *finding {
 		it.note(Step{Kind: StepCached, Name: name, Type: q.qtype, Zone: z.zone, Result: f.kind.String() + ", by what the zone has proved before"})
 	}
 	return f
+}
+
+// isElsewhere reports whether a zone says nothing of a name, since others are asked for it, or since a trust anchor lies between.
+func (it *iteration) isElsewhere(zone, name dnsname.Name) bool {
+	c, side := it.s.config.Recursion, parentSide(name, it.f.q.qtype)
+	forward, _ := c.forwardAt(name, it.f.q.qtype)
+	stub := c.stubAt(side)
+	return forward != nil || stub != nil && stub.Zone.IsBelow(zone) || it.s.anchoredBelow(zone, side, it.r.now())
 }

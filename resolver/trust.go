@@ -106,6 +106,21 @@ func (it *iteration) trust(name dnsname.Name) (*dnssec.Zone, dnssec.Verdict) {
 	return z.zone, z.verdict
 }
 
+// trustSigner is trust for data at a name that say who signed them. For what lies below a trust anchor no zone above that can speak: one that is not signed
+// would make unsigned what it is said to have signed.
+func (it *iteration) trustSigner(signer, name dnsname.Name) (*dnssec.Zone, dnssec.Verdict) {
+	if it.s.anchoredBelow(signer, name, it.r.now()) {
+		return nil, bogus(edeBogus, "%v cannot sign for %v, which lies below a trust anchor", signer, name).verdict
+	}
+	return it.trust(signer)
+}
+
+// anchoredBelow reports whether a name lies at or below a trust anchor that is below a zone.
+func (s *state) anchoredBelow(zone, name dnsname.Name, now time.Time) bool {
+	anchor, ok := s.keys.above(name)
+	return ok && anchor.IsBelow(zone) && s.negativeAt(name, now) == nil
+}
+
 func minTime(a, b time.Time) time.Time {
 	if a.Before(b) {
 		return a
@@ -219,7 +234,7 @@ func (it *iteration) trustSigned(name dnsname.Name, ds *rrset, until time.Time) 
 	if !name.IsBelow(signer) {
 		return bogus(edeBogus, "DS of %v is signed by %v, which is not above it", name, signer)
 	}
-	parent, v := it.trust(signer)
+	parent, v := it.trustSigner(signer, name.Parent())
 	if v.Status != dnssec.Secure {
 		return &trusted{verdict: v, expires: until}
 	}
@@ -269,7 +284,7 @@ func (it *iteration) trustUnsigned(name dnsname.Name, sets []*rrset, until time.
 	if !ok {
 		return it.inherit(name, until, edeNoNSEC, "nothing proves that %v has no DS", name)
 	}
-	parent, v := it.trust(signer)
+	parent, v := it.trustSigner(signer, name.Parent())
 	if v.Status != dnssec.Secure {
 		return &trusted{verdict: v, expires: until}
 	}
@@ -322,11 +337,14 @@ const (
 // errBogus is an answer that was checked and is wrong.
 var errBogus = errors.New("the answer does not stand up to validation")
 
-// negativeAt returns the negative trust anchor at or above a name.
+// negativeAt returns the negative trust anchor at or above a name, unless a trust anchor is closer (RFC 7646).
 func (s *state) negativeAt(name dnsname.Name, now time.Time) *NegativeAnchor {
 	for i := range s.config.Recursion.Negative {
 		n := &s.config.Recursion.Negative[i]
-		if atOrBelow(name, n.Name) && (n.Until.IsZero() || now.Before(n.Until)) {
+		if !atOrBelow(name, n.Name) || !n.Until.IsZero() && !now.Before(n.Until) {
+			continue
+		}
+		if anchor, ok := s.keys.above(name); !ok || !anchor.IsBelow(n.Name) {
 			return n
 		}
 	}

@@ -76,7 +76,7 @@ func (it *iteration) validateSet(z *cut, s *rrset, f *finding) dnssec.Verdict {
 	if !atOrBelow(s.name, signer) || s.rtype == wire.TypeDS && s.name == signer {
 		return bogus(edeBogus, "%v cannot sign for %v", signer, s.name).verdict
 	}
-	keys, v := it.trust(signer)
+	keys, v := it.trustSigner(signer, parentSide(s.name, s.rtype))
 	if v.Status != dnssec.Secure {
 		return v
 	}
@@ -93,11 +93,9 @@ func (it *iteration) validateSet(z *cut, s *rrset, f *finding) dnssec.Verdict {
 
 // validateUnsigned tells whether it is right that something at a name has no signature.
 func (it *iteration) validateUnsigned(z *cut, name dnsname.Name, rtype uint16, code uint16, what string) dnssec.Verdict {
-	if _, v := it.trust(z.zone); v.Status != dnssec.Secure {
+	name = parentSide(name, rtype)
+	if _, v := it.trust(z.zone); v.Status != dnssec.Secure && !it.s.anchoredBelow(z.zone, name, it.r.now()) {
 		return v
-	}
-	if rtype == wire.TypeDS && !name.IsRoot() {
-		name = name.Parent()
 	}
 	_, v := it.trust(name)
 	if v.Status == dnssec.Secure {
@@ -116,7 +114,7 @@ func (it *iteration) validateNegative(z *cut, name dnsname.Name, f *finding) dns
 	if !ok {
 		return it.validateUnsigned(z, name, it.f.q.qtype, edeNoNSEC, "nothing proves that it is not there")
 	}
-	keys, v := it.trust(signer)
+	keys, v := it.trustSigner(signer, parentSide(name, it.f.q.qtype))
 	if v.Status != dnssec.Secure {
 		return v
 	}
