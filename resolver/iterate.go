@@ -72,7 +72,8 @@ func (it *iteration) run() outcome {
 			}
 			break
 		}
-		if name = got.found.target; !it.goesOn(&got, name) {
+		alias := name
+		if name = got.found.target; !it.goesOn(&got, alias, name) {
 			if err := it.follow(m, name, steps+1); err != nil {
 				return outcome{msg: m.deadEnd(), ede: edeOf(err), err: err}
 			}
@@ -121,15 +122,34 @@ func (it *iteration) judge(name dnsname.Name, got outcome) outcome {
 	return got
 }
 
-// goesOn takes what a reply with an alias says about its target too, if the zone that was asked holds that.
-func (it *iteration) goesOn(got *outcome, target dnsname.Name) bool {
+// goesOn takes what a reply with an alias says about its target too, if the zone that was asked holds that, and it stands up.
+func (it *iteration) goesOn(got *outcome, alias, target dnsname.Name) bool {
+	if !it.samePlace(got.zone, alias, target) {
+		return false
+	}
 	f := got.said.goesOn(got.zone, target, it.f.q.qtype)
 	if f == nil {
 		return false
 	}
-	got.found = f
-	*got = it.judge(target, *got)
+	more := *got
+	more.found = f
+	if more = it.judge(target, more); errors.Is(more.err, errBogus) && !isShort(more.err) {
+		return false
+	}
+	*got = more
 	return true
+}
+
+// samePlace reports whether those who were asked for an alias are those who are to be asked for its target, as far as the configuration has a say.
+func (it *iteration) samePlace(z *cut, alias, target dnsname.Name) bool {
+	c, qtype := it.s.config.Recursion, it.f.q.qtype
+	to, _ := c.forwardAt(target, qtype)
+	if z.recurse {
+		from, _ := c.forwardAt(alias, qtype)
+		return to != nil && to == from
+	}
+	stub := c.stubAt(parentSide(target, qtype))
+	return to == nil && (stub == nil || !stub.Zone.IsBelow(z.zone))
 }
 
 // goesOn returns what a reply with an alias says about its target, if the zone that was asked holds that too.
