@@ -61,7 +61,7 @@ func (w *worker) find(q *Query) bool {
 // is made here, has nothing to check: then what was pending holds.
 func (w *worker) check(q *Query) {
 	if q.undecided() {
-		q.answer.Msg = q.source.msg
+		q.answer.Msg, q.answer.NAT64 = q.source.msg, q.settings.NAT64
 		q.decision = q.policy.CheckAnswer(&q.request, &q.answer, q.decision)
 		if q.path.partial && !q.decision.Matched() && q.settings.RequirePaths {
 			q.failPaths()

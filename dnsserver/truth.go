@@ -33,7 +33,7 @@ func (w *worker) truth(ctx context.Context, r *policy.Request, p *policy.Policy)
 		w.resolve(ctx, q)
 	}
 	if t.Without = q.source.without(); t.Without == "" {
-		q.answer.Msg = q.source.msg
+		q.answer.Msg, q.answer.NAT64 = q.source.msg, q.settings.NAT64
 		t.Answer, t.Partial = q.answer, q.path.partial
 		t.Fails = t.Partial && q.settings.RequirePaths
 	}

@@ -304,7 +304,7 @@ func serverSettings(c *config.Config) (dnsserver.Settings, error) {
 		},
 		Identity: dnsserver.Identity{Version: c.LocalZones.Version, Hostname: c.LocalZones.Identity},
 		UDPSize:  c.Limits.UDPSize,
-		HideEDE:  !c.Policy.ExtendedErrors, RequirePaths: c.Policy.NSRequired,
+		HideEDE:  !c.Policy.ExtendedErrors, RequirePaths: c.Policy.NSRequired, NAT64: c.Recursion.DNS64,
 	}, err
 }
 
