@@ -241,6 +241,7 @@ func (it *iteration) trustSigned(name dnsname.Name, ds *rrset, until time.Time) 
 	if c := it.check(parent, ds); c.Status != dnssec.Secure {
 		return &trusted{verdict: c.Verdict, expires: until, above: true}
 	}
+	until = minTime(until, it.r.now().Add(leastTTL([]*rrset{ds}))) // a check lowers it
 	return it.trustKeys(name, until, func(keys *dnssec.Set) (*dnssec.Zone, dnssec.Verdict) {
 		return dnssec.Trust([]byte(name), ds.rdata, keys, it.validationTime(), it.b.crypto)
 	})
@@ -259,6 +260,9 @@ func (it *iteration) trustKeys(zone dnsname.Name, until time.Time, check func(*d
 			last = bogus(edeNoKeys, "%v has no keys", zone)
 		} else {
 			z, v := check(keys.proof(it.f.q.class))
+			if z != nil {
+				keys.ttl = z.TTL()
+			}
 			last = &trusted{zone: z, verdict: v, expires: minTime(until, it.r.now().Add(leastTTL([]*rrset{keys})))}
 		}
 		if last.verdict.Status != dnssec.Bogus || it.b.crypto.Spent() {
@@ -296,6 +300,7 @@ func (it *iteration) trustUnsigned(name dnsname.Name, sets []*rrset, until time.
 	if v.Status == dnssec.Bogus {
 		return &trusted{verdict: v, expires: until}
 	}
+	until = minTime(until, it.r.now().Add(leastTTL(sets)))
 	switch cut, v := d.Unsigned([]byte(name)); {
 	case v.Status == dnssec.Bogus:
 		return &trusted{verdict: v, expires: until}

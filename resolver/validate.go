@@ -53,8 +53,12 @@ func (it *iteration) validateFinding(z *cut, name dnsname.Name, f *finding) dnss
 	}
 	all := dnssec.Verdict{Status: dnssec.Secure, Code: dnssec.CodeNone}
 	for _, s := range f.answer {
+		if s.made && len(f.answer) == 1 { // by us alone
+			return dnssec.Verdict{Status: dnssec.Insecure, Code: dnssec.CodeNone, Text: "it is made here"}
+		}
 		if s.made {
-			continue // what it was made from is checked
+			s.ttl = min(s.ttl, f.answer[0].ttl)
+			continue // the DNAME that it was made from is checked
 		}
 		v := it.validateSet(z, s, f)
 		if v.Status == dnssec.Bogus {
@@ -118,7 +122,7 @@ func (it *iteration) validateNegative(z *cut, name dnsname.Name, f *finding) dns
 	if v.Status != dnssec.Secure {
 		return v
 	}
-	if f.soa != nil && len(f.soa.sigs) > 0 {
+	if f.soa != nil {
 		if c := it.check(keys, f.soa); c.Status == dnssec.Bogus {
 			return c.Verdict
 		}
