@@ -3,6 +3,7 @@ package resolver
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 
 	"cenote/dnsname"
 	"cenote/dnssec"
@@ -26,12 +27,21 @@ func (m *assembly) add(f *finding) {
 	if f.kind == kindNXDomain {
 		m.rcode = wire.RcodeNXDomain
 	}
-	authority := &m.sets[wire.SectionAuthority]
 	if f.soa != nil && f.kind != kindAlias {
-		*authority = append(*authority, f.soa)
+		m.support(f.soa)
 	}
 	if m.q.do && f.needsProofs() {
-		*authority = append(*authority, f.proofs...)
+		m.support(f.proofs...)
+	}
+}
+
+// support adds sets to the authority section that are not there: a proof may serve an alias and its target.
+func (m *assembly) support(sets ...*rrset) {
+	authority := &m.sets[wire.SectionAuthority]
+	for _, s := range sets {
+		if !slices.ContainsFunc(*authority, func(have *rrset) bool { return have.name == s.name && have.rtype == s.rtype }) {
+			*authority = append(*authority, s)
+		}
 	}
 }
 
@@ -71,8 +81,11 @@ func (m *assembly) merge(msg []byte) error {
 	m.rcode = r.rcode
 	m.secure = m.secure && wire.Flags(msg)&wire.FlagAD != 0
 	for _, s := range r.sets {
-		if s.section != wire.SectionAdditional {
+		switch s.section {
+		case wire.SectionAnswer:
 			m.sets[s.section] = append(m.sets[s.section], s)
+		case wire.SectionAuthority:
+			m.support(s)
 		}
 	}
 	if m.aliases() > m.most {

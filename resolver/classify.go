@@ -42,7 +42,7 @@ func (r *response) classify(zone, name dnsname.Name, qtype uint16) (*finding, er
 	f := &finding{sure: r.aa}
 	r.proofs(f, zone)
 	switch {
-	case r.direct(f, name, qtype), r.alias(f, zone, name, qtype):
+	case r.redirected(f, zone, name, qtype), r.direct(f, name, qtype), r.alias(f, zone, name, qtype):
 		return f, nil
 	case f.tooLong || r.rcode == wire.RcodeYXDomain:
 		return nil, errRcode
@@ -70,14 +70,30 @@ func (r *response) direct(f *finding, name dnsname.Name, qtype uint16) bool {
 	return len(f.answer) > 0
 }
 
+// redirected takes the DNAME above a name whose CNAME was asked for, or everything at it, with the CNAME that it makes: that one is not the zone's own.
+func (r *response) redirected(f *finding, zone, name dnsname.Name, qtype uint16) bool {
+	if qtype != wire.TypeCNAME && qtype != wire.TypeANY || !r.redirect(f, r.dname(zone, name), name) {
+		return false
+	}
+	f.kind = kindAnswer
+	return true
+}
+
 // alias takes the CNAME at name, or the DNAME above it that says the same for all names below it (RFC 6672).
 func (r *response) alias(f *finding, zone, name dnsname.Name, qtype uint16) bool {
 	if qtype == wire.TypeCNAME || qtype == wire.TypeANY {
 		return false
 	}
-	dname := r.dname(zone, name)
+	if dname := r.dname(zone, name); dname != nil {
+		return r.redirect(f, dname, name)
+	}
+	return r.cname(f, name)
+}
+
+// redirect takes what a DNAME makes of a name; false if there is none, or it makes none.
+func (r *response) redirect(f *finding, dname *rrset, name dnsname.Name) bool {
 	if dname == nil {
-		return r.cname(f, name)
+		return false
 	}
 	to, ok := targetName(dname.rdata[0])
 	if !ok {

@@ -124,10 +124,13 @@ func (s *rrset) signer() (dnsname.Name, bool) {
 	return dnsname.Name(s.sigs[0][rrsigSigner : rrsigSigner+n]).Canonical(), true
 }
 
-// dropUnfounded drops signatures without what they sign.
+// dropUnfounded drops signatures without what they sign, but for those of the answer: somebody may have asked for them alone.
 func (r *response) dropUnfounded() {
 	kept := r.sets[:0]
 	for _, s := range r.sets {
+		if len(s.rdata) == 0 && s.section == wire.SectionAnswer {
+			s.rtype, s.rdata, s.ttl, s.sigs = wire.TypeRRSIG, s.sigs, s.sigTTL, nil
+		}
 		if len(s.rdata) > 0 {
 			kept = append(kept, s)
 		}

@@ -73,6 +73,9 @@ func (it *iteration) validateFinding(z *cut, name dnsname.Name, f *finding) dnss
 
 // validateSet checks a set of the answer.
 func (it *iteration) validateSet(z *cut, s *rrset, f *finding) dnssec.Verdict {
+	if s.rtype == wire.TypeRRSIG {
+		return dnssec.Verdict{Status: dnssec.Insecure, Code: dnssec.CodeNone, Text: "nobody signs signatures"}
+	}
 	signer, ok := s.signer()
 	if !ok {
 		return it.validateUnsigned(z, s.name, s.rtype, edeNoRRSIG, "records have no signature")
