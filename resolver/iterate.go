@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,8 +27,8 @@ type iteration struct {
 	ctx context.Context
 	// avoid are servers whose answers did not stand up to validation.
 	avoid map[netip.AddrPort]bool
-	// looked are the name servers whose addresses were looked for.
-	looked map[dnsname.Name]bool
+	// looked are the name servers whose addresses were looked for, with those that were found.
+	looked map[dnsname.Name][]netip.Addr
 }
 
 // Bounds of how a name is made known label by label (RFC 9156 section 2.3).
@@ -40,7 +41,7 @@ const (
 func (r *Resolver) recurse(s *state, f *flight) outcome {
 	ctx, cancel := context.WithTimeout(r.life, s.config.Timeouts.Total)
 	defer cancel()
-	it := &iteration{r: r, s: s, f: f, b: f.budget, ctx: ctx, avoid: map[netip.AddrPort]bool{}, looked: map[dnsname.Name]bool{}}
+	it := &iteration{r: r, s: s, f: f, b: f.budget, ctx: ctx, avoid: map[netip.AddrPort]bool{}, looked: map[dnsname.Name][]netip.Addr{}}
 	got := it.run()
 	if got.err != nil && r.life.Err() != nil {
 		got.err = ErrClosed
@@ -446,9 +447,10 @@ func (it *iteration) places(s *nameServer) []netip.AddrPort {
 	return to
 }
 
-// addresses returns what is known of where a server is: what its parent said, or what is in the cache.
+// addresses returns what is known of where a server is: what its parent said, what is in the cache, or what was found for this question. Addresses
+// that may not be asked are none.
 func (it *iteration) addresses(s *nameServer) []netip.Addr {
-	if len(s.glue) > 0 {
+	if slices.ContainsFunc(s.glue, it.s.config.Recursion.mayAsk) {
 		return s.glue
 	}
 	var addrs []netip.Addr
@@ -459,6 +461,9 @@ func (it *iteration) addresses(s *nameServer) []netip.Addr {
 			addrs = append(addrs, addressesIn(buf[:a.Len], rtype)...)
 		}
 		it.r.buffers.Put(buf)
+	}
+	if len(addrs) == 0 {
+		addrs = it.looked[s.name]
 	}
 	return addrs[:min(len(addrs), glueMax)]
 }
@@ -488,15 +493,16 @@ func (it *iteration) learn(z *cut) bool {
 	for _, i := range rand.Perm(len(z.servers)) {
 		s := &z.servers[i]
 		// The address of a server within its own zone is in the zone.
-		if it.looked[s.name] || len(s.glue) > 0 || s.at != nil || atOrBelow(s.name, z.zone) || it.b.missedTooMany() || len(it.addresses(s)) > 0 {
+		if _, looked := it.looked[s.name]; looked || s.at != nil || atOrBelow(s.name, z.zone) || it.b.missedTooMany() || len(it.addresses(s)) > 0 {
 			continue
 		}
-		it.looked[s.name] = true
+		it.looked[s.name] = nil
 		if names = append(names, s.name); len(names) == targetsAtOnce {
 			break
 		}
 	}
 	var looks sync.WaitGroup
+	var mu sync.Mutex
 	for _, name := range names {
 		for _, rtype := range it.s.config.Recursion.families() {
 			if it.b.target() != nil {
@@ -504,9 +510,14 @@ func (it *iteration) learn(z *cut) bool {
 			}
 			looks.Go(func() {
 				msg, err := it.need(it.addressQuestion(name, rtype), it.f.depth+1, it.f.aliases, true)
-				if err != nil || len(addressesIn(msg, rtype)) == 0 {
+				addrs := addressesIn(msg, rtype)
+				if err != nil || len(addrs) == 0 {
 					it.b.missed()
+					return
 				}
+				mu.Lock()
+				defer mu.Unlock()
+				it.looked[name] = append(it.looked[name], addrs...)
 			})
 		}
 	}
