@@ -432,7 +432,7 @@ func (a *search) turnedAway(err error) time.Duration {
 	if errors.Is(err, errSilent) {
 		a.r.counts.silent.Add(1)
 	}
-	if a.started == 0 {
+	if a.started+a.refused == 0 {
 		a.last = outcome{ede: EDENone, err: err}
 	}
 	return 0

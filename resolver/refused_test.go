@@ -23,3 +23,18 @@ func TestServersThatRefuseAreNotPreferred(t *testing.T) {
 		}
 	}
 }
+
+// TestFailureNamesTheNetwork: where all servers refuse, that is what is told, and remembered.
+func TestFailureNamesTheNetwork(t *testing.T) {
+	r := startRooted(t, `
+		zone .               server a.root.test @1
+		zone example.test    server n1.example.test @3
+		! @3 * dead
+	`)
+	if got := r.ask(t, "www.example.test", "A"); !strings.Contains(got, "cannot be reached") {
+		t.Error(got)
+	}
+	if got := r.ask(t, "www.example.test", "A"); got != "SERVFAIL" {
+		t.Errorf("at once again: %s", got)
+	}
+}

@@ -115,7 +115,7 @@ func (a *search) choose() (*upstream, error) {
 	var best *upstream
 	var least score
 	seen, now := 0, a.r.now()
-	explore := a.started == 0 && rand.IntN(exploreOneIn) == 0
+	explore := a.started+a.refused == 0 && rand.IntN(exploreOneIn) == 0
 	for _, u := range a.pool {
 		if a.isOut(u) {
 			continue
