@@ -155,7 +155,7 @@ func (it *iteration) findTrust(name dnsname.Name) *trusted {
 	}
 	sets, err := it.records(name, wire.TypeDS)
 	if err != nil {
-		return bogus(edeIndeterminate, "DS of %v cannot be had: %v", name, err)
+		return bogus(codeOf(err, edeIndeterminate), "DS of %v cannot be had: %v", name, err)
 	}
 	known := it.trustDelegated(name, sets, now.Add(leastTTL(sets)))
 	if known.above {
@@ -182,6 +182,14 @@ func (it *iteration) trustDelegated(name dnsname.Name, sets []*rrset, until time
 	known := it.trustUnsigned(name, sets, until)
 	known.above = known.verdict.Status == dnssec.Bogus
 	return known
+}
+
+// codeOf is the extended error for what cannot be had: that nobody could be reached is no verdict about a zone, and a stale answer may be given.
+func codeOf(err error, code uint16) uint16 {
+	if errors.Is(err, errNetwork) || errors.Is(err, ErrTimeout) {
+		return edeNoReachable
+	}
+	return code
 }
 
 // edeIndeterminate says that it could not be found out whether data are signed (RFC 8914 section 4.6).
@@ -253,7 +261,7 @@ func (it *iteration) trustKeys(zone dnsname.Name, until time.Time, check func(*d
 	for range keyTries {
 		sets, err := it.records(zone, wire.TypeDNSKEY)
 		if err != nil {
-			return bogus(edeNoKeys, "keys of %v cannot be had: %v", zone, err)
+			return bogus(codeOf(err, edeNoKeys), "keys of %v cannot be had: %v", zone, err)
 		}
 		keys := findSet(sets, zone, wire.TypeDNSKEY)
 		if keys == nil {
