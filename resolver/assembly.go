@@ -23,24 +23,27 @@ type assembly struct {
 
 // add takes what servers of a zone found.
 func (m *assembly) add(f *finding) {
-	m.sets[wire.SectionAnswer] = append(m.sets[wire.SectionAnswer], f.answer...)
-	if f.kind == kindNXDomain {
+	m.put(wire.SectionAnswer, f.answer...)
+	switch {
+	case f.kind == kindNXDomain:
 		m.rcode = wire.RcodeNXDomain
+	case f.tooLong:
+		m.rcode = wire.RcodeYXDomain
 	}
 	if f.soa != nil && f.kind != kindAlias {
-		m.support(f.soa)
+		m.put(wire.SectionAuthority, f.soa)
 	}
 	if m.q.do && f.needsProofs() {
-		m.support(f.proofs...)
+		m.put(wire.SectionAuthority, f.proofs...)
 	}
 }
 
-// support adds sets to the authority section that are not there: a proof may serve an alias and its target.
-func (m *assembly) support(sets ...*rrset) {
-	authority := &m.sets[wire.SectionAuthority]
+// put adds sets to a section, each once: a chain of aliases may come by a DNAME or a proof several times.
+func (m *assembly) put(section int, sets ...*rrset) {
 	for _, s := range sets {
-		if !slices.ContainsFunc(*authority, func(have *rrset) bool { return have.name == s.name && have.rtype == s.rtype }) {
-			*authority = append(*authority, s)
+		same := func(have *rrset) bool { return have.name == s.name && have.rtype == s.rtype }
+		if !slices.ContainsFunc(m.sets[section], same) {
+			m.sets[section] = append(m.sets[section], s)
 		}
 	}
 }
@@ -81,11 +84,8 @@ func (m *assembly) merge(msg []byte) error {
 	m.rcode = r.rcode
 	m.secure = m.secure && wire.Flags(msg)&wire.FlagAD != 0
 	for _, s := range r.sets {
-		switch s.section {
-		case wire.SectionAnswer:
-			m.sets[s.section] = append(m.sets[s.section], s)
-		case wire.SectionAuthority:
-			m.support(s)
+		if s.section != wire.SectionAdditional {
+			m.put(s.section, s)
 		}
 	}
 	if m.aliases() > m.most {
@@ -102,6 +102,14 @@ func (m *assembly) aliases() (n int) {
 		}
 	}
 	return n
+}
+
+// failed gives a failure the aliases that led to it.
+func (m *assembly) failed(got outcome) outcome {
+	if len(m.sets[wire.SectionAnswer]) > 0 {
+		got.msg = m.deadEnd()
+	}
+	return got
 }
 
 // deadEnd writes a failure with the aliases that lead to it, nil if it cannot.

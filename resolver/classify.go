@@ -1,7 +1,9 @@
 package resolver
 
 import (
+	"math"
 	"net/netip"
+	"slices"
 
 	"cenote/dnsname"
 	"cenote/wire"
@@ -42,9 +44,9 @@ func (r *response) classify(zone, name dnsname.Name, qtype uint16) (*finding, er
 	f := &finding{sure: r.aa}
 	r.proofs(f, zone)
 	switch {
-	case r.redirected(f, zone, name, qtype), r.direct(f, name, qtype), r.alias(f, zone, name, qtype):
+	case r.redirect(f, zone, name, qtype), r.direct(f, name, qtype), r.alias(f, name, qtype):
 		return f, nil
-	case f.tooLong || r.rcode == wire.RcodeYXDomain:
+	case r.rcode == wire.RcodeYXDomain:
 		return nil, errRcode
 	case r.rcode == wire.RcodeNXDomain:
 		f.kind, f.soa = kindNXDomain, r.soa(zone, name)
@@ -64,34 +66,33 @@ func (r *response) direct(f *finding, name dnsname.Name, qtype uint16) bool {
 			f.answer = append(f.answer, s)
 		}
 	}
+	if qtype == wire.TypeRRSIG {
+		f.answer = r.signatures(name)
+	}
 	if len(f.answer) > 0 {
 		f.kind = kindAnswer
 	}
 	return len(f.answer) > 0
 }
 
-// redirected takes the DNAME above a name whose CNAME was asked for, or everything at it, with the CNAME that it makes: that one is not the zone's own.
-func (r *response) redirected(f *finding, zone, name dnsname.Name, qtype uint16) bool {
-	if qtype != wire.TypeCNAME && qtype != wire.TypeANY || !r.redirect(f, r.dname(zone, name), name) {
-		return false
+// signatures takes the RRSIG records of a name as an answer. Nobody signs them (RFC 4035 section 2.2).
+func (r *response) signatures(name dnsname.Name) []*rrset {
+	all := &rrset{name: name, rtype: wire.TypeRRSIG, section: wire.SectionAnswer, ttl: math.MaxInt32}
+	for _, s := range append(slices.Clone(r.loose), r.sets...) {
+		if s.section == wire.SectionAnswer && s.name == name && len(s.sigs) > 0 {
+			all.rdata, all.ttl = append(all.rdata, s.sigs...), min(all.ttl, s.sigTTL)
+		}
 	}
-	f.kind = kindAnswer
-	return true
+	if len(all.rdata) == 0 {
+		return nil
+	}
+	return []*rrset{all}
 }
 
-// alias takes the CNAME at name, or the DNAME above it that says the same for all names below it (RFC 6672).
-func (r *response) alias(f *finding, zone, name dnsname.Name, qtype uint16) bool {
-	if qtype == wire.TypeCNAME || qtype == wire.TypeANY {
-		return false
-	}
-	if dname := r.dname(zone, name); dname != nil {
-		return r.redirect(f, dname, name)
-	}
-	return r.cname(f, name)
-}
-
-// redirect takes what a DNAME makes of a name; false if there is none, or it makes none.
-func (r *response) redirect(f *finding, dname *rrset, name dnsname.Name) bool {
+// redirect takes the DNAME above name, below which there is nothing of its own (RFC 6672 section 2.4), and makes of it the CNAME at name. Who asks
+// for that has his answer; and so has who asks for a name of which it makes one that is too long: the DNAME.
+func (r *response) redirect(f *finding, zone, name dnsname.Name, qtype uint16) bool {
+	dname := r.dname(zone, name)
 	if dname == nil {
 		return false
 	}
@@ -101,15 +102,22 @@ func (r *response) redirect(f *finding, dname *rrset, name dnsname.Name) bool {
 	}
 	prefix := name[:len(name)-len(dname.name)]
 	if f.tooLong = len(prefix)+len(to) > dnsname.WireMax; f.tooLong {
-		return false
+		f.kind, f.answer = kindAnswer, []*rrset{dname}
+		return true
 	}
-	f.kind, f.target = kindAlias, prefix+to
+	if f.kind, f.target = kindAlias, prefix+to; qtype == wire.TypeCNAME || qtype == wire.TypeANY {
+		f.kind = kindAnswer
+	}
 	made := &rrset{name: name, rtype: wire.TypeCNAME, section: wire.SectionAnswer, ttl: dname.ttl, rdata: [][]byte{[]byte(f.target)}, made: true}
 	f.answer = []*rrset{dname, made}
 	return true
 }
 
-func (r *response) cname(f *finding, name dnsname.Name) bool {
+// alias takes the CNAME at name.
+func (r *response) alias(f *finding, name dnsname.Name, qtype uint16) bool {
+	if qtype == wire.TypeCNAME || qtype == wire.TypeANY {
+		return false
+	}
 	s := r.find(wire.SectionAnswer, name, wire.TypeCNAME)
 	if s == nil {
 		return false
