@@ -315,17 +315,24 @@ func (it *iteration) prime() (*cut, error) {
 	}
 	hints := it.s.config.Recursion.hintCut(now)
 	got := it.put(hints, dnsname.Root, wire.TypeNS)
-	if errors.Is(got.err, errWork) || it.ctx.Err() != nil {
+	if got.err != nil && (errors.Is(got.err, errWork) || it.ctx.Err() != nil) {
 		return nil, got.err
 	}
-	if got.err != nil || got.found.kind != kindAnswer {
-		it.r.log.Warn("no server of the hints tells who serves the root; the hints serve for a while", "error", got.err)
-		it.r.cuts.put(hints, now)
-		return hints, nil
+	if got.err == nil && got.found.kind == kindAnswer {
+		z := got.said.delegation(got.found.answer[0], dnsname.Root)
+		z.borrow(hints)
+		if it.leads(z) {
+			return it.keepCut(z, hints), nil
+		}
 	}
-	z := got.said.delegation(got.found.answer[0], dnsname.Root)
-	z.borrow(hints)
-	return it.keepCut(z, hints), nil
+	it.r.log.Warn("no server of the hints tells who serves the root; the hints serve for a while", "error", got.err)
+	it.r.cuts.put(hints, now)
+	return hints, nil
+}
+
+// leads reports whether it is known where one of the servers of a zone is.
+func (it *iteration) leads(z *cut) bool {
+	return slices.ContainsFunc(z.servers, func(s nameServer) bool { return len(it.places(&s)) > 0 })
 }
 
 // borrow takes addresses of servers from a cut that is known, for those that have none.
