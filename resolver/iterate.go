@@ -215,10 +215,10 @@ func (it *iteration) lookUp(name dnsname.Name, qtype uint16) outcome {
 // movedAfter is for how long a delegation is believed whatever its servers say, so that those above are not asked each time.
 const movedAfter = 30 * time.Second
 
-// mayHaveMoved reports whether the zone above is to be asked again who serves a zone: none of those that it named a while ago has an answer.
+// mayHaveMoved reports whether the zone above, or of the root the hints, is to be asked again who serves a zone: none of those that it named a while ago has an answer.
 func (it *iteration) mayHaveMoved(z *cut, err error) bool {
 	old := !z.learnt.IsZero() && it.r.now().Sub(z.learnt) >= movedAfter
-	return old && !z.zone.IsRoot() && it.ctx.Err() == nil && !isFinal(err)
+	return old && it.ctx.Err() == nil && !isFinal(err)
 }
 
 // goDown asks from a zone down.
