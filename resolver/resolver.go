@@ -29,6 +29,7 @@ type Resolver struct {
 	suspects chan *upstream // wait to be probed
 	buffers  sync.Pool      // of *[udpBuffer]byte
 	counts   counts
+	sockets  sockets
 
 	cuts        *cuts
 	authorities *authorities
@@ -71,6 +72,7 @@ func New(config Config) (*Resolver, error) {
 	}
 	r.cuts, r.authorities, r.trusts, r.denials = newCuts(), newAuthorities(), newTrusts(), newDenials()
 	r.bound(&config)
+	r.sockets = sockets{r: r, open: map[*udpSocket]bool{}}
 	r.buffers.New = func() any { return new([udpBuffer]byte) }
 	r.life, r.end = context.WithCancel(context.Background())
 	first := newState(config, nil)
@@ -263,8 +265,10 @@ func (r *Resolver) Run(ctx context.Context) error {
 	r.closed = true
 	r.mu.Unlock()
 	r.end()
+	r.sockets.interrupt()
 	own.Wait()
 	r.running.Wait()
+	r.sockets.closeIdle()
 	for _, u := range r.state.Load().upstreams {
 		u.connections.retire()
 	}
@@ -284,6 +288,7 @@ func (r *Resolver) sweep(ctx context.Context) {
 				u.connections.closeIdle(s.config.Timeouts.Idle)
 			}
 			r.authorities.closeIdle(s.config.Timeouts.Idle)
+			r.sockets.sweep()
 		case <-ctx.Done():
 			return
 		}
