@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"cenote/crew"
 	"cenote/dnsname"
 	"cenote/rrcache"
 	"cenote/wire"
@@ -24,7 +25,7 @@ type Resolver struct {
 	state    atomic.Pointer[state]
 	life     context.Context // of all flights; ends when Run does
 	end      context.CancelFunc
-	running  sync.WaitGroup // flights and their attempts; Add only under mu while not closed
+	running  crew.Crew // of flights and their attempts; joined only under mu while not closed
 	ahead    *ahead
 	suspects chan *upstream // wait to be probed
 	buffers  sync.Pool      // of *[udpBuffer]byte
@@ -267,7 +268,7 @@ func (r *Resolver) Run(ctx context.Context) error {
 	r.end()
 	r.sockets.interrupt()
 	own.Wait()
-	r.running.Wait()
+	r.running.End()
 	r.sockets.closeIdle()
 	for _, u := range r.state.Load().upstreams {
 		u.connections.retire()
