@@ -20,7 +20,7 @@ type feed struct{ name, file string }
 
 // text is the operator's file: everything at its default but what the measurement needs. indicators_max is raised because a few hundred
 // clients ask for all names here, and what a feed may have because the largest have more; finished query logs are not packed, since that would
-// go on while the other responder has its turn on the core.
+// go on while the other responder has its turn on the core. Where it recurses, as many questions may wait for the one zone as unbound lets wait for all.
 func (s *setup) text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "state: %s/state\nlisten: [\"%s:%d\"]\nfeeds:\n", s.dir, cenoteAddr, port)
@@ -32,7 +32,7 @@ func (s *setup) text() string {
 		fmt.Fprintf(&b, "    - name: zone-%d\n      feeds: [%s]\n", i+1, strings.Join(feeds, ", "))
 	}
 	if s.recurses {
-		fmt.Fprintf(&b, "recursion:\n  enabled: true\n  validation: {enabled: false}\n  stub:\n    - name: %s\n      servers: [\"%s\"]\n", missZone, s.upstream)
+		fmt.Fprintf(&b, "recursion:\n  enabled: true\n  validation: {enabled: false}\n  stub:\n    - name: %s\n      servers: [\"%s\"]\n  limits: {per_zone: 4096}\n", missZone, s.upstream)
 	} else {
 		fmt.Fprintf(&b, "upstreams:\n  - address: %s\n", s.upstream)
 	}

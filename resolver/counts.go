@@ -16,7 +16,7 @@ type counts struct {
 	prefetches     atomic.Uint64 // questions queued to be asked ahead
 	prefetchesShed atomic.Uint64 // and those for which the queue was full
 	bugs           atomic.Uint64 // faults of our own that a reply met
-	sockets        atomic.Int64  // UDP sockets that are open
+	sockets        atomic.Int64  // UDP sockets that are open, those that wait for a query included
 	inferred       atomic.Uint64 // questions answered by what a zone has proved before
 	crowded        atomic.Uint64 // questions for which too many waited for the same zone
 	socketsShed    atomic.Uint64 // queries for which too many were open, or the system had none

@@ -75,7 +75,7 @@ func (w *wait) ask(query, buf []byte) (n int, err error) {
 		}
 		w.x.isLate(0)
 		w.begin()
-		query = nil
+		query = w.s.unsent() // the time may have been over before it began
 	}
 }
 

@@ -59,6 +59,9 @@ func (s *udpSocket) ask(query, buf []byte) (n int, err error) {
 	return s.n, nil
 }
 
+// unsent returns the query if ask ended before it was sent.
+func (t *udpTurns) unsent() []byte { return t.query }
+
 // sendOrRead sends the query, and then waits for the reply before it looks for one; it reports whether there is anything to wait for. That the
 // query goes out in here is what makes it safe not to look: the poller knows by now that somebody waits.
 func (t *udpTurns) sendOrRead(fd uintptr) (done bool) {

@@ -27,6 +27,9 @@ func (s *udpSocket) ask(query, buf []byte) (n int, err error) {
 	return s.conn.Read(buf)
 }
 
+// unsent returns no query: ask sends it whatever the time.
+func (*udpSocket) unsent() []byte { return nil }
+
 // disconnect reports that the socket cannot be used again: its port is its own.
 func (*udpSocket) disconnect() bool { return false }
 
