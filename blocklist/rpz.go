@@ -289,12 +289,16 @@ func (z *zone) setOwner(text []byte) {
 	_, t.labels, _ = dnsname.Check(t.name())
 }
 
-// relative adds what lies between the origin and the apex; nil if the origin is not in the zone.
+// relative adds what lies between the origin and the apex. Where the origin is above the apex, the labels may still lead into the zone; nil if
+// they do not.
 func (z *zone) relative(labels []byte) []byte {
-	if z.origin != z.apex && !(z.apex != "" && z.origin.IsBelow(z.apex)) {
+	switch {
+	case z.origin == z.apex, z.apex != "" && z.origin.IsBelow(z.apex):
+		return append(labels, z.within...)
+	case z.origin == "" || len(labels)+len(z.origin) > dnsname.WireMax:
 		return nil
 	}
-	return append(labels, z.within...)
+	return z.cutApex(append(labels, z.origin[:len(z.origin)-1]...))
 }
 
 // cutApex takes the apex off absolute labels; nil if they do not end with it.
@@ -330,7 +334,7 @@ func (z *zone) first(rec *masterRecord, kind uint16) error {
 	if why := z.readOther(&whole, kind); why == ReasonNone {
 		z.report.SOA = &policy.SOA{Name: []byte(z.apex), TTL: rec.ttl, Data: bytes.Clone(z.buf)}
 	}
-	z.setOwner([]byte("@"))
+	z.setOwner(rec.owner)
 	z.skip()
 	return nil
 }

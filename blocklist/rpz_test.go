@@ -42,6 +42,16 @@ h.example.rpz.example. CNAME .`, `
 			8 exact d.e.example action=nxdomain
 			11 exact f.deep.example action=nxdomain
 			14 exact h.example action=nxdomain`, "9 tld\n13 out-of-zone"},
+		{"origin above the apex", `
+$ORIGIN example.
+rpz 60 IN SOA localhost. root.localhost. 5 1 2 3 4
+  NS localhost.
+a.b.rpz CNAME .
+c CNAME .
+$ORIGIN rpz.example.
+d.e CNAME .`, `
+			5 exact a.b action=nxdomain
+			8 exact d.e action=nxdomain`, "6 out-of-zone"},
 		{"owners in any case, escaped", zoneHead + `
 A.Example CNAME rpz-PASSTHRU.
 b\.c.example CNAME .

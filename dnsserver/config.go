@@ -23,6 +23,8 @@ type Config struct {
 	Cache *rrcache.Cache
 	// Resolver asks the network for what the cache does not hold.
 	Resolver Resolver
+	// OneQuery prepares the context of all that one query asks the Resolver and Paths for, so that they may bound it together. Nil: nothing.
+	OneQuery func(context.Context) context.Context
 	// Paths finds name servers for the rules about them. Nil: those rules match nothing.
 	Paths PathFinder
 	// Sightings take the matches. Nil: matches are only counted.
@@ -33,6 +35,8 @@ type Config struct {
 	Settings Settings
 	// Bounds limit what clients can make the server hold.
 	Bounds Bounds
+	// Now is the clock by which queries come: that of the cache, of the policy and of what is written down. Nil: time.Now.
+	Now func() time.Time
 	// Log gets one line an event, none a query. Nil: slog.Default.
 	Log *slog.Logger
 

@@ -2,6 +2,7 @@ package dnsserver
 
 import (
 	"net/netip"
+	"time"
 
 	"cenote/dnsname"
 	"cenote/policy"
@@ -15,7 +16,7 @@ import (
 func (w *worker) record(q *Query, v Verdict) {
 	w.counters.decision(&q.decision)
 	if q.source.slow {
-		w.counters.wait(q.now().Sub(q.Time))
+		w.counters.wait(w.now(q).Sub(q.Time))
 	}
 	if h := &q.decision.Winner; q.decision.Matched() && h.Action != policy.ActionPassthru {
 		w.sight(q, h, true)
@@ -101,18 +102,18 @@ func (w *worker) write(q *Query, v Verdict) {
 			return
 		}
 		if r := w.queries.Slot(); r != nil {
-			q.fillRecord(r, v, match)
+			q.fillRecord(r, v, match, w.now(q))
 			w.queries.Commit()
 		}
 	case w.log != nil && w.log.Want(match):
-		w.log.Put(func(r *querylog.Record) { q.fillRecord(r, v, match) })
+		w.log.Put(func(r *querylog.Record) { q.fillRecord(r, v, match, w.now(q)) })
 	}
 }
 
 // fillRecord sets every field, each by itself: a whole record at once would clear the room for the name too, and touch twice as many lines of the
 // cache.
-func (q *Query) fillRecord(r *querylog.Record, v Verdict, match bool) {
-	r.Time, r.Duration = q.Time.UnixNano(), int64(q.now().Sub(q.Time))
+func (q *Query) fillRecord(r *querylog.Record, v Verdict, match bool, now time.Time) {
+	r.Time, r.Duration = q.Time.UnixNano(), int64(now.Sub(q.Time))
 	r.ClientPort, r.PeerPort, r.LocalPort = q.Client.Port(), q.Peer.Port(), q.Local.Port()
 	putAddr(&r.Client, q.Client.Addr())
 	putAddr(&r.Peer, q.Peer.Addr())

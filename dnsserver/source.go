@@ -32,7 +32,7 @@ func (w *worker) findStale(q *Query) {
 
 // read gets the wanted answer from the cache into the query's buffer, which it lets grow for the few that are large.
 func (w *worker) read(q *Query) rrcache.Answer {
-	key, now := q.wantedKey(), q.now().UnixNano()
+	key, now := q.wantedKey(), w.now(q).UnixNano()
 	a := w.core.config.Cache.Get(key, now, q.source.room())
 	if a.State == rrcache.Miss && a.Len > len(q.source.buf) {
 		q.source.buf = make([]byte, wire.MessageMax)

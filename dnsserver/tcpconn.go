@@ -155,7 +155,7 @@ func (c *tcpConn) answer(msg []byte) {
 	q := t.queries.Get().(*Query)
 	out := t.outs.get(wire.MessageMax)
 	q.Begin()
-	q.In, q.Out, q.Time = msg, *out, time.Now()
+	q.In, q.Out, q.Time = msg, *out, t.core.config.Now()
 	q.Peer, q.Client, q.Local, q.Transport = c.peer, c.peer, c.local, policy.TransportTCP
 	verdict := t.worker.answer(q)
 	if verdict == NeedNetwork && !c.wait(q) {

@@ -2,7 +2,6 @@ package dnsserver
 
 import (
 	"context"
-	"time"
 
 	"cenote/policy"
 	"cenote/wire"
@@ -28,7 +27,7 @@ func (s *Server) Truth(ctx context.Context, r *policy.Request, p *policy.Policy)
 func (w *worker) truth(ctx context.Context, r *policy.Request, p *policy.Policy) (t Truth) {
 	q := new(Query)
 	q.Begin()
-	q.Time, q.settings, q.policy, q.request = time.Now(), w.core.settings.Load(), p, *r
+	q.Time, q.settings, q.policy, q.request = w.core.config.Now(), w.core.settings.Load(), p, *r
 	q.request.Name = q.name[:copy(q.name[:], r.Name)]
 	for step := 0; step < networkSteps && !w.known(q); step++ {
 		w.resolve(ctx, q)

@@ -148,7 +148,7 @@ func (u *udpBatcher) serveBatch() {
 		}
 		return
 	}
-	now := time.Now()
+	now := u.worker.core.config.Now()
 	u.queued, u.done = 0, 0
 	u.foresee()
 	for i := range u.came {

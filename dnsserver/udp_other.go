@@ -83,7 +83,7 @@ func (u *udpPortable) read() (d datagram, ifIndex int, err error) {
 	if addr, ok := peer.(*net.UDPAddr); ok {
 		d.peer = addr.AddrPort()
 	}
-	d.in, d.cut, d.time = u.in[:n], n == len(u.in), time.Now()
+	d.in, d.cut, d.time = u.in[:n], n == len(u.in), u.worker.core.config.Now()
 	d.peer = netip.AddrPortFrom(d.peer.Addr().Unmap(), d.peer.Port())
 	d.local = netip.AddrPortFrom(asked, d.local.Port())
 	return d, ifIndex, err

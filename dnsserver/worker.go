@@ -29,6 +29,9 @@ func newCore(c Config) (*core, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
 	out := &core{config: c, log: c.Log}
 	if out.log == nil {
 		out.log = slog.Default()
@@ -191,9 +194,9 @@ func (w *worker) bug(fault any) {
 }
 
 // now is the time at which a query that waited is answered. Those that did not are answered at the time they came.
-func (q *Query) now() time.Time {
+func (w *worker) now(q *Query) time.Time {
 	if q.source.slow {
-		return time.Now()
+		return w.core.config.Now()
 	}
 	return q.Time
 }

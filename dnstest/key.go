@@ -177,10 +177,15 @@ func (z *authZone) addKeys(header func(uint16) dns.RR_Header) {
 }
 
 // delegationSigners are the DS records that the zone's parent has.
-func (z *authZone) delegationSigners() (out []dns.RR) {
+func (z *authZone) delegationSigners() []*dns.DS {
 	if _, ok := z.fault(kindNoDS); ok || z.signing == nil || z.signing.island {
 		return nil
 	}
+	return z.signers()
+}
+
+// signers are the DS records of the zone.
+func (z *authZone) signers() (out []*dns.DS) {
 	for _, k := range z.keys {
 		if k.role.hasDS {
 			for _, digest := range z.signing.digests {

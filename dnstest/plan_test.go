@@ -2,6 +2,7 @@ package dnstest
 
 import (
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 
@@ -55,6 +56,20 @@ func TestPlanFaults(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%q: got %v, want %s", tc.text, err, tc.want)
 		}
+	}
+}
+
+// TestExampleOfThePackage holds that the text in the comment of the package is one.
+func TestExampleOfThePackage(t *testing.T) {
+	source, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(source), "StartTree(t, `\n")
+	text, _, ok := strings.Cut(text, "`)")
+	p, err := readPlan(strings.ReplaceAll(text, "//", ""), block{1, 2})
+	if !ok || err != nil || len(p.zones) != 4 || len(p.faults) != 1 || len(p.signing) != 1 {
+		t.Errorf("got %+v, %v", p, err)
 	}
 }
 

@@ -34,6 +34,8 @@ const signedZone = `
 		secure          DS    1 13 2 0000000000000000000000000000000000000000000000000000000000000000
 		insecure        NS    ns9.secure
 		in.secure       NS    ns9.secure
+		self            NS    self
+		self            A     @9
 `
 
 // kinds is a reply in short: RCODE, AA, and the types in its sections.
@@ -115,11 +117,28 @@ func TestProofs(t *testing.T) {
 	}
 }
 
+// TestWildcardProofIsOfTheNextCloserName holds RFC 5155 section 7.2.6 where it differs from the name that is asked for.
+func TestWildcardProofIsOfTheNextCloserName(t *testing.T) {
+	tree := dnstest.StartTree(t, signedInternet)
+	for n := range 8 {
+		next := fmt.Sprintf("y%d.wild.three.test.", n)
+		r, err := exchange(t, tree, "udp", "@3", "x."+next, dns.TypeA, 4096, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if nsec3, ok := r.Ns[0].(*dns.NSEC3); !ok || !nsec3.Cover(next) {
+			t.Errorf("%s is not covered by %s", next, r.Ns[0])
+		}
+	}
+}
+
 // TestNothingIsSignedWithoutDO asks as a client that knows no DNSSEC.
 func TestNothingIsSignedWithoutDO(t *testing.T) {
 	tree := dnstest.StartTree(t, signedInternet)
-	for qname, want := range map[string]string{"www.test.": "NOERROR aa | A | |", "none.test.": "NXDOMAIN aa | | SOA |", "x.secure.test.": "NOERROR | | NS | A",
-		"x.insecure.test.": "NOERROR | | NS | A", "x.wild.test.": "NOERROR aa | A | |"} {
+	for qname, want := range map[string]string{
+		"www.test.": "NOERROR aa | A | |", "none.test.": "NXDOMAIN aa | | SOA |", "x.wild.test.": "NOERROR aa | A | |",
+		"x.secure.test.": "NOERROR | | NS | A", "x.insecure.test.": "NOERROR | | NS | A",
+	} {
 		for _, size := range []uint16{0, 1232} {
 			r, err := exchange(t, tree, "udp", "@2", qname, dns.TypeA, size, false)
 			if err != nil || kinds(r) != want {
@@ -167,6 +186,7 @@ func TestNSECChain(t *testing.T) {
 	want := []string{
 		"test. NS SOA RRSIG NSEC DNSKEY", "alias.test. CNAME RRSIG NSEC", "deep.er.test. TXT RRSIG NSEC", "insecure.test. NS RRSIG NSEC",
 		"ns.nic.test. A RRSIG NSEC", "old.test. DNAME RRSIG NSEC", "out.test. NS DS RRSIG NSEC", "a.root.test. A RRSIG NSEC", "secure.test. NS DS RRSIG NSEC",
+		"self.test. NS RRSIG NSEC",
 		"three.test. NS DS RRSIG NSEC", "*.wild.test. A RRSIG NSEC", "www.test. A RRSIG NSEC",
 	}
 	var got []string
@@ -211,6 +231,7 @@ func TestNSEC3Chain(t *testing.T) {
 		}
 		if tc.flags == 0 {
 			want[dns.HashName("insecure."+tc.apex, dns.SHA1, tc.iterations, tc.salt)] = "NS"
+			want[dns.HashName("self."+tc.apex, dns.SHA1, tc.iterations, tc.salt)] = "NS"
 		}
 		hashes := slices.Sorted(maps.Keys(want))
 		got := map[string]string{}
@@ -235,7 +256,8 @@ func findLabel(fits func(string) bool) string {
 	}
 }
 
-// collectNSEC3 asks for a name below one that there is not, notes the types of each record that comes, and checks that they prove what they should.
+// collectNSEC3 asks for a name below one that there is not, notes the types of each record that comes, and checks that they prove what they
+// should.
 func collectNSEC3(t *testing.T, tree *dnstest.Tree, server, label, apex string, flags uint8, got map[string]string) {
 	t.Helper()
 	r, err := exchange(t, tree, "udp", server, "a."+label+"."+apex, dns.TypeA, 4096, true)

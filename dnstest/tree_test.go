@@ -112,7 +112,8 @@ func TestAuthority(t *testing.T) {
 		{"at a DNAME", "@4", "old.example.test.", dns.TypeA, "NOERROR aa | | " + soa + " |"},
 		{"the zone itself", "@4", "example.test.", dns.TypeNS, "NOERROR aa | example.test. NS ns1.example.test., example.test. NS ns.hoster.test. | | " +
 			"ns1.example.test. A @4"},
-		{"mail", "@4", "example.test.", dns.TypeMX, "NOERROR aa | example.test. MX www.example.test. | | www.example.test. A 192.0.2.1, www.example.test. A 192.0.2.2"},
+		{"mail", "@4", "example.test.", dns.TypeMX,
+			"NOERROR aa | example.test. MX www.example.test. | | www.example.test. A 192.0.2.1, www.example.test. A 192.0.2.2"},
 		{"address of a server", "@4", "ns1.example.test.", dns.TypeA, "NOERROR aa | ns1.example.test. A @4 | |"},
 		{"address of a server in another zone", "@5", "ns.hoster.test.", dns.TypeA, "NOERROR aa | ns.hoster.test. A @5 | |"},
 		{"priming", "@1", ".", dns.TypeNS, "NOERROR aa | . NS a.root.test., . NS b.root.test. | | a.root.test. A @1, b.root.test. A @2"},

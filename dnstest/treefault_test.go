@@ -38,6 +38,7 @@ func TestTreeFaults(t *testing.T) {
 		{"! * * rcode=SERVFAIL", "example.test.", "SERVFAIL | | |"},
 		{"! * * rcode=SERVFAIL\n! * www.example.test noaa", "www.example.test.", "NOERROR | www.example.test. A 192.0.2.1 | |"},
 		{"! * * type=AAAA lame", "www.example.test.", sound},
+		{"! * * type=AAAA lame\n! * * type=A noaa", "www.example.test.", "NOERROR | www.example.test. A 192.0.2.1 | |"},
 		{"! * * type=A lame", "www.example.test.", "REFUSED | | |"},
 		{"! * www.example.test noaa", "www.example.test.", "NOERROR | www.example.test. A 192.0.2.1 | |"},
 		{"! * www.example.test refer=.", "www.example.test.", "NOERROR | | . NS a.root.test. | a.root.test. A @1"},
@@ -70,7 +71,8 @@ func TestTreeFaults(t *testing.T) {
 			if err := tree.Mend(); err != nil {
 				t.Fatal(err)
 			}
-			if r, err := exchange(t, tree, "tcp", "@3", "www.example.test.", dns.TypeA, 1232, false); err != nil || r.Rcode != dns.RcodeSuccess || len(r.Answer) == 0 {
+			r, err = exchange(t, tree, "tcp", "@3", "www.example.test.", dns.TypeA, 1232, false)
+			if err != nil || r.Rcode != dns.RcodeSuccess || len(r.Answer) == 0 {
 				t.Errorf("afterwards: got %v, %v", r, err)
 			}
 		})
@@ -142,10 +144,17 @@ func TestBreakAndBreakSigning(t *testing.T) {
 func TestUpdate(t *testing.T) {
 	tree := dnstest.StartTree(t, troubled)
 	before := tree.Addr("@3")
-	if err := tree.Update("zone example.test server ns1.example.test @3 sign\n www A 192.0.2.9\nzone new.test server ns.new.test @7\n www A 192.0.2.10"); err != nil {
+	if err := tree.Update(`
+		zone example.test server ns1.example.test @3 sign
+			www A 192.0.2.9
+		zone new.test     server ns.new.test @7
+			www A 192.0.2.10
+	`); err != nil {
 		t.Fatal(err)
 	}
-	for server, want := range map[string]string{"@3": "NOERROR aa | www.example.test. A 192.0.2.9 | |", "@7": "NOERROR aa | www.new.test. A 192.0.2.10 | |"} {
+	for server, want := range map[string]string{
+		"@3": "NOERROR aa | www.example.test. A 192.0.2.9 | |", "@7": "NOERROR aa | www.new.test. A 192.0.2.10 | |",
+	} {
 		_, name, _ := strings.Cut(want, "| ")
 		name, _, _ = strings.Cut(name, " ")
 		r, err := exchange(t, tree, "udp", server, name, dns.TypeA, 1232, false)

@@ -42,9 +42,9 @@ func (r *response) classify(zone, name dnsname.Name, qtype uint16) (*finding, er
 	f := &finding{sure: r.aa}
 	r.proofs(f, zone)
 	switch {
-	case r.direct(f, name, qtype), r.alias(f, zone, name, qtype):
+	case r.redirect(f, zone, name, qtype), r.direct(f, name, qtype), r.alias(f, name, qtype):
 		return f, nil
-	case f.tooLong || r.rcode == wire.RcodeYXDomain:
+	case r.rcode == wire.RcodeYXDomain:
 		return nil, errRcode
 	case r.rcode == wire.RcodeNXDomain:
 		f.kind, f.soa = kindNXDomain, r.soa(zone, name)
@@ -70,14 +70,12 @@ func (r *response) direct(f *finding, name dnsname.Name, qtype uint16) bool {
 	return len(f.answer) > 0
 }
 
-// alias takes the CNAME at name, or the DNAME above it that says the same for all names below it (RFC 6672).
-func (r *response) alias(f *finding, zone, name dnsname.Name, qtype uint16) bool {
-	if qtype == wire.TypeCNAME || qtype == wire.TypeANY {
-		return false
-	}
+// redirect takes the DNAME above name, below which there is nothing of its own (RFC 6672 section 2.4), and makes of it the CNAME at name. Who asks
+// for that has his answer; and so has who asks for a name of which it makes one that is too long: the DNAME.
+func (r *response) redirect(f *finding, zone, name dnsname.Name, qtype uint16) bool {
 	dname := r.dname(zone, name)
 	if dname == nil {
-		return r.cname(f, name)
+		return false
 	}
 	to, ok := targetName(dname.rdata[0])
 	if !ok {
@@ -85,15 +83,22 @@ func (r *response) alias(f *finding, zone, name dnsname.Name, qtype uint16) bool
 	}
 	prefix := name[:len(name)-len(dname.name)]
 	if f.tooLong = len(prefix)+len(to) > dnsname.WireMax; f.tooLong {
-		return false
+		f.kind, f.answer = kindAnswer, []*rrset{dname}
+		return true
 	}
-	f.kind, f.target = kindAlias, prefix+to
+	if f.kind, f.target = kindAlias, prefix+to; qtype == wire.TypeCNAME || qtype == wire.TypeANY {
+		f.kind = kindAnswer
+	}
 	made := &rrset{name: name, rtype: wire.TypeCNAME, section: wire.SectionAnswer, ttl: dname.ttl, rdata: [][]byte{[]byte(f.target)}, made: true}
 	f.answer = []*rrset{dname, made}
 	return true
 }
 
-func (r *response) cname(f *finding, name dnsname.Name) bool {
+// alias takes the CNAME at name.
+func (r *response) alias(f *finding, name dnsname.Name, qtype uint16) bool {
+	if qtype == wire.TypeCNAME || qtype == wire.TypeANY {
+		return false
+	}
 	s := r.find(wire.SectionAnswer, name, wire.TypeCNAME)
 	if s == nil {
 		return false

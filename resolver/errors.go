@@ -8,6 +8,7 @@ import (
 // Extended DNS error codes (RFC 8914 section 4) that a Resolver gives. EDENone is none.
 const (
 	EDENone             = 0xffff
+	edeOther            = 0
 	edeStale            = 3
 	edeCachedError      = 13
 	edeNotReady         = 14
@@ -43,7 +44,6 @@ var (
 	ErrTimeout     = errors.New("no upstream answered in time")
 	ErrFailed      = errors.New("no answer was found")
 	ErrType        = errors.New("type cannot be forwarded")
-	ErrForwards    = errors.New("names are forwarded, and not looked for from the root down")
 	ErrClosed      = errors.New("resolver is stopped")
 )
 

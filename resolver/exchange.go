@@ -14,17 +14,22 @@ const legsMax = 5
 
 // exchange is one attempt at one upstream: a query and its reply, or several where the upstream must be asked in another manner.
 type exchange struct {
-	r      *Resolver
-	s      *state
-	ctx    context.Context
-	up     *upstream
-	q      *question
-	manner manner
-	work   *budget   // nil for none
-	sent   time.Time // when the query went out that was sent last
-	heard  bool      // it replied, whatever it said
+	r        *Resolver
+	s        *state
+	ctx      context.Context
+	up       *upstream
+	q        *question
+	manner   manner
+	work     *account // nil for none
+	tally    *tally   // nil for none
+	purpose  purpose
+	attempts *attempts // nil for none
+	sent     time.Time // when the query went out that was sent last
+	heard    bool      // it replied, whatever it said
 	// apart is set once a reply came with another letter case. TCP then tells whether the upstream does that or somebody forges.
 	apart bool
+	// flooded is set once more packets came that were not the reply than somebody would send by mistake.
+	flooded bool
 	// bare is set once a reply said that the server does not understand EDNS. An answer without EDNS then tells whether that was true.
 	bare bool
 	// late, if there is one, has others asked beside this one after the time that is left until lateAt. From then on the context that it returns
@@ -51,7 +56,8 @@ func (a *search) attempt(ctx context.Context, up *upstream, wait time.Duration, 
 	defer r.rescue(&got.err)
 	begun := time.Now()
 	x := r.exchangeWith(ctx, a.s, up, a.q)
-	x.work, x.late, x.lateAt = a.work, late, begun.Add(wait)
+	x.work, x.tally, x.purpose, x.attempts = a.work, a.tally, a.purpose, a.attempts
+	x.late, x.lateAt = late, begun.Add(wait)
 	if end, ok := ctx.Deadline(); ok && end.Before(x.lateAt) {
 		x.lateAt = end
 	}
@@ -59,6 +65,9 @@ func (a *search) attempt(ctx context.Context, up *upstream, wait time.Duration, 
 	if errors.Is(err, errNetwork) && x.heard {
 		up.counts.unreachable.Add(1)
 		return outcome{up: up, ede: EDENone, err: fmt.Errorf("%w: %v", errNoTCP, err)}
+	}
+	if err != nil && x.flooded {
+		return outcome{up: up, ede: EDENone, err: fmt.Errorf("%w: %w", errNearMisses, err)} // whoever sent them would have it blamed
 	}
 	if err != nil {
 		r.blame(up, err, time.Since(begun), wait)
@@ -112,6 +121,7 @@ func (x *exchange) adapt(err error) bool {
 	case x.ctx.Err() != nil:
 		return false
 	case errors.Is(err, errTruncated), errors.Is(err, errNearMisses):
+		x.flooded = x.flooded || errors.Is(err, errNearMisses)
 		x.manner.tcp = !x.manner.tcp
 		return x.manner.tcp
 	case errors.Is(err, errCase):
@@ -132,11 +142,20 @@ func (x *exchange) adapt(err error) bool {
 // leg sends one query and returns the reply to it.
 func (x *exchange) leg() ([]byte, error) {
 	var room [600]byte
-	if err := x.work.packet(); err != nil {
+	if err := x.work.packet(x.up); err != nil {
 		return nil, err
 	}
 	query := x.q.appendQuery(room[:0], x.manner)
 	x.up.counts.queries.Add(1)
+	x.count()
+	ended := x.noteLeg()
+	packet, err := x.put(query)
+	ended(packet, err)
+	return packet, err
+}
+
+// put puts a query and judges the reply.
+func (x *exchange) put(query []byte) ([]byte, error) {
 	var packet []byte
 	var like likeness
 	var err error
@@ -166,6 +185,7 @@ func (x *exchange) judge(packet []byte, like likeness, took time.Duration) ([]by
 		return nil, errMalformed
 	}
 	x.heard = true
+	x.up.spoke()
 	x.up.counts.replies.Add(1)
 	x.learn(packet, like, took, hasOPT)
 	if isCut(packet) && !x.manner.tcp {

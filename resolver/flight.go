@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"net/netip"
 	"runtime/debug"
 	"time"
 
@@ -22,16 +24,26 @@ type flight struct {
 	budget  *budget         // shared by all that one question of a client begins
 	depth   int             // questions that this one is asked for, one inside the other
 	aliases int             // steps of aliases that led here
+	inner   bool            // another flight needs it, and its budget is that one's
+	look    bool            // it is for the address of a name server
 	trace   *Trace          // nil where nobody looks
+	tally   tally           // of questions that upstreams are asked; a budget has its own
+	begun   time.Time       // set by who finds its answer
 	needs   map[*flight]int // the flights whose answers this one waits for; guarded by the resolver's mu
+	// distrust are servers that are asked last: what they said did not stand up to validation. Its own goroutine alone writes to it.
+	distrust map[netip.AddrPort]bool
 
-	msg []byte // the answer, never changed again; if err is set, aliases that lead to where there is none, or nil
-	ede uint16 // what the upstream said beside its answer
-	err error
+	msg  []byte // the answer, never changed again; if err is set, aliases that lead to where there is none, or nil
+	ede  uint16 // what the upstream said beside its answer
+	err  error
+	from netip.AddrPort // who answered, if one server did
 }
 
 // join returns the flight of a question, which it starts if there is none.
-func (r *Resolver) join(q question) (*flight, error) {
+func (r *Resolver) join(q question) (*flight, error) { return r.joinFor(q, nil) }
+
+// joinFor is join for a query that has a ledger, if it is not nil.
+func (r *Resolver) joinFor(q question, l *ledger) (*flight, error) {
 	if !q.askable() {
 		return nil, &Error{edeNotSupported, ErrType}
 	}
@@ -51,7 +63,8 @@ func (r *Resolver) join(q question) (*flight, error) {
 	default:
 		f = &flight{q: q, done: make(chan struct{})}
 		if s.config.Recursion != nil {
-			f.budget = newBudget(&s.config.Recursion.Bounds)
+			f.budget = r.newBudget(&s.config.Recursion.Bounds)
+			f.share(l)
 		}
 		r.launch(s, f)
 	}
@@ -70,7 +83,7 @@ func (r *Resolver) launch(s *state, f *flight) {
 const innerRoom = 4
 
 // joinFrom is join for a question whose answer another flight needs. It fails where that one waits for the first, however far around.
-func (r *Resolver) joinFrom(parent *flight, q question, depth, aliases int) (*flight, error) {
+func (r *Resolver) joinFrom(parent *flight, q question, depth, aliases int, look bool) (*flight, error) {
 	if !q.askable() {
 		return nil, errLoop
 	}
@@ -90,9 +103,11 @@ func (r *Resolver) joinFrom(parent *flight, q question, depth, aliases int) (*fl
 	case f != nil:
 		r.counts.joined.Add(1)
 	case s.config.Recursion == nil || depth > s.config.Recursion.Bounds.Depth:
+		r.counts.bounds[boundDepth].Add(1)
 		return nil, errDepth
 	default:
-		f = &flight{q: q, done: make(chan struct{}), budget: parent.budget, depth: depth, aliases: aliases}
+		f = &flight{q: q, done: make(chan struct{}), budget: parent.budget, depth: depth, aliases: aliases, inner: true, look: look,
+			distrust: maps.Clone(parent.distrust)}
 		if parent.trace != nil {
 			f.trace = new(Trace)
 		}
@@ -151,23 +166,30 @@ func (r *Resolver) fly(s *state, f *flight) {
 // find asks whoever is to be asked for a flight's question.
 func (r *Resolver) find(s *state, f *flight) (got outcome) {
 	defer r.rescue(&got.err)
+	f.begun = time.Now()
 	if s.config.Recursion != nil && f.budget != nil {
 		return r.recurse(s, f)
 	}
-	return r.ask(s, &f.q)
+	return r.ask(s, f)
 }
 
 // land hands the outcome to the flight and to the cache.
 func (r *Resolver) land(f *flight, got *outcome) {
 	defer r.rescue(&got.err)
 	f.msg, f.ede, f.err = got.msg, got.ede, nil
+	if got.up != nil {
+		f.from = got.up.Addr
+	}
 	k, now := f.q.key(), r.now().UnixNano()
+	defer r.account(f, got)
 	switch {
 	case got.err == nil:
 		r.keep(k, f.msg, now)
 	default:
 		f.err = &Error{got.code(), got.reason()}
-		r.remember(k, f.msg, f.err, now)
+		if f.mayRemember(got.err) {
+			r.remember(k, f.msg, f.err, now)
+		}
 	}
 }
 
@@ -210,7 +232,7 @@ func (r *Resolver) remember(k *rrcache.Key, msg []byte, err error, now int64) {
 	switch {
 	case errors.Is(err, ErrNoUpstreams), errors.Is(err, ErrBusy), errors.Is(err, ErrClosed):
 		return
-	case errors.Is(err, errNetwork) && !r.isStale(k, now):
+	case errors.Is(err, errNetwork) && r.state.Load().config.Recursion == nil && !r.isStale(k, now):
 		return
 	case isVerdict(edeOf(err)) && r.isStale(k, now):
 		r.cache.Remove(k)
@@ -244,6 +266,10 @@ func (o *outcome) code() uint16 {
 		return o.ede
 	case errors.Is(o.err, ErrBusy), errors.Is(o.err, ErrClosed):
 		return edeNotReady
+	case errors.Is(o.err, errSilent):
+		return edeNoReachable
+	case errors.Is(o.err, errWork), errors.Is(o.err, errLoop), errors.Is(o.err, errChain):
+		return edeOther
 	case errors.Is(o.err, ErrNoUpstreams), errors.Is(o.err, errNetwork):
 		return edeNetworkError
 	}
@@ -252,7 +278,7 @@ func (o *outcome) code() uint16 {
 
 // reason is the error for a caller: one of the exported ones, with what happened.
 func (o *outcome) reason() error {
-	for _, known := range []error{ErrNoUpstreams, ErrBusy, ErrTimeout, ErrClosed} {
+	for _, known := range []error{ErrNoUpstreams, ErrBusy, ErrTimeout, ErrClosed, ErrFailed} {
 		if errors.Is(o.err, known) {
 			return o.err
 		}
@@ -265,24 +291,28 @@ func (o *outcome) final() bool { return o.err == nil || isVerdict(o.ede) }
 
 // search is the state of asking: which upstreams were tried, and what came of it.
 type search struct {
-	r       *Resolver
-	s       *state
-	q       *question
-	pool    []*upstream                               // whom to ask
-	tries   int                                       // how often, together
-	work    *budget                                   // what each query is taken from, nil for none
-	read    func(up *upstream, packet []byte) outcome // makes sense of a reply
-	trials  []trial                                   // of those that were tried
-	heard   bool                                      // one of them answered, and cannot help
-	waited  bool                                      // for what others found out about an upstream that is down
-	started int
-	pending int
-	last    outcome // the failure to report
-	room    [2]trial
+	r        *Resolver
+	s        *state
+	q        *question
+	pool     []*upstream                               // whom to ask
+	tries    int                                       // how often, together
+	work     *account                                  // what each query is taken from, nil for none
+	tally    *tally                                    // where they are added up
+	purpose  purpose                                   // what they are for
+	attempts *attempts                                 // nil where nobody looks
+	read     func(up *upstream, packet []byte) outcome // makes sense of a reply
+	trials   []trial                                   // of those that were tried
+	heard    bool                                      // one of them answered, and cannot help
+	waited   bool                                      // for what others found out about an upstream that is down
+	started  int
+	pending  int
+	end      time.Time // when servers of a zone that were all asked are waited for no longer; zero before
+	last     outcome   // the failure to report
+	room     [2]trial
 
 	// Of a search that asks several at once.
 	results chan outcome // has room for all
-	end     chan outcome // has room for the one that the search ends with
+	landed  chan outcome // has room for the one that the search ends with
 }
 
 // trial is what a search knows of one upstream.
@@ -315,7 +345,8 @@ func (a *search) trial(up *upstream) *trial {
 }
 
 // ask puts a question to the upstreams of its group.
-func (r *Resolver) ask(s *state, q *question) outcome {
+func (r *Resolver) ask(s *state, f *flight) outcome {
+	q := &f.q
 	ctx := newSpan(r.life, s.config.Timeouts.Total)
 	defer ctx.end()
 	var pool []*upstream
@@ -325,16 +356,25 @@ func (r *Resolver) ask(s *state, q *question) outcome {
 		}
 	}
 	a := r.searchAmong(s, q, pool, nil)
+	if a.tally = &f.tally; f.trace != nil {
+		a.attempts = new(attempts)
+	}
 	a.read = func(up *upstream, packet []byte) outcome {
 		msg, ede, err := scrub(q, packet, up.Trusted)
 		return outcome{up: up, msg: msg, ede: ede, err: err}
 	}
-	return a.run(ctx)
+	got := a.run(ctx)
+	f.noteForwarded(&got, a, time.Since(f.begun))
+	return got
 }
 
 // searchAmong returns a search that begins when it runs. Its read is to be set.
-func (r *Resolver) searchAmong(s *state, q *question, pool []*upstream, work *budget) *search {
-	a := &search{r: r, s: s, q: q, pool: pool, tries: s.config.Bounds.Tries, work: work}
+func (r *Resolver) searchAmong(s *state, q *question, pool []*upstream, work *account) *search {
+	tries := s.config.Bounds.Tries
+	if work != nil { // each server of a zone may be the only one that is well, and the work is bounded besides
+		tries = max(tries, min(len(pool), triesMax))
+	}
+	a := &search{r: r, s: s, q: q, pool: pool, tries: tries, work: work}
 	a.trials = a.room[:0]
 	a.last = outcome{ede: EDENone, err: ErrTimeout}
 	return a
@@ -347,7 +387,7 @@ func (a *search) run(ctx context.Context) outcome {
 		up, rest := a.next()
 		if up == nil && rest > 0 {
 			a.handOver(ctx, rest)
-			return <-a.end
+			return <-a.landed
 		}
 		if up == nil {
 			return a.last
@@ -355,9 +395,9 @@ func (a *search) run(ctx context.Context) outcome {
 		wait := a.begin(up)
 		got := a.attempt(ctx, up, wait, func(left time.Duration) context.Context { return a.handOver(ctx, left) })
 		up.leave()
-		if a.end != nil {
+		if a.landed != nil {
 			a.results <- got
-			return <-a.end
+			return <-a.landed
 		}
 		if a.take(got); got.final() {
 			return got
@@ -368,11 +408,11 @@ func (a *search) run(ctx context.Context) outcome {
 
 // handOver has another goroutine go on with the search, after a while. It returns the context of the attempt that is still under way.
 func (a *search) handOver(ctx context.Context, left time.Duration) context.Context {
-	a.results, a.end = make(chan outcome, a.tries), make(chan outcome, 1)
+	a.results, a.landed = make(chan outcome, a.tries), make(chan outcome, 1)
 	ctx, cancel := context.WithCancel(ctx)
 	a.r.running.Go(func() {
 		defer cancel()
-		a.end <- a.goOn(ctx, left)
+		a.landed <- a.goOn(ctx, left)
 	})
 	return ctx
 }
@@ -391,8 +431,10 @@ func (a *search) goOn(ctx context.Context, left time.Duration) outcome {
 		case <-patience.C:
 			if wait := a.try(ctx); wait > 0 {
 				patience.Reset(wait)
-			} else if a.pending == 0 {
+			} else if wait = a.lastWait(); wait <= 0 {
 				return a.last
+			} else {
+				patience.Reset(wait)
 			}
 		case <-ctx.Done():
 			return a.timedOut()
@@ -453,17 +495,34 @@ func (a *search) next() (*upstream, time.Duration) {
 	return up, 0
 }
 
+// lastWait returns how long to wait for the attempts that are under way where no other will be made, 0 for no longer. The servers of a zone
+// have the time of one attempt, so that a dead zone does not hold its questions until their time is over.
+func (a *search) lastWait() time.Duration {
+	switch {
+	case a.pending == 0:
+		return 0
+	case a.work == nil:
+		return a.s.config.Timeouts.Total
+	case a.end.IsZero():
+		a.end = time.Now().Add(a.s.config.Timeouts.Attempt)
+	}
+	return time.Until(a.end)
+}
+
 // waitShare is the part of an attempt's time that a question waits, once, for those that are tried at an upstream that is down.
 const waitShare = 4
 
 // turnedAway notes that no attempt could be made, and returns how long to wait before one is made again, 0 for never.
 func (a *search) turnedAway(err error) time.Duration {
-	if errors.Is(err, errDown) && !a.waited {
+	if errors.Is(err, errDown) && !a.waited && a.work == nil {
 		a.waited = true
 		return a.s.config.Timeouts.Attempt / waitShare
 	}
 	if errors.Is(err, ErrBusy) {
 		a.r.counts.shed.Add(1)
+	}
+	if errors.Is(err, errSilent) {
+		a.r.counts.silent.Add(1)
 	}
 	if a.started == 0 {
 		a.last = outcome{ede: EDENone, err: err}

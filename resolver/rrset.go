@@ -1,8 +1,10 @@
 package resolver
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math"
+	"slices"
 
 	"cenote/dnsname"
 	"cenote/wire"
@@ -104,9 +106,15 @@ func (r *response) add(packet []byte, w *wire.Walker, known map[setKey]*rrset) e
 		set.sigs, set.sigTTL = append(set.sigs, data), ttl
 		return nil
 	}
-	set.rdata = append(set.rdata, data)
-	set.ttl = min(set.ttl, ttl)
+	if set.ttl = min(set.ttl, ttl); !set.has(data) {
+		set.rdata = append(set.rdata, data)
+	}
 	return nil
+}
+
+// has reports whether the set has a record with some data. One that comes twice is one record (RFC 2181 section 5).
+func (s *rrset) has(data []byte) bool {
+	return slices.ContainsFunc(s.rdata, func(have []byte) bool { return bytes.Equal(have, data) })
 }
 
 // rrsigSigner is where the signer's name lies in the data of an RRSIG record (RFC 4034 section 3.1).

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"time"
 )
@@ -54,9 +55,10 @@ func (p *sockets) connect(ctx context.Context, st *state, to netip.AddrPort) (*u
 			p.close(s)
 			continue
 		}
-		if err := s.reconnect(to); err != nil {
+		s.to = to
+		if err := s.reconnect(); err != nil {
 			p.close(s)
-			return nil, p.r.network(err)
+			return nil, p.r.network(s.failed("dial", "connect", err))
 		}
 		return s, nil
 	}
@@ -101,7 +103,7 @@ func (p *sockets) dial(ctx context.Context, from, to netip.AddrPort) (*udpSocket
 		p.r.counts.sockets.Add(-1)
 		return nil, p.r.network(err)
 	}
-	s, err := newUDPSocket(conn, from.Addr(), to.Addr())
+	s, err := newUDPSocket(conn, from.Addr(), to)
 	if err != nil {
 		conn.Close()
 		p.r.counts.sockets.Add(-1)
@@ -175,12 +177,18 @@ func (p *sockets) closeIdle() {
 type udpSocket struct {
 	conn   *net.UDPConn
 	from   netip.Addr // that it is bound to; the zero Addr where the kernel chooses
+	to     netip.AddrPort
 	family int
 	udpTurns
 }
 
-func newUDPSocket(conn *net.UDPConn, from, to netip.Addr) (*udpSocket, error) {
-	s := &udpSocket{conn: conn, from: from, family: family(to)}
+// failed says what was done with the socket when an error came.
+func (s *udpSocket) failed(op, call string, err error) error {
+	return &net.OpError{Op: op, Net: "udp", Addr: net.UDPAddrFromAddrPort(s.to), Err: os.NewSyscallError(call, err)}
+}
+
+func newUDPSocket(conn *net.UDPConn, from netip.Addr, to netip.AddrPort) (*udpSocket, error) {
+	s := &udpSocket{conn: conn, from: from, to: to, family: family(to.Addr())}
 	return s, s.prepare(conn)
 }
 

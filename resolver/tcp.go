@@ -119,6 +119,10 @@ func (x *exchange) overTCP(query []byte) ([]byte, likeness, error) {
 			return packet, like, nil
 		}
 		pool.replace(conn)
+		if err := x.work.packet(x.up); err != nil {
+			pool.lose(nil)
+			return nil, stranger, err
+		}
 	}
 	return x.overNewTCP(ctx, query)
 }

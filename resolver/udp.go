@@ -38,8 +38,10 @@ func (x *exchange) overUDP(query []byte) (packet []byte, like likeness, err erro
 			return bytes.Clone(room[:n]), like, nil
 		}
 		x.up.counts.nearMisses.Add(1)
+		x.r.counts.nearMisses.Add(1)
 		send = nil
 	}
+	x.r.counts.floods.Add(1)
 	return nil, stranger, errNearMisses
 }
 

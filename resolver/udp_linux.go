@@ -2,7 +2,6 @@ package resolver
 
 import (
 	"net"
-	"net/netip"
 	"strings"
 	"syscall"
 	"unsafe"
@@ -29,10 +28,11 @@ type udpTurns struct {
 	query []byte // to be sent
 	buf   []byte // to be read into
 	n     int
+	call  string // the last one, and how it ended
 	errno syscall.Errno
 	v4    unix.RawSockaddrInet4
 	v6    unix.RawSockaddrInet6
-	to    unsafe.Pointer // v4, v6 or none
+	addr  unsafe.Pointer // v4 or v6
 	size  uintptr
 
 	// Values of methods, made once.
@@ -54,7 +54,7 @@ func (s *udpSocket) ask(query, buf []byte) (n int, err error) {
 		return 0, err
 	}
 	if s.errno != 0 {
-		return 0, s.errno
+		return 0, s.failed("read", s.call, s.errno)
 	}
 	return s.n, nil
 }
@@ -66,24 +66,26 @@ func (t *udpTurns) unsent() []byte { return t.query }
 // query goes out in here is what makes it safe not to look: the poller knows by now that somebody waits.
 func (t *udpTurns) sendOrRead(fd uintptr) (done bool) {
 	if len(t.query) > 0 {
+		t.call = "sendto"
 		_, _, t.errno = unix.RawSyscall6(unix.SYS_SENDTO, fd, uintptr(unsafe.Pointer(&t.query[0])), uintptr(len(t.query)), 0, 0, 0)
 		t.query = nil
 		return t.errno != 0
 	}
+	t.call = "recvfrom"
 	n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&t.buf[0])), uintptr(len(t.buf)), unix.MSG_DONTWAIT, 0, 0)
 	t.n, t.errno = int(n), errno
 	return errno != unix.EAGAIN && errno != unix.EINTR
 }
 
-// reconnect connects a socket without a port to a server, by which it gets one.
-func (s *udpSocket) reconnect(to netip.AddrPort) error {
-	port := to.Port()
+// reconnect connects a socket without a port to its server, by which it gets one.
+func (s *udpSocket) reconnect() error {
+	to, port := s.to, s.to.Port()
 	if to.Addr().Is6() {
 		s.v6 = unix.RawSockaddrInet6{Family: unix.AF_INET6, Port: networkOrder(port), Addr: to.Addr().As16()}
-		s.to, s.size = unsafe.Pointer(&s.v6), unix.SizeofSockaddrInet6
+		s.addr, s.size = unsafe.Pointer(&s.v6), unix.SizeofSockaddrInet6
 	} else {
 		s.v4 = unix.RawSockaddrInet4{Family: unix.AF_INET, Port: networkOrder(port), Addr: to.Addr().As4()}
-		s.to, s.size = unsafe.Pointer(&s.v4), unix.SizeofSockaddrInet4
+		s.addr, s.size = unsafe.Pointer(&s.v4), unix.SizeofSockaddrInet4
 	}
 	return s.connectNow()
 }
@@ -97,7 +99,7 @@ func networkOrder(port uint16) (out uint16) {
 // disconnect takes the port away from the socket, and reports whether nothing is left in it of what came for its query.
 func (s *udpSocket) disconnect() bool {
 	s.v4 = unix.RawSockaddrInet4{Family: unix.AF_UNSPEC}
-	s.to, s.size = unsafe.Pointer(&s.v4), unix.SizeofSockaddrInet4
+	s.addr, s.size = unsafe.Pointer(&s.v4), unix.SizeofSockaddrInet4
 	if s.connectNow() != nil {
 		return false
 	}
@@ -116,7 +118,7 @@ func (s *udpSocket) connectNow() error {
 }
 
 func (t *udpTurns) connectTo(fd uintptr) {
-	_, _, t.errno = unix.RawSyscall(unix.SYS_CONNECT, fd, uintptr(t.to), t.size)
+	_, _, t.errno = unix.RawSyscall(unix.SYS_CONNECT, fd, uintptr(t.addr), t.size)
 }
 
 func (t *udpTurns) readNothing(fd uintptr) {

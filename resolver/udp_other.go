@@ -5,7 +5,6 @@ package resolver
 import (
 	"errors"
 	"net"
-	"net/netip"
 	"syscall"
 )
 
@@ -33,4 +32,4 @@ func (*udpSocket) unsent() []byte { return nil }
 // disconnect reports that the socket cannot be used again: its port is its own.
 func (*udpSocket) disconnect() bool { return false }
 
-func (*udpSocket) reconnect(netip.AddrPort) error { return errors.ErrUnsupported }
+func (*udpSocket) reconnect() error { return errors.ErrUnsupported }

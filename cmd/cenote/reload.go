@@ -204,7 +204,7 @@ func (s *server) apply(ctx context.Context, next *config.Config, answer *api.Rel
 
 // resizeCache comes last, for what a smaller cache drops does not come back.
 func (s *server) resizeCache(c *config.Config) {
-	if err := s.cache.Resize(int64(c.Cache.Size), time.Now().UnixNano(), new(pace.Pace).Look); err != nil {
+	if err := s.cache.Resize(int64(c.Cache.Size), s.now().UnixNano(), new(pace.Pace).Look); err != nil {
 		s.log.Error("the cache keeps its size", "err", err) // the configuration allows what the cache does
 	}
 }
@@ -220,7 +220,7 @@ func (s *server) applyRooms(next, before *config.Config) (undo func() error, err
 		if err != nil {
 			return err
 		}
-		asking, err := resolverConfig(c, s.cache, s.log)
+		asking, err := resolverConfig(c, s.cache, s.now, s.log)
 		if err != nil {
 			return err
 		}

@@ -29,7 +29,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// TestMain lets the test binary stand in for cenote where a server starts its compiling child.
+// TestMain lets the test binary stand in for cenote where a server starts its compiling child, and be a server whose clock is in a file.
 func TestMain(m *testing.M) {
 	if os.Getenv(atEase) != "" {
 		if err := compileAtEase(os.Stdin, os.Stdout); err != nil {
@@ -39,6 +39,9 @@ func TestMain(m *testing.M) {
 	}
 	if os.Getenv("CENOTE_TEST_AS_CENOTE") != "" {
 		os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	}
+	if clock := os.Getenv("CENOTE_TEST_CLOCK"); clock != "" {
+		os.Exit(exitStatus(serveByFile(clock, os.Getenv("CENOTE_TEST_CONFIG"))))
 	}
 	goleak.VerifyTestMain(m)
 }

@@ -54,7 +54,8 @@ type options struct {
 	path string       // the configuration file, for reloads; "" for the embedded default
 	log  *slog.Logger // where events go
 	*logSettings
-	compiler []string // the program that compiles feeds; nil for this one
+	now      func() time.Time // the clock of answers, of the cache and of signatures; nil is time.Now
+	compiler []string         // the program that compiles feeds; nil for this one
 }
 
 // server is one running Cenote: its rooms, connected.
@@ -64,6 +65,7 @@ type server struct {
 	began     time.Time
 	catalog   *catalog
 	cache     *rrcache.Cache
+	keeper    *keeper
 	resolver  *resolver.Resolver
 	ledger    *sighting.Store
 	queries   *querylog.Log
@@ -78,7 +80,9 @@ type server struct {
 // nothing is answered before run.
 func newServer(c *config.Config, o options) (*server, error) {
 	s := &server{options: o, began: time.Now(), catalog: newCatalog(o.log)}
-	s.config.Store(c)
+	if s.config.Store(c); s.now == nil {
+		s.now = time.Now
+	}
 	for _, open := range []func(*config.Config) error{
 		s.openState, s.openCache, s.openResolver, s.openLedger, s.openQueryLog, s.openDNS, s.openPublisher, s.openAPI,
 	} {
@@ -112,12 +116,13 @@ func writeStarter(path string) error {
 }
 
 func (s *server) openCache(c *config.Config) (err error) {
+	s.keeper = s.newKeeper(c)
 	s.cache, err = rrcache.New(cacheConfig(c))
 	return err
 }
 
 func (s *server) openResolver(c *config.Config) (err error) {
-	own, err := resolverConfig(c, s.cache, s.log)
+	own, err := resolverConfig(c, s.cache, s.now, s.log)
 	if err != nil {
 		return err
 	}
@@ -143,7 +148,8 @@ func (s *server) openDNS(c *config.Config) error {
 	s.dns, err = dnsserver.New(dnsserver.Config{
 		Listen: listenAddrs(c), Policy: func() *policy.Policy { return s.catalog.policy.Load() }, Cache: s.cache, Resolver: network{s.resolver},
 		Paths:     network{s.resolver},
-		Sightings: s.ledger, Queries: s.queries, Settings: settings, Bounds: serverBounds(c), Log: s.log,
+		OneQuery:  s.resolver.OneQuery,
+		Sightings: s.ledger, Queries: s.queries, Settings: settings, Bounds: serverBounds(c), Now: s.now, Log: s.log,
 	})
 	if err == nil {
 		s.catalog.truth = s.dns.Truth
@@ -215,6 +221,7 @@ func (s *server) run(ctx context.Context) error {
 	rooms.run("ledger of sightings", func() error { return s.ledger.Run(behind) })
 	rooms.run("query log", func() error { return s.queries.Run(behind) })
 	rooms.run("catalog", func() error { return s.catalog.run(behind, s.ledger.Drained, s.queryLife()) })
+	rooms.run("kept answers", func() error { s.keeper.load(behind); return nil })
 	faces.run("first look at the feeds", func() error { return s.firstLook(ctx) })
 	faces.run("dns", func() error { return s.dns.Run(ctx) })
 	faces.run("api", func() error { return s.api.Run(ctx) })
@@ -222,6 +229,7 @@ func (s *server) run(ctx context.Context) error {
 	faces.wait()
 	stopBehind()
 	rooms.wait()
+	s.keeper.save()
 	s.catalog.close()
 	s.log.Info("stopped")
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
