@@ -1,7 +1,9 @@
 package resolver
 
 import (
+	"math"
 	"net/netip"
+	"slices"
 
 	"cenote/dnsname"
 	"cenote/wire"
@@ -64,10 +66,27 @@ func (r *response) direct(f *finding, name dnsname.Name, qtype uint16) bool {
 			f.answer = append(f.answer, s)
 		}
 	}
+	if qtype == wire.TypeRRSIG {
+		f.answer = r.signatures(name)
+	}
 	if len(f.answer) > 0 {
 		f.kind = kindAnswer
 	}
 	return len(f.answer) > 0
+}
+
+// signatures takes the RRSIG records of a name as an answer. Nobody signs them (RFC 4035 section 2.2).
+func (r *response) signatures(name dnsname.Name) []*rrset {
+	all := &rrset{name: name, rtype: wire.TypeRRSIG, section: wire.SectionAnswer, ttl: math.MaxInt32}
+	for _, s := range append(slices.Clone(r.loose), r.sets...) {
+		if s.section == wire.SectionAnswer && s.name == name && len(s.sigs) > 0 {
+			all.rdata, all.ttl = append(all.rdata, s.sigs...), min(all.ttl, s.sigTTL)
+		}
+	}
+	if len(all.rdata) == 0 {
+		return nil
+	}
+	return []*rrset{all}
 }
 
 // redirect takes the DNAME above name, below which there is nothing of its own (RFC 6672 section 2.4), and makes of it the CNAME at name. Who asks

@@ -36,6 +36,7 @@ type response struct {
 	rcode int
 	aa    bool
 	sets  []*rrset
+	loose []*rrset // signatures in the answer without what they sign
 }
 
 // readResponse reads a packet that belongs to a query of a class. Records of another class, the OPT record and signatures of nothing are
@@ -132,12 +133,14 @@ func (s *rrset) signer() (dnsname.Name, bool) {
 	return dnsname.Name(s.sigs[0][rrsigSigner : rrsigSigner+n]).Canonical(), true
 }
 
-// dropUnfounded drops signatures without what they sign.
+// dropUnfounded puts signatures without what they sign aside.
 func (r *response) dropUnfounded() {
 	kept := r.sets[:0]
 	for _, s := range r.sets {
 		if len(s.rdata) > 0 {
 			kept = append(kept, s)
+		} else if s.section == wire.SectionAnswer {
+			r.loose = append(r.loose, s)
 		}
 	}
 	r.sets = kept

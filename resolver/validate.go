@@ -54,8 +54,11 @@ func (it *iteration) validateFinding(z *cut, name dnsname.Name, f *finding) dnss
 	}
 	all := dnssec.Verdict{Status: dnssec.Secure, Code: dnssec.CodeNone}
 	for _, s := range f.answer {
-		if s.made {
+		switch {
+		case s.made:
 			continue // what it was made from is checked
+		case s.rtype == wire.TypeRRSIG:
+			return dnssec.Verdict{Status: dnssec.Insecure, Code: dnssec.CodeNone, Text: "nobody signs a signature"}
 		}
 		v := it.validateSet(z, s, f)
 		if v.Status == dnssec.Bogus {
