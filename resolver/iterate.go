@@ -28,6 +28,9 @@ type iteration struct {
 	avoid map[netip.AddrPort]bool
 	// looked are the name servers whose addresses were looked for.
 	looked map[dnsname.Name]bool
+	// extra are servers of zones beside those of their delegations; see resort.
+	extra map[dnsname.Name][]nameServer
+	asked int // servers whose addresses their parent was asked for
 }
 
 // Bounds of how a name is made known label by label (RFC 9156 section 2.3).
@@ -40,7 +43,7 @@ const (
 func (r *Resolver) recurse(s *state, f *flight) outcome {
 	ctx, cancel := context.WithTimeout(r.life, s.config.Timeouts.Total)
 	defer cancel()
-	it := &iteration{r: r, s: s, f: f, b: f.budget, ctx: ctx, avoid: map[netip.AddrPort]bool{}, looked: map[dnsname.Name]bool{}}
+	it := &iteration{r: r, s: s, f: f, b: f.budget, ctx: ctx, avoid: map[netip.AddrPort]bool{}, looked: map[dnsname.Name]bool{}, extra: map[dnsname.Name][]nameServer{}}
 	got := it.run()
 	if got.err != nil && r.life.Err() != nil {
 		got.err = ErrClosed
@@ -72,6 +75,11 @@ func (it *iteration) run() outcome {
 				return outcome{msg: m.deadEnd(), ede: edeOf(err), err: err}
 			}
 			break
+		}
+	}
+	if m.secure {
+		if err := it.sentinel(q); err != nil {
+			return outcome{ede: edeBogus, err: err}
 		}
 	}
 	msg, err := m.write()
@@ -113,7 +121,7 @@ func (it *iteration) judge(name dnsname.Name, got outcome) outcome {
 	return got
 }
 
-// goesOn takes what a reply with an alias says about its target too, if the zone that was asked holds that.
+// goesOn takes what the reply of a resolver with an alias says about its target too.
 func (it *iteration) goesOn(got *outcome, target dnsname.Name) bool {
 	f := got.said.goesOn(got.zone, target, it.f.q.qtype)
 	if f == nil {
@@ -124,9 +132,10 @@ func (it *iteration) goesOn(got *outcome, target dnsname.Name) bool {
 	return true
 }
 
-// goesOn returns what a reply with an alias says about its target, if the zone that was asked holds that too.
+// goesOn returns what a reply of a resolver with an alias says about its target. What the server of a zone adds about a target is not used: a forged reply that is
+// about one name could bring any other of the zone along.
 func (r *response) goesOn(z *cut, target dnsname.Name, qtype uint16) *finding {
-	if !r.aa && !z.recurse || !atOrBelow(target, z.zone) {
+	if !z.recurse {
 		return nil
 	}
 	f, err := r.classify(z.zone, target, qtype)
@@ -213,17 +222,22 @@ func (it *iteration) keepCut(z *cut) *cut {
 	return z
 }
 
-// closest returns the deepest known zone whose servers can be asked about a name. DS records are the parent's.
+// closest returns the deepest known zone whose servers can be asked about a name.
 func (it *iteration) closest(name dnsname.Name, qtype uint16) (*cut, error) {
-	name = parentSide(name, qtype)
-	z := it.r.cuts.closest(name, it.r.now())
-	if s := it.s.config.Recursion.stubAt(name); s != nil && (z == nil || atOrBelow(s.Zone, z.zone)) {
-		return s.cut(), nil
-	}
-	if z != nil {
+	if z := it.known(name, qtype); z != nil {
 		return z, nil
 	}
 	return it.prime()
+}
+
+// known is closest without asking anybody. DS records are the parent's.
+func (it *iteration) known(name dnsname.Name, qtype uint16) *cut {
+	name = parentSide(name, qtype)
+	z := it.r.cuts.closest(name, it.r.now())
+	if s := it.s.config.Recursion.stubAt(name); s != nil && (z == nil || atOrBelow(s.Zone, z.zone)) {
+		return s.cut()
+	}
+	return z
 }
 
 // prime asks a server of the hints who serves the root (RFC 8109). Where none tells, the hints serve for a while.
@@ -306,20 +320,32 @@ func (it *iteration) put(z *cut, name dnsname.Name, qtype uint16) outcome {
 	q := it.question(name, qtype)
 	tried := map[netip.AddrPort]bool{}
 	last := outcome{ede: EDENone, err: errNoServers}
-	for {
+	for it.ctx.Err() == nil {
 		if pool := it.pool(z, tried); len(pool) > 0 {
 			got := it.search(z, q, pool)
-			if got.err == nil || isFinal(got.err) {
+			switch {
+			case got.err == nil && !got.doubtful(z), isFinal(got.err):
 				return got
+			case got.err == nil || last.err != nil:
+				last = got // a doubtful answer is better than none
 			}
-			last = got
-		} else if !it.learn(z) {
+		} else if !it.learn(z) && !it.resort(z) {
 			return last
 		}
-		if it.ctx.Err() != nil {
-			return outcome{ede: EDENone, err: ErrTimeout}
-		}
 	}
+	if last.err == nil {
+		return last
+	}
+	return outcome{ede: EDENone, err: ErrTimeout}
+}
+
+// doubtful reports whether another server may know better: this one answers as a resolver does that has the zone from others, not for the zone but with
+// recursion, or says that there is nothing without the SOA that belongs to that (RFC 2308 section 2.2).
+func (o *outcome) doubtful(z *cut) bool {
+	if z.recurse || o.found.kind == kindReferral {
+		return false
+	}
+	return !o.said.aa && o.said.ra || o.found.kind == kindNoData && o.found.soa == nil
 }
 
 // search asks some servers, one after the other, until one answers.
@@ -344,6 +370,7 @@ func (it *iteration) search(z *cut, q *question, pool []*upstream) outcome {
 	if got.err != nil && unsure != nil {
 		got = *unsure // all others are worse
 	}
+	it.noteOwn(z, &got)
 	it.noteAsked(z, q, &got, time.Since(begun))
 	return got
 }
@@ -367,8 +394,9 @@ func (it *iteration) read(z *cut, q *question, up *upstream, packet []byte) outc
 func (it *iteration) pool(z *cut, tried map[netip.AddrPort]bool) []*upstream {
 	now := it.r.now()
 	var good, lame []*upstream
-	for i := range z.servers {
-		for _, to := range it.places(&z.servers[i]) {
+	servers := it.servers(z)
+	for i := range servers {
+		for _, to := range it.places(&servers[i]) {
 			if tried[to] || it.avoid[to] {
 				continue
 			}
@@ -443,13 +471,16 @@ const targetsAtOnce = 2
 // learn looks for the addresses of name servers that are not known, and reports whether some were looked for.
 func (it *iteration) learn(z *cut) bool {
 	var names []dnsname.Name
-	for _, i := range rand.Perm(len(z.servers)) {
-		s := &z.servers[i]
+	servers := it.servers(z)
+	for _, i := range rand.Perm(len(servers)) {
+		s := &servers[i]
 		// The address of a server within its own zone is in the zone.
 		if it.looked[s.name] || len(s.glue) > 0 || s.at != nil || atOrBelow(s.name, z.zone) || it.b.missedTooMany() || len(it.addresses(s)) > 0 {
 			continue
 		}
-		it.looked[s.name] = true
+		if it.looked[s.name] = true; it.knownMissing(s.name) {
+			continue
+		}
 		if names = append(names, s.name); len(names) == targetsAtOnce {
 			break
 		}
