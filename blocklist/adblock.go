@@ -6,33 +6,87 @@ import (
 	"cenote/policy"
 )
 
-// parseAdblock reads a line of a list for content blockers. Of its many rules those about whole hosts are DNS rules: "||name^" (the name and
-// all below it), "||*.name^" (below it), "|name^" and a bare name (itself), each with "@@" before it as an exception. Rules about parts of
-// a page, about who asks or about what is answered are counted as ReasonNotADNSRule. "/…/" is a regular
-// expression, a "*" within a name stands for anything, and "$dnsrewrite=" gives the host an answer of its own.
-func parseAdblock(f *file, line []byte) {
-	if isAdblockComment(line) {
-		return
+// readAdblock reads a list for content blockers. Of its many rules those about whole hosts are DNS rules: "||name^" (the name and
+// all below it), "||*.name^" (below it), "|name^" and a bare name (itself), each with "@@" before it as an exception. "/…/" is a regular
+// expression, a "*" within a name stands for anything, "$dnsrewrite=" gives the host an answer of its own, "$denyallow=" takes names below the host
+// out. Rules about parts of a page or about what is answered are counted as ReasonNotADNSRule, those for some clients or types by a
+// reason of their own. A rule may stand anywhere in the file that cancels another one ("$badfilter") or goes before an exception ("$important"), so
+// that the lines wait for the end of the file.
+func readAdblock(f *file) error {
+	l := &adblockList{file: f, cancelled: map[stixID]bool{}, important: adblockNames{}, exceptions: adblockNames{}}
+	if err := l.read(); err != nil {
+		return err
 	}
-	rule, exception := bytes.CutPrefix(line, []byte("@@"))
-	if pattern, value, ok := cutRewrite(rule); ok && !exception {
-		f.listRewrite(pattern, value, line)
-		return
+	end := f.lines.number
+	for n, line := range l.lines() {
+		f.lines.number = n
+		l.rule(line)
+		if n&0xfff == 0 {
+			f.fail(f.done())
+		}
+		if f.failed != nil {
+			return f.failed
+		}
 	}
-	rule, plain := cutModifiers(rule)
+	f.lines.number = end
+	return f.failed
+}
+
+// rule lists what a line says.
+func (l *adblockList) rule(line []byte) {
+	r, f := parseAdblockRule(line), l.file
 	switch {
-	case !plain, len(rule) == 0, isCosmetic(line):
-		f.refuse(ReasonNotADNSRule, line)
-	case len(rule) > 1 && rule[0] == '/' && rule[len(rule)-1] == '/':
-		f.begin().Exception = exception
-		f.listRegex(string(rule[1:len(rule)-1]), line)
-	case looksHosts(rule) == evidenceRow && !exception:
-		parseHosts(f, rule)
-	case bytes.IndexByte(bytes.TrimPrefix(rule, []byte("||*.")), '*') >= 0:
-		f.begin().Exception = exception
-		f.listInnerWildcard(rule, line)
+	case r.cancels:
+		f.skip()
+	case len(l.cancelled) > 0 && l.cancelled[r.sum()]:
+		f.refuse(ReasonWithdrawn, line)
+	case r.why != ReasonNone:
+		f.refuse(r.why, line)
+	case r.rewrite != nil:
+		f.listRewrite(r.pattern, string(r.rewrite), line)
+	case len(r.pattern) > 1 && r.pattern[0] == '/' && r.pattern[len(r.pattern)-1] == '/':
+		f.begin().Exception = r.exception
+		f.listRegex(string(r.pattern[1:len(r.pattern)-1]), line)
+	case looksHosts(r.pattern) == evidenceRow && !r.exception:
+		parseHosts(f, r.pattern)
+	case bytes.IndexByte(bytes.TrimPrefix(r.pattern, []byte("||*.")), '*') >= 0:
+		f.begin().Exception = r.exception
+		f.listInnerWildcard(r.pattern, line)
 	default:
-		f.listPattern(rule, line, exception)
+		l.host(&r, line)
+	}
+}
+
+// host lists the host that an address pattern stands for, if it stands for a host.
+func (l *adblockList) host(r *adblockRule, line []byte) {
+	f := l.file
+	name, kind := hostOfPattern(r.pattern)
+	if name == nil {
+		f.refuse(ReasonNotADNSRule, line)
+		return
+	}
+	kind = f.matchOr(kind)
+	if l.overruled(r, name, kind) {
+		f.refuse(ReasonOverruled, line)
+		return
+	}
+	var outside [][]byte
+	if r.outside != nil {
+		var ok bool
+		if outside, ok = f.namesBelow(name, kind, r.outside); !ok {
+			f.refuse(ReasonNotADNSRule, line)
+			return
+		}
+	}
+	f.begin().Exception = r.exception
+	live := f.report.Live
+	f.list(name, kind)
+	if f.report.Live == live {
+		return
+	}
+	for _, name := range outside {
+		f.begin().Exception = true
+		f.list(name, policy.KindSubtree)
 	}
 }
 
@@ -42,17 +96,7 @@ func isAdblockComment(line []byte) bool {
 	return line[0] == '!' || line[0] == '[' && last == ']' || line[0] == '#' && (len(line) == 1 || line[1] == ' ')
 }
 
-// listPattern lists the host that an address pattern stands for, if it stands for a host.
-func (f *file) listPattern(rule, line []byte, exception bool) {
-	name, kind := hostOfPattern(rule)
-	if name == nil {
-		f.refuse(ReasonNotADNSRule, line)
-		return
-	}
-	f.begin().Exception = exception
-	f.list(name, f.matchOr(kind))
-}
-
+// hostOfPattern is the host that an address pattern stands for; nil if it stands for none.
 func hostOfPattern(rule []byte) (name []byte, kind policy.Kind) {
 	kind = policy.KindExact
 	anchored := true
@@ -71,30 +115,6 @@ func hostOfPattern(rule []byte) (name []byte, kind policy.Kind) {
 		return nil, kind // "name^" is found anywhere in an address
 	}
 	return name, kind
-}
-
-// cutModifiers cuts "$modifier,…" off a rule. Plain reports whether what is left means the same to a DNS server: $important, $all and
-// $document speak of the whole host; everything else narrows the rule, or is not about hosts.
-func cutModifiers(rule []byte) (pattern []byte, plain bool) {
-	i := bytes.IndexByte(rule, '$')
-	if i < 0 || rule[0] == '/' {
-		return rule, true
-	}
-	for modifier := range bytes.SplitSeq(rule[i+1:], []byte(",")) {
-		if !isPlainModifier(trim(modifier)) {
-			return rule[:i], false
-		}
-	}
-	return rule[:i], true
-}
-
-// isPlainModifier reports whether a modifier means nothing to a DNS server.
-func isPlainModifier(m []byte) bool {
-	switch string(m) {
-	case "important", "all", "document", "doc":
-		return true
-	}
-	return false
 }
 
 // listRewrite lists a host with an answer of its own ("$dnsrewrite").

@@ -72,7 +72,7 @@ func readSmall(path string, most int64) ([]byte, error) {
 // ourHeader reports whether a header is about the transfer, which the fetch decides.
 func ourHeader(name string) bool {
 	switch http.CanonicalHeaderKey(name) {
-	case "Host", "Connection", "Content-Length", "Transfer-Encoding", "Accept-Encoding", "Range", "If-None-Match", "If-Modified-Since", "If-Range",
+	case "Host", "Accept", "Connection", "Content-Length", "Transfer-Encoding", "Accept-Encoding", "Range", "If-None-Match", "If-Modified-Since", "If-Range",
 		"Te", "Trailer", "Upgrade", "Expect":
 		return true
 	}

@@ -46,6 +46,8 @@ type CompileFeed struct {
 	FeedConfig
 	// ShrinkMax is the share of its entries that the feed may lose at once, from 0 to 1. Example: 0.5.
 	ShrinkMax float64 `json:"shrink_max"`
+	// AllowOlder takes a policy zone (RPZ) whose serial is older than that of the last good copy.
+	AllowOlder bool `json:"allow_older,omitempty"`
 	// GrowMax is the share of its entries that the feed may gain at once, unless it has growLeast entries or fewer then. Default: 0, no bound; below 0 it
 	// may gain none. Example: 10.
 	GrowMax float64 `json:"grow_max,omitempty"`
@@ -132,6 +134,7 @@ type FeedFailure struct {
 	Text      string       `json:"text"`
 	Shrink    *ShrinkError `json:"shrink,omitempty"`
 	Growth    *GrowthError `json:"growth,omitempty"`
+	Older     *OlderError  `json:"older,omitempty"`
 	Broken    bool         `json:"broken,omitempty"`    // too many rows cannot be read
 	Missing   bool         `json:"missing,omitempty"`   // there is no such file
 	Transient bool         `json:"transient,omitempty"` // the same file may be readable later
@@ -141,13 +144,15 @@ type FeedFailure struct {
 // Error is the text for the operator.
 func (f *FeedFailure) Error() string { return f.Text }
 
-// Unwrap returns the ShrinkError, GrowthError, ErrBroken or fs.ErrNotExist that caused the failure, if it was one of them.
+// Unwrap returns the ShrinkError, GrowthError, OlderError, ErrBroken or fs.ErrNotExist that caused the failure, if it was one of them.
 func (f *FeedFailure) Unwrap() error {
 	switch {
 	case f.Shrink != nil:
 		return f.Shrink
 	case f.Growth != nil:
 		return f.Growth
+	case f.Older != nil:
+		return f.Older
 	case f.Broken:
 		return ErrBroken
 	case f.Missing:
@@ -158,7 +163,7 @@ func (f *FeedFailure) Unwrap() error {
 
 func newFeedFailure(err error) *FeedFailure {
 	f := &FeedFailure{Text: err.Error(), Missing: errors.Is(err, fs.ErrNotExist), Broken: errors.Is(err, ErrBroken)}
-	guarded := errors.As(err, &f.Shrink) || errors.As(err, &f.Growth)
+	guarded := errors.As(err, &f.Shrink) || errors.As(err, &f.Growth) || errors.As(err, &f.Older)
 	var source *SourceError
 	f.Transient = errors.Is(err, ErrChanged) || !f.Missing && !guarded && !errors.As(err, &source)
 	return f
@@ -191,6 +196,22 @@ func (e *GrowthError) Error() string {
 	return fmt.Sprintf("it has %d entries and the last good copy has %d: it grew by more than %.0f%%, so the last good copy stays; "+
 		"if it is right run `cenote reload --force %s` or raise feeds[].grow_max", e.Now, e.Was, e.Max*100, e.Feed)
 }
+
+// OlderError says that a policy zone has an older serial than its last good copy, which stays.
+type OlderError struct {
+	Feed string `json:"feed"`
+	Was  uint32 `json:"was"` // the serial of the last good copy
+	Now  uint32 `json:"now"`
+}
+
+// Error has the serials and the next move.
+func (e *OlderError) Error() string {
+	return fmt.Sprintf("its serial went back from %d to %d, so it is an older zone, and the last good copy stays; "+
+		"if it is right run `cenote reload --force %s` or set allow_older on the feed", e.Was, e.Now, e.Feed)
+}
+
+// olderSerial reports whether a serial comes before another one (RFC 1982 section 3.2). Where that is not defined it does not.
+func olderSerial(now, was uint32) bool { return was != now && was-now < 1<<31 }
 
 // growLeast is how many entries a feed may have whatever it had before: on the day of an operation a small list may grow to the 20,000 names of it, and
 // must not be kept back then.
@@ -477,6 +498,8 @@ func (k *compiler) guard(f *CompileFeed, previous, fresh *Rows) error {
 	was, now := previous.report.Live, fresh.report.Live
 	const rounding = 1e-6
 	switch {
+	case !f.AllowOlder && previous.report.SOA != nil && fresh.report.SOA != nil && olderSerial(fresh.report.Serial, previous.report.Serial):
+		return &OlderError{Feed: f.Name, Was: previous.report.Serial, Now: fresh.report.Serial}
 	case float64(now) < float64(was)*(1-f.ShrinkMax)-rounding:
 		return &ShrinkError{Feed: f.Name, Was: was, Now: now, Max: f.ShrinkMax}
 	case f.GrowMax != 0 && was > 0 && now > growLeast && float64(now) > float64(was)*(1+max(f.GrowMax, 0))+rounding:
@@ -486,7 +509,7 @@ func (k *compiler) guard(f *CompileFeed, previous, fresh *Rows) error {
 }
 
 // rowsVersion is part of every fingerprint: raise it when the reading of feeds or the rows file changes, and all feeds are read anew.
-const rowsVersion = 4
+const rowsVersion = 5
 
 // fingerprint changes with everything but the source's content that decides what a feed's copy holds.
 func fingerprint(c FeedConfig) string {

@@ -60,7 +60,7 @@ func (p *Publisher) plan(o ReloadOptions) CompileConfig {
 	for _, f := range p.feeds {
 		job.Feeds = append(job.Feeds, CompileFeed{
 			FeedConfig: f.feed.FeedConfig, ShrinkMax: orShare(f.feed.ShrinkMax, p.config.ShrinkMax),
-			GrowMax: cmp.Or(f.feed.GrowMax, p.config.GrowMax), Kept: f.kept(), Serve: served[f.feed.Name], seen: f.seen.stamp,
+			GrowMax: cmp.Or(f.feed.GrowMax, p.config.GrowMax), AllowOlder: f.feed.AllowOlder, Kept: f.kept(), Serve: served[f.feed.Name], seen: f.seen.stamp,
 			Read: o.wants(f, now), Restore: o.restores(f), Pinned: f.pin != nil,
 		})
 	}

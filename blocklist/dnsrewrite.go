@@ -1,7 +1,6 @@
 package blocklist
 
 import (
-	"bytes"
 	"encoding/binary"
 	"net/netip"
 	"strconv"
@@ -84,21 +83,4 @@ func rewriteTo(rtype, value string) (policy.Action, *policy.LocalData, bool) {
 		return policy.ActionDefault, nil, false
 	}
 	return policy.ActionLocalData, &policy.LocalData{RRsets: []policy.RRset{{Type: number, TTL: rewriteTTL, RData: [][]byte{data}}}}, true
-}
-
-// cutRewrite cuts "$dnsrewrite=…" off a rule that has no other modifier but those that mean nothing here.
-func cutRewrite(rule []byte) (pattern []byte, value string, ok bool) {
-	pattern, modifiers, found := bytes.Cut(rule, []byte("$"))
-	if !found || len(rule) > 0 && rule[0] == '/' {
-		return nil, "", false
-	}
-	for modifier := range bytes.SplitSeq(modifiers, []byte(",")) {
-		switch m := trim(modifier); {
-		case bytes.HasPrefix(m, []byte("dnsrewrite=")):
-			value, ok = string(m[len("dnsrewrite="):]), true
-		case !isPlainModifier(m):
-			return nil, "", false
-		}
-	}
-	return pattern, value, ok
 }

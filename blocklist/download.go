@@ -27,6 +27,8 @@ import (
 // download asks for one list once. It has a connection of its own for each request, which ends with it.
 type download struct {
 	url       *url.URL
+	objects   *url.URL // of a collection of TAXII; nil for a list
+	accept    string
 	auth      authHeader
 	key       *listKey // nil: lists need no signature
 	limits    Limits
@@ -59,8 +61,15 @@ func newDownload(f *Fetch, limits Limits) (*download, error) {
 	if err != nil {
 		return nil, err
 	}
-	transport, err := newTransport(f)
-	return &download{url: u, auth: auth, key: key, limits: limits, transport: transport}, err
+	d := &download{url: u, accept: "*/*", auth: auth, key: key, limits: limits}
+	if f.TAXII {
+		d.accept = taxiiMedia + ";version=2.1"
+		if d.objects, err = collectionURL(u); err != nil {
+			return nil, err
+		}
+	}
+	d.transport, err = newTransport(f)
+	return d, err
 }
 
 // newTransport speaks HTTP/1.1 over connections that the guard lets through, and uses no proxy: the guard would see only the proxy's address.
@@ -189,7 +198,7 @@ func (d *download) get(ctx context.Context, u *url.URL, known fetchedState) (*ht
 
 // request proves who asks to the server of the configured URL alone. It sends no Referer, which would tell the next server the path of the first.
 func (d *download) request(ctx context.Context, u *url.URL, home bool, known fetchedState) *http.Request {
-	header := http.Header{"User-Agent": {"cenote"}, "Accept": {"*/*"}, "Accept-Encoding": {"gzip"}}
+	header := http.Header{"User-Agent": {"cenote"}, "Accept": {d.accept}, "Accept-Encoding": {"gzip"}}
 	if d.key != nil {
 		header.Set("Accept-Encoding", "identity") // the signature is of the list as it is
 	}

@@ -59,7 +59,8 @@ func ReadPattern(text string) []string {
 			out = append(out, seen.why.String())
 			continue
 		}
-		out = append(out, map[observable]string{observableName: "name ", observableAddress: "address ", observableLink: "link "}[seen.kind]+seen.text)
+		out = append(out, map[observable]string{observableName: "name ", observableAddress: "address ", observableLink: "link ",
+			observableBelow: "below ", observablePattern: "pattern "}[seen.kind]+seen.text)
 	}
 	return out
 }
@@ -137,17 +138,34 @@ func (n *Networks) Overlap(p netip.Prefix) bool {
 	return found
 }
 
-// TryPattern tries a pattern on names.
-func TryPattern(text string, names []string, most int) (numbers []uint32, whole bool, err error) {
-	p, err := policy.NewPattern(text)
-	if err != nil {
-		return nil, false, err
-	}
+// TriedOn returns how to try patterns on names.
+func TriedOn(names []string) func(text string, most int) (numbers []uint32, whole bool, err error) {
 	var inWire []string
 	for _, name := range names {
 		inWire = append(inWire, string(dnsname.MustParse(name)))
 	}
-	t := trial{pattern: p, left: probeStepsOne}
-	numbers, whole = t.find(newProbes(inWire), most)
-	return numbers, whole, nil
+	probes := newProbes(inWire)
+	return func(text string, most int) ([]uint32, bool, error) {
+		p, err := policy.NewPattern(text)
+		if err != nil {
+			return nil, false, err
+		}
+		t := trial{pattern: p, left: probeStepsOne}
+		numbers, whole := t.find(probes, most)
+		return numbers, whole, nil
+	}
+}
+
+// ProtectedEntries returns how many names and networks of a list are protected.
+func ProtectedEntries(path string) (int, error) {
+	b := protectionBuilder{protection: &protection{names: map[string]protectedName{}}, parser: newNameParser()}
+	err := b.lists(&Protection{Lists: []string{path}})
+	return b.entries, err
+}
+
+// HoldingRules says whether a list for content blockers may let so many octets wait.
+func HoldingRules(octets int) error {
+	l := &adblockList{file: &file{reader: &reader{}, name: "x"}}
+	l.hold(octets)
+	return l.failed
 }

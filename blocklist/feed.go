@@ -161,6 +161,7 @@ type Report struct {
 	Format          string                 `json:"format"`
 	ClosestEncloser bool                   `json:"closest_encloser,omitempty"` // an RPZ source, see policy.Feed
 	Serial          uint32                 `json:"serial,omitempty"`           // of an RPZ source's SOA
+	Expire          uint32                 `json:"expire,omitempty"`           // the same, in seconds
 	SOA             *policy.SOA            `json:"soa,omitempty"`              // and all of it
 	Files           int                    `json:"files"`
 	Lines           int                    `json:"lines"`

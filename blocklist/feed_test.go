@@ -257,17 +257,25 @@ func sampleCases() []sampleCase {
 			21 subtree six.example action=local-data type28/300=[20010db8000000000000000000000080]
 			22 subtree garden.example action=local-data type5/300=[0677616c6c6564076578616d706c6500]
 			23 subtree said.example action=local-data type16/300=[0568656c6c6f]
-			24 subtree mail.example action=local-data type15/300=[000a046d61696c0677616c6c6564076578616d706c6500]`,
+			24 subtree mail.example action=local-data type15/300=[000a046d61696c0677616c6c6564076578616d706c6500]
+			29 subtree outer.example
+			29 subtree inner.outer.example exception=yes
+			34 subtree first.example`,
+			skipped: 1,
 			faults: `
 			11 not-a-dns-rule
-			12 not-a-dns-rule
+			12 some-clients
 			13 url
 			16 not-a-dns-rule
 			17 not-a-dns-rule
 			25 not-a-dns-rule
 			26 not-a-dns-rule
-			27 not-a-dns-rule
-			28 not-a-dns-rule`},
+			27 some-types
+			28 not-a-dns-rule
+			30 not-a-dns-rule
+			31 withdrawn
+			33 some-clients
+			35 overruled`},
 		{name: "dnsmasq", path: "sample.dnsmasq", format: "dnsmasq", rows: `
 			2 subtree one.example
 			3 subtree two.example
@@ -377,7 +385,6 @@ func intelCases() []sampleCase {
 			25 combination
 			27 other-type
 			27 other-type
-			28 regex
 			29 not-a-dns-rule
 			30 combination
 			31 syntax
@@ -386,6 +393,7 @@ func intelCases() []sampleCase {
 			34 not-yet-valid
 			35 other-type
 			21 url
+			28 tld
 			39 withdrawn`},
 		{name: "stix of version 2.0", path: "sample20.stix", format: "stix", skipped: 5, config: blocklist.FeedConfig{Family: "unknown", TTL: 48 * time.Hour}, rows: `
 			2 exact a.example family=Meta Stealer threat=malicious-activity expiry=2026-01-03T00:00 reference=indicator--00000000-0000-4000-8000-000000000120 comment=TLP:RED

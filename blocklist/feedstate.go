@@ -13,6 +13,8 @@ type Feed struct {
 	// GrowMax is the share by which the feed may grow in one change. Default: 0, which stands for Config.GrowMax; a negative value lets it not grow at
 	// all. Example: 3.
 	GrowMax float64
+	// AllowOlder takes a policy zone (RPZ) whose serial went back. Default: false, the last good copy stays. Example: true.
+	AllowOlder bool
 	// Fetch says from where the list is fetched; the Publisher chooses the Path then. Default: nothing is fetched.
 	Fetch Fetch
 }
@@ -29,6 +31,7 @@ type feedState struct {
 	changed     time.Time // when a change was last taken
 	good        time.Time // when the source was last found to be as the copy says
 	failure     feedTrouble
+	stale       bool       // it was logged that the zone is older than its SOA lets it become
 	result      FeedResult // what came of the last reading
 	read        time.Time  // when that was
 }

@@ -28,6 +28,10 @@ type Fetch struct {
 	CAFile string
 	// AllowPrivate are networks that a fetch may reach although they are not public. Default: none. Example: ["192.168.7.0/24"].
 	AllowPrivate []netip.Prefix
+	// TAXII has URL be that of a collection of TAXII 2.1, whose objects become a bundle of STIX. Default: false. Example: true.
+	TAXII bool
+	// Resync is how long after a collection was read whole it is read whole again; in between only what is new is asked for. Default: 168h. Example: 24h.
+	Resync time.Duration
 	// MinisignKey is the public key of minisign with which each list must be signed, in URL with ".minisig" behind its path. Default: "", none need
 	// be. Example: "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3".
 	MinisignKey string
@@ -37,12 +41,16 @@ type Fetch struct {
 const (
 	fetchIntervalDefault = time.Hour
 	fetchTimeoutDefault  = 5 * time.Minute
+	fetchResyncDefault   = 7 * 24 * time.Hour
 )
 
 // Check looks at all that can be known without asking the server. Its error names no key.
 func (f *Fetch) Check() error {
-	if f.Interval < 0 || f.Timeout < 0 {
-		return errors.New("the interval or the timeout is below zero")
+	switch {
+	case f.Interval < 0 || f.Timeout < 0 || f.Resync < 0:
+		return errors.New("the interval, the timeout or the pause between full reads is below zero")
+	case f.TAXII && f.MinisignKey != "":
+		return errors.New("a collection of TAXII has no signature beside it")
 	}
 	if _, err := parseURL(f.URL); err != nil {
 		return err
@@ -80,14 +88,29 @@ func (f Fetch) withDefaults() Fetch {
 	if f.Timeout == 0 {
 		f.Timeout = fetchTimeoutDefault
 	}
+	if f.Resync == 0 {
+		f.Resync = fetchResyncDefault
+	}
 	return f
+}
+
+// listName is the name of the file of the list.
+func (f *Fetch) listName() string {
+	if f.TAXII {
+		return "collection.stix"
+	}
+	return listName(f.URL)
 }
 
 func (f *Fetch) same(g *Fetch) bool { return reflect.DeepEqual(*f, *g) }
 
 // fingerprint tells lists of one place, and under one key, from others.
 func (f *Fetch) fingerprint() string {
-	sum := sha256.Sum256([]byte(f.URL + "\n" + f.MinisignKey))
+	place := f.URL + "\n" + f.MinisignKey
+	if f.TAXII {
+		place += "\ntaxii"
+	}
+	sum := sha256.Sum256([]byte(place))
 	return hex.EncodeToString(sum[:16])
 }
 
@@ -103,7 +126,10 @@ func Located(dir string, feeds []Feed) []Feed {
 	for i, f := range feeds {
 		if f.Fetch.URL != "" {
 			f.Fetch = f.Fetch.withDefaults()
-			f.Path, f.Shown = layout{dir}.fetchedPath(f.Name, listName(f.Fetch.URL)), ShownURL(f.Fetch.URL)
+			f.Path, f.Shown = layout{dir}.fetchedPath(f.Name, f.Fetch.listName()), ShownURL(f.Fetch.URL)
+			if f.Fetch.TAXII {
+				f.Format = "stix"
+			}
 		}
 		out[i] = f
 	}

@@ -1,9 +1,13 @@
 package blocklist
 
 import (
+	"bytes"
 	"context"
+	"fmt"
+	"io"
 	"net/netip"
 	"net/url"
+	"os"
 	"time"
 )
 
@@ -69,3 +73,49 @@ const (
 	LegacyListMax = legacyListMax
 	RetryAfterMax = retryAfterMax
 )
+
+// CollectionURL is collectionURL, "" for what is none.
+func CollectionURL(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return ""
+	}
+	if u, err = collectionURL(u); err != nil {
+		return ""
+	}
+	return u.String()
+}
+
+// MergeTAXIIPage makes a bundle of a page, and another one of that bundle and the same page.
+func MergeTAXIIPage(dir string, body []byte) (bundle []byte, objects int, err error) {
+	var old *os.File
+	for range 2 {
+		files := [2]*os.File{}
+		for i := range files {
+			if files[i], err = os.CreateTemp(dir, ""); err != nil {
+				return nil, 0, err
+			}
+			defer files[i].Close()
+			os.Remove(files[i].Name())
+		}
+		m := newBundleMerge(files[0], time.Now())
+		if _, err = readTAXIIPage(bytes.NewReader(body), m.add); err != nil {
+			return nil, 0, err
+		}
+		var state fetchedState
+		if err = m.write(files[1], old, 1<<30, &state); err != nil {
+			return nil, 0, fmt.Errorf("merging: %w", err)
+		}
+		objects, old = state.Objects, files[1]
+		if _, err = old.Seek(0, io.SeekStart); err != nil {
+			return nil, 0, err
+		}
+		if bundle, err = io.ReadAll(old); err != nil {
+			return nil, 0, err
+		}
+		if _, err = old.Seek(0, io.SeekStart); err != nil {
+			return nil, 0, err
+		}
+	}
+	return bundle, objects, nil
+}

@@ -33,6 +33,9 @@ type fetchedState struct {
 	Fetched      time.Time `json:"fetched,omitzero"`        // when the server last said that this is its list
 	Size         int64     `json:"size"`
 	SHA256       string    `json:"sha256"`
+	AddedAfter   string    `json:"added_after,omitempty"` // of a collection: the time from which new objects are asked for, as the server wrote it
+	Resynced     time.Time `json:"resynced,omitzero"`     // when all of it was read
+	Objects      int       `json:"objects,omitempty"`     // in it
 }
 
 // errNotFetched says that there is no list yet.

@@ -171,7 +171,7 @@ func (f *fetcher) once(ctx context.Context) (outcome FetchOutcome, secrets []str
 		return 0, nil, &fetchError{outcome: FetchMisconfigured, text: err.Error()}
 	}
 	known := f.list.known()
-	got, file, err := d.list(timed, known, f.list.create)
+	got, file, err := f.receive(timed, d, known)
 	f.record.received(d.bytes)
 	if err == nil {
 		outcome, err = f.take(got, file, known)
@@ -180,6 +180,14 @@ func (f *fetcher) once(ctx context.Context) (outcome FetchOutcome, secrets []str
 		return 0, d.secrets(), f.feed.Fetch.judge(timed, f.feed.Limits.orDefault(), err)
 	}
 	return outcome, nil, nil
+}
+
+// receive asks for the list, or for what is new of a collection.
+func (f *fetcher) receive(ctx context.Context, d *download, known fetchedState) (fetchedState, *os.File, error) {
+	if f.feed.Fetch.TAXII {
+		return d.collection(ctx, known, f.feed.Fetch.Resync, f.list)
+	}
+	return d.list(ctx, known, f.list.create)
 }
 
 // take puts a list in the place of the one before, unless it is the same.

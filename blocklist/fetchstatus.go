@@ -50,6 +50,27 @@ type FetchStatus struct {
 	ErrorSince time.Time `json:"error_since,omitzero"`
 	// Bytes is how large the list is that was fetched last.
 	Bytes int64 `json:"bytes"`
+	// Collection is how a collection of TAXII stands; nil for a list.
+	Collection *CollectionStatus `json:"collection,omitempty"`
+}
+
+// CollectionStatus is how far a collection of TAXII was followed.
+type CollectionStatus struct {
+	// Objects is how many of it are kept.
+	Objects int `json:"objects"`
+	// AddedAfter is the time, by the server's clock, from which new objects are asked for; zero where the next fetch reads all.
+	AddedAfter time.Time `json:"added_after,omitzero"`
+	// Resynced is when all of it was read last.
+	Resynced time.Time `json:"resynced,omitzero"`
+}
+
+// collection is how the collection of a state stands; nil if it is of a list.
+func (s *fetchedState) collection() *CollectionStatus {
+	if s.Resynced.IsZero() {
+		return nil
+	}
+	after, _ := cursorTime(s.AddedAfter)
+	return &CollectionStatus{Objects: s.Objects, AddedAfter: after, Resynced: s.Resynced}
 }
 
 // fetchRecord is what is known and counted of the fetches of one feed, whatever its settings.
@@ -70,7 +91,7 @@ func (r *fetchRecord) now() FetchStatus {
 func (r *fetchRecord) resume(state fetchedState) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.status.LastSuccess, r.status.Bytes = state.Fetched, state.Size
+	r.status.LastSuccess, r.status.Bytes, r.status.Collection = state.Fetched, state.Size, state.collection()
 }
 
 // schedule notes when the next fetch begins.
@@ -86,7 +107,7 @@ func (r *fetchRecord) success(outcome FetchOutcome, began time.Time, state fetch
 	defer r.mu.Unlock()
 	failures = r.status.Failures
 	r.counts[outcome]++
-	r.status = FetchStatus{LastAttempt: began, LastSuccess: state.Fetched, Bytes: state.Size}
+	r.status = FetchStatus{LastAttempt: began, LastSuccess: state.Fetched, Bytes: state.Size, Collection: state.collection()}
 	return failures
 }
 

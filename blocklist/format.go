@@ -39,7 +39,7 @@ func formats() []*format {
 			tradition: "as the draft says: a name is itself, *.name is what lies below it"},
 		{name: "maltrail", kind: policy.KindSubtree, files: "*.txt", looks: looksMaltrail, read: byTrail,
 			tradition: "a trail is the name and all below it; the file's name is the family"},
-		{name: "adblock", endings: ".adblock .adguard", kind: policy.KindSubtree, looks: looksAdblock, read: byLine(parseAdblock),
+		{name: "adblock", endings: ".adblock .adguard", kind: policy.KindSubtree, looks: looksAdblock, read: readAdblock,
 			tradition: "||name^ is the name and all below it; a bare name is itself"},
 		{name: "dnsmasq", endings: ".dnsmasq", kind: policy.KindSubtree, looks: looksDnsmasq, read: byLine(parseDnsmasq),
 			tradition: "an option names the name and all below it"},

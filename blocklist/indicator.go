@@ -59,6 +59,9 @@ const (
 	ReasonWithdrawn              // its publisher has revoked it, or says that it is harmless
 	ReasonNotYetValid            // its publisher says that it holds from a later day on
 	ReasonNotForDetection        // its publisher does not mean it for detection (to_ids of MISP)
+	ReasonSomeClients            // a rule for some clients alone ($client and $ctag of adblock)
+	ReasonSomeTypes              // a rule for some types of records alone ($dnstype of adblock)
+	ReasonOverruled              // an exception of adblock and an $important rule are about the same name
 	ReasonRoot                   // the root of the DNS
 	ReasonTLD                    // a top-level domain, or any single label
 	ReasonPublicSuffix           // a suffix under which registries sell names
@@ -74,7 +77,7 @@ var reasonNames = [reasonEnd]string{
 	"none", "not-a-domain", "too-long", "line-too-long", "bad-encoding", "ip-address", "url", "regex", "path", "not-a-dns-rule",
 	"other-type", "syntax", "include-directive", "generate-directive", "out-of-zone", "conflict", "too-many-records", "bad-action", "bad-address",
 	"special-address", "wide-prefix", "too-many-patterns",
-	"combination", "withdrawn", "not-yet-valid", "not-for-detection", "root", "tld", "public-suffix", "protected", "refused-by-operator",
+	"combination", "withdrawn", "not-yet-valid", "not-for-detection", "some-clients", "some-types", "overruled", "root", "tld", "public-suffix", "protected", "refused-by-operator",
 	"held-popular", "held-network", "held-private-suffix",
 }
 

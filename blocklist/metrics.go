@@ -17,6 +17,7 @@ type counts struct {
 	rejected       atomic.Uint64
 	shrunk         atomic.Uint64
 	grown          atomic.Uint64
+	older          atomic.Uint64
 	broken         atomic.Uint64
 	reloadDone     atomic.Uint64
 	reloadFailed   atomic.Uint64
@@ -41,6 +42,8 @@ func (c *counts) guarded(f *FeedFailure) {
 		c.shrunk.Add(1)
 	case f.Growth != nil:
 		c.grown.Add(1)
+	case f.Older != nil:
+		c.older.Add(1)
 	case f.Broken:
 		c.broken.Add(1)
 	}
@@ -73,10 +76,10 @@ func describe() *metrics {
 		popular:    desc("feed_popular_rows", "Rows of the last good copy with a popular name that are served, or recorded only, and wait for an operator: `cenote held` lists them.", "feed"),
 		released:   desc("feed_released_rows", "Rows of the last good copy that a guard held and an operator released.", "feed"),
 		decisions:  desc("decisions", "Decisions of operators about held rows, by verdict; there is a bound on all.", "verdict"),
-		guarded:    desc("guarded_total", "Changes of feeds that were not taken since too many entries would be lost (shrink) or gained (grow), or cannot be read (errors). Look at the feed, then force it or change its bound.", "guard"),
+		guarded:    desc("guarded_total", "Changes of feeds that were not taken since too many entries would be lost (shrink) or gained (grow), the serial went back (older), or too many rows cannot be read (errors). Look at the feed, then force it or change its bound.", "guard"),
 		age:        desc("feed_age_seconds", "Seconds since the source of the last good copy was changed. Look when a feed that comes every day is older than that.", "feed"),
 		copies:     desc("feed_copy", "Number of the last good copy of a feed; 0 for none.", "feed"),
-		state:      desc("feed_state", "1 for the state in which the feed is. Look when it is kept (the source is bad, the last good copy is served), failed (nothing is served) or, for long, pinned (it was rolled back, its source is not read).", "feed", "state"),
+		state:      desc("feed_state", "1 for the state in which the feed is. Look when it is stale (a policy zone is older than its SOA lets it become), kept (the source is bad, the last good copy is served), failed (nothing is served) or, for long, pinned (it was rolled back, its source is not read).", "feed", "state"),
 		generation: desc("generation", "Number of the served policy; 0 for none. It must grow after a feed has changed."),
 		names:      desc("names", "Names in the served policy."),
 		sets:       desc("sets", "Different sets of members in the served policy."),
@@ -130,7 +133,7 @@ func counter(ch chan<- prometheus.Metric, d *prometheus.Desc, v *atomic.Uint64, 
 }
 
 func (m *metrics) feed(ch chan<- prometheus.Metric, f *FeedStatus, now time.Time) {
-	for _, state := range []FeedState{FeedWaiting, FeedGood, FeedKept, FeedFailed, FeedPinned} {
+	for _, state := range []FeedState{FeedWaiting, FeedGood, FeedStale, FeedKept, FeedFailed, FeedPinned} {
 		is := 0.0
 		if f.State == state {
 			is = 1
@@ -183,6 +186,7 @@ func (m *metrics) totals(ch chan<- prometheus.Metric, c *counts) {
 	counter(ch, m.rejected, &c.rejected)
 	counter(ch, m.guarded, &c.shrunk, "shrink")
 	counter(ch, m.guarded, &c.grown, "grow")
+	counter(ch, m.guarded, &c.older, "older")
 	counter(ch, m.guarded, &c.broken, "errors")
 	counter(ch, m.reloads, &c.reloadDone, "done")
 	counter(ch, m.reloads, &c.reloadFailed, "failed")

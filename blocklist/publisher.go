@@ -285,6 +285,7 @@ func (p *Publisher) follow(ctx context.Context) {
 			p.cycle(ctx, ReloadOptions{})
 		}
 		p.endTurn()
+		p.noteStale(time.Now())
 		timer.Reset(p.untilRetry(time.Now()))
 	}
 }
@@ -325,6 +326,7 @@ func (p *Publisher) untilRetry(now time.Time) time.Duration {
 	}
 	for _, f := range p.feeds {
 		earlier(f.failure.retry)
+		earlier(f.expires(p.fetches.of(f.feed.Name)))
 	}
 	return next.Sub(now) + time.Millisecond
 }

@@ -318,11 +318,12 @@ func (z *zone) first(rec *masterRecord, kind uint16) error {
 	if kind != dns.TypeSOA || rec.sameOwner {
 		return z.invalid("its first record is no SOA")
 	}
-	serial, minimum, ok := readSOA(rec.rdata)
+	serial, expire, minimum, ok := readSOA(rec.rdata)
 	if !ok {
 		return z.invalid("its SOA cannot be read")
 	}
-	if z.report.Serial, z.soa = serial, true; z.ttl == 0 && !z.ttlSet {
+	z.report.Serial, z.report.Expire, z.soa = serial, expire, true
+	if z.ttl == 0 && !z.ttlSet {
 		z.ttl = minimum
 	}
 	if err := z.findApex(rec.owner); err != nil {
@@ -368,21 +369,22 @@ func (z *zone) findApex(owner []byte) error {
 	return nil
 }
 
-// readSOA checks the seven fields of a SOA and returns two of them.
-func readSOA(rdata [][]byte) (serial, minimum uint32, ok bool) {
+// readSOA checks the seven fields of a SOA and returns three of them.
+func readSOA(rdata [][]byte) (serial, expire, minimum uint32, ok bool) {
 	if len(rdata) != 7 {
-		return 0, 0, false
+		return 0, 0, 0, false
 	}
 	number, err := strconv.ParseUint(string(rdata[2]), 10, 32)
 	if err != nil {
-		return 0, 0, false
+		return 0, 0, 0, false
 	}
 	for _, timer := range rdata[3:] {
+		expire = minimum
 		if minimum, ok = readTTL(timer); !ok {
-			return 0, 0, false
+			return 0, 0, 0, false
 		}
 	}
-	return uint32(number), minimum, true
+	return uint32(number), expire, minimum, true
 }
 
 // rule takes a record after the SOA.

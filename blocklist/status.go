@@ -12,6 +12,7 @@ type FeedState string
 const (
 	FeedWaiting FeedState = "waiting" // it has not been read yet
 	FeedGood    FeedState = "good"    // what is kept is what the source says
+	FeedStale   FeedState = "stale"   // the same, but it is a policy zone that is older than its SOA lets it become
 	FeedKept    FeedState = "kept"    // the source is missing or bad; the last good copy stays
 	FeedFailed  FeedState = "failed"  // the source is missing or bad, and there is no copy
 	FeedPinned  FeedState = "pinned"  // it was rolled back; the source is not read
@@ -33,6 +34,8 @@ type FeedStatus struct {
 	LastGood   time.Time `json:"last_good,omitzero"`
 	// SourceChanged is when the source of the copy was last changed, by the clock of its file system.
 	SourceChanged time.Time `json:"source_changed,omitzero"`
+	// Expired is since when a policy zone is older than its SOA lets it become; zero if it is not. It is served all the same.
+	Expired time.Time `json:"expired,omitzero"`
 	// Error is why the source is not taken, since when, and what was found in it, if it was read.
 	Error       string      `json:"error,omitempty"`
 	ErrorSince  time.Time   `json:"error_since,omitzero"`
@@ -78,8 +81,45 @@ func (s *feedState) status(served bool, fetches *fetchRecord) FeedStatus {
 		}
 		out.Error, out.ErrorSince, out.ErrorReport = text, s.failure.since, s.failure.report
 	}
-	out.State = s.state(out.Error != "")
+	if at := s.expires(fetches); !at.IsZero() && at.Before(time.Now()) {
+		out.Expired = at
+	}
+	if out.State = s.state(out.Error != ""); out.State == FeedGood && !out.Expired.IsZero() {
+		out.State = FeedStale
+	}
 	return out
+}
+
+// expires is when a policy zone becomes older than its SOA lets it, counted from when its server last confirmed it, or from the last change of its file; zero
+// for never. Called with the Publisher's mu held.
+func (s *feedState) expires(fetches *fetchRecord) time.Time {
+	if s.rows == nil || s.rows.report.Expire == 0 {
+		return time.Time{}
+	}
+	since := s.rows.report.Source.Stamp.Changed
+	if s.settled.Changed.After(since) {
+		since = s.settled.Changed
+	}
+	if fetches != nil {
+		if at := fetches.now().LastSuccess; at.After(since) {
+			since = at
+		}
+	}
+	return since.Add(time.Duration(s.rows.report.Expire) * time.Second)
+}
+
+// noteStale logs which policy zones have become older than their SOA lets them, each once.
+func (p *Publisher) noteStale(now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, f := range p.feeds {
+		at := f.expires(p.fetches.of(f.feed.Name))
+		stale := !at.IsZero() && !at.After(now) && f.pin == nil
+		if stale && !f.stale {
+			p.log.Warn("policy zone is older than its SOA lets it become, and served all the same", "feed", f.feed.Name, "serial", f.rows.report.Serial, "since", at)
+		}
+		f.stale = stale
+	}
 }
 
 func (s *feedState) state(trouble bool) FeedState {

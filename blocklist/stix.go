@@ -355,6 +355,10 @@ func (f *file) listObserved(seen observed) {
 		f.listAddress(text)
 	case observableLink:
 		f.listLink(text, f.match())
+	case observableBelow:
+		f.list(text, f.matchOr(policy.KindBelow))
+	case observablePattern:
+		f.listRegex(seen.text, text)
 	case observableOther, observableDetail:
 		f.refuse(ReasonOtherType, text)
 	}

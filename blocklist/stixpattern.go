@@ -1,6 +1,11 @@
 package blocklist
 
-import "strings"
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
 
 // Bounds of a STIX pattern.
 const (
@@ -39,6 +44,8 @@ const (
 	observableName
 	observableAddress
 	observableLink
+	observableBelow   // the name that all are below which the pattern is about
+	observablePattern // a regular expression of names
 )
 
 // observableOf tells what the path of an object leads to.
@@ -157,57 +164,115 @@ func (p *pattern) comparison(depth int) (list []observed, ok bool) {
 	}
 	p.next()
 	negated := p.takeWord("NOT")
-	why, ok := p.operator()
+	op, ok := p.operator()
 	if !ok {
 		return nil, false
 	}
-	values, ok := p.operands()
+	values, ok := p.operands(op)
 	if !ok {
 		return nil, false
 	}
 	if negated {
-		why = ReasonNotADNSRule
+		op = comparisonOther
 	}
-	return listObserved(kind, why, values), true
+	return listObserved(kind, op, values), true
 }
 
 // listObserved makes an observation of each value. A detail, and what cannot be served, is one.
-func listObserved(kind observable, why Reason, values []string) (list []observed) {
+func listObserved(kind observable, op comparison, values []string) (list []observed) {
 	switch {
 	case kind == observableDetail:
 		return []observed{{why: ReasonOtherType, kind: kind}}
 	case kind == observableOther:
 		return []observed{{why: ReasonOtherType}}
-	case why != ReasonNone:
-		return []observed{{why: why, text: values[0]}}
 	}
 	for _, v := range values {
-		list = append(list, observed{kind: kind, text: v})
+		list = append(list, observedBy(kind, op, v))
+	}
+	if !slices.ContainsFunc(list, func(o observed) bool { return o.why == ReasonNone }) {
+		list = list[:1]
 	}
 	return list
 }
 
-// operator reads an operator and returns why its comparison cannot be served.
-func (p *pattern) operator() (why Reason, ok bool) {
+// observedBy is what one comparison with a value looks for.
+func observedBy(kind observable, op comparison, value string) observed {
+	switch op {
+	case comparisonEqual:
+		return observed{kind: kind, text: value}
+	case comparisonLike:
+		if kind == observableName {
+			return observedLike(value)
+		}
+	case comparisonMatches:
+		if kind == observableName && isASCII(value) {
+			return observed{kind: observablePattern, text: value}
+		}
+	case comparisonOther:
+		return observed{why: ReasonNotADNSRule, text: value}
+	}
+	return observed{why: ReasonRegex, text: value}
+}
+
+// observedLike is what LIKE looks for among names: "%" stands for any text, "_" for any character, and all else for itself.
+func observedLike(value string) observed {
+	const wild = "%_"
+	rest, below := strings.CutPrefix(value, "%.")
+	switch {
+	case !isASCII(value):
+		return observed{why: ReasonRegex, text: value}
+	case !strings.ContainsAny(value, wild):
+		return observed{kind: observableName, text: value}
+	case below && !strings.ContainsAny(rest, wild):
+		return observed{kind: observableBelow, text: rest}
+	}
+	var text strings.Builder
+	for i, part := range strings.Split(value, "%") {
+		if i > 0 {
+			text.WriteString(".*")
+		}
+		text.WriteString(strings.ReplaceAll(regexp.QuoteMeta(part), "_", "."))
+	}
+	return observed{kind: observablePattern, text: "^" + text.String() + "$"}
+}
+
+func isASCII(text string) bool {
+	return strings.IndexFunc(text, func(r rune) bool { return r >= utf8.RuneSelf }) < 0
+}
+
+// comparison is how a pattern compares with a value.
+type comparison uint8
+
+const (
+	comparisonEqual comparison = iota
+	comparisonLike
+	comparisonMatches
+	comparisonOther // no list can say it
+)
+
+// operator reads an operator.
+func (p *pattern) operator() (op comparison, ok bool) {
 	switch {
 	case p.take("="), p.take("=="), p.takeWord("IN"), p.takeWord("ISSUBSET"):
-		return ReasonNone, true
-	case p.takeWord("LIKE"), p.takeWord("MATCHES"):
-		return ReasonRegex, true
+		return comparisonEqual, true
+	case p.takeWord("LIKE"):
+		return comparisonLike, true
+	case p.takeWord("MATCHES"):
+		return comparisonMatches, true
 	case p.take("!="), p.take("<>"), p.take("<"), p.take(">"), p.take("<="), p.take(">="), p.takeWord("ISSUPERSET"):
-		return ReasonNotADNSRule, true
+		return comparisonOther, true
 	}
-	return ReasonNone, false
+	return comparisonOther, false
 }
 
 // operands reads one value, or several in parentheses.
-func (p *pattern) operands() (values []string, ok bool) {
+func (p *pattern) operands(op comparison) (values []string, ok bool) {
 	if !p.take("(") {
-		v, ok := p.value()
+		v, ok := p.valueOf(op)
 		return []string{v}, ok
 	}
 	for {
-		v, ok := p.value()
+		v, ok := p.valueOf(op)
 		if !ok {
 			return nil, false
 		}
@@ -216,6 +281,16 @@ func (p *pattern) operands() (values []string, ok bool) {
 			return values, p.take(")")
 		}
 	}
+}
+
+// valueOf is value for an operator. In a regular expression a backslash is one, unless it stands before a quote or a backslash: many publishers write \. where
+// the grammar wants \\. and without it a dot would match everything.
+func (p *pattern) valueOf(op comparison) (text string, ok bool) {
+	if quoted := p.token; op == comparisonMatches && !p.bad && quoted != "" && quoted[0] == '\'' {
+		p.next()
+		return strings.NewReplacer(`\\`, `\`, `\'`, `'`).Replace(quoted[1 : len(quoted)-1]), true
+	}
+	return p.value()
 }
 
 // value reads a quoted value, or a number or another word that no name is.

@@ -31,6 +31,14 @@ type Feed struct {
 	// AllowPrivate are networks that a fetch may reach although they are not of the public internet: loopback, private, link-local and the like.
 	// Otherwise neither the `url` nor a redirect leads there, whatever a name's address becomes.
 	AllowPrivate []netip.Prefix `yaml:"allow_private" fetching:"true" example:"[10.0.7.0/24]"`
+	// TAXII has the `url` be that of a collection of TAXII 2.1, `https://taxii.example/api/collections/ID/`. What is new is asked for page by page from where the
+	// last fetch ended, and joined with what is known to one bundle of STIX; of each object the newest version counts, and what is revoked or has
+	// expired leaves. A fetch that does not get all pages changes nothing. What the URL asks for itself goes before what is asked for otherwise:
+	// `?match[type]=indicator` does without the malware and the reports that indicators refer to.
+	TAXII bool `yaml:"taxii" fetching:"true" default:"false" example:"true"`
+	// Resync is how long after a collection of TAXII was read whole it is read whole again, which finds what its server removed without a word. It is also
+	// read whole where the server does not tell the time of its last object, or does not take it.
+	Resync time.Duration `yaml:"resync" fetching:"true" default:"1w" min:"1h" max:"52w" example:"1d"`
 	// MinisignKey is the publisher's public key of minisign. With it a list is taken only if the signature that lies beside it, under the same URL with
 	// .minisig behind the path, is of this key and of this list.
 	MinisignKey string `yaml:"minisign_key" fetching:"true" example:"RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3"`
@@ -73,6 +81,9 @@ type Feed struct {
 	AllowPublicSuffix bool `yaml:"allow_public_suffix" default:"false"`
 	// AllowEmpty takes a feed without a row for what it is, such as an allow list that may be empty. Otherwise its last good list stays.
 	AllowEmpty bool `yaml:"allow_empty" default:"false"`
+	// AllowOlder takes a policy zone (RPZ) whose serial went back (RFC 1982). Otherwise its last good zone stays, since an older one mostly comes from a
+	// publisher's mirror that lags behind.
+	AllowOlder bool `yaml:"allow_older" default:"false"`
 	// AllowHTML reads a feed that looks like a web page as if it were a list: those of its lines that are rows are served. Otherwise its last
 	// good list stays, since a page is mostly a log-in or an error of the publisher.
 	AllowHTML bool `yaml:"allow_html" default:"false"`

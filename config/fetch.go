@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"path"
 	"reflect"
 	"strings"
 	"syscall"
@@ -20,6 +21,7 @@ func (c *Config) checkFetch(r *reader) {
 			continue
 		}
 		checkTransport(r, f, key)
+		checkCollection(r, f, key)
 		if f.MinisignKey != "" && !isMinisignKey(f.MinisignKey) {
 			r.fault(r.at(key+".minisign_key"), "not a public key of minisign", "it is the second line of the publisher's .pub file: 56 characters that begin with RW")
 		}
@@ -46,6 +48,33 @@ func checkNotFetched(r *reader, f *Feed, key string) {
 			r.fault(r.at(key+"."+k.key), "the feed has no url, so nothing is fetched", "remove the key, or write url in place of path")
 		}
 	}
+}
+
+// checkCollection looks at how a collection of TAXII is followed.
+func checkCollection(r *reader, f *Feed, key string) {
+	usual := reflect.New(reflect.TypeFor[Feed]()).Elem()
+	setDefaults(usual)
+	switch {
+	case !f.TAXII && f.Resync != usual.Interface().(Feed).Resync:
+		r.fault(r.at(key+".resync"), "the feed is no collection of TAXII, so it is always read whole", "remove the key, or add taxii: true")
+	case !f.TAXII:
+		return
+	}
+	if u, err := url.Parse(string(f.URL)); f.TAXII && err == nil && !isCollection(u.Path) {
+		r.fault(r.at(key+".url"), "the URL is not that of a collection of TAXII", "it ends in /collections/ and the collection's id; the server's list of them, "+
+			"under its API root, tells the id")
+	}
+	if f.TAXII && f.Format != FormatAuto && f.Format != FormatSTIX {
+		r.fault(r.at(key+".format"), "a collection of TAXII holds STIX", "remove the key")
+	}
+	if f.TAXII && f.MinisignKey != "" {
+		r.fault(r.at(key+".minisign_key"), "a collection of TAXII has no signature beside it", "remove the key; fetch over https")
+	}
+}
+
+// isCollection reports whether a path is that of a collection of TAXII or of its objects.
+func isCollection(p string) bool {
+	return path.Base(path.Dir(strings.TrimSuffix(strings.TrimRight(p, "/"), "/objects"))) == "collections"
 }
 
 // checkTransport warns of what others can read or change on the way.

@@ -61,6 +61,13 @@ func TestFetchFaults(t *testing.T) {
 		"key over http":             {"url: 'http://lists.example/x', auth_header_file: x, minisign_key: " + key, "", "what proves who asks can be read by everybody"},
 		"good":                      {"url: 'https://lists.example/x'", "", ""},
 		"http, user":                {"url: 'http://u:p@lists.example/x', minisign_key: " + key, "", "what proves who asks can be read by everybody"},
+		"collection":                {"url: 'https://t.example/api/collections/1/', taxii: true, resync: 1d", "", ""},
+		"objects of a collection":   {"url: 'https://t.example/api/collections/1/objects/?match[type]=indicator', taxii: true, format: stix", "", ""},
+		"root of an API":            {"url: 'https://t.example/api/', taxii: true", "feeds[0].url: the URL is not that of a collection of TAXII | it ends in /collections/", ""},
+		"collection of hosts":       {"url: 'https://t.example/collections/1/', taxii: true, format: hosts", "feeds[0].format: a collection of TAXII holds STIX | remove the key", ""},
+		"collection, signed":        {"url: 'https://t.example/collections/1/', taxii: true, minisign_key: " + key, "feeds[0].minisign_key: a collection of TAXII has no signature", ""},
+		"list, read whole":          {"url: 'https://lists.example/x', resync: 1d", "feeds[0].resync: the feed is no collection of TAXII", ""},
+		"collection of a path":      {"path: x, taxii: true", "feeds[0].taxii: the feed has no url", ""},
 		"faulty url hides no other": {"url: 'lists.example', interval: 1s", `feeds[0].interval: "1s" is too little`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -16,6 +16,9 @@ type Recursion struct {
 	// RootHints is a file with the servers of the root and their addresses, in the form of zone files. Without it they are those of the
 	// internet.
 	RootHints Path `yaml:"root_hints" example:"/etc/cenote/root.hints"`
+	// RootZone is a file with the whole root zone, kept up to date by you, which is looked into in place of asking the servers of the root (RFC 8806). Its
+	// digest must be right (ZONEMD). When it is older than the zone allows, servers are asked again.
+	RootZone Path `yaml:"root_zone" example:"/var/lib/cenote/root.zone"`
 	// Port is where the servers of zones listen; another one than 53 is for a root of one's own.
 	Port int `yaml:"port" default:"53" min:"1" max:"65535"`
 	// IPv4 asks servers by IPv4.
@@ -36,6 +39,9 @@ type Recursion struct {
 	Forward []ForwardZone `yaml:"forward"`
 	// Stub are zones whose servers are given here.
 	Stub []StubZone `yaml:"stub"`
+	// DNS64 is the prefix that IPv4 addresses are put behind for names that have no IPv6 addresses (RFC 6147), where clients have IPv6 alone. Its length is
+	// 32, 40, 48, 56, 64 or 96.
+	DNS64 netip.Prefix `yaml:"dns64" example:"64:ff9b::/96"`
 	// Limits bound the work that one question of a client may make.
 	Limits RecursionLimits `yaml:"limits"`
 }
@@ -134,6 +140,9 @@ func (c *Config) checkRecursion(r *reader) {
 	for i, s := range n.Stub {
 		c.checkServers(r, fmt.Sprintf("recursion.stub[%d]", i), "servers", s.Name, s.Servers, append(stubbed, forwarded...))
 		stubbed = append(stubbed, s.Name)
+	}
+	if p := n.DNS64; p.IsValid() && (!p.Addr().Is6() || !slices.Contains([]int{32, 40, 48, 56, 64, 96}, p.Bits())) {
+		r.fault(r.at("recursion.dns64"), p.String()+" is not a prefix for IPv4 addresses", "such as 64:ff9b::/96; its length is 32, 40, 48, 56, 64 or 96")
 	}
 	n.Validation.check(r)
 }

@@ -53,8 +53,8 @@ func (a *Anchor) Tag() uint16 { return KeyTag(a.Key) }
 func (a *Anchor) trusted() bool { return a.State == AnchorValid || a.State == AnchorMissing }
 
 // Anchors are the trust anchors of a zone, which follow its roll-overs (RFC 5011). It has no clock and asks nobody: the caller fetches the zone's
-// DNSKEY set when Next says so and shows it to Observe, or calls Failed, and keeps the text form on disk. The zero value is good for UnmarshalText
-// alone.
+// DNSKEY set when Next says so and shows it to Observe, or calls Failed, and keeps the text form on disk. Next is for following alone: whoever needs
+// the keys sooner, because he has none, may ask at any time. The zero value is good for UnmarshalText alone.
 type Anchors struct {
 	Zone []byte   // canonical
 	DS   [][]byte // RDATA of DS records that are trusted from the start: a key that one stands for is trusted at once
@@ -78,11 +78,12 @@ func (a *Anchors) Trusts(tag uint16) bool {
 	return !known && slices.ContainsFunc(a.DS, func(ds []byte) bool { return len(ds) > 2 && binary.BigEndian.Uint16(ds) == tag })
 }
 
-// NewAnchors returns anchors that begin with what an operator configured: DS and DNSKEY records (RDATA). They are to be observed at once.
+// NewAnchors returns anchors that begin with what an operator configured: DS and DNSKEY records (RDATA), AnchorsMax of each at most. They are to be
+// observed at once.
 func NewAnchors(zone []byte, ds, keys [][]byte, now time.Time) *Anchors {
-	a := &Anchors{Zone: bytes.Clone(zone), DS: cloneAll(ds), Next: now}
-	for _, k := range cloneAll(keys) {
-		if len(k) > dnskeyFixed && len(a.Keys) < AnchorsMax {
+	a := &Anchors{Zone: bytes.Clone(zone), DS: cloneAll(ds[:min(len(ds), AnchorsMax)]), Next: now}
+	for _, k := range keys {
+		if len(k) > dnskeyFixed && len(a.Keys) < AnchorsMax && a.find(k) == nil {
 			a.Keys = append(a.Keys, Anchor{Key: unrevoked(k), State: AnchorValid, Since: now})
 		}
 	}
@@ -123,9 +124,20 @@ func (a *Anchors) check(keys *Set, now time.Time, w *Work) (*Zone, *verifier, Ve
 	if len(trusted)+len(usable) == 0 {
 		return nil, nil, a.nothingLeft()
 	}
-	return trust(a.Zone, keys, now, w, func(k *key) bool {
-		return slices.ContainsFunc(trusted, func(t []byte) bool { return bytes.Equal(t, k.rdata) }) || a.vouched(usable, k)
-	})
+	return trust(a.Zone, keys, now, w, &followed{a, keyAnchors(trusted), dsAnchors{zone: dnsname.Name(a.Zone), ds: usable}})
+}
+
+// followed are the trusted keys of Anchors, and its DS records as far as they count.
+type followed struct {
+	*Anchors
+	keys keyAnchors
+	ds   dsAnchors
+}
+
+func (f *followed) match(k *key) bool { return f.keys.match(k) || f.vouched(&f.ds, k) }
+
+func (f *followed) unsupported(keys []key) bool {
+	return f.keys.unsupported(keys) && f.ds.unsupported(keys)
 }
 
 // nothingLeft is the verdict if there is neither a trusted key nor a DS record that can be used.
@@ -143,12 +155,11 @@ func (a *Anchors) usableDS() []delegation {
 }
 
 // vouched reports whether a configured DS record stands for a key that was never revoked.
-func (a *Anchors) vouched(usable []delegation, k *key) bool {
+func (a *Anchors) vouched(ds *dsAnchors, k *key) bool {
 	if known := a.find(k.rdata); known != nil && known.State >= AnchorRevoked {
 		return false
 	}
-	m := matcher{zone: dnsname.Name(a.Zone), ds: usable}
-	return m.match(k)
+	return ds.match(k)
 }
 
 // find returns what is known of a key, revoked or not.
@@ -171,11 +182,12 @@ func (a *Anchors) Observe(keys *Set, now time.Time, w *Work) (*Zone, Verdict) {
 		a.Failed(now)
 		return nil, v
 	}
+	ds := &dsAnchors{zone: dnsname.Name(a.Zone), ds: a.usableDS()}
 	for i := range zone.keys {
-		a.see(&zone.keys[i], time.Duration(check.sig.ttl)*time.Second, now)
+		a.see(&zone.keys[i], ds, time.Duration(check.sig.ttl)*time.Second, now)
 	}
 	for i := range a.Keys {
-		if !a.Keys[i].Seen.Equal(now) {
+		if !a.Keys[i].shown(zone.keys) {
 			a.Keys[i].miss(now)
 		}
 	}
@@ -196,11 +208,11 @@ func (a *Anchors) schedule(check *verifier, now time.Time) {
 }
 
 // see moves a key that the zone shows and that is not revoked.
-func (a *Anchors) see(k *key, ttl time.Duration, now time.Time) {
+func (a *Anchors) see(k *key, ds *dsAnchors, ttl time.Duration, now time.Time) {
 	if k.flags&FlagSEP == 0 || k.flags&FlagZone == 0 || k.flags&FlagRevoke != 0 {
 		return
 	}
-	known, vouched := a.find(k.rdata), a.vouched(a.usableDS(), k)
+	known, vouched := a.find(k.rdata), a.vouched(ds, k)
 	if known == nil {
 		a.meet(k, vouched, now)
 		return
@@ -235,6 +247,11 @@ func (a *Anchors) meet(k *key, vouched bool, now time.Time) {
 	a.Keys = append(a.Keys, Anchor{Key: bytes.Clone(k.rdata), State: state, Since: now, Seen: now})
 }
 
+// shown reports whether the key is among those of the zone, without the flag that revokes it.
+func (k *Anchor) shown(keys []key) bool {
+	return slices.ContainsFunc(keys, func(other key) bool { return bytes.Equal(other.rdata, k.Key) })
+}
+
 // miss moves a key that the zone does not show.
 func (k *Anchor) miss(now time.Time) {
 	switch k.State {
@@ -242,7 +259,7 @@ func (k *Anchor) miss(now time.Time) {
 		k.move(AnchorStart, now)
 	case AnchorValid:
 		k.move(AnchorMissing, now)
-	case AnchorRevoked:
+	case AnchorRevoked: // revoke has noted if the zone shows it as such
 		if !now.Before(k.Seen.Add(RemoveHoldDown)) {
 			k.move(AnchorRemoved, now)
 		}

@@ -75,7 +75,11 @@ func readTime(s string) (time.Time, error) {
 	if s == "-" {
 		return time.Time{}, nil
 	}
-	return time.Parse(time.RFC3339, s)
+	t, err := time.Parse(time.RFC3339, s)
+	if year := t.UTC().Year(); err == nil && (year < 1970 || year > 9000) {
+		err = fmt.Errorf("time %s is out of range", s)
+	}
+	return t, err
 }
 
 // UnmarshalText reads what MarshalText writes. An error names the line, and changes nothing.

@@ -12,5 +12,9 @@
 // A check never says Secure unless it is. Where it cannot know, as with algorithms that nobody here can verify, it says Insecure only if a parent
 // or the zone itself has signed that this is so.
 //
+// A validating resolver goes from the trust anchor down: Trust (or Anchors.Check) makes the DNSKEY set of a zone a Zone; Zone.Check judges every set
+// that the zone signed, among them the DS set of the next zone, or the records from which a Denial proves that there is none
+// (Denial.Unsigned). An answer made from a wildcard is Secure only together with Denial.Expanded, whatever its type.
+//
 // Start reading at Trust, then Zone.Check and Denial.
 package dnssec

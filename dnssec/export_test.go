@@ -18,9 +18,9 @@ const DigestsMax = digestsMax
 // DigestsDone is how many digests it costs to find out which keys DS records stand for.
 func DigestsDone(zone []byte, ds [][]byte, keys *Set) int {
 	usable, _ := usableDS(ds)
-	m := matcher{zone: dnsname.Name(zone), ds: usable}
-	entryKeys(m.zone, parseKeys(keys.RData), m.match)
-	return m.digests
+	a := dsAnchors{zone: dnsname.Name(zone), ds: usable}
+	entryKeys(a.zone, parseKeys(keys.RData), &a)
+	return a.digests
 }
 
 // Base32Hex writes a hash as owner names have it.

@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
 	"encoding/binary"
 	"slices"
@@ -84,6 +85,7 @@ type signer struct {
 	key     *dns.DNSKEY
 	private crypto.Signer
 	ed448   ed448.PrivateKey
+	life    [2]time.Time // of signatures, if not a month around noon
 }
 
 // newSigner makes a key. It takes RSA keys out of a store, for making them is slow.
@@ -144,6 +146,9 @@ func (s *signer) sign(t testing.TB, rrs []dns.RR, edit func(*dns.RRSIG)) *dns.RR
 		Expiration: uint32(noon.Add(15 * 24 * time.Hour).Unix()),
 		KeyTag:     s.key.KeyTag(),
 		SignerName: s.key.Hdr.Name,
+	}
+	if !s.life[0].IsZero() {
+		sig.Inception, sig.Expiration = uint32(s.life[0].Unix()), uint32(s.life[1].Unix())
 	}
 	if edit != nil || s.ed448 != nil {
 		return s.signByHand(t, sig, rrs, edit)
@@ -277,4 +282,11 @@ func want(t testing.TB, got dnssec.Verdict, status dnssec.Status, code uint16) {
 	if got.Status != dnssec.Secure && got.Text == "" {
 		t.Error("the verdict has no reason")
 	}
+}
+
+func nameOf(b []byte) dnsname.Name { return dnsname.Name(b) }
+
+func sum384(b []byte) []byte {
+	sum := sha512.Sum384(b)
+	return sum[:]
 }

@@ -53,7 +53,7 @@ func eachWorld(t *testing.T, few int, check func(t *testing.T, r *rand.Rand, w *
 // opt-out, Insecure.
 func TestTrueAnswersAreSecure(t *testing.T) {
 	seen := map[string]int{}
-	eachWorld(t, 30, func(t *testing.T, r *rand.Rand, w *world, about string) {
+	eachWorld(t, 15, func(t *testing.T, r *rand.Rand, w *world, about string) {
 		for range 60 {
 			q, qtype := randomQuestion(r, w.apex)
 			reply, ok := w.honest(q, qtype)
@@ -81,9 +81,9 @@ func (w *world) inChainAs(n dnsname.Name) bool { return w.exists[n] && w.inChain
 // makes nothing Secure that is not true, and nothing Insecure but what opt-out leaves open.
 func TestNoFalseAnswerIsSecure(t *testing.T) {
 	lies, secure := 0, 0
-	eachWorld(t, 12, func(t *testing.T, r *rand.Rand, w *world, about string) {
+	eachWorld(t, 6, func(t *testing.T, r *rand.Rand, w *world, about string) {
 		f := newForger(t, r, w)
-		for range 800 {
+		for range 500 {
 			q, qtype := randomQuestion(r, w.apex)
 			reply := f.reply(q, qtype)
 			got, said := w.judge(q, qtype, reply), reply.claim(qtype)
@@ -113,7 +113,7 @@ func TestNoFalseAnswerIsSecure(t *testing.T) {
 // TestNoSignedDelegationLooksUnsigned holds that nobody strips a DS set, whatever he replays, and that what Unsigned says of a cut is true.
 func TestNoSignedDelegationLooksUnsigned(t *testing.T) {
 	seen := map[dnssec.Cut]int{}
-	eachWorld(t, 12, func(t *testing.T, r *rand.Rand, w *world, about string) {
+	eachWorld(t, 6, func(t *testing.T, r *rand.Rand, w *world, about string) {
 		f := newForger(t, r, w)
 		for i := range 400 {
 			q, _ := randomQuestion(r, w.apex)
@@ -279,7 +279,7 @@ func (f *forger) change(r reply) reply {
 // TestRangesInferWhatIsTrue holds that ranges from any part of a chain answer nothing but the truth, and from the whole chain everything negative.
 func TestRangesInferWhatIsTrue(t *testing.T) {
 	inferred := 0
-	eachWorld(t, 12, func(t *testing.T, r *rand.Rand, w *world, about string) {
+	eachWorld(t, 8, func(t *testing.T, r *rand.Rand, w *world, about string) {
 		for _, share := range []int{1, 2} {
 			ranges := dnssec.NewRanges([]byte(w.apex), 1000)
 			for _, s := range w.chain {
@@ -303,6 +303,9 @@ func TestRangesInferWhatIsTrue(t *testing.T) {
 					continue
 				}
 				inferred++
+				for _, s := range sets {
+					w.checked[s] = true // they are copies of what is
+				}
 				if v := w.judge(q, qtype, reply{nx: got == dnssec.NameError, proofs: sets}); v.Status != dnssec.Secure {
 					t.Fatalf("%s\n%s %d: the proof of %v is %v:%s", about, text(q), qtype, got, v, w.show(sets))
 				}

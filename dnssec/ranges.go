@@ -68,22 +68,30 @@ func (r *Ranges) Add(s *Set, ttl uint32, now time.Time) bool {
 	return true
 }
 
-// shrink drops what is too old, and then what will be first, until a quarter of the room is free.
+// shrink drops what is too old, and if that is not enough, a quarter of the records: those that would be too old first.
 func (r *Ranges) shrink(now time.Time) {
+	r.drop(func(until time.Time) bool { return !until.After(now) })
+	if r.Len() <= r.max {
+		return
+	}
 	var ends []time.Time
-	for i := range r.spans.rows {
-		ends = append(ends, r.spans.rows[i].until)
-	}
-	for i := range r.hashed.rows {
-		ends = append(ends, r.hashed.rows[i].until)
-	}
+	r.drop(func(until time.Time) bool { ends = append(ends, until); return false })
 	slices.SortFunc(ends, time.Time.Compare)
-	limit := ends[len(ends)-r.max*3/4-1] // what ends with it goes too
-	if limit.Before(now) {
-		limit = now
-	}
-	r.spans.drop(limit)
-	r.hashed.drop(limit)
+	surplus := len(ends) - r.max*3/4
+	limit := ends[surplus-1]
+	r.drop(func(until time.Time) bool {
+		gone := surplus > 0 && !until.After(limit) // of those that end together, as many as need be
+		if gone {
+			surplus--
+		}
+		return gone
+	})
+}
+
+// drop removes the records whose end is such.
+func (r *Ranges) drop(such func(until time.Time) bool) {
+	r.spans.drop(such)
+	r.hashed.drop(such)
 }
 
 // Inference is what Ranges knows of a question.

@@ -39,7 +39,7 @@ func (t *track[S]) put(r row[S]) {
 	t.rows = slices.Delete(t.rows, i+1, end)
 }
 
-// drop removes what ends at a time or before.
-func (t *track[S]) drop(limit time.Time) {
-	t.rows = slices.DeleteFunc(t.rows, func(r row[S]) bool { return !r.until.After(limit) })
+// drop removes the records whose end is such.
+func (t *track[S]) drop(such func(until time.Time) bool) {
+	t.rows = slices.DeleteFunc(t.rows, func(r row[S]) bool { return such(r.until) })
 }

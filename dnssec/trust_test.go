@@ -175,3 +175,68 @@ func rootRecords(t *testing.T, path string) []dnssec.AnchorRecord {
 	}
 	return records
 }
+
+// TestLeavingKeysOutChangesNothing holds that a zone with a key of a size that is not supported and a good one, both trusted, does not become
+// insecure by whoever leaves the good one out.
+func TestLeavingKeysOutChangesNothing(t *testing.T) {
+	good, small := ecSigner(t, "example.", 257), rsaKey(257, 512, 1, 0, 1)
+	both := signedSet(t, []dns.RR{good.key, small}, good)
+	stripped := set(t, small)
+	ds := [][]byte{rdata(t, small.ToDS(dns.SHA256)), dsOf(t, good, dns.SHA256)}
+	keys := [][]byte{rdata(t, small), rdata(t, good.key)}
+	for _, tc := range []struct {
+		name     string
+		ds, keys [][]byte
+		set      *dnssec.Set
+		status   dnssec.Status
+		code     uint16
+	}{
+		{"both", ds, keys, both, dnssec.Secure, dnssec.CodeNone},
+		{"without the good one", ds, keys, stripped, dnssec.Bogus, dnssec.CodeAlgorithm},
+		{"the small one alone is trusted", ds[:1], keys[:1], stripped, dnssec.Insecure, dnssec.CodeAlgorithm},
+	} {
+		_, v := dnssec.Trust(name("example."), tc.ds, tc.set, noon, dnssec.NewWork())
+		want(t, v, tc.status, tc.code)
+		_, v = dnssec.TrustKeys(name("example."), tc.keys, tc.set, noon, dnssec.NewWork())
+		want(t, v, tc.status, tc.code)
+		_, v = dnssec.NewAnchors(name("example."), tc.ds, tc.keys, noon).Observe(tc.set, noon, dnssec.NewWork())
+		want(t, v, tc.status, tc.code)
+		if t.Failed() {
+			t.Fatal(tc.name)
+		}
+	}
+}
+
+// TestFewDSRecordsAreTried holds that DS records beyond the bound are not looked at.
+func TestFewDSRecordsAreTried(t *testing.T) {
+	ksk := ecSigner(t, "example.", 257)
+	for before, status := range map[int]dnssec.Status{dnssec.DSMax - 1: dnssec.Secure, dnssec.DSMax: dnssec.Bogus} {
+		var ds [][]byte
+		for i := range before {
+			other := dsOf(t, ksk, dns.SHA256)
+			other[0] ^= byte(i + 1)
+			ds = append(ds, other)
+		}
+		if _, v := dnssec.Trust(name("example."), append(ds, dsOf(t, ksk, dns.SHA256)), keySet(t, ksk), noon, dnssec.NewWork()); v.Status != status {
+			t.Errorf("behind %d others: %v, want %v", before, v, status)
+		}
+	}
+}
+
+// TestFewAnchorsAreTried holds the same for trusted keys.
+func TestFewAnchorsAreTried(t *testing.T) {
+	var keys []dns.RR
+	var anchors [][]byte
+	for len(keys) < dnssec.DSMax {
+		k := ecSigner(t, "example.", 257)
+		keys, anchors = append(keys, k.key), append(anchors, rdata(t, k.key))
+	}
+	last := ecSigner(t, "example.", 257)
+	for skip, status := range map[int]dnssec.Status{0: dnssec.Bogus, 1: dnssec.Secure} {
+		all := append(slices.Clone(keys[skip:]), last.key)
+		s := set(t, append(all, last.sign(t, all, nil))...)
+		if _, v := dnssec.TrustKeys(name("example."), append(anchors, rdata(t, last.key)), s, noon, dnssec.NewWork()); v.Status != status {
+			t.Errorf("behind %d others: %v, want %v", len(keys)-skip, v, status)
+		}
+	}
+}

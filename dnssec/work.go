@@ -5,22 +5,30 @@ import "time"
 // Bounds of what a check looks at. They leave room for a zone in the middle of a change of keys and algorithms, and for nothing that grows with
 // what a hostile zone sends.
 const (
-	SignaturesMax  = 30  // verifications for one query
-	FailuresMax    = 8   // of these, those that may fail
-	HashesMax      = 300 // names hashed for NSEC3, for one query
-	KeysPerTagMax  = 2   // keys of one tag and algorithm that a signature is tried with
-	TriedPerSetMax = 4   // signatures of one set that are tried
-	KeysMax        = 64  // keys of a zone
-	digestsMax     = 16  // digests of keys that are compared with DS records
-	DSMax          = 8   // DS records, or trust anchors, that are tried
-	DenialsMax     = 10  // NSEC or NSEC3 records that one Denial uses
-	IterationsMax  = 50  // of NSEC3; a zone with more is insecure (RFC 9276 section 3.2)
+	SignaturesMax  = 30   // verifications for one query
+	FailuresMax    = 8    // of these, those that may fail
+	HashesMax      = 300  // names hashed for NSEC3, for one query
+	TriedPerSetMax = 4    // signatures of one set that are tried
+	KeysPerTagMax  = 2    // keys of one tag and algorithm that a signature is tried with
+	KeysMax        = 64   // keys of a zone
+	DSMax          = 8    // DS records that are looked at, and keys for which they stand
+	digestsMax     = 16   // digests of keys that are compared with DS records
+	DenialsMax     = 10   // NSEC or NSEC3 records that one Denial uses
+	IterationsMax  = 50   // of NSEC3; a zone with more is insecure (RFC 9276 section 3.2)
+	RangeSetMax    = 2048 // octets of an NSEC or NSEC3 set that Ranges keeps
+)
+
+// Sizes of RSA keys that are used. Others are not supported: what is smaller is weak, what is larger costs too much.
+const (
 	RSABitsMin     = 1024
 	RSABitsMax     = 4096
 	RSAExponentMax = 1<<31 - 1
-	skewShare      = 10        // a clock may be wrong by one of so many parts of a signature's life,
-	RangeSetMax    = 2048      // octets of an NSEC or NSEC3 set that Ranges keeps
-	SkewMax        = time.Hour // but by no more than this
+)
+
+// A clock, ours or the signer's, may be wrong by one of skewShare parts of a signature's life, and by no more than SkewMax.
+const (
+	skewShare = 10
+	SkewMax   = time.Hour
 )
 
 // Work is what is left of the work that one client query may cause; all checks for the query share one. The zero value has nothing left.

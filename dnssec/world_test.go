@@ -55,7 +55,7 @@ func newWorld(t testing.TB, key *signer, apex string, kind worldKind, lines stri
 	k := *key.key
 	k.Hdr.Name = apex
 	w := &world{apex: dnsname.Name(name(apex)), sets: map[dnsname.Name]map[uint16][]dns.RR{}, signed: map[dnsname.Name]map[uint16]*dnssec.Set{},
-		checked: map[*dnssec.Set]bool{}, key: &signer{key: &k, private: key.private}, optOut: kind.optOut, salt: kind.salt, rounds: kind.rounds}
+		checked: map[*dnssec.Set]bool{}, key: &signer{key: &k, private: key.private, life: key.life}, optOut: kind.optOut, salt: kind.salt, rounds: kind.rounds}
 	lines = "@ 300 IN SOA ns root 1 2 3 4 300\n@ 300 IN NS ns.outside.test.\n" + lines
 	z := dns.NewZoneParser(strings.NewReader(lines), apex, "")
 	for rr, ok := z.Next(); ok; rr, ok = z.Next() {

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/binary"
-	"slices"
 	"time"
 
 	"cenote/dnsname"
@@ -54,30 +53,8 @@ func Trust(name []byte, ds [][]byte, keys *Set, now time.Time, w *Work) (*Zone, 
 	if v.Status != Secure {
 		return nil, v
 	}
-	m := matcher{zone: dnsname.Name(name), ds: usable}
-	z, _, v := trust(name, keys, now, w, m.match)
+	z, _, v := trust(name, keys, now, w, &dsAnchors{zone: dnsname.Name(name), ds: usable})
 	return z, v
-}
-
-// matcher finds the keys that DS records stand for.
-type matcher struct {
-	zone    dnsname.Name
-	ds      []delegation
-	digests int // that were computed
-}
-
-// match reports whether a DS record stands for a key. Digests are bounded too.
-func (m *matcher) match(k *key) bool {
-	for _, d := range m.ds {
-		if d.tag != k.tag || d.algorithm != k.algorithm || m.digests == digestsMax {
-			continue
-		}
-		m.digests++
-		if d.matches(m.zone, k) {
-			return true
-		}
-	}
-	return false
 }
 
 // TrustKeys is Trust for anchors that are DNSKEY records.
@@ -92,20 +69,18 @@ func TrustKeys(name []byte, anchors [][]byte, keys *Set, now time.Time, w *Work)
 	if !known {
 		return nil, insecure(CodeAlgorithm, "no trust anchor has an algorithm that is supported")
 	}
-	z, _, v := trust(name, keys, now, w, func(k *key) bool {
-		return slices.ContainsFunc(anchors, func(a []byte) bool { return bytes.Equal(a, k.rdata) })
-	})
+	z, _, v := trust(name, keys, now, w, keyAnchors(anchors))
 	return z, v
 }
 
 // trust looks for a key that is an anchor and has signed the set of all keys. The verifier knows the signature.
-func trust(name []byte, set *Set, now time.Time, w *Work, anchor func(*key) bool) (*Zone, *verifier, Verdict) {
+func trust(name []byte, set *Set, now time.Time, w *Work, a anchors) (*Zone, *verifier, Verdict) {
 	if !wellFormed(name) || !bytes.Equal(name, set.Name) || set.Type != wire.TypeDNSKEY {
 		return nil, nil, bogus(CodeBogus, "the set is not the DNSKEY set of the zone")
 	}
 	zone := dnsname.Name(name)
 	keys := parseKeys(set.RData)
-	entries, v := entryKeys(zone, keys, anchor)
+	entries, v := entryKeys(zone, keys, a)
 	if v.Status != Secure {
 		return nil, nil, v
 	}
@@ -120,7 +95,7 @@ func trust(name []byte, set *Set, now time.Time, w *Work, anchor func(*key) bool
 }
 
 // entryKeys returns the keys that are anchors and fit, at most DSMax of them, or why there is none.
-func entryKeys(zone dnsname.Name, keys []key, anchor func(*key) bool) ([]key, Verdict) {
+func entryKeys(zone dnsname.Name, keys []key, a anchors) ([]key, Verdict) {
 	var entries []key
 	fault := bogus(CodeNoKey, "none of the keys of %s is one that is trusted", zone)
 	for i := range keys {
@@ -128,32 +103,27 @@ func entryKeys(zone dnsname.Name, keys []key, anchor func(*key) bool) ([]key, Ve
 		if len(entries) == DSMax {
 			break
 		}
-		if !anchor(k) {
+		if !a.match(k) {
 			continue
 		}
 		switch k.fitness {
 		case fit:
 			entries = append(entries, *k)
-		case unsupported:
-			fault = insecure(CodeAlgorithm, "key %d of %s has a size that is not supported", k.tag, zone)
 		case noZoneKey:
-			fault = worse(fault, bogus(CodeNoZoneKey, "key %d of %s is not a zone key", k.tag, zone))
+			fault = bogus(CodeNoZoneKey, "key %d of %s is not a zone key", k.tag, zone)
+		case unsupported:
+			fault = bogus(CodeAlgorithm, "key %d of %s has a size that is not supported, and others that are trusted are missing", k.tag, zone)
 		case revoked, otherProtocol, malformed:
-			fault = worse(fault, bogus(CodeBogus, "key %d of %s is revoked, malformed or for another protocol", k.tag, zone))
+			fault = bogus(CodeBogus, "key %d of %s is revoked, malformed or for another protocol", k.tag, zone)
 		}
 	}
-	if len(entries) > 0 {
+	switch {
+	case len(entries) > 0:
 		return entries, secure()
+	case a.unsupported(keys):
+		return nil, insecure(CodeAlgorithm, "the trusted keys of %s have a size that is not supported", zone)
 	}
 	return nil, fault
-}
-
-// worse returns b, unless it would hide that the zone is insecure.
-func worse(a, b Verdict) Verdict {
-	if a.Status == Insecure {
-		return a
-	}
-	return b
 }
 
 // weak reports whether a zone, whose keys are proved to be its own, signs its data with keys that are not supported: it has such, and none of
@@ -217,12 +187,6 @@ func strongest(all []delegation, strong bool) []delegation {
 		}
 	}
 	return out
-}
-
-// matches reports whether a DS record stands for a key, whose tag and algorithm it has (RFC 4034 section 5.1.4).
-func (d *delegation) matches(zone dnsname.Name, k *key) bool {
-	digest := DSDigest(d.kind, []byte(zone), k.rdata)
-	return digest != nil && bytes.Equal(digest, d.digest)
 }
 
 // DSDigest returns the digest of a key as a DS record has it, nil if the type of digest is not supported. name is canonical.

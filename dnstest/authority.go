@@ -1,6 +1,7 @@
 package dnstest
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 
@@ -84,7 +85,7 @@ func (a *authority) refer(r *response, zone string) error {
 			return nil
 		}
 	}
-	return nil
+	return fmt.Errorf("no zone %q", zone)
 }
 
 // spoil does to a reply what a fault says, and adds the extra records.

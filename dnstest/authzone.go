@@ -139,32 +139,16 @@ func parentOf(apex dnsname.Name, zones []*authZone) dnsname.Name {
 	return dnsname.Root
 }
 
-// addAddresses adds the addresses of servers where the text does not: to the zone that holds the name, and as glue to those above it that
-// delegate to the server.
+// addAddresses adds the addresses of servers where the text does not: to the zone that a server's name lies in, and to those above it, where they
+// are glue.
 func (p *plan) addAddresses(zones []*authZone) {
 	for name, addrs := range p.names {
-		home := name
-		for !home.IsRoot() && !slices.ContainsFunc(zones, func(z *authZone) bool { return z.apex == home }) {
-			home = home.Parent()
-		}
 		for _, z := range zones {
-			if z.apex == home || (name == z.apex || name.IsBelow(z.apex)) && z.delegatesTo(name) {
+			if z.holds(name) {
 				z.addAddress(name, addrs)
 			}
 		}
 	}
-}
-
-// delegatesTo reports whether a server's name stands in an NS record of the zone.
-func (z *authZone) delegatesTo(server dnsname.Name) bool {
-	for _, node := range z.nodes {
-		for _, rr := range node[dns.TypeNS] {
-			if n, err := parseName(rr.(*dns.NS).Ns); err == nil && n == server {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 func (z *authZone) addAddress(name dnsname.Name, addrs []netip.Addr) {

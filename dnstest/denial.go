@@ -183,8 +183,8 @@ func (c *nsec3Chain) record(i int) dns.RR {
 	}
 	rr := &dns.NSEC3{Hash: dns.SHA1, Iterations: s.iterations, SaltLength: uint8(hex.DecodedLen(len(s.salt))), Salt: s.salt,
 		HashLength: 20, NextDomain: c.hashes[(i+1)%len(c.hashes)], TypeBitMap: types}
-	rr.Hdr = dns.RR_Header{Name: strings.ToLower(c.hashes[i]) + "." + strings.TrimPrefix(fqdn(c.z.apex), "."), Rrtype: dns.TypeNSEC3, Class: dns.ClassINET,
-		Ttl: c.z.ttlNegative()}
+	owner := strings.ToLower(c.hashes[i]) + "." + strings.TrimPrefix(fqdn(c.z.apex), ".")
+	rr.Hdr = dns.RR_Header{Name: owner, Rrtype: dns.TypeNSEC3, Class: dns.ClassINET, Ttl: c.z.ttlNegative()}
 	if s.optOut {
 		rr.Flags = 1
 	}

@@ -1,13 +1,13 @@
 // Package dnstest is a small internet on loopback, made from one text, for tests that need somebody to ask.
 //
-// It owns a fake upstream (Server, made by Start), a tree of authoritative servers (Tree, made by StartTree), and FreePort, which finds a port for
-// a server that a test starts itself. Both count what they were asked and misbehave where a Fault says so. It leaves judging what comes back to
-// the test. Only tests import it. Servers and trees may be used by any number of goroutines; they end with the test that started them.
+// It owns a fake upstream (Server, made by Start), a tree of authoritative servers (Tree, made by StartTree), and FreePort, which finds a port
+// for a server that a test starts itself. Both count what they were asked and misbehave where a Fault says so. It leaves judging what comes
+// back to the test. Only tests import it. Servers and trees may be used by any number of goroutines; they end with the test that started them.
 //
 // # A recursive server
 //
-// A Server listens on a port of 127.0.0.1, UDP and TCP, and answers as a recursive resolver would from records in presentation format, or
-// late, never, truncated, too long, octet by octet, with a wrong id or question, with SERVFAIL; or it goes away and comes back.
+// A Server listens on a port of 127.0.0.1, UDP and TCP, and answers as a recursive resolver would from records in presentation format, or late,
+// never, truncated, too long, octet by octet, with a wrong id or question, with SERVFAIL; or it goes away and comes back.
 //
 //	up := dnstest.Start(t, `
 //	    example.          3600 SOA ns.example. host.example. 1 3600 600 86400 60
@@ -53,12 +53,12 @@
 // Names in records are as in a master file: without a final dot they are relative to the zone, and "@" is the zone itself. All other names are
 // absolute, and the final dot may be left out.
 //
-// An address is "@N", which stands for address N, from 1 to 254, of a block of 127.0.0.0/8 that the tree picks for itself; or ::1, for one server
-// of all IPv6; or any other address of loopback. "@N" may also stand in records, such as "ns9 A @9", where nobody listens. A server that has its address in
-// another line of the text needs none. A zone may stand in a text several times, with servers and records that differ.
+// An address is "@N", which stands for address N, from 1 to 254, of a block of 127.0.0.0/8 that the tree picks for itself; or ::1, for one
+// server of all IPv6; or any other address of loopback. "@N" may also stand in records, such as "ns9 A @9", where nobody listens. A server that
+// has its address in another line of the text needs none. A zone may stand in a text several times, with servers and records that differ.
 //
-// What a zone needs and does not have is made: SOA and NS records, addresses of servers in the zone that their names lie in, and in the parent zone NS,
-// glue and DS records. An NS, SOA, DS or address record in the text is instead of what would be made. TTLs are 300 seconds, and 60 for
+// What a zone needs and does not have is made: SOA and NS records, addresses of servers in the zone that their names lie in, and in the parent
+// zone NS, glue and DS records. An NS, SOA, DS or address record in the text is instead of what would be made. TTLs are 300 seconds, and 60 for
 // negative answers.
 //
 // # Words after sign
@@ -73,11 +73,12 @@
 //
 // # Faults of servers
 //
-// SERVERS is "@N", a name, several of these with commas, or "*". NAME is a name, "*.NAME" for all below it, or "*". The words are those of Fault in lower
-// case: drop, loss=0.3, delay=200ms, times=2, type=DNSKEY, rcode=SERVFAIL, close (of TCP), truncate, trickle, pad=N, noedns (FORMERR), wrongid,
-// wrongquestion, lowercase, junk, copies=N, thenright; and for trees alone lame (REFUSED), noaa, refer=ZONE (a referral there: "refer=." is upwards, the
-// zone itself a loop), empty, nosoa, noglue, noopt, nodnssec, chatty (the zone's NS
-// records in every answer). "! SERVERS * dead" closes the sockets, and "! SERVERS * notcp" those of TCP.
+// SERVERS is "@N", a name, several of these with commas, or "*". NAME is a name, "*.NAME" for all below it, or "*". The words are those of
+// Fault in lower case: drop, loss=0.3, delay=200ms, times=2, type=DNSKEY, rcode=SERVFAIL, close (of TCP), truncate, trickle, pad=N, noedns
+// (FORMERR), wrongid, wrongquestion, lowercase, junk, copies=N, thenright; and for trees alone lame (REFUSED), noaa, refer=ZONE (a referral
+// there: "refer=." is upwards, the zone itself a loop), empty, nosoa, noglue, noopt, nodnssec, chatty (the zone's NS records in every answer).
+// "! SERVERS * dead" closes the sockets, and
+// "! SERVERS * notcp" those of TCP; whoever asks is told that nobody listens, while drop says nothing.
 //
 // # Faults of signing
 //
@@ -103,9 +104,9 @@
 //
 // # Hostile servers
 //
-// An extra record, "+ @3 www.example.test additional www.bank.test. A 192.0.2.66", is added to every reply about a name: SECTION is answer, authority or
-// additional. What no text can say is made by a Hook, which gets the right reply and returns what is sent. Tree.Sign signs for it. An alias without
-// end:
+// An extra record, "+ @3 www.example.test additional www.bank.test. A 192.0.2.66", is added to every reply about a name: SECTION is answer,
+// authority or additional. What no text can say is made by a Hook, which gets the right reply and returns what is sent. Tree.Sign signs for it.
+// An alias without end:
 //
 //	tree.Hook("@3", func(q dnstest.Query, right *dns.Msg) *dns.Msg {
 //	    h := dns.RR_Header{Name: q.Name, Rrtype: dns.TypeCNAME, Class: dns.ClassINET, Ttl: 300}

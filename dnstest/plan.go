@@ -195,6 +195,8 @@ func (z *zonePlan) readRecord(line string, b block) error {
 		return fmt.Errorf("%s is not in the zone %s", name, z.apex)
 	case z.signing != nil && strings.HasPrefix(name.FirstLabel(), "*") && name.FirstLabel() != "*":
 		return fmt.Errorf("a label that begins with * cannot be signed here") // dns.RRSIG.Sign takes it for a wildcard
+	case z.signing != nil && fqdn(name) == "*.":
+		return fmt.Errorf("a wildcard of the root cannot be signed here") // dns.RRSIG.Sign makes a name with an empty label
 	}
 	z.records = append(z.records, rr)
 	return nil

@@ -1,8 +1,12 @@
 package dnstest
 
 import (
+	"net/netip"
+	"os"
 	"strings"
 	"testing"
+
+	"github.com/miekg/dns"
 )
 
 // TestPlanFaults holds that a text which says nothing sensible is refused, with line and reason.
@@ -29,6 +33,8 @@ func TestPlanFaults(t *testing.T) {
 		{zone + "www A @300", "not @1 to @254"},
 		{zone + "$INCLUDE /etc/passwd", "directives are not read"},
 		{"zone test server ns.test @1 sign\n*x A 192.0.2.1", "cannot be signed here"},
+		{"zone . server ns.test @1 sign\n* A 192.0.2.1", "a wildcard of the root"},
+		{zone + "! sign www.test labels=0", "labels is at least 1"},
 		{zone + "! @1 www.test", "a fault is a server, a name and at least one word"},
 		{zone + "! @2 www.test lame", "no server \"@2\""},
 		{zone + "! ns.other www.test lame", "no server \"ns.other\""},
@@ -50,5 +56,34 @@ func TestPlanFaults(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%q: got %v, want %s", tc.text, err, tc.want)
 		}
+	}
+}
+
+// TestExampleOfThePackage holds that the text in the comment of the package is one.
+func TestExampleOfThePackage(t *testing.T) {
+	source, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(source), "StartTree(t, `\n")
+	text, _, ok := strings.Cut(text, "`)")
+	p, err := readPlan(strings.ReplaceAll(text, "//", ""), block{1, 2})
+	if !ok || err != nil || len(p.zones) != 4 || len(p.faults) != 1 || len(p.signing) != 1 {
+		t.Errorf("got %+v, %v", p, err)
+	}
+}
+
+// TestLoss holds that the share of queries that a fault says gets no reply.
+func TestLoss(t *testing.T) {
+	s := makeServer(false)
+	s.Break("*", Fault{Loss: 0.25})
+	lost := 0
+	for range 1000 {
+		if _, f := s.note(new(dns.Msg).SetQuestion("www.test.", dns.TypeA), netip.AddrPort{}, false); f.Drop {
+			lost++
+		}
+	}
+	if lost < 200 || lost > 300 || s.Total() != 1000 {
+		t.Errorf("%d of 1000 queries are lost, and %d counted", lost, s.Total())
 	}
 }

@@ -24,28 +24,28 @@ type signFault struct {
 // The kinds of faults. Those of the first group are about signatures, those of the second about proofs of absence, and those of the third about
 // a zone, which must be named.
 const (
-	expired     = "expired"
-	future      = "future"
-	noSigs      = "no-sigs"
-	wrongKey    = "wrong-key"
-	badSig      = "bad-sig"
-	wrongSigner = "wrong-signer"
-	wrongTag    = "wrong-tag"
-	labels      = "labels"
-	origTTL     = "origttl"
-	junkSigs    = "junk-sigs"
+	kindExpired     = "expired"
+	kindFuture      = "future"
+	kindNoSigs      = "no-sigs"
+	kindWrongKey    = "wrong-key"
+	kindBadSig      = "bad-sig"
+	kindWrongSigner = "wrong-signer"
+	kindWrongTag    = "wrong-tag"
+	kindLabels      = "labels"
+	kindOrigTTL     = "origttl"
+	kindJunkSigs    = "junk-sigs"
 
-	missingNSEC = "missing-nsec"
-	wrongNSEC   = "wrong-nsec"
-	halfNSEC    = "half-nsec"
+	kindMissingNSEC = "missing-nsec"
+	kindWrongNSEC   = "wrong-nsec"
+	kindHalfNSEC    = "half-nsec"
 
-	badDS         = "bad-ds"
-	noDS          = "no-ds"
-	noDNSKEY      = "no-dnskey"
-	extraAlgo     = "extra-algo"
-	badProtocol   = "bad-protocol"
-	noZoneFlag    = "no-zone-flag"
-	collidingKeys = "colliding-keys"
+	kindBadDS         = "bad-ds"
+	kindNoDS          = "no-ds"
+	kindNoDNSKEY      = "no-dnskey"
+	kindExtraAlgo     = "extra-algo"
+	kindBadProtocol   = "bad-protocol"
+	kindNoZoneFlag    = "no-zone-flag"
+	kindCollidingKeys = "colliding-keys"
 )
 
 // readSignFault reads "NAME KIND[=VALUE] [type=TYPE]".
@@ -58,11 +58,14 @@ func readSignFault(words []string) (*signFault, error) {
 	f.kind, _, _ = strings.Cut(words[1], "=")
 	_, value, hasValue := strings.Cut(words[1], "=")
 	switch f.kind {
-	case labels, origTTL, junkSigs, collidingKeys:
-		f.number, err = strconv.Atoi(value)
-	case wrongSigner:
+	case kindLabels, kindOrigTTL, kindJunkSigs, kindCollidingKeys:
+		if f.number, err = strconv.Atoi(value); err == nil && f.number < 1 {
+			err = fmt.Errorf("%s is at least 1", f.kind)
+		}
+	case kindWrongSigner:
 		f.signer = value
-	case expired, future, noSigs, wrongKey, badSig, wrongTag, missingNSEC, wrongNSEC, halfNSEC, badDS, noDS, noDNSKEY, extraAlgo, badProtocol, noZoneFlag:
+	case kindExpired, kindFuture, kindNoSigs, kindWrongKey, kindBadSig, kindWrongTag, kindMissingNSEC, kindWrongNSEC, kindHalfNSEC,
+		kindBadDS, kindNoDS, kindNoDNSKEY, kindExtraAlgo, kindBadProtocol, kindNoZoneFlag:
 		if hasValue {
 			err = fmt.Errorf("%s has no value", f.kind)
 		}
@@ -80,7 +83,7 @@ func readSignFault(words []string) (*signFault, error) {
 
 // ofZone reports whether the fault is about a whole zone.
 func (f *signFault) ofZone() bool {
-	return slices.Contains([]string{badDS, noDS, noDNSKEY, extraAlgo, badProtocol, noZoneFlag, collidingKeys}, f.kind)
+	return slices.Contains([]string{kindBadDS, kindNoDS, kindNoDNSKEY, kindExtraAlgo, kindBadProtocol, kindNoZoneFlag, kindCollidingKeys}, f.kind)
 }
 
 // faultsAt are the faults that hold for an RRset.
@@ -115,27 +118,27 @@ const farOff = 3 * 24 * time.Hour
 func (f *signFault) alter(spec *sigSpec, z *authZone) {
 	now := z.now()
 	switch f.kind {
-	case expired:
+	case kindExpired:
 		spec.inception, spec.expiration = now.Add(-10*farOff), now.Add(-farOff)
-	case future:
+	case kindFuture:
 		spec.inception, spec.expiration = now.Add(farOff), now.Add(10*farOff)
-	case noSigs:
+	case kindNoSigs:
 		spec.none = true
-	case wrongKey:
+	case kindWrongKey:
 		if k, err := z.makeKey(spec.key.Algorithm, spec.key.role, "wrong", 0); err == nil {
 			spec.key = k
 		}
-	case badSig:
+	case kindBadSig:
 		spec.flip = true
-	case wrongSigner:
+	case kindWrongSigner:
 		spec.signer = f.signerOf(z)
-	case wrongTag:
+	case kindWrongTag:
 		spec.tagShift = 1
-	case labels:
+	case kindLabels:
 		spec.labels = f.number
-	case origTTL:
+	case kindOrigTTL:
 		spec.origTTL = uint32(f.number)
-	case junkSigs:
+	case kindJunkSigs:
 		spec.junk = f.number
 	}
 }
@@ -159,15 +162,15 @@ func (z *authZone) spoilProof(name dnsname.Name, proof []dns.RR) []dns.RR {
 			continue
 		}
 		switch f.kind {
-		case missingNSEC:
+		case kindMissingNSEC:
 			proof = nil
-		case noDS:
+		case kindNoDS:
 			if f.name != z.apex { // in the parent
 				proof = nil
 			}
-		case halfNSEC:
+		case kindHalfNSEC:
 			proof = proof[:min(len(proof), 1)]
-		case wrongNSEC:
+		case kindWrongNSEC:
 			proof = z.chain().others(proof)
 		}
 	}

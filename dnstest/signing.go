@@ -124,11 +124,7 @@ func (z *authZone) sign(rrset []dns.RR) []dns.RR {
 func (z *authZone) makeSigs(rrset []dns.RR, owner dnsname.Name, at time.Time) (sigs []dns.RR) {
 	t := rrset[0].Header().Rrtype
 	for _, k := range z.keys {
-		if signs := k.role.signsData; t == dns.TypeDNSKEY || t == dns.TypeCDS || t == dns.TypeCDNSKEY {
-			if !k.role.signsKeys {
-				continue
-			}
-		} else if !signs {
+		if !k.signs(t) {
 			continue
 		}
 		spec := &sigSpec{key: k, signer: fqdn(z.apex), labels: -1, inception: at.Add(z.signing.inception), expiration: at.Add(z.signing.expiration)}
@@ -156,12 +152,14 @@ type sigSpec struct {
 }
 
 func (spec *sigSpec) make(rrset []dns.RR, owner dnsname.Name) (sigs []dns.RR) {
-	sig := &dns.RRSIG{KeyTag: spec.key.tag(), SignerName: spec.signer, Algorithm: spec.key.Algorithm, OrigTtl: spec.origTTL,
+	sig := &dns.RRSIG{KeyTag: spec.key.KeyTag(), SignerName: spec.signer, Algorithm: spec.key.Algorithm, OrigTtl: spec.origTTL,
 		Inception: uint32(spec.inception.Unix()), Expiration: uint32(spec.expiration.Unix())}
 	sig.Hdr.Ttl = rrset[0].Header().Ttl
 	signed := rrset
 	if spec.labels >= 0 && spec.labels < owner.Labels() {
-		signed = renamed(rrset, strings.TrimSuffix("*."+fqdn(owner.Suffix(spec.labels)), ".")+".")
+		if star, err := owner.Suffix(spec.labels).Child("*"); err == nil {
+			signed = renamed(rrset, fqdn(star))
+		}
 	}
 	spec.key.sign(sig, signed)
 	sig.Hdr.Name = rrset[0].Header().Name

@@ -2,6 +2,7 @@ package dnstest_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -33,6 +34,8 @@ const signedZone = `
 		secure          DS    1 13 2 0000000000000000000000000000000000000000000000000000000000000000
 		insecure        NS    ns9.secure
 		in.secure       NS    ns9.secure
+		self            NS    self
+		self            A     @9
 `
 
 // kinds is a reply in short: RCODE, AA, and the types in its sections.
@@ -114,11 +117,28 @@ func TestProofs(t *testing.T) {
 	}
 }
 
+// TestWildcardProofIsOfTheNextCloserName holds RFC 5155 section 7.2.6 where it differs from the name that is asked for.
+func TestWildcardProofIsOfTheNextCloserName(t *testing.T) {
+	tree := dnstest.StartTree(t, signedInternet)
+	for n := range 8 {
+		next := fmt.Sprintf("y%d.wild.three.test.", n)
+		r, err := exchange(t, tree, "udp", "@3", "x."+next, dns.TypeA, 4096, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if nsec3, ok := r.Ns[0].(*dns.NSEC3); !ok || !nsec3.Cover(next) {
+			t.Errorf("%s is not covered by %s", next, r.Ns[0])
+		}
+	}
+}
+
 // TestNothingIsSignedWithoutDO asks as a client that knows no DNSSEC.
 func TestNothingIsSignedWithoutDO(t *testing.T) {
 	tree := dnstest.StartTree(t, signedInternet)
-	for qname, want := range map[string]string{"www.test.": "NOERROR aa | A | |", "none.test.": "NXDOMAIN aa | | SOA |", "x.secure.test.": "NOERROR | | NS | A",
-		"x.insecure.test.": "NOERROR | | NS | A", "x.wild.test.": "NOERROR aa | A | |"} {
+	for qname, want := range map[string]string{
+		"www.test.": "NOERROR aa | A | |", "none.test.": "NXDOMAIN aa | | SOA |", "x.wild.test.": "NOERROR aa | A | |",
+		"x.secure.test.": "NOERROR | | NS | A", "x.insecure.test.": "NOERROR | | NS | A",
+	} {
 		for _, size := range []uint16{0, 1232} {
 			r, err := exchange(t, tree, "udp", "@2", qname, dns.TypeA, size, false)
 			if err != nil || kinds(r) != want {
@@ -166,6 +186,7 @@ func TestNSECChain(t *testing.T) {
 	want := []string{
 		"test. NS SOA RRSIG NSEC DNSKEY", "alias.test. CNAME RRSIG NSEC", "deep.er.test. TXT RRSIG NSEC", "insecure.test. NS RRSIG NSEC",
 		"ns.nic.test. A RRSIG NSEC", "old.test. DNAME RRSIG NSEC", "out.test. NS DS RRSIG NSEC", "a.root.test. A RRSIG NSEC", "secure.test. NS DS RRSIG NSEC",
+		"self.test. NS RRSIG NSEC",
 		"three.test. NS DS RRSIG NSEC", "*.wild.test. A RRSIG NSEC", "www.test. A RRSIG NSEC",
 	}
 	var got []string
@@ -180,7 +201,7 @@ func TestNSECChain(t *testing.T) {
 			t.Fatalf("%s: no NSEC in %s", probe, r)
 		}
 		nsec := r.Ns[i].(*dns.NSEC)
-		got = append(got, describe(nsec))
+		got = append(got, describe(nsec.Hdr.Name, nsec.TypeBitMap))
 		if nsec.NextDomain == "test." {
 			break
 		}
@@ -192,9 +213,76 @@ func TestNSECChain(t *testing.T) {
 	}
 }
 
-func describe(nsec *dns.NSEC) string {
-	words := []string{nsec.Hdr.Name}
-	for _, t := range nsec.TypeBitMap {
+// TestNSEC3Chain collects the chains of two zones. With opt-out the insecure delegation is left out (RFC 5155 section 7.1).
+func TestNSEC3Chain(t *testing.T) {
+	tree := dnstest.StartTree(t, signedInternet)
+	names := map[string]string{
+		"": "NS SOA RRSIG DNSKEY NSEC3PARAM", "alias.": "CNAME RRSIG", "er.": "", "deep.er.": "TXT RRSIG", "old.": "DNAME RRSIG", "secure.": "NS DS RRSIG",
+		"wild.": "", "*.wild.": "A RRSIG", "www.": "A RRSIG", "ns.": "A RRSIG",
+	}
+	for _, tc := range []struct {
+		server, apex, salt string
+		iterations         uint16
+		flags              uint8
+	}{{"@3", "three.test.", "AB", 3, 0}, {"@4", "out.test.", "", 0, 1}} {
+		want := map[string]string{}
+		for name, types := range names {
+			want[dns.HashName(name+tc.apex, dns.SHA1, tc.iterations, tc.salt)] = types
+		}
+		if tc.flags == 0 {
+			want[dns.HashName("insecure."+tc.apex, dns.SHA1, tc.iterations, tc.salt)] = "NS"
+			want[dns.HashName("self."+tc.apex, dns.SHA1, tc.iterations, tc.salt)] = "NS"
+		}
+		hashes := slices.Sorted(maps.Keys(want))
+		got := map[string]string{}
+		for i, hash := range hashes {
+			after := func(label string) bool { // is covered by the record of the hash
+				h := dns.HashName(label+"."+tc.apex, dns.SHA1, tc.iterations, tc.salt)
+				return h > hash && (i == len(hashes)-1 || h < hashes[i+1])
+			}
+			collectNSEC3(t, tree, tc.server, findLabel(after), tc.apex, tc.flags, got)
+		}
+		if !maps.Equal(got, want) {
+			t.Errorf("%s:\n got %q\nwant %q", tc.apex, got, want)
+		}
+	}
+}
+
+func findLabel(fits func(string) bool) string {
+	for n := 0; ; n++ {
+		if label := fmt.Sprint("n", n); fits(label) {
+			return label
+		}
+	}
+}
+
+// collectNSEC3 asks for a name below one that there is not, notes the types of each record that comes, and checks that they prove what they
+// should.
+func collectNSEC3(t *testing.T, tree *dnstest.Tree, server, label, apex string, flags uint8, got map[string]string) {
+	t.Helper()
+	r, err := exchange(t, tree, "udp", server, "a."+label+"."+apex, dns.TypeA, 4096, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encloser, next, star := false, false, false
+	for _, rr := range r.Ns {
+		if nsec3, ok := rr.(*dns.NSEC3); ok {
+			hash, types, _ := strings.Cut(describe(nsec3.Hdr.Name, nsec3.TypeBitMap), "."+apex)
+			got[strings.ToUpper(hash)] = strings.TrimSpace(types)
+			encloser, next, star = encloser || nsec3.Match(apex), next || nsec3.Cover(label+"."+apex), star || nsec3.Cover("*."+apex)
+			if nsec3.Flags != flags {
+				t.Errorf("%s: flags %d, want %d", label, nsec3.Flags, flags)
+			}
+		}
+	}
+	if !encloser || !next || !star {
+		t.Errorf("%s: closest encloser %t, next closer name %t, wildcard %t in\n%s", label, encloser, next, star, r)
+	}
+}
+
+func describe(owner string, types []uint16) string {
+	words := []string{owner}
+	for _, t := range types {
 		words = append(words, dns.TypeToString[t])
 	}
 	return strings.Join(words, " ")
@@ -257,6 +345,20 @@ func TestWordsOfSigning(t *testing.T) {
 		}
 		if strings.Join(got, ", ") != tc.want {
 			t.Errorf("%s:\n got %s\nwant %s", tc.words, strings.Join(got, ", "), tc.want)
+		}
+	}
+}
+
+// TestLabels has signatures of wildcards that are not there: whoever does not count labels takes them for right.
+func TestLabels(t *testing.T) {
+	for _, n := range []int{1, 2, 3, 4} {
+		tree := dnstest.StartTree(t, fmt.Sprintf("zone example.test server ns.example.test @1 sign\nwww A 192.0.2.1\n! sign www.example.test labels=%d", n))
+		r, err := exchange(t, tree, "udp", "@1", "www.example.test.", dns.TypeA, 1232, true)
+		if err != nil || len(r.Answer) != 2 || int(r.Answer[1].(*dns.RRSIG).Labels) != n {
+			t.Fatalf("labels=%d: got %v, %v", n, r, err)
+		}
+		if n <= 3 {
+			verify(t, tree, "@1", "example.test.", r)
 		}
 	}
 }

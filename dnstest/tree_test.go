@@ -51,7 +51,7 @@ func exchange(t *testing.T, tree *dnstest.Tree, network, server, name string, qt
 	if size > 0 {
 		q.SetEdns0(size, do)
 	}
-	c := dns.Client{Net: network, Timeout: 250 * time.Millisecond, UDPSize: 4096}
+	c := dns.Client{Net: network, Timeout: 10 * time.Second, UDPSize: 4096}
 	r, _, err := c.Exchange(q, tree.Addr(server).String())
 	return r, err
 }
@@ -112,7 +112,8 @@ func TestAuthority(t *testing.T) {
 		{"at a DNAME", "@4", "old.example.test.", dns.TypeA, "NOERROR aa | | " + soa + " |"},
 		{"the zone itself", "@4", "example.test.", dns.TypeNS, "NOERROR aa | example.test. NS ns1.example.test., example.test. NS ns.hoster.test. | | " +
 			"ns1.example.test. A @4"},
-		{"mail", "@4", "example.test.", dns.TypeMX, "NOERROR aa | example.test. MX www.example.test. | | www.example.test. A 192.0.2.1, www.example.test. A 192.0.2.2"},
+		{"mail", "@4", "example.test.", dns.TypeMX,
+			"NOERROR aa | example.test. MX www.example.test. | | www.example.test. A 192.0.2.1, www.example.test. A 192.0.2.2"},
 		{"address of a server", "@4", "ns1.example.test.", dns.TypeA, "NOERROR aa | ns1.example.test. A @4 | |"},
 		{"address of a server in another zone", "@5", "ns.hoster.test.", dns.TypeA, "NOERROR aa | ns.hoster.test. A @5 | |"},
 		{"priming", "@1", ".", dns.TypeNS, "NOERROR aa | . NS a.root.test., . NS b.root.test. | | a.root.test. A @1, b.root.test. A @2"},
@@ -188,6 +189,21 @@ func TestSizes(t *testing.T) {
 		}
 		if got != tc.want || (r.IsEdns0() != nil) != (tc.size > 0) {
 			t.Errorf("%s with room for %d: got %s, want %s", tc.network, tc.size, got, tc.want)
+		}
+	}
+}
+
+// TestAdditionalGivesWay holds that what nobody asked for is left out before a reply is cut, but glue is not (RFC 9471).
+func TestAdditionalGivesWay(t *testing.T) {
+	text := "zone test server ns.test @1\nmany MX 10 host\nchild NS ns.child"
+	for n := range 40 {
+		text += fmt.Sprintf("\nhost A 192.0.2.%d\nns.child A 192.0.2.%d", n+1, n+1)
+	}
+	tree := dnstest.StartTree(t, text)
+	for name, want := range map[string]string{"many.test.": "NOERROR aa | many.test. MX host.test. | |", "child.test.": "NOERROR tc | | |"} {
+		r, err := exchange(t, tree, "udp", "@1", name, dns.TypeMX, 512, false)
+		if err != nil || outline(tree, r) != want || r.IsEdns0() == nil {
+			t.Errorf("got %v, %v, want %s", r, err, want)
 		}
 	}
 }

@@ -22,7 +22,7 @@ func TestExplanationsEqualWhatIsServed(t *testing.T) {
 		}
 		w.countTriggers()
 		p := w.policyOfViews(t, r)
-		for range 25 {
+		for range 75 { // a world costs more than its questions
 			s := randomScene(r)
 			s.qtype = pick(r, dns.TypeA, dns.TypeAAAA, dns.TypeTXT, dns.TypeHTTPS, dns.TypeHTTPS, dns.TypeSVCB, dns.TypeCNAME, dns.TypeANY)
 			s.addServices(r)

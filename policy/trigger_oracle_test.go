@@ -285,28 +285,6 @@ func (w *world) decideStages(s *scene, hour int64) (r result) {
 	return r
 }
 
-func (w *world) decideZone(r *result, z *policy.Zone, list []rule, qtype uint16) {
-	watched, decided := false, false
-	for _, c := range list {
-		o := outcome{z.Name, w.feeds[c.member.Feed].Name, c.name, c.member, resolve(z, c.member.Action)}
-		if o.action == policy.ActionLocalData && qtype != dns.TypeA && z.LocalDataOr != policy.ActionDefault {
-			if o.action = z.LocalDataOr; o.action == policy.ActionDisabled {
-				continue // which leaves no trace
-			}
-		}
-		enforces := !z.LogOnly && o.action != policy.ActionDisabled
-		switch {
-		case decided || watched && !enforces:
-			continue
-		case enforces && r.winner == nil:
-			r.winner = &o
-		default:
-			r.observe(o)
-		}
-		watched, decided = watched || !enforces, decided || enforces
-	}
-}
-
 // sceneCandidates are the rules of a zone about one stage, the one that goes first first.
 func (w *world) sceneCandidates(s *scene, number int, z *policy.Zone, hour int64) (list []rule) {
 	g := &s.stages[number]

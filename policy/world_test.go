@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/miekg/dns"
+
 	"cenote/dnsname"
 	"cenote/nameindex"
 	"cenote/policy"
@@ -178,22 +180,32 @@ func (w *world) decide(name dnsname.Name, hour int64) (r result) {
 		if r.winner != nil && r.winner.action == policy.ActionPassthru && !z.Observe {
 			continue
 		}
-		watched, decided := false, false
-		for _, c := range w.candidates(z, name, hour) {
-			o := outcome{z.Name, w.feeds[c.member.Feed].Name, c.name, c.member, resolve(z, c.member.Action)}
-			enforces := !z.LogOnly && o.action != policy.ActionDisabled
-			switch {
-			case decided || watched && !enforces:
-				continue
-			case enforces && r.winner == nil:
-				r.winner = &o
-			default:
-				r.observe(o)
-			}
-			watched, decided = watched || !enforces, decided || enforces
-		}
+		w.decideZone(&r, z, w.candidates(z, name, hour), dns.TypeA)
 	}
 	return r
+}
+
+// decideZone adds what a zone says: its candidates, the one that goes first first.
+func (w *world) decideZone(r *result, z *policy.Zone, list []rule, qtype uint16) {
+	watched, decided := false, false
+	for _, c := range list {
+		o := outcome{z.Name, w.feeds[c.member.Feed].Name, c.name, c.member, resolve(z, c.member.Action)}
+		if o.action == policy.ActionLocalData && qtype != dns.TypeA && z.LocalDataOr != policy.ActionDefault {
+			if o.action = z.LocalDataOr; o.action == policy.ActionDisabled {
+				continue // which leaves no trace
+			}
+		}
+		enforces := !z.LogOnly && o.action != policy.ActionDisabled
+		switch {
+		case decided || watched && !enforces:
+			continue
+		case enforces && r.winner == nil:
+			r.winner = &o
+		default:
+			r.observe(o)
+		}
+		watched, decided = watched || !enforces, decided || enforces
+	}
 }
 
 func (r *result) observe(o outcome) {

@@ -3,9 +3,11 @@ package resolver
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 
+	"cenote/dnsname"
 	"cenote/dnssec"
 )
 
@@ -25,12 +27,16 @@ type budget struct {
 	referral atomic.Int32
 	sent     atomic.Int32 // packets, for those who look
 
+	short atomic.Bool // something was not done for want of it
+	looks looks
+
 	checking sync.Mutex // held while something is validated
 	crypto   *dnssec.Work
 }
 
 func newBudget(b *RecursionBounds) *budget {
 	w := &budget{crypto: dnssec.NewWork()}
+	w.looks.zones, w.looks.servers = map[dnsname.Name]int{}, map[netip.AddrPort]int{}
 	w.packets.Store(int32(b.Packets))
 	w.targets.Store(int32(b.Targets))
 	w.failures.Store(int32(b.TargetFailures))
@@ -43,17 +49,6 @@ func take(left *atomic.Int32, what string) error {
 	if left.Add(-1) < 0 {
 		return fmt.Errorf("%w: %s", errWork, what)
 	}
-	return nil
-}
-
-func (b *budget) packet() error {
-	if b == nil { // an upstream is asked, whose bound is the number of tries
-		return nil
-	}
-	if err := take(&b.packets, "too many queries"); err != nil {
-		return err
-	}
-	b.sent.Add(1)
 	return nil
 }
 

@@ -19,6 +19,10 @@ type counts struct {
 	sockets        atomic.Int64  // UDP sockets that are open
 	inferred       atomic.Uint64 // questions answered by what a zone has proved before
 	crowded        atomic.Uint64 // questions for which too many waited for the same zone
+	sent           atomic.Uint64 // queries to servers of zones
+	work           atomic.Uint64 // queries that were not sent since the question had made too much work
+	looks          atomic.Uint64 // queries for name servers that were not sent since their zone had got enough of them
+	silent         atomic.Uint64 // attempts that were not made at servers that are silent
 	socketsShed    atomic.Uint64 // queries for which too many were open, or the system had none
 }
 

@@ -8,6 +8,7 @@ import (
 // Extended DNS error codes (RFC 8914 section 4) that a Resolver gives. EDENone is none.
 const (
 	EDENone             = 0xffff
+	edeOther            = 0
 	edeStale            = 3
 	edeCachedError      = 13
 	edeNotReady         = 14

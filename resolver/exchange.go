@@ -19,7 +19,7 @@ type exchange struct {
 	up     *upstream
 	q      *question
 	manner manner
-	work   *budget   // nil for none
+	work   *account  // nil for none
 	sent   time.Time // when the query went out that was sent last
 	heard  bool      // it replied, whatever it said
 	// apart is set once a reply came with another letter case. TCP then tells whether the upstream does that or somebody forges.
@@ -117,7 +117,7 @@ func (x *exchange) adapt(ctx context.Context, err error) bool {
 // leg sends one query and returns the reply to it.
 func (x *exchange) leg(ctx context.Context) ([]byte, error) {
 	var room [600]byte
-	if err := x.work.packet(); err != nil {
+	if err := x.work.packet(x.up); err != nil {
 		return nil, err
 	}
 	query := x.q.appendQuery(room[:0], x.manner)
@@ -151,6 +151,7 @@ func (x *exchange) judge(packet []byte, like likeness, took time.Duration) ([]by
 		return nil, errMalformed
 	}
 	x.heard = true
+	x.up.spoke()
 	x.up.counts.replies.Add(1)
 	x.learn(packet, like, took, hasOPT)
 	if isCut(packet) && !x.manner.tcp {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/netip"
 
+	"cenote/dnssec"
 	"cenote/rrcache"
 )
 
@@ -73,3 +74,24 @@ const (
 	PathZonesMax   = pathZonesMax
 	PathServersMax = pathServersMax
 )
+
+// RootDigest computes the digest of a root zone's file by SHA-384.
+func RootDigest(path string) ([]byte, error) {
+	c, err := readRootCopy(path)
+	if err != nil {
+		return nil, err
+	}
+	return c.digest(dnssec.ZONEMDSHA384)
+}
+
+// RootSerial is the serial of the copy of the root zone in force, 0 for none.
+func (r *Resolver) RootSerial() uint32 {
+	c := r.copyOfRoot(r.state.Load())
+	if c == nil {
+		return 0
+	}
+	return c.serial
+}
+
+// LookAtRoot has the file of the root zone looked at.
+func (r *Resolver) LookAtRoot() { r.loadRoot() }

@@ -22,6 +22,8 @@ type flight struct {
 	budget  *budget         // shared by all that one question of a client begins
 	depth   int             // questions that this one is asked for, one inside the other
 	aliases int             // steps of aliases that led here
+	inner   bool            // another flight needs it, and its budget is that one's
+	look    bool            // it is for the address of a name server
 	trace   *Trace          // nil where nobody looks
 	needs   map[*flight]int // the flights whose answers this one waits for; guarded by the resolver's mu
 
@@ -70,7 +72,7 @@ func (r *Resolver) launch(s *state, f *flight) {
 const innerRoom = 4
 
 // joinFrom is join for a question whose answer another flight needs. It fails where that one waits for the first, however far around.
-func (r *Resolver) joinFrom(parent *flight, q question, depth, aliases int) (*flight, error) {
+func (r *Resolver) joinFrom(parent *flight, q question, depth, aliases int, look bool) (*flight, error) {
 	if !q.askable() {
 		return nil, errLoop
 	}
@@ -92,7 +94,7 @@ func (r *Resolver) joinFrom(parent *flight, q question, depth, aliases int) (*fl
 	case s.config.Recursion == nil || depth > s.config.Recursion.Bounds.Depth:
 		return nil, errDepth
 	default:
-		f = &flight{q: q, done: make(chan struct{}), budget: parent.budget, depth: depth, aliases: aliases}
+		f = &flight{q: q, done: make(chan struct{}), budget: parent.budget, depth: depth, aliases: aliases, inner: true, look: look}
 		if parent.trace != nil {
 			f.trace = new(Trace)
 		}
@@ -167,7 +169,9 @@ func (r *Resolver) land(f *flight, got *outcome) {
 		r.keep(k, f.msg, now)
 	default:
 		f.err = &Error{got.code(), got.reason()}
-		r.remember(k, f.msg, f.err, now)
+		if f.mayRemember(got.err) {
+			r.remember(k, f.msg, f.err, now)
+		}
 	}
 }
 
@@ -213,7 +217,7 @@ func (r *Resolver) remember(k *rrcache.Key, msg []byte, err error, now int64) {
 	switch {
 	case errors.Is(err, ErrNoUpstreams), errors.Is(err, ErrBusy), errors.Is(err, ErrClosed):
 		return
-	case errors.Is(err, errNetwork) && !r.isStale(k, now):
+	case errors.Is(err, errNetwork) && r.state.Load().config.Recursion == nil && !r.isStale(k, now):
 		return
 	case isVerdict(edeOf(err)) && r.isStale(k, now):
 		r.cache.Remove(k)
@@ -247,6 +251,10 @@ func (o *outcome) code() uint16 {
 		return o.ede
 	case errors.Is(o.err, ErrBusy), errors.Is(o.err, ErrClosed):
 		return edeNotReady
+	case errors.Is(o.err, errSilent):
+		return edeNoReachable
+	case errors.Is(o.err, errWork), errors.Is(o.err, errLoop), errors.Is(o.err, errChain):
+		return edeOther
 	case errors.Is(o.err, ErrNoUpstreams), errors.Is(o.err, errNetwork):
 		return edeNetworkError
 	}
@@ -273,7 +281,7 @@ type search struct {
 	q       *question
 	pool    []*upstream                               // whom to ask
 	tries   int                                       // how often, together
-	work    *budget                                   // what each query is taken from, nil for none
+	work    *account                                  // what each query is taken from, nil for none
 	read    func(up *upstream, packet []byte) outcome // makes sense of a reply
 	tried   map[*upstream]int
 	failed  map[*upstream]bool      // it answered, and cannot help
@@ -282,6 +290,7 @@ type search struct {
 	waited  bool                    // for what others found out about an upstream that is down
 	started int
 	pending int
+	end     time.Time    // when servers of a zone that were all asked are waited for no longer; zero before
 	results chan outcome // has room for all
 	last    outcome      // the failure to report
 }
@@ -305,7 +314,7 @@ func (r *Resolver) ask(s *state, q *question) outcome {
 }
 
 // searchAmong returns a search that begins when it runs. Its read is to be set.
-func (r *Resolver) searchAmong(s *state, q *question, pool []*upstream, work *budget) *search {
+func (r *Resolver) searchAmong(s *state, q *question, pool []*upstream, work *account) *search {
 	tries := s.config.Bounds.Tries
 	a := &search{r: r, s: s, q: q, pool: pool, tries: tries, work: work, results: make(chan outcome, tries)}
 	a.tried, a.failed, a.rest = map[*upstream]int{}, map[*upstream]bool{}, map[*upstream]time.Time{}
@@ -329,8 +338,10 @@ func (a *search) run(ctx context.Context) outcome {
 		case <-patience.C:
 			if wait := a.try(ctx); wait > 0 {
 				patience.Reset(wait)
-			} else if a.pending == 0 {
+			} else if wait = a.lastWait(); wait <= 0 {
 				return a.last
+			} else {
+				patience.Reset(wait)
 			}
 		case <-ctx.Done():
 			return a.timedOut()
@@ -381,17 +392,34 @@ func (a *search) try(ctx context.Context) time.Duration {
 	return a.start(ctx, up)
 }
 
+// lastWait returns how long to wait for the attempts that are under way where no other will be made, 0 for no longer. The servers of a zone
+// have the time of one attempt, so that a dead zone does not hold its questions until their time is over.
+func (a *search) lastWait() time.Duration {
+	switch {
+	case a.pending == 0:
+		return 0
+	case a.work == nil:
+		return a.s.config.Timeouts.Total
+	case a.end.IsZero():
+		a.end = time.Now().Add(a.s.config.Timeouts.Attempt)
+	}
+	return time.Until(a.end)
+}
+
 // waitShare is the part of an attempt's time that a question waits, once, for those that are tried at an upstream that is down.
 const waitShare = 4
 
 // turnedAway notes that no attempt could be made, and returns how long to wait before one is made again, 0 for never.
 func (a *search) turnedAway(err error) time.Duration {
-	if errors.Is(err, errDown) && !a.waited {
+	if errors.Is(err, errDown) && !a.waited && a.work == nil {
 		a.waited = true
 		return a.s.config.Timeouts.Attempt / waitShare
 	}
 	if errors.Is(err, ErrBusy) {
 		a.r.counts.shed.Add(1)
+	}
+	if errors.Is(err, errSilent) {
+		a.r.counts.silent.Add(1)
 	}
 	if a.started == 0 {
 		a.last = outcome{ede: EDENone, err: err}

@@ -34,7 +34,7 @@ func outdated(before, after *Recursion) (names []dnsname.Name) {
 	if before == nil {
 		return nil
 	}
-	if !reflect.DeepEqual(before.Hints, after.Hints) || before.Port != after.Port || !reflect.DeepEqual(before.Never, after.Never) {
+	if !reflect.DeepEqual(before.Hints, after.Hints) || before.Port != after.Port || !reflect.DeepEqual(before.Never, after.Never) || before.DNS64 != after.DNS64 {
 		return []dnsname.Name{dnsname.Root}
 	}
 	names = append(names, changed(before.Forwards, after.Forwards, func(f *Forward) dnsname.Name { return f.Zone })...)

@@ -52,6 +52,7 @@ func (r *Resolver) silent(u *upstream, waited time.Duration) {
 		u.rtt.observe(waited)
 	}
 	u.health.miss(r.now())
+	u.silence.missed()
 	u.mu.Unlock()
 	r.suspect(u)
 }

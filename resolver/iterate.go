@@ -68,6 +68,11 @@ func (it *iteration) run() outcome {
 		m.judged(got.verdict)
 		// No zone begins at an alias: that is the answer to who asks for DS.
 		if got.found.kind != kindAlias || q.qtype == wire.TypeDS {
+			if got.found.kind == kindNoData && it.translates(wire.TypeAAAA) {
+				if err := it.translate(m, name); err != nil {
+					return outcome{ede: edeOf(err), err: err}
+				}
+			}
 			break
 		}
 		if name = got.found.target; !it.goesOn(&got, name) {
@@ -117,6 +122,9 @@ func (it *iteration) judge(name dnsname.Name, got outcome) outcome {
 	}
 	if got.verdict.Status == dnssec.Bogus {
 		got.ede, got.err = got.verdict.Code, fmt.Errorf("%w: %s", errBogus, got.verdict.Text)
+		if it.b.ranShort() {
+			got.err = fmt.Errorf("%w: %w", errWork, got.err)
+		}
 	}
 	return got
 }
@@ -158,6 +166,9 @@ func (it *iteration) follow(m *assembly, target dnsname.Name, aliases int) error
 
 // lookUp asks from zone to zone until the servers of one have an answer.
 func (it *iteration) lookUp(name dnsname.Name, qtype uint16) outcome {
+	if f := it.reverse64(name); f != nil {
+		return outcome{ede: EDENone, found: f, zone: forwardCut, said: new(response)}
+	}
 	if f := it.infer(name); f != nil {
 		return outcome{ede: EDENone, found: f, inferred: true}
 	}
@@ -178,7 +189,7 @@ func (it *iteration) lookUp(name dnsname.Name, qtype uint16) outcome {
 		if got.zone = z; got.err != nil || got.found.kind != kindReferral {
 			return got
 		}
-		z = it.keepCut(got.found.child)
+		z = it.keepCut(got.found.child, z)
 	}
 }
 
@@ -194,7 +205,7 @@ func (it *iteration) forward(group uint8, name dnsname.Name, qtype uint16) outco
 			pool = append(pool, up)
 		}
 	}
-	a := it.r.searchAmong(it.s, q, pool, it.b)
+	a := it.r.searchAmong(it.s, q, pool, it.account(forwardCut))
 	a.read = func(up *upstream, packet []byte) outcome {
 		got := it.read(forwardCut, q, up, packet)
 		if got.err == nil && got.found.kind == kindReferral {
@@ -214,10 +225,14 @@ func (it *iteration) question(name dnsname.Name, qtype uint16) *question {
 	return &question{name: string(name), qtype: qtype, class: it.f.q.class, do: it.f.q.do || it.s.validates(&it.f.q), cd: true}
 }
 
-// keepCut remembers a delegation for as long as its parent said.
-func (it *iteration) keepCut(z *cut) *cut {
+// keepCut remembers a delegation for as long as its parent said, and, below a zone that somebody holds, no longer than that is delegated itself:
+// otherwise zones that were taken away would live on below their own (phoenix domains).
+func (it *iteration) keepCut(z, parent *cut) *cut {
 	now := it.r.now()
 	z.expires = now.Add(min(max(time.Duration(z.ttl)*time.Second, delegationMin), delegationMax))
+	if parent.zone.Labels() > 1 && !parent.expires.IsZero() {
+		z.expires = minTime(z.expires, parent.expires)
+	}
 	it.r.cuts.put(z, now)
 	return z
 }
@@ -226,6 +241,9 @@ func (it *iteration) keepCut(z *cut) *cut {
 func (it *iteration) closest(name dnsname.Name, qtype uint16) (*cut, error) {
 	if z := it.known(name, qtype); z != nil {
 		return z, nil
+	}
+	if c := it.r.copyOfRoot(it.s); c != nil {
+		return &cut{zone: dnsname.Root, parent: dnsname.Root}, nil
 	}
 	return it.prime()
 }
@@ -260,7 +278,7 @@ func (it *iteration) prime() (*cut, error) {
 	}
 	z := got.said.delegation(got.found.answer[0], dnsname.Root)
 	z.borrow(hints)
-	return it.keepCut(z), nil
+	return it.keepCut(z, hints), nil
 }
 
 // borrow takes addresses of servers from a cut that is known, for those that have none.
@@ -312,6 +330,9 @@ func minimiseStep(step, left int) int {
 
 // put puts a question to the servers of a zone, first to those whose addresses are known.
 func (it *iteration) put(z *cut, name dnsname.Name, qtype uint16) outcome {
+	if got, ok := it.fromCopy(z, name, qtype); ok {
+		return got
+	}
 	if err := it.r.crowds.enter(z.zone, it.s.config.Recursion.Bounds.PerZone); err != nil {
 		it.r.counts.crowded.Add(1)
 		return outcome{err: err, ede: EDENone}
@@ -352,7 +373,7 @@ func (o *outcome) doubtful(z *cut) bool {
 func (it *iteration) search(z *cut, q *question, pool []*upstream) outcome {
 	var mu sync.Mutex
 	var unsure *outcome
-	a := it.r.searchAmong(it.s, q, pool, it.b)
+	a := it.r.searchAmong(it.s, q, pool, it.account(z))
 	a.read = func(up *upstream, packet []byte) outcome {
 		got := it.read(z, q, up, packet)
 		if got.err == nil && !got.found.sure && got.found.kind != kindReferral {
@@ -492,7 +513,7 @@ func (it *iteration) learn(z *cut) bool {
 				break
 			}
 			looks.Go(func() {
-				msg, err := it.sub(it.addressQuestion(name, rtype), it.f.depth+1, it.f.aliases)
+				msg, err := it.need(it.addressQuestion(name, rtype), it.f.depth+1, it.f.aliases, true)
 				if err != nil || len(addressesIn(msg, rtype)) == 0 {
 					it.b.missed()
 				}
@@ -505,19 +526,37 @@ func (it *iteration) learn(z *cut) bool {
 
 // sub asks a question that the flight's own answer needs.
 func (it *iteration) sub(q question, depth, aliases int) (msg []byte, err error) {
+	return it.need(q, depth, aliases, it.f.look)
+}
+
+// need is sub, which with look is for the address of a name server. What failed for want of somebody else's budget is asked again.
+func (it *iteration) need(q question, depth, aliases int, look bool) (msg []byte, err error) {
+	for range borrowedTries {
+		var f *flight
+		if msg, f, err = it.needOnce(q, depth, aliases, look); f == nil || f.budget == it.b || !isShort(err) {
+			break
+		}
+	}
+	if isShort(err) {
+		it.b.short.Store(true)
+	}
+	return msg, err
+}
+
+func (it *iteration) needOnce(q question, depth, aliases int, look bool) (msg []byte, f *flight, err error) {
 	defer it.r.rescue(&err)
 	msg, a := it.r.peek(q.key(), nil)
 	if a.State == rrcache.Fresh {
 		if wire.Rcode(msg[:a.Len]) == wire.RcodeServFail {
-			return msg[:a.Len], errAnswer
+			return msg[:a.Len], nil, errAnswer
 		}
 		it.note(Step{Kind: StepCached, Name: dnsname.Name(q.name), Type: q.qtype})
-		return msg[:a.Len], nil
+		return msg[:a.Len], nil, nil
 	}
 	begun := time.Now()
-	f, err := it.r.joinFrom(it.f, q, depth, aliases)
+	f, err = it.r.joinFrom(it.f, q, depth, aliases, look)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer it.r.leaveFrom(it.f, f)
 	defer func() {
@@ -525,9 +564,9 @@ func (it *iteration) sub(q question, depth, aliases int) (msg []byte, err error)
 	}()
 	select {
 	case <-f.done:
-		return f.msg, f.err
+		return f.msg, f, f.err
 	case <-it.ctx.Done():
-		return nil, ErrTimeout
+		return nil, f, ErrTimeout
 	}
 }
 

@@ -6,8 +6,8 @@ import "github.com/prometheus/client_golang/prometheus"
 type collector struct {
 	resolver *Resolver
 
-	asked, joined, stale, failed, shed, prefetches, bugs, outstanding, sockets *prometheus.Desc
-	up, rtt, underWay, queries, results, nearMisses, probes                    *prometheus.Desc
+	sent, asked, joined, stale, failed, shed, prefetches, bugs, outstanding, sockets *prometheus.Desc
+	up, rtt, underWay, queries, results, nearMisses, probes                          *prometheus.Desc
 }
 
 // Collector returns the metrics of the resolver.
@@ -17,6 +17,7 @@ func (r *Resolver) Collector() prometheus.Collector {
 	}
 	return &collector{
 		resolver:    r,
+		sent:        desc("sent_total", "Queries sent to servers of zones, by recursion. Far more of them than of asked_total says that somebody's zones make work."),
 		asked:       desc("asked_total", "Questions that the cache could not answer."),
 		joined:      desc("joined_total", "Questions that were being asked already and waited for the same answer."),
 		stale:       desc("stale_answers_total", "Answers past their TTL that were given because no upstream had a newer one. Look at the upstreams when it rises."),
@@ -39,7 +40,7 @@ func (r *Resolver) Collector() prometheus.Collector {
 // Describe implements prometheus.Collector.
 func (m *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		m.asked, m.joined, m.stale, m.failed, m.shed, m.prefetches, m.bugs, m.outstanding, m.sockets,
+		m.sent, m.asked, m.joined, m.stale, m.failed, m.shed, m.prefetches, m.bugs, m.outstanding, m.sockets,
 		m.up, m.rtt, m.underWay, m.queries, m.results, m.nearMisses, m.probes,
 	} {
 		ch <- d
@@ -49,6 +50,7 @@ func (m *collector) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (m *collector) Collect(ch chan<- prometheus.Metric) {
 	s := m.resolver.Stats()
+	counter(ch, m.sent, s.Sent)
 	counter(ch, m.asked, s.Asked)
 	counter(ch, m.joined, s.Joined)
 	counter(ch, m.stale, s.Stale)
@@ -56,6 +58,10 @@ func (m *collector) Collect(ch chan<- prometheus.Metric) {
 	counter(ch, m.shed, s.Shed, "questions")
 	counter(ch, m.shed, s.SocketsShed, "sockets")
 	counter(ch, m.shed, s.PrefetchesShed, "prefetches")
+	counter(ch, m.shed, s.WorkShed, "work")
+	counter(ch, m.shed, s.LooksShed, "looks")
+	counter(ch, m.shed, s.SilentShed, "silent")
+	counter(ch, m.shed, s.ZonesShed, "zone")
 	counter(ch, m.prefetches, s.Prefetches)
 	counter(ch, m.bugs, s.Bugs)
 	gauge(ch, m.outstanding, float64(s.Outstanding))

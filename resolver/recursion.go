@@ -15,6 +15,8 @@ import (
 type Recursion struct {
 	// Hints are the servers of the root that are asked who serves it now (RFC 8109). Default RootHints.
 	Hints []Hint
+	// RootZone is a file with the root zone, which is looked into in place of asking its servers (RFC 8806). Default none.
+	RootZone string
 	// Port is where servers of zones listen. Default 53; another one is for a root of one's own.
 	Port uint16
 	// NoIPv4 and NoIPv6 leave out servers of one family. Default false.
@@ -40,6 +42,8 @@ type Recursion struct {
 	Negative []NegativeAnchor
 	// ValidationTime is the time that signatures are judged at. Default Config.Now.
 	ValidationTime func() time.Time
+	// DNS64 is the prefix that IPv4 addresses are put behind for names that have no IPv6 addresses (RFC 6147). Default none. Example: 64:ff9b::/96.
+	DNS64 netip.Prefix
 	// Bounds say how much work one question may make.
 	Bounds RecursionBounds
 }
@@ -133,6 +137,9 @@ func (r *Recursion) check() error {
 	}
 	if n == 0 && !r.holdsRoot() {
 		return errors.New("recursion: no address of a root server that may be asked")
+	}
+	if err := checkDNS64(r.DNS64); err != nil {
+		return err
 	}
 	if len(r.Forwards) > forwardsMax {
 		return fmt.Errorf("%d zones to forward: want at most %d", len(r.Forwards), forwardsMax)

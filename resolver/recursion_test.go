@@ -22,6 +22,8 @@ type rooted struct {
 	tree  *dnstest.Tree
 	hints []resolver.Hint
 	cache *rrcache.Cache
+	// config is what it was started with, or what trusting made of that.
+	config resolver.Config
 }
 
 // startRooted starts a resolver that looks for names in a tree.
@@ -57,7 +59,7 @@ func startOver(t *testing.T, tree *dnstest.Tree, hints []resolver.Hint, config r
 		cancel()
 		<-ended
 	})
-	return &rooted{r, tree, hints, config.Cache}
+	return &rooted{r, tree, hints, config.Cache, config}
 }
 
 // ask asks for a name and returns the reply in a short form: the code, then the records of answer and authority by section.
@@ -127,6 +129,7 @@ func TestRecursionFindsNames(t *testing.T) {
 
 // trusting starts a resolver that validates from the root of the tree.
 func trusting(t *testing.T, text string, change ...func(*resolver.Config)) *rooted {
+	t.Helper()
 	r := startRooted(t, text, change...)
 	anchors, err := dnssec.ParseAnchors("anchors", []byte(r.tree.Anchors()))
 	if err != nil {
@@ -139,6 +142,7 @@ func trusting(t *testing.T, text string, change ...func(*resolver.Config)) *root
 	if err := r.Update(config); err != nil {
 		t.Fatal(err)
 	}
+	r.config = config
 	return r
 }
 

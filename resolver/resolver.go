@@ -35,7 +35,9 @@ type Resolver struct {
 	trusts      *trusts
 	denials     *denials
 	crowds      crowds
-	priming     sync.Mutex // held while the servers of the root are asked for
+	root        atomic.Pointer[rootCopy]
+	rootChanged chan struct{} // one place: look at the file of the root zone again
+	priming     sync.Mutex    // held while the servers of the root are asked for
 
 	mu      sync.Mutex // guards the rest
 	flights map[question]*flight
@@ -66,8 +68,8 @@ func New(config Config) (*Resolver, error) {
 		cache: config.Cache, now: config.Now, log: config.Log,
 		ahead:    newAhead(),
 		suspects: make(chan *upstream, suspectsMax),
-		flights:  map[question]*flight{},
-		crowds:   crowds{all: map[dnsname.Name]int{}},
+		flights:  map[question]*flight{}, rootChanged: make(chan struct{}, 1),
+		crowds: crowds{all: map[dnsname.Name]int{}},
 	}
 	r.cuts, r.authorities, r.trusts, r.denials = newCuts(), newAuthorities(), newTrusts(), newDenials()
 	r.bound(&config)
@@ -141,6 +143,10 @@ func (r *Resolver) Update(config Config) error {
 		return err
 	}
 	before, after := r.swap(config)
+	select {
+	case r.rootChanged <- struct{}{}:
+	default:
+	}
 	for _, name := range outdated(before.config.Recursion, after.config.Recursion) {
 		r.Flush(name, true)
 	}
@@ -176,11 +182,7 @@ func (r *Resolver) Resolve(ctx context.Context, k *rrcache.Key, dst []byte) (Res
 	if a.State == rrcache.Fresh || a.Held {
 		return r.known(dst[:a.Len], a), nil
 	}
-	f, err := r.join(questionOf(k))
-	if err == nil {
-		err = r.wait(ctx, f, a.State == rrcache.Stale)
-		r.leave(f)
-	}
+	f, err := r.joinAndWait(ctx, questionOf(k), a.State == rrcache.Stale)
 	if err == nil {
 		return r.landed(f, k, dst), nil
 	}
@@ -189,6 +191,21 @@ func (r *Resolver) Resolve(ctx context.Context, k *rrcache.Key, dst []byte) (Res
 	}
 	r.counts.failed.Add(1)
 	return Result{Msg: f.deadEnd(), EDE: edeOf(err)}, err
+}
+
+// joinAndWait waits for the answer to a question. What failed for want of somebody else's budget is asked again.
+func (r *Resolver) joinAndWait(ctx context.Context, q question, stale bool) (f *flight, err error) {
+	for range borrowedTries {
+		if f, err = r.join(q); err != nil {
+			return nil, err
+		}
+		err = r.wait(ctx, f, stale)
+		r.leave(f)
+		if !f.inner || !isShort(err) {
+			break
+		}
+	}
+	return f, err
 }
 
 // peek reads the cache into dst, which it lets grow if needed.
@@ -281,6 +298,7 @@ func (r *Resolver) Run(ctx context.Context) error {
 	own.Go(func() { r.probe(ctx) })
 	own.Go(func() { r.sweep(ctx) })
 	own.Go(func() { r.follow(ctx) })
+	own.Go(func() { r.watchRoot(ctx) })
 	<-ctx.Done()
 	r.mu.Lock()
 	r.closed = true

@@ -40,7 +40,7 @@ var update = flag.Bool("update", false, "rewrite what the resolutions find")
 //	tree FILE              another tree takes the place of the first
 //	forget NAME            flush a subtree
 //
-// The words of config are whole-names, no-validation, negative=NAME, forward=ZONE@N, forward-first=ZONE@N, stub=ZONE@N, stale, and
+// The words of config are whole-names, no-validation, negative=NAME, forward=ZONE@N, forward-first=ZONE@N, stub=ZONE@N, dns64=PREFIX, stale, and
 // bounds such as packets=20. With -update the lines of ">" are written anew.
 func TestResolutions(t *testing.T) {
 	files, err := filepath.Glob("testdata/resolution/*.txtar")
@@ -307,6 +307,8 @@ func (p *play) word(w string, r *resolver.Recursion, c *rrcache.Config) {
 		r.Stubs = append(r.Stubs, resolver.Stub{Zone: name, Servers: at})
 	case "stale":
 		c.StaleMax = 0
+	case "dns64":
+		r.DNS64 = netip.MustParsePrefix(value)
 	case "packets":
 		r.Bounds.Packets = number()
 	case "targets":

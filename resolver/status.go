@@ -70,6 +70,11 @@ type Stats struct {
 	Prefetches     uint64 // questions queued to be asked ahead
 	PrefetchesShed uint64 // and those for which the queue was full
 	SocketsShed    uint64 // queries for which too many sockets were open, or the system had none
+	Sent           uint64 // queries sent to servers of zones
+	WorkShed       uint64 // queries not sent since their question had made too much work
+	LooksShed      uint64 // queries for name servers not sent since their zone had got enough of them
+	SilentShed     uint64 // attempts not made at servers of zones that are silent
+	ZonesShed      uint64 // questions for which too many waited for the same zone
 	Bugs           uint64 // faults of our own that a reply met
 	Outstanding    int    // questions under way
 	Sockets        int    // UDP sockets that are open
@@ -84,6 +89,7 @@ func (r *Resolver) Stats() Stats {
 	return Stats{
 		Asked: c.asked.Load(), Joined: c.joined.Load(), Stale: c.stale.Load(), Failed: c.failed.Load(), Shed: c.shed.Load(),
 		Prefetches: c.prefetches.Load(), PrefetchesShed: c.prefetchesShed.Load(), SocketsShed: c.socketsShed.Load(),
+		Sent: c.sent.Load(), WorkShed: c.work.Load(), LooksShed: c.looks.Load(), SilentShed: c.silent.Load(), ZonesShed: c.crowded.Load(),
 		Bugs:        c.bugs.Load(),
 		Outstanding: outstanding, Sockets: int(c.sockets.Load()),
 	}

@@ -115,6 +115,10 @@ func (x *exchange) overTCP(ctx context.Context, query []byte) ([]byte, likeness,
 			return packet, like, nil
 		}
 		pool.replace(conn)
+		if err := x.work.packet(x.up); err != nil {
+			pool.lose(nil)
+			return nil, stranger, err
+		}
 	}
 	return x.overNewTCP(ctx, query)
 }

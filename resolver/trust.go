@@ -98,7 +98,7 @@ func (it *iteration) trust(name dnsname.Name) (*dnssec.Zone, dnssec.Verdict) {
 		z.expires = now.Add(bogusFor)
 	}
 	z.expires = minTime(z.expires, now.Add(trustMax))
-	if it.ctx.Err() == nil && !it.b.crypto.Spent() {
+	if it.ctx.Err() == nil && (z.verdict.Status != dnssec.Bogus || !it.b.ranShort()) {
 		it.r.trusts.put(name, z)
 	}
 	it.note(Step{Kind: StepTrust, Name: name, Verdict: z.verdict})

@@ -87,6 +87,31 @@ func printFetches(to io.Writer, feeds []blocklist.FeedStatus, now time.Time) err
 		t.row(f.Name, age(f.Fetch.LastSuccess, now), age(f.Fetch.LastAttempt, now), until(f.Fetch.NextAttempt, now), strconv.Itoa(f.Fetch.Failures),
 			strconv.FormatInt(f.Fetch.Bytes, 10), printable(f.URL))
 	}
+	if err := t.flush(); err != nil {
+		return err
+	}
+	return printCollections(to, feeds, now)
+}
+
+// printCollections shows how far those feeds were followed that are collections of TAXII, if there are any.
+func printCollections(to io.Writer, feeds []blocklist.FeedStatus, now time.Time) error {
+	t := newTable(to)
+	for i := range feeds {
+		f := &feeds[i]
+		if f.Fetch == nil || f.Fetch.Collection == nil {
+			continue
+		}
+		if t.rows == 0 {
+			_, _ = fmt.Fprintln(to)
+			t.row("COLLECTION", "OBJECTS", "ADDED AFTER", "READ WHOLE")
+		}
+		c := f.Fetch.Collection
+		after := "the next fetch reads all"
+		if !c.AddedAfter.IsZero() {
+			after = c.AddedAfter.UTC().Format(time.RFC3339)
+		}
+		t.row(f.Name, strconv.Itoa(c.Objects), after, age(c.Resynced, now))
+	}
 	return t.flush()
 }
 
@@ -97,6 +122,10 @@ func printFeedTrouble(to io.Writer, f *blocklist.FeedStatus, now time.Time) {
 	}
 	if f.Error != "" {
 		_, _ = fmt.Fprintf(to, "\n%s: since %s: %s\n", f.Name, age(f.ErrorSince, now), printable(f.Error))
+	}
+	if !f.Expired.IsZero() {
+		_, _ = fmt.Fprintf(to, "\n%s: since %s the zone is older than its SOA lets it become; it is served all the same; look whether its publisher still works on it\n",
+			f.Name, age(f.Expired, now))
 	}
 	printWaiting(to, f)
 	report := f.Report

@@ -50,6 +50,12 @@ func hint(r blocklist.Reason) string {
 		return "it is served when its time has come and the feed is read again"
 	case blocklist.ReasonNotForDetection:
 		return "the publisher means it for people, not for detection; set all_attributes on the feed to serve it all the same"
+	case blocklist.ReasonSomeClients:
+		return "the rule is for some clients only: use a view; put the name into a list that only a zone of that view holds"
+	case blocklist.ReasonSomeTypes:
+		return "the rule is for some types of records only, which a list cannot say; list the name if it is to be stopped for all of them"
+	case blocklist.ReasonOverruled:
+		return "an $important rule and an exception of the list are about the same name, and the wider of them is served; use a list for each if both are meant"
 	case blocklist.ReasonRegex:
 		return "a pattern must be a regular expression of RE2, and have three letters in a row that every name has which it matches; or list the names"
 	case blocklist.ReasonTooManyPatterns:

@@ -3,12 +3,10 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -91,7 +89,9 @@ func TestNamedJudgesTriggers(t *testing.T) {
 				}
 				zones = append(zones, path)
 			}
-			peer := startNamedWith(t, named, dir, up.Addr())
+			peer := startNamed(t, named, dir, up.Addr(), namedZones{
+				{"one.test", zones[0]}, {"two.test", zones[1]},
+			}, "qname-wait-recurse yes break-dnssec yes nsip-wait-recurse yes nsdname-wait-recurse yes")
 			ours := startServer(t, dir, triggerConfig(dir, up.Addr())).addr()
 			judge(t, ours, peer)
 			if t.Failed() {
@@ -114,7 +114,7 @@ func judge(t *testing.T, ours, peer netip.AddrPort) {
 			continue
 		}
 		for _, client := range []string{"127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4"} {
-			got, want := reducedFrom(ours, client, name), reducedFrom(peer, client, name)
+			got, want := reduced(ours, client, name, dns.TypeA), reduced(peer, client, name, dns.TypeA)
 			if asked++; got != want {
 				t.Errorf("%s for %s:\n got  %s\n want %s", name, client, got, want)
 			}
@@ -123,42 +123,6 @@ func judge(t *testing.T, ours, peer netip.AddrPort) {
 	if asked < 100 {
 		t.Errorf("only %d questions were asked", asked)
 	}
-}
-
-func reducedFrom(server netip.AddrPort, client, name string) string {
-	m := new(dns.Msg).SetQuestion(name, dns.TypeA)
-	c := dns.Client{Timeout: patience, Dialer: &net.Dialer{LocalAddr: &net.UDPAddr{IP: net.ParseIP(client)}}}
-	r, _, err := c.Exchange(m, server.String())
-	if err != nil {
-		return "no reply"
-	}
-	var answers []string
-	for _, rr := range r.Answer {
-		rr.Header().Ttl = 0
-		answers = append(answers, strings.ToLower(rr.String()))
-	}
-	slices.Sort(answers)
-	return fmt.Sprint(dns.RcodeToString[r.Rcode], " tc=", r.Truncated, " ", answers)
-}
-
-func startNamedWith(t *testing.T, named, dir string, up netip.AddrPort) netip.AddrPort {
-	t.Helper()
-	port := dnstest.FreePort(t).Port()
-	conf := filepath.Join(dir, "named.conf")
-	text := fmt.Sprintf(`
-controls { };
-options { directory "%[1]s"; listen-on port %[2]d { 127.0.0.1; }; listen-on-v6 { none; }; pid-file none; session-keyfile none;
- managed-keys-directory "%[1]s"; recursion yes; allow-query { any; }; forward only; forwarders port %[3]d { 127.0.0.1; };
- dnssec-validation no; minimal-responses yes; empty-zones-enable no; notify no; qname-minimization off;
- response-policy { zone "one.test"; zone "two.test"; } min-update-interval 0 qname-wait-recurse yes break-dnssec yes nsip-wait-recurse yes nsdname-wait-recurse yes; };
-logging { category default { null; }; };
-zone "one.test" { type primary; file "%[1]s/one.test"; notify no; };
-zone "two.test" { type primary; file "%[1]s/two.test"; notify no; };
-`, dir, port, up.Port())
-	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return startPeer(t, port, named, "-g", "-n", "1", "-c", conf)
 }
 
 func triggerConfig(dir string, up netip.AddrPort) string {

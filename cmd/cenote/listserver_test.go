@@ -1,8 +1,14 @@
 package main
 
 import (
+	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -27,11 +33,37 @@ func (l *listServer) open(t testing.TB) {
 		t.Fatal(err)
 	}
 	l.addr, l.done = listener.Addr().String(), make(chan struct{})
-	l.http = &http.Server{Handler: http.FileServer(http.Dir(l.dir))}
+	files := http.FileServer(http.Dir(l.dir))
+	l.http = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/objects/") {
+			l.page(w, r)
+			return
+		}
+		files.ServeHTTP(w, r)
+	})}
 	go func() {
 		defer close(l.done)
 		_ = l.http.Serve(listener)
 	}()
+}
+
+// page answers as a server of TAXII 2.1 whose collection lies in a directory: a page a file, which is named for the time at which its objects were added.
+func (l *listServer) page(w http.ResponseWriter, r *http.Request) {
+	dir := filepath.Join(l.dir, filepath.Clean(r.URL.Path))
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		http.NotFound(w, r)
+		return
+	}
+	files = slices.DeleteFunc(files, func(f os.DirEntry) bool { return f.Name() <= r.URL.Query().Get("added_after") })
+	w.Header().Set("Content-Type", "application/taxii+json;version=2.1")
+	if len(files) == 0 {
+		_, _ = io.WriteString(w, "{}")
+		return
+	}
+	w.Header().Set("X-TAXII-Date-Added-Last", files[0].Name())
+	objects, _ := os.ReadFile(filepath.Join(dir, files[0].Name()))
+	_, _ = fmt.Fprintf(w, `{"more": %v, "objects": [%s]}`, len(files) > 1, objects)
 }
 
 func (l *listServer) close() {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -116,12 +117,11 @@ func judgedNames() []string {
 	return out
 }
 
-// reduced is a reply as judges compare it: response code, truncation, and the answer section without TTLs.
-func reduced(server netip.AddrPort, name string, qtype uint16) string {
-	m := new(dns.Msg)
-	m.SetQuestion(name, qtype)
-	client := dns.Client{Timeout: patience}
-	r, _, err := client.Exchange(m, server.String())
+// reduced is a reply to a client as judges compare it: response code, truncation, and the answer section without TTLs.
+func reduced(server netip.AddrPort, client, name string, qtype uint16) string {
+	m := new(dns.Msg).SetQuestion(name, qtype)
+	c := dns.Client{Timeout: patience, Dialer: &net.Dialer{LocalAddr: &net.UDPAddr{IP: net.ParseIP(client)}}}
+	r, _, err := c.Exchange(m, server.String())
 	if err != nil {
 		return "no reply"
 	}
@@ -148,7 +148,7 @@ func TestNamedJudgesPolicyZones(t *testing.T) {
 			if out, err := exec.Command(check, "rpz.test", zone).CombinedOutput(); err != nil {
 				t.Fatalf("named-checkzone refuses the zone: %s", out)
 			}
-			peer := startNamed(t, named, dir, zone, up.Addr())
+			peer := startNamed(t, named, dir, up.Addr(), namedZones{{"rpz.test", zone}}, "qname-wait-recurse no break-dnssec yes")
 			ours := startServer(t, dir, rpzConfig(dir, zone, up.Addr())).addr()
 			compare(t, ours, peer, func(string) bool { return false })
 		})
@@ -211,7 +211,7 @@ func compare(t *testing.T, ours, peer netip.AddrPort, differs func(string) bool)
 			continue
 		}
 		for _, qtype := range []uint16{dns.TypeA, dns.TypeTXT} {
-			got, want := reduced(ours, name, qtype), reduced(peer, name, qtype)
+			got, want := reduced(ours, "127.0.0.1", name, qtype), reduced(peer, "127.0.0.1", name, qtype)
 			if asked++; got != want {
 				t.Errorf("%s %s:\n got  %s\n want %s", name, dns.TypeToString[qtype], got, want)
 			}
@@ -233,8 +233,17 @@ policy: {sinkhole: {ipv4: [192.0.2.53]}, zones: [{name: rpz, feeds: [rpz]}]}
 `, dir, up, zone)
 }
 
-func startNamed(t *testing.T, named, dir, zone string, up netip.AddrPort) netip.AddrPort {
+// namedZones are the policy zones of a named, in order: apex and file.
+type namedZones [][2]string
+
+// startNamed starts a named that forwards to up, with policy zones and the options that hold for all of them.
+func startNamed(t *testing.T, named, dir string, up netip.AddrPort, zones namedZones, options string) netip.AddrPort {
 	t.Helper()
+	var policies, files strings.Builder
+	for _, z := range zones {
+		fmt.Fprintf(&policies, "zone %q; ", z[0])
+		fmt.Fprintf(&files, "zone %q { type primary; file %q; notify no; };\n", z[0], z[1])
+	}
 	port := dnstest.FreePort(t).Port()
 	conf := filepath.Join(dir, "named.conf")
 	text := fmt.Sprintf(`
@@ -242,10 +251,9 @@ controls { };
 options { directory "%[1]s"; listen-on port %[2]d { 127.0.0.1; }; listen-on-v6 { none; }; pid-file none; session-keyfile none;
  managed-keys-directory "%[1]s"; recursion yes; allow-query { any; }; forward only; forwarders port %[3]d { 127.0.0.1; };
  dnssec-validation no; minimal-responses yes; empty-zones-enable no; notify no; qname-minimization off;
- response-policy { zone "rpz.test" min-update-interval 0; } qname-wait-recurse no break-dnssec yes; };
+ response-policy { %[4]s} min-update-interval 0 %[5]s; };
 logging { category default { null; }; };
-zone "rpz.test" { type primary; file "%[4]s"; notify no; };
-`, dir, port, up.Port(), zone)
+%[6]s`, dir, port, up.Port(), policies.String(), options, files.String())
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -34,7 +34,7 @@ func feeds(c *config.Config) []blocklist.Feed {
 	for i := range c.Feeds {
 		out[i] = blocklist.Feed{
 			FeedConfig: feedConfig(&c.Feeds[i], string(c.Compile.SuffixList)), Fetch: fetchOf(&c.Feeds[i]),
-			ShrinkMax: orNever(c.Feeds[i].ShrinkMax.Share()), GrowMax: orNever(c.Feeds[i].GrowMax.Share()),
+			ShrinkMax: orNever(c.Feeds[i].ShrinkMax.Share()), AllowOlder: c.Feeds[i].AllowOlder, GrowMax: orNever(c.Feeds[i].GrowMax.Share()),
 		}
 		protect(c, &c.Feeds[i], &out[i].FeedConfig)
 	}
@@ -110,7 +110,7 @@ func fetchOf(f *config.Feed) blocklist.Fetch {
 	}
 	return blocklist.Fetch{
 		URL: string(f.URL), Interval: f.Interval, Timeout: f.Timeout, AuthHeaderFile: string(f.AuthHeaderFile), CAFile: string(f.CAFile),
-		AllowPrivate: f.AllowPrivate, MinisignKey: f.MinisignKey,
+		AllowPrivate: f.AllowPrivate, MinisignKey: f.MinisignKey, TAXII: f.TAXII, Resync: f.Resync,
 	}
 }
 

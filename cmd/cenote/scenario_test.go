@@ -91,7 +91,7 @@ const patience, again = 20 * time.Second, 2 * time.Second
 //	                       where its servers listen
 //	internet-dies          the upstream goes away
 //	internet-returns       it is back at its address
-//	list-server DIR        start a server that gives the files of DIR over HTTP; $LISTS is its URL
+//	list-server DIR        start a server that gives the files of DIR over HTTP, and what lies in objects as TAXII does; $LISTS is its URL
 //	list-server-dies       it goes away
 //	list-server-returns    it is back at its address
 //	serve FILE             start the server with the configuration FILE; $DNS is where it listens

@@ -16,6 +16,23 @@ import (
 	"github.com/miekg/dns"
 )
 
+// key is a key of a zone. The same text makes the same keys in every run.
+type key struct {
+	*dns.DNSKEY
+	role   role
+	signer crypto.Signer // nil for algorithms that nobody knows
+}
+
+// signs reports whether the key signs RRsets of a type.
+func (k *key) signs(t uint16) bool {
+	switch t {
+	case dns.TypeDNSKEY, dns.TypeCDS, dns.TypeCDNSKEY:
+		return k.role.signsKeys
+	default:
+		return k.role.signsData
+	}
+}
+
 // role is what a key is for.
 type role struct {
 	flags                       uint16
@@ -32,15 +49,6 @@ func roles() map[string]role {
 		"revoked": {dns.ZONE | dns.SEP | dns.REVOKE, true, false, false}, // RFC 5011
 	}
 }
-
-// key is a key of a zone. The same text makes the same keys in every run.
-type key struct {
-	*dns.DNSKEY
-	role   role
-	signer crypto.Signer // nil for algorithms that nobody knows
-}
-
-func (k *key) tag() uint16 { return k.KeyTag() }
 
 // makeKeys makes the keys of a zone, and remembers the faults that are about it.
 func (z *authZone) makeKeys(zp *zonePlan, all []*signFault) error {
@@ -66,7 +74,7 @@ func (z *authZone) makeKeys(zp *zonePlan, all []*signFault) error {
 
 // addFaultyKeys adds the keys that faults are about.
 func (z *authZone) addFaultyKeys(zp *zonePlan) error {
-	if _, ok := z.fault(extraAlgo); ok {
+	if _, ok := z.fault(kindExtraAlgo); ok {
 		alg := uint8(dns.ED25519)
 		if z.signing.algorithms[0] == alg {
 			alg = dns.ECDSAP256SHA256
@@ -75,8 +83,8 @@ func (z *authZone) addFaultyKeys(zp *zonePlan) error {
 		z.keys = append(z.keys, k)
 		return err
 	}
-	if f, ok := z.fault(collidingKeys); ok {
-		tag := z.keys[len(z.keys)-1].tag()
+	if f, ok := z.fault(kindCollidingKeys); ok {
+		tag := z.keys[len(z.keys)-1].KeyTag()
 		for n, tried := 0, 0; n < f.number; tried++ {
 			k, err := z.makeKey(z.signing.algorithms[0], roles()["spare"], fmt.Sprint("colliding", tried), zp.ttl)
 			if err != nil {
@@ -95,8 +103,8 @@ func (z *authZone) addFaultyKeys(zp *zonePlan) error {
 func (k *key) collide(tag uint16) bool {
 	const free = ^uint16(dns.ZONE | dns.SEP | dns.REVOKE)
 	plain := k.Flags
-	for _, add := range []uint16{tag - k.tag(), tag - k.tag() - 1} { // a carry may make a difference of 1
-		if k.Flags = plain | add&free; k.tag() == tag {
+	for _, add := range []uint16{tag - k.KeyTag(), tag - k.KeyTag() - 1} { // a carry may make a difference of 1
+		if k.Flags = plain | add&free; k.KeyTag() == tag {
 			return true
 		}
 	}
@@ -106,10 +114,10 @@ func (k *key) collide(tag uint16) bool {
 func (z *authZone) makeKey(alg uint8, r role, label string, ttl uint32) (*key, error) {
 	k := &key{role: r, DNSKEY: &dns.DNSKEY{Flags: r.flags, Protocol: 3, Algorithm: alg,
 		Hdr: dns.RR_Header{Name: fqdn(z.apex), Rrtype: dns.TypeDNSKEY, Class: dns.ClassINET, Ttl: ttl}}}
-	if _, ok := z.fault(badProtocol); ok {
+	if _, ok := z.fault(kindBadProtocol); ok {
 		k.Protocol = 4
 	}
-	if _, ok := z.fault(noZoneFlag); ok {
+	if _, ok := z.fault(kindNoZoneFlag); ok {
 		k.Flags &^= dns.ZONE
 	}
 	return k, k.fill(seed(fmt.Sprint(fqdn(z.apex), " ", alg, " ", label)))
@@ -138,18 +146,26 @@ func (k *key) fill(s seed) error {
 	return err
 }
 
-// sign fills in the signature and what the RRset says.
+// sign fills in the signature and what the RRset says. Where nobody knows the algorithm it is random octets.
 func (k *key) sign(sig *dns.RRSIG, rrset []dns.RR) {
-	if k.signer != nil && sig.Sign(k.signer, rrset) == nil {
+	if k.signer == nil {
+		k.signJunk(sig, rrset)
 		return
 	}
-	sig.Sign(ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)), rrset) // fails, but fills in the rest
-	sig.Signature = base64.StdEncoding.EncodeToString(seed(sig.Hdr.Name).octets(64, 0))
+	if err := sig.Sign(k.signer, rrset); err != nil {
+		panic(fmt.Sprintf("dnstest: signing %s: %v", rrset[0], err)) // the text was checked
+	}
+}
+
+func (k *key) signJunk(sig *dns.RRSIG, rrset []dns.RR) {
+	sig.Algorithm = dns.ED25519
+	sig.Sign(ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)), rrset)
+	sig.Algorithm, sig.Signature = k.Algorithm, junkLike(sig.Signature, 0)
 }
 
 // addKeys adds what a signed zone has at its apex.
 func (z *authZone) addKeys(header func(uint16) dns.RR_Header) {
-	if _, ok := z.fault(noDNSKEY); !ok {
+	if _, ok := z.fault(kindNoDNSKEY); !ok {
 		for _, k := range z.keys {
 			z.add(k.DNSKEY)
 		}
@@ -161,10 +177,15 @@ func (z *authZone) addKeys(header func(uint16) dns.RR_Header) {
 }
 
 // delegationSigners are the DS records that the zone's parent has.
-func (z *authZone) delegationSigners() (out []dns.RR) {
-	if _, ok := z.fault(noDS); ok || z.signing == nil || z.signing.island {
+func (z *authZone) delegationSigners() []*dns.DS {
+	if _, ok := z.fault(kindNoDS); ok || z.signing == nil || z.signing.island {
 		return nil
 	}
+	return z.signers()
+}
+
+// signers are the DS records of the zone.
+func (z *authZone) signers() (out []*dns.DS) {
 	for _, k := range z.keys {
 		if k.role.hasDS {
 			for _, digest := range z.signing.digests {
@@ -181,7 +202,7 @@ func (z *authZone) delegationSigner(k *key, digest uint8) *dns.DS {
 		ds = k.ToDS(dns.SHA256)
 		ds.DigestType = digest
 	}
-	if _, ok := z.fault(badDS); ok {
+	if _, ok := z.fault(kindBadDS); ok {
 		last := len(ds.Digest) - 2
 		ds.Digest = ds.Digest[:last] + map[bool]string{true: "01", false: "00"}[ds.Digest[last:] == "00"]
 	}

@@ -1,0 +1,74 @@
+package resolver
+
+import (
+	"fmt"
+	"net/netip"
+	"sync"
+
+	"cenote/dnsname"
+)
+
+// account is what each query to the servers of one zone is taken from.
+type account struct {
+	r    *Resolver
+	b    *budget
+	zone dnsname.Name
+	look bool // an address of a name server is looked for
+}
+
+// looksMax is how many queries that look for the addresses of name servers one question of a client may send to the servers of one zone,
+// and to one server. A zone that names hundreds of servers elsewhere sends no more than that there (NXNSAttack, CVE-2020-12662; NRDelegationAttack,
+// CVE-2022-3204). The root and the top-level domains have no such bound: ways to all name servers begin there.
+const looksMax = 10
+
+// looks counts such queries, by zone and by server.
+type looks struct {
+	mu      sync.Mutex
+	zones   map[dnsname.Name]int
+	servers map[netip.AddrPort]int
+}
+
+// errLooks is a look that was not made.
+var errLooks = fmt.Errorf("%w: too many queries to one zone for name servers", errWork)
+
+// take counts one query.
+func (l *looks) take(zone dnsname.Name, server netip.AddrPort) error {
+	if zone.Labels() < 2 {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.zones[zone] >= looksMax || l.servers[server] >= looksMax {
+		return errLooks
+	}
+	l.zones[zone]++
+	l.servers[server]++
+	return nil
+}
+
+// account returns what queries to the servers of a zone are taken from.
+func (it *iteration) account(z *cut) *account {
+	return &account{r: it.r, b: it.b, zone: z.zone, look: it.f.look}
+}
+
+// packet takes one query to a server.
+func (a *account) packet(to *upstream) error {
+	if a == nil { // an upstream is asked, whose bound is the number of tries
+		return nil
+	}
+	if a.look {
+		if err := a.b.looks.take(a.zone, to.Addr); err != nil {
+			a.b.short.Store(true)
+			a.r.counts.looks.Add(1)
+			return err
+		}
+	}
+	if err := take(&a.b.packets, "too many queries"); err != nil {
+		a.b.short.Store(true)
+		a.r.counts.work.Add(1)
+		return err
+	}
+	a.r.counts.sent.Add(1)
+	a.b.sent.Add(1)
+	return nil
+}
