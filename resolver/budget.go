@@ -26,6 +26,7 @@ type budget struct {
 	failures atomic.Int32
 	referral atomic.Int32
 	sent     atomic.Int32 // packets, for those who look
+	parts    atomic.Int32 // queries with a part of a name
 
 	short atomic.Bool // something was not done for want of it
 	looks looks
@@ -36,11 +37,12 @@ type budget struct {
 
 func newBudget(b *RecursionBounds) *budget {
 	w := &budget{crypto: dnssec.NewWork()}
-	w.looks.zones, w.looks.servers = map[dnsname.Name]int{}, map[netip.AddrPort]int{}
+	w.looks.most, w.looks.zones, w.looks.servers = b.Looks, map[dnsname.Name]int{}, map[netip.AddrPort]int{}
 	w.packets.Store(int32(b.Packets))
 	w.targets.Store(int32(b.Targets))
 	w.failures.Store(int32(b.TargetFailures))
 	w.referral.Store(int32(b.Referrals))
+	w.parts.Store(partsMax)
 	return w
 }
 
@@ -59,5 +61,12 @@ func (b *budget) missed() { b.failures.Add(-1) }
 
 // missedTooMany reports whether so many name servers had no address that no other is looked for.
 func (b *budget) missedTooMany() bool { return b.failures.Load() <= 0 }
+
+// partsMax is how many queries with a part of a name may be sent for one question of a client, with all that its answer needs. Names that grow from alias to
+// alias would make many otherwise.
+const partsMax = 20
+
+// part reports whether one more query may be sent with a part of a name.
+func (b *budget) part() bool { return b.parts.Add(-1) >= 0 }
 
 func (b *budget) refer() error { return take(&b.referral, "too many referrals") }

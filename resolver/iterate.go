@@ -129,21 +129,26 @@ func (it *iteration) judge(name dnsname.Name, got outcome) outcome {
 	return got
 }
 
-// goesOn takes what the reply of a resolver with an alias says about its target too.
+// goesOn takes what a reply with an alias says about its target too. What the server of a zone adds about one is used only if its signatures hold: a
+// forged reply about one name could bring any other of the zone along.
 func (it *iteration) goesOn(got *outcome, target dnsname.Name) bool {
-	f := got.said.goesOn(got.zone, target, it.f.q.qtype)
-	if f == nil {
+	if !got.zone.recurse && got.verdict.Status != dnssec.Secure {
 		return false
 	}
-	got.found = f
-	*got = it.judge(target, *got)
+	next := *got
+	if next.found = got.said.goesOn(got.zone, target, it.f.q.qtype); next.found == nil {
+		return false
+	}
+	if next = it.judge(target, next); !got.zone.recurse && next.verdict.Status != dnssec.Secure {
+		return false
+	}
+	*got = next
 	return true
 }
 
-// goesOn returns what a reply of a resolver with an alias says about its target. What the server of a zone adds about a target is not used: a forged reply that is
-// about one name could bring any other of the zone along.
+// goesOn returns what a reply with an alias says about its target, if the zone that was asked holds that too.
 func (r *response) goesOn(z *cut, target dnsname.Name, qtype uint16) *finding {
-	if !z.recurse {
+	if !r.aa && !z.recurse || !atOrBelow(target, z.zone) {
 		return nil
 	}
 	f, err := r.classify(z.zone, target, qtype)
@@ -302,7 +307,7 @@ func (it *iteration) descend(z *cut, name dnsname.Name, qtype uint16) outcome {
 	if !it.s.config.Recursion.WholeNames {
 		for step, n := 1, z.zone.Labels(); step <= minimiseMax; step++ {
 			n += minimiseStep(step, labels-n)
-			if n >= labels {
+			if n >= labels || !it.b.part() {
 				break
 			}
 			got := it.put(z, name.Suffix(n), wire.TypeA)
