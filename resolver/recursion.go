@@ -42,6 +42,8 @@ type Recursion struct {
 	Negative []NegativeAnchor
 	// ValidationTime is the time that signatures are judged at. Default Config.Now.
 	ValidationTime func() time.Time
+	// Private says which addresses the world may not give for its names. Default any.
+	Private *Private
 	// DNS64 is the prefix that IPv4 addresses are put behind for names that have no IPv6 addresses (RFC 6147). Default none. Example: 64:ff9b::/96.
 	DNS64 netip.Prefix
 	// Bounds say how much work one question may make.
@@ -113,6 +115,9 @@ func (r *Recursion) setDefaults() {
 	}
 	if r.Never == nil {
 		r.Never = NeverAsked()
+	}
+	if r.Private != nil && r.Private.Addresses == nil {
+		r.Private = &Private{Addresses: PrivateAddresses(), Allow: r.Private.Allow}
 	}
 	orDefault(&r.Port, dnsPort)
 	orDefault(&b.Packets, 100)
@@ -206,7 +211,7 @@ func parentSide(name dnsname.Name, rtype uint16) dnsname.Name {
 
 // cut is the delegation that a stub stands for.
 func (s *Stub) cut() *cut {
-	return &cut{zone: s.Zone, parent: s.Zone, servers: []nameServer{{name: s.Zone, at: s.Servers}}}
+	return &cut{zone: s.Zone, parent: s.Zone, own: true, servers: []nameServer{{name: s.Zone, at: s.Servers}}}
 }
 
 // mayAsk reports whether a server of a zone may be asked at an address.

@@ -29,12 +29,14 @@ type Resolver struct {
 	suspects chan *upstream // wait to be probed
 	buffers  sync.Pool      // of *[udpBuffer]byte
 	counts   counts
+	slow     slowLog
 
 	cuts        *cuts
 	authorities *authorities
 	trusts      *trusts
 	denials     *denials
 	crowds      crowds
+	gate        *gate
 	root        atomic.Pointer[rootCopy]
 	rootChanged chan struct{} // one place: look at the file of the root zone again
 	priming     sync.Mutex    // held while the servers of the root are asked for
@@ -71,7 +73,7 @@ func New(config Config) (*Resolver, error) {
 		flights:  map[question]*flight{}, rootChanged: make(chan struct{}, 1),
 		crowds: crowds{all: map[dnsname.Name]int{}},
 	}
-	r.cuts, r.authorities, r.trusts, r.denials = newCuts(), newAuthorities(), newTrusts(), newDenials()
+	r.cuts, r.authorities, r.trusts, r.denials, r.gate = newCuts(), newAuthorities(), newTrusts(), newDenials(), newGate()
 	r.bound(&config)
 	r.buffers.New = func() any { return new([udpBuffer]byte) }
 	r.life, r.end = context.WithCancel(context.Background())
@@ -196,7 +198,7 @@ func (r *Resolver) Resolve(ctx context.Context, k *rrcache.Key, dst []byte) (Res
 // joinAndWait waits for the answer to a question. What failed for want of somebody else's budget is asked again.
 func (r *Resolver) joinAndWait(ctx context.Context, q question, stale bool) (f *flight, err error) {
 	for range borrowedTries {
-		if f, err = r.join(q); err != nil {
+		if f, err = r.joinFor(q, ledgerOf(ctx)); err != nil {
 			return nil, err
 		}
 		err = r.wait(ctx, f, stale)

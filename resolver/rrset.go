@@ -1,8 +1,10 @@
 package resolver
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math"
+	"slices"
 
 	"cenote/dnsname"
 	"cenote/wire"
@@ -35,6 +37,7 @@ type response struct {
 	aa    bool
 	ra    bool
 	sets  []*rrset
+	loose []*rrset // signatures in the answer without what they sign
 }
 
 // readResponse reads a packet that belongs to a query of a class. Records of another class, the OPT record and signatures of nothing are
@@ -105,9 +108,15 @@ func (r *response) add(packet []byte, w *wire.Walker, known map[setKey]*rrset) e
 		set.sigs, set.sigTTL = append(set.sigs, data), ttl
 		return nil
 	}
-	set.rdata = append(set.rdata, data)
-	set.ttl = min(set.ttl, ttl)
+	if set.ttl = min(set.ttl, ttl); !set.has(data) {
+		set.rdata = append(set.rdata, data)
+	}
 	return nil
+}
+
+// has reports whether the set has a record with some data. One that comes twice is one record (RFC 2181 section 5).
+func (s *rrset) has(data []byte) bool {
+	return slices.ContainsFunc(s.rdata, func(have []byte) bool { return bytes.Equal(have, data) })
 }
 
 // rrsigSigner is where the signer's name lies in the data of an RRSIG record (RFC 4034 section 3.1).
@@ -125,12 +134,14 @@ func (s *rrset) signer() (dnsname.Name, bool) {
 	return dnsname.Name(s.sigs[0][rrsigSigner : rrsigSigner+n]).Canonical(), true
 }
 
-// dropUnfounded drops signatures without what they sign.
+// dropUnfounded puts signatures without what they sign aside.
 func (r *response) dropUnfounded() {
 	kept := r.sets[:0]
 	for _, s := range r.sets {
 		if len(s.rdata) > 0 {
 			kept = append(kept, s)
+		} else if s.section == wire.SectionAnswer {
+			r.loose = append(r.loose, s)
 		}
 	}
 	r.sets = kept
