@@ -229,6 +229,9 @@ func (r *Resolver) rescue(err *error) {
 // remember keeps a failure for a moment (RFC 9520), unless it is our own. Where signatures do not hold, a stale answer goes. That upstreams
 // cannot be reached is kept with them, not with the name (RFC 2308 section 7.2): a stale answer is put on hold, but the next caller tries.
 func (r *Resolver) remember(k *rrcache.Key, msg []byte, err error, now int64) {
+	if k.DO && !isVerdict(edeOf(err)) && !r.isStale(k, now) && r.isStale(plainOf(k), now) {
+		k, msg = plainOf(k), nil // the answer that is given instead is put on hold
+	}
 	switch {
 	case errors.Is(err, ErrNoUpstreams), errors.Is(err, ErrBusy), errors.Is(err, ErrClosed):
 		return
