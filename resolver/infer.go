@@ -148,7 +148,7 @@ func (it *iteration) infer(name dnsname.Name) *finding {
 		return nil
 	}
 	now := it.r.now()
-	z := it.r.cuts.closest(parentSide(name, q.qtype), now)
+	z := it.known(name, q.qtype)
 	if z == nil || it.s.negativeAt(name, now) != nil || it.isElsewhere(z.zone, name) {
 		return nil
 	}

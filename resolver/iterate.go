@@ -29,6 +29,9 @@ type iteration struct {
 	avoid map[netip.AddrPort]bool
 	// looked are the name servers whose addresses were looked for, with those that were found.
 	looked map[dnsname.Name][]netip.Addr
+	// extra are servers of zones beside those of their delegations; see resort.
+	extra map[dnsname.Name][]nameServer
+	asked int // servers whose addresses their parent was asked for
 }
 
 // Bounds of how a name is made known label by label (RFC 9156 section 2.3).
@@ -39,9 +42,9 @@ const (
 
 // recurse finds the answer to a flight's question.
 func (r *Resolver) recurse(s *state, f *flight) outcome {
-	ctx, cancel := context.WithTimeout(r.life, s.config.Timeouts.Total)
-	defer cancel()
-	it := &iteration{r: r, s: s, f: f, b: f.budget, ctx: ctx, avoid: map[netip.AddrPort]bool{}, looked: map[dnsname.Name][]netip.Addr{}}
+	ctx := newSpan(r.life, s.config.Timeouts.Total)
+	defer ctx.end()
+	it := &iteration{r: r, s: s, f: f, b: f.budget, ctx: ctx, avoid: map[netip.AddrPort]bool{}, looked: map[dnsname.Name][]netip.Addr{}, extra: map[dnsname.Name][]nameServer{}}
 	got := it.run()
 	if got.err != nil && r.life.Err() != nil {
 		got.err = ErrClosed
@@ -81,6 +84,11 @@ func (it *iteration) run() outcome {
 				return m.failed(outcome{ede: edeOf(err), err: err})
 			}
 			break
+		}
+	}
+	if m.secure {
+		if err := it.sentinel(q); err != nil {
+			return outcome{ede: edeBogus, err: err}
 		}
 	}
 	msg, err := m.write()
@@ -128,21 +136,20 @@ func (it *iteration) judge(name dnsname.Name, got outcome) outcome {
 	return got
 }
 
-// goesOn takes what a reply with an alias says about its target too, if the zone that was asked holds that, and it stands up.
+// goesOn takes what a reply with an alias says about its target too. What the server of a zone adds about one is used only if its signatures hold: a
+// forged reply about one name could bring any other of the zone along.
 func (it *iteration) goesOn(got *outcome, alias, target dnsname.Name) bool {
-	if !it.samePlace(got.zone, alias, target) {
+	if !it.samePlace(got.zone, alias, target) || !got.zone.recurse && got.verdict.Status != dnssec.Secure {
 		return false
 	}
-	f := got.said.goesOn(got.zone, target, it.f.q.qtype)
-	if f == nil {
+	next := *got
+	if next.found = got.said.goesOn(got.zone, target, it.f.q.qtype); next.found == nil {
 		return false
 	}
-	more := *got
-	more.found = f
-	if more = it.judge(target, more); errors.Is(more.err, errBogus) && !isShort(more.err) {
+	if next = it.judge(target, next); !got.zone.recurse && next.verdict.Status != dnssec.Secure {
 		return false
 	}
-	*got = more
+	*got = next
 	return true
 }
 
@@ -289,20 +296,25 @@ func (it *iteration) keepCut(z, parent *cut) *cut {
 	return z
 }
 
-// closest returns the deepest known zone whose servers can be asked about a name. DS records are the parent's.
+// closest returns the deepest known zone whose servers can be asked about a name.
 func (it *iteration) closest(name dnsname.Name, qtype uint16) (*cut, error) {
-	name = parentSide(name, qtype)
-	z := it.r.cuts.closest(name, it.r.now())
-	if s := it.s.config.Recursion.stubAt(name); s != nil && (z == nil || atOrBelow(s.Zone, z.zone)) {
-		return s.cut(), nil
-	}
-	if z != nil {
+	if z := it.known(name, qtype); z != nil {
 		return z, nil
 	}
 	if c := it.r.copyOfRoot(it.s); c != nil {
 		return &cut{zone: dnsname.Root, parent: dnsname.Root}, nil
 	}
 	return it.prime()
+}
+
+// known is closest without asking anybody. DS records are the parent's.
+func (it *iteration) known(name dnsname.Name, qtype uint16) *cut {
+	name = parentSide(name, qtype)
+	z := it.r.cuts.closest(name, it.r.now())
+	if s := it.s.config.Recursion.stubAt(name); s != nil && (z == nil || atOrBelow(s.Zone, z.zone)) {
+		return s.cut()
+	}
+	return z
 }
 
 // prime asks a server of the hints who serves the root (RFC 8109). Where none tells, the hints serve for a while.
@@ -356,7 +368,7 @@ func (it *iteration) descend(z *cut, name dnsname.Name, qtype uint16) outcome {
 	if !it.s.config.Recursion.WholeNames {
 		for step, n := 1, z.zone.Labels(); step <= minimiseMax; step++ {
 			n += minimiseStep(step, labels-n)
-			if n >= labels {
+			if n >= labels || !it.b.part() {
 				break
 			}
 			got := it.put(z, name.Suffix(n), wire.TypeA)
@@ -396,20 +408,32 @@ func (it *iteration) put(z *cut, name dnsname.Name, qtype uint16) outcome {
 	q := it.question(name, qtype)
 	tried := map[netip.AddrPort]bool{}
 	last := outcome{ede: EDENone, err: errNoServers}
-	for {
+	for it.ctx.Err() == nil {
 		if pool := it.pool(z, tried); len(pool) > 0 {
 			got := it.search(z, q, pool)
-			if got.err == nil || isFinal(got.err) {
+			switch {
+			case got.err == nil && !got.doubtful(z), isFinal(got.err):
 				return got
+			case got.err == nil || last.err != nil:
+				last = got // a doubtful answer is better than none
 			}
-			last = got
-		} else if !it.learn(z) {
+		} else if !it.learn(z) && !it.resort(z) {
 			return last
 		}
-		if it.ctx.Err() != nil {
-			return outcome{ede: EDENone, err: ErrTimeout}
-		}
 	}
+	if last.err == nil {
+		return last
+	}
+	return outcome{ede: EDENone, err: ErrTimeout}
+}
+
+// doubtful reports whether another server may know better: this one answers as a resolver does that has the zone from others, not for the zone but with
+// recursion, or says that there is nothing without the SOA that belongs to that (RFC 2308 section 2.2).
+func (o *outcome) doubtful(z *cut) bool {
+	if z.recurse || o.found.kind == kindReferral {
+		return false
+	}
+	return !o.said.aa && o.said.ra || o.found.kind == kindNoData && o.found.soa == nil
 }
 
 // search asks some servers, one after the other, until one answers.
@@ -434,6 +458,7 @@ func (it *iteration) search(z *cut, q *question, pool []*upstream) outcome {
 	if got.err != nil && unsure != nil {
 		got = *unsure // all others are worse
 	}
+	it.noteOwn(z, &got)
 	it.noteAsked(z, q, &got, a, time.Since(begun))
 	return got
 }
@@ -458,8 +483,9 @@ func (it *iteration) read(z *cut, q *question, up *upstream, packet []byte) outc
 func (it *iteration) pool(z *cut, tried map[netip.AddrPort]bool) []*upstream {
 	now := it.r.now()
 	var good, lame []*upstream
-	for i := range z.servers {
-		for _, to := range it.places(&z.servers[i]) {
+	servers := it.servers(z)
+	for i := range servers {
+		for _, to := range it.places(&servers[i]) {
 			if tried[to] || it.avoid[to] {
 				continue
 			}
@@ -538,13 +564,16 @@ const targetsAtOnce = 2
 // learn looks for the addresses of name servers that are not known, and reports whether some were looked for.
 func (it *iteration) learn(z *cut) bool {
 	var names []dnsname.Name
-	for _, i := range rand.Perm(len(z.servers)) {
-		s := &z.servers[i]
+	servers := it.servers(z)
+	for _, i := range rand.Perm(len(servers)) {
+		s := &servers[i]
 		// The address of a server within its own zone is in the zone.
 		if _, looked := it.looked[s.name]; looked || s.at != nil || atOrBelow(s.name, z.zone) || it.b.missedTooMany() || len(it.addresses(s)) > 0 {
 			continue
 		}
-		it.looked[s.name] = nil
+		if it.looked[s.name] = nil; it.knownMissing(s.name) {
+			continue
+		}
 		if names = append(names, s.name); len(names) == targetsAtOnce {
 			break
 		}

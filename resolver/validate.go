@@ -149,10 +149,16 @@ func (it *iteration) validateNegative(z *cut, name dnsname.Name, f *finding) dns
 	if v.Status == dnssec.Bogus {
 		return v
 	}
+	v = dnssec.Verdict{Status: dnssec.Bogus}
 	if f.kind == kindNXDomain {
 		v = it.deny(keys, func() dnssec.Verdict { return d.NameError([]byte(name)) })
-	} else {
-		v = it.deny(keys, func() dnssec.Verdict { return d.NoData([]byte(name), it.f.q.qtype) })
+	}
+	if v.Status == dnssec.Bogus {
+		// Some servers deny names that exist only because others lie below them. What is signed counts, not the response code.
+		noData := it.deny(keys, func() dnssec.Verdict { return d.NoData([]byte(name), it.f.q.qtype) })
+		if f.kind == kindNoData || noData.Status == dnssec.Secure {
+			f.kind, v = kindNoData, noData
+		}
 	}
 	if v.Status == dnssec.Secure && f.soa != nil && f.soa.name == signer {
 		it.r.denials.add(signer, f.soa, f.proofs, it.f.q.class, it.r.now())
