@@ -97,10 +97,15 @@ func (w *worker) askZones(q *Query, ask *zone.Question) zone.Answer {
 func (q *Query) join() {
 	s := &q.source
 	q.alias.wanted = false
-	if s.msg == nil {
+	ours := q.alias.msg
+	if s.msg == nil { // the aliases are true all the same, and the names they lead to may be listed
+		joined := append([]byte(nil), ours[:answersEnd(ours)]...)
+		wire.SetCount(joined, 2, 0)
+		wire.SetCount(joined, 3, 0)
+		wire.SetFlags(joined, wire.FlagQR|wire.RcodeServFail)
+		s.msg, s.deadEnd, s.failed = joined, true, false
 		return
 	}
-	ours := q.alias.msg
 	joined := append(make([]byte, 0, len(ours)+2*len(s.msg)), ours[:answersEnd(ours)]...)
 	joined, answers := appendSection(joined, s.msg, wire.SectionAnswer)
 	joined, proofs := appendSection(joined, ours, wire.SectionAuthority)

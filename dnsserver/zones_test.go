@@ -1,6 +1,7 @@
 package dnsserver_test
 
 import (
+	"errors"
 	"net/netip"
 	"strings"
 	"testing"
@@ -122,6 +123,19 @@ func TestPolicyGoesBeforeOwnZones(t *testing.T) {
 		t.Errorf("got %v, want the rule's NXDOMAIN", got)
 	}
 	if got := b.ask(query("alias.own.test", dns.TypeA)); got.Rcode != dns.RcodeNameError || len(got.Answer) != 1 {
+		t.Errorf("got %v, want the alias and the rule's NXDOMAIN", got)
+	}
+}
+
+// TestAliasOfAnOwnZoneToADeadName holds that an alias that leads to a listed name is answered by rule where nobody has an answer for that name.
+func TestAliasOfAnOwnZoneToADeadName(t *testing.T) {
+	p := newPolicy(t, 1, []policy.Zone{sink("sink", policy.ActionNXDOMAIN)}, listed{name: "nothing.example", zone: "sink", kind: policy.KindExact})
+	b := newBench(t, options{policy: p, zones: ownZones(t)})
+	b.world.fail = errors.New("no server answers")
+	if got := outline(b.ask(query("away.own.test", dns.TypeA))); got != "SERVFAIL ra:" {
+		t.Errorf("to a name that is not listed: %s, want SERVFAIL", got)
+	}
+	if got := b.ask(query("lost.own.test", dns.TypeA)); got.Rcode != dns.RcodeNameError || len(got.Answer) != 1 {
 		t.Errorf("got %v, want the alias and the rule's NXDOMAIN", got)
 	}
 }

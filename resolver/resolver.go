@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"cenote/crew"
 	"cenote/dnsname"
 	"cenote/rrcache"
 	"cenote/wire"
@@ -24,11 +25,12 @@ type Resolver struct {
 	state    atomic.Pointer[state]
 	life     context.Context // of all flights; ends when Run does
 	end      context.CancelFunc
-	running  sync.WaitGroup // flights and their attempts; Add only under mu while not closed
+	running  crew.Crew // of flights and their attempts; joined only under mu while not closed
 	ahead    *ahead
 	suspects chan *upstream // wait to be probed
 	buffers  sync.Pool      // of *[udpBuffer]byte
 	counts   counts
+	sockets  sockets
 	slow     slowLog
 
 	cuts        *cuts
@@ -75,6 +77,7 @@ func New(config Config) (*Resolver, error) {
 	}
 	r.cuts, r.authorities, r.trusts, r.denials, r.gate = newCuts(), newAuthorities(), newTrusts(), newDenials(), newGate()
 	r.bound(&config)
+	r.sockets = sockets{r: r, open: map[*udpSocket]bool{}}
 	r.buffers.New = func() any { return new([udpBuffer]byte) }
 	r.life, r.end = context.WithCancel(context.Background())
 	first := newState(config, nil)
@@ -178,6 +181,9 @@ func (r *Resolver) swap(config Config) (before, after *state) {
 func (r *Resolver) Resolve(ctx context.Context, k *rrcache.Key, dst []byte) (Result, error) {
 	r.counts.asked.Add(1)
 	dst, a := r.peek(k, dst)
+	if a.State == rrcache.Miss && k.DO {
+		dst, a = r.peekPlain(k, dst)
+	}
 	if a.State == rrcache.Fresh || a.Held {
 		return r.known(dst[:a.Len], a), nil
 	}
@@ -218,6 +224,23 @@ func (r *Resolver) peek(k *rrcache.Key, dst []byte) ([]byte, rrcache.Answer) {
 	return dst, a
 }
 
+// peekPlain looks for a stale answer that was given without signatures: it is better than none for who asks for them.
+func (r *Resolver) peekPlain(k *rrcache.Key, dst []byte) ([]byte, rrcache.Answer) {
+	dst, a := r.peek(plainOf(k), dst)
+	if a.State != rrcache.Stale {
+		return dst, rrcache.Answer{}
+	}
+	return dst, a
+}
+
+// plainOf is the question of k without the wish for signatures.
+func plainOf(k *rrcache.Key) *rrcache.Key {
+	plain := *k
+	plain.DO = false
+	plain.Reset()
+	return &plain
+}
+
 // known makes a result of what the cache had.
 func (r *Resolver) known(msg []byte, a rrcache.Answer) Result {
 	result := Result{Msg: msg, Stale: a.State == rrcache.Stale, EDE: EDENone}
@@ -248,6 +271,9 @@ func (r *Resolver) landed(f *flight, k *rrcache.Key, dst []byte) Result {
 func (r *Resolver) wait(ctx context.Context, f *flight, stale bool) error {
 	var patience <-chan time.Time
 	if stale {
+		if r.state.Load().config.Timeouts.Stale < 0 {
+			return &Error{edeNoReachable, ErrTimeout}
+		}
 		timer := time.NewTimer(r.state.Load().config.Timeouts.Stale)
 		defer timer.Stop()
 		patience = timer.C
@@ -283,8 +309,10 @@ func (r *Resolver) Run(ctx context.Context) error {
 	r.closed = true
 	r.mu.Unlock()
 	r.end()
+	r.sockets.interrupt()
 	own.Wait()
-	r.running.Wait()
+	r.running.End()
+	r.sockets.closeIdle()
 	for _, u := range r.state.Load().upstreams {
 		u.connections.retire()
 	}
@@ -304,6 +332,7 @@ func (r *Resolver) sweep(ctx context.Context) {
 				u.connections.closeIdle(s.config.Timeouts.Idle)
 			}
 			r.authorities.closeIdle(s.config.Timeouts.Idle)
+			r.sockets.sweep()
 		case <-ctx.Done():
 			return
 		}

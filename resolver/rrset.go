@@ -35,6 +35,7 @@ func targetName(rdata []byte) (dnsname.Name, bool) {
 type response struct {
 	rcode int
 	aa    bool
+	ra    bool
 	sets  []*rrset
 	loose []*rrset // signatures in the answer without what they sign
 }
@@ -46,7 +47,7 @@ func readResponse(packet []byte, class uint16) (*response, error) {
 	if opt.damaged || wire.Flags(packet)&wire.FlagTC != 0 {
 		return nil, errMalformed
 	}
-	r := &response{rcode: wire.Rcode(packet) | opt.rcode<<4, aa: wire.Flags(packet)&wire.FlagAA != 0}
+	r := &response{rcode: wire.Rcode(packet) | opt.rcode<<4, aa: wire.Flags(packet)&wire.FlagAA != 0, ra: wire.Flags(packet)&wire.FlagRA != 0}
 	w, err := wire.Records(packet)
 	if err != nil {
 		return nil, errMalformed

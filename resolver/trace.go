@@ -274,7 +274,7 @@ func (x *exchange) noteLeg() func(packet []byte, err error) {
 		switch {
 		case err == nil:
 			one.Result = wire.RcodeText(wire.Rcode(packet))
-		case !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded):
+		case !errors.Is(err, ErrTimeout) && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded):
 			one.Result = err.Error()
 		}
 	}
