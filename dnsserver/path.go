@@ -14,9 +14,10 @@ type pathState struct {
 	partial bool // something of them is missing
 }
 
-// trace reports whether all is known of the way to the answer that the policy looks at. If not, the network is to be asked.
+// trace reports whether all is known of the way to the answer that the policy looks at. If not, the network is to be asked, but
+// for nobody whom the access list does not admit.
 func (w *worker) trace(q *Query) bool {
-	if q.path.found || w.core.config.Paths == nil || !q.undecided() || !q.policy.ServerTriggers() {
+	if q.outside || q.path.found || w.core.config.Paths == nil || !q.undecided() || !q.policy.ServerTriggers() {
 		return true
 	}
 	q.path.wanted = true

@@ -158,3 +158,19 @@ func TestLargeAnswersOfOwnZones(t *testing.T) {
 		t.Errorf("over TCP: %d records", len(got.Answer))
 	}
 }
+
+// TestStrangersSendNobodyToTheNetwork holds that a client of a zone alone has no name servers looked for, and a client of the house has.
+func TestStrangersSendNobodyToTheNetwork(t *testing.T) {
+	looks := 0
+	f := &finder{server: "ns.good.example", whole: true, asked: func(string) { looks++ }}
+	b := newBench(t, options{zones: ownZones(t), paths: f, policy: serverPolicy(t)})
+	for _, tc := range []struct {
+		peer string
+		want int
+	}{{"203.0.113.9:5353", 0}, {"192.168.1.2:5353", 1}} {
+		looks, b.peer = 0, netip.MustParseAddrPort(tc.peer)
+		if got := outline(b.ask(query("www.open.test", dns.TypeA))); !strings.HasPrefix(got, "NOERROR aa") || looks != tc.want {
+			t.Errorf("%s: %s after %d looks, want an answer after %d", tc.peer, got, looks, tc.want)
+		}
+	}
+}
