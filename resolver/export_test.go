@@ -2,6 +2,7 @@ package resolver
 
 import (
 	"bytes"
+	"context"
 	"net/netip"
 
 	"cenote/rrcache"
@@ -73,3 +74,6 @@ const (
 	PathZonesMax   = pathZonesMax
 	PathServersMax = pathServersMax
 )
+
+// FollowDue looks at the keys of trust anchors that are due by the clock.
+func (r *Resolver) FollowDue(ctx context.Context) { r.followDue(ctx) }
