@@ -2,6 +2,7 @@ package resolver
 
 import (
 	"net/netip"
+	"slices"
 
 	"cenote/dnsname"
 	"cenote/wire"
@@ -30,6 +31,11 @@ type finding struct {
 	child   *cut         // of a referral
 	sure    bool         // the server speaks for the zone (AA)
 	tooLong bool         // a DNAME makes a name out of it that is too long (RFC 6672 section 2.2)
+}
+
+// signed reports whether there is a signature of anything.
+func (r *response) signed() bool {
+	return slices.ContainsFunc(r.sets, func(s *rrset) bool { return len(s.sigs) > 0 })
 }
 
 // classify tells what a reply of zone's servers means for a question. name is at or below zone.

@@ -341,16 +341,23 @@ func (it *iteration) put(z *cut, name dnsname.Name, qtype uint16) outcome {
 func (it *iteration) search(z *cut, q *question, pool []*upstream) outcome {
 	var mu sync.Mutex
 	var unsure *outcome
+	bare := 0
 	a := it.r.searchAmong(it.s, q, pool, it.account(z))
 	a.read = func(up *upstream, packet []byte) outcome {
 		got := it.read(z, q, up, packet)
-		if got.err == nil && !got.found.sure && got.found.kind != kindReferral {
-			mu.Lock()
-			unsure = &got
-			mu.Unlock()
-			return outcome{up: up, ede: EDENone, err: errLame}
+		if got.err != nil || got.found.kind == kindReferral {
+			return got
 		}
-		return got
+		mu.Lock()
+		defer mu.Unlock()
+		if q.do && z.signed() && !got.said.signed() {
+			bare++
+		}
+		if got.found.sure && bare != 1 { // two without signatures are believed: it may be a zone below that has none
+			return got
+		}
+		unsure = &got
+		return outcome{up: up, ede: EDENone, err: errLame}
 	}
 	begun := time.Now()
 	got := a.run(it.ctx)
