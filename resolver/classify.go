@@ -56,12 +56,16 @@ func (r *response) classify(zone, name dnsname.Name, qtype uint16) (*finding, er
 		f.kind, f.soa = kindNXDomain, r.soa(zone, name)
 	case r.referral(f, zone, name, qtype):
 	default:
-		if f.soa = r.soa(zone, name); f.soa != nil || r.aa {
+		if f.soa = r.soa(zone, name); f.soa != nil || r.aa || r.saysNothing() {
 			f.kind = kindNoData
 		}
 	}
 	return f, nil
 }
+
+// saysNothing reports whether there is no record at all: that is how some servers say that a name has no such records (RFC 2308 section 2.2, type
+// 3). One that offers recursion means that it is the wrong one to ask.
+func (r *response) saysNothing() bool { return len(r.sets) == 0 && !r.ra }
 
 // direct takes the records that were asked for.
 func (r *response) direct(f *finding, name dnsname.Name, qtype uint16) bool {

@@ -33,6 +33,7 @@ func targetName(rdata []byte) (dnsname.Name, bool) {
 type response struct {
 	rcode int
 	aa    bool
+	ra    bool
 	sets  []*rrset
 }
 
@@ -43,7 +44,8 @@ func readResponse(packet []byte, class uint16) (*response, error) {
 	if opt.damaged || wire.Flags(packet)&wire.FlagTC != 0 {
 		return nil, errMalformed
 	}
-	r := &response{rcode: wire.Rcode(packet) | opt.rcode<<4, aa: wire.Flags(packet)&wire.FlagAA != 0}
+	flags := wire.Flags(packet)
+	r := &response{rcode: wire.Rcode(packet) | opt.rcode<<4, aa: flags&wire.FlagAA != 0, ra: flags&wire.FlagRA != 0}
 	w, err := wire.Records(packet)
 	if err != nil {
 		return nil, errMalformed
