@@ -22,8 +22,12 @@ type assembly struct {
 // add takes what servers of a zone found.
 func (m *assembly) add(f *finding) {
 	m.sets[wire.SectionAnswer] = append(m.sets[wire.SectionAnswer], f.answer...)
-	if f.kind == kindNXDomain {
+	switch f.kind {
+	case kindNXDomain:
 		m.rcode = wire.RcodeNXDomain
+	case kindTooLong:
+		m.rcode = wire.RcodeYXDomain
+	case kindLame, kindAnswer, kindAlias, kindNoData, kindReferral:
 	}
 	authority := &m.sets[wire.SectionAuthority]
 	if f.soa != nil && f.kind != kindAlias {

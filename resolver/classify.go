@@ -18,19 +18,19 @@ const (
 	kindNoData               // the name is there, the type is not
 	kindNXDomain             // the name is not there
 	kindReferral             // servers of a zone below know
+	kindTooLong              // a DNAME above the name makes one of it that is too long (RFC 6672 section 2.2)
 )
 
 // found is what of a reply answers a question put to the servers of a zone. Nothing of it lies outside the zone (RFC 2181 section 5.4.1, RFC 5452
 // section 6).
 type finding struct {
-	kind    kind
-	answer  []*rrset     // the sets asked for, or the CNAME, with the DNAME that it was made from before it
-	target  dnsname.Name // of an alias
-	soa     *rrset       // of a negative answer
-	proofs  []*rrset     // NSEC and NSEC3 sets of the authority section
-	child   *cut         // of a referral
-	sure    bool         // the server speaks for the zone (AA)
-	tooLong bool         // a DNAME makes a name out of it that is too long (RFC 6672 section 2.2)
+	kind   kind
+	answer []*rrset     // the sets asked for, or the CNAME, with the DNAME that it was made from before it
+	target dnsname.Name // of an alias
+	soa    *rrset       // of a negative answer
+	proofs []*rrset     // NSEC and NSEC3 sets of the authority section
+	child  *cut         // of a referral
+	sure   bool         // the server speaks for the zone (AA)
 }
 
 // signed reports whether there is a signature of anything.
@@ -50,7 +50,7 @@ func (r *response) classify(zone, name dnsname.Name, qtype uint16) (*finding, er
 	switch {
 	case r.direct(f, name, qtype), r.alias(f, zone, name, qtype):
 		return f, nil
-	case f.tooLong || r.rcode == wire.RcodeYXDomain:
+	case r.rcode == wire.RcodeYXDomain:
 		return nil, errRcode
 	case r.rcode == wire.RcodeNXDomain:
 		f.kind, f.soa = kindNXDomain, r.soa(zone, name)
@@ -94,8 +94,9 @@ func (r *response) alias(f *finding, zone, name dnsname.Name, qtype uint16) bool
 		return false
 	}
 	prefix := name[:len(name)-len(dname.name)]
-	if f.tooLong = len(prefix)+len(to) > dnsname.WireMax; f.tooLong {
-		return false
+	if len(prefix)+len(to) > dnsname.WireMax {
+		f.kind, f.answer = kindTooLong, []*rrset{dname}
+		return true
 	}
 	f.kind, f.target = kindAlias, prefix+to
 	made := &rrset{name: name, rtype: wire.TypeCNAME, section: wire.SectionAnswer, ttl: dname.ttl, rdata: [][]byte{[]byte(f.target)}, made: true}
