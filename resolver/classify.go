@@ -3,6 +3,7 @@ package resolver
 import (
 	"net/netip"
 	"slices"
+	"time"
 
 	"cenote/dnsname"
 	"cenote/wire"
@@ -33,9 +34,11 @@ type finding struct {
 	sure   bool         // the server speaks for the zone (AA)
 }
 
-// signed reports whether there is a signature of anything.
-func (r *response) signed() bool {
-	return slices.ContainsFunc(r.sets, func(s *rrset) bool { return len(s.sigs) > 0 })
+// signed reports whether there is a signature of anything that is in force.
+func (r *response) signed(now time.Time) bool {
+	return slices.ContainsFunc(r.sets, func(s *rrset) bool {
+		return slices.ContainsFunc(s.sigs, func(sig []byte) bool { return inForce(sig, now) })
+	})
 }
 
 // classify tells what a reply of zone's servers means for a question. name is at or below zone.

@@ -2,12 +2,10 @@ package resolver
 
 import (
 	"net/netip"
-	"slices"
 	"sync"
 	"time"
 
 	"cenote/dnsname"
-	"cenote/wire"
 )
 
 // cut is a zone as its parent delegates it: what its parent says counts for as long as its parent says, and what the zone itself says about
@@ -20,11 +18,6 @@ type cut struct {
 	ttl     uint32   // the least of its records'
 	expires time.Time
 	recurse bool // it is no zone: other resolvers are asked
-}
-
-// signed reports whether the parent says that the zone is signed.
-func (z *cut) signed() bool {
-	return slices.ContainsFunc(z.proofs, func(s *rrset) bool { return s.rtype == wire.TypeDS })
 }
 
 // nameServer is a server of a zone, with the addresses that the parent gave for it.

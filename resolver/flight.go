@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"runtime/debug"
 	"time"
 
@@ -26,6 +27,8 @@ type flight struct {
 	look    bool            // it is for the address of a name server
 	trace   *Trace          // nil where nobody looks
 	needs   map[*flight]int // the flights whose answers this one waits for; guarded by the resolver's mu
+
+	from netip.AddrPort // the server whose answer it is, the last of several
 
 	msg []byte // the answer, never changed again; if err is set, aliases that lead to where there is none, or nil
 	ede uint16 // what the upstream said beside its answer

@@ -61,6 +61,9 @@ func (it *iteration) run() outcome {
 		case steps > it.s.config.Recursion.Bounds.Aliases:
 			return outcome{ede: EDENone, err: errChain}
 		}
+		if got.up != nil {
+			it.f.from = got.up.Addr
+		}
 		m.add(got.found)
 		m.judged(got.verdict)
 		// No zone begins at an alias: that is the answer to who looks for keys, with CD.
@@ -341,19 +344,20 @@ func (it *iteration) put(z *cut, name dnsname.Name, qtype uint16) outcome {
 func (it *iteration) search(z *cut, q *question, pool []*upstream) outcome {
 	var mu sync.Mutex
 	var unsure *outcome
-	bare := 0
+	signed, bare := q.do && it.signed(z), 0
 	a := it.r.searchAmong(it.s, q, pool, it.account(z))
 	a.read = func(up *upstream, packet []byte) outcome {
 		got := it.read(z, q, up, packet)
-		if got.err != nil || got.found.kind == kindReferral {
+		if got.err != nil {
 			return got
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		if q.do && z.signed() && !got.said.signed() {
+		if signed && !got.said.signed(it.validationTime()) {
 			bare++
 		}
-		if got.found.sure && bare != 1 { // two without signatures are believed: it may be a zone below that has none
+		sure := got.found.sure || got.found.kind == kindReferral
+		if sure && bare != 1 { // two without signatures are believed: it may be a zone below that has none
 			return got
 		}
 		unsure = &got
@@ -483,7 +487,7 @@ func (it *iteration) learn(z *cut) bool {
 				break
 			}
 			looks.Go(func() {
-				msg, err := it.need(it.addressQuestion(name, rtype), it.f.depth+1, it.f.aliases, true)
+				msg, _, err := it.need(it.addressQuestion(name, rtype), it.f.depth+1, it.f.aliases, true)
 				if err != nil || len(addressesIn(msg, rtype)) == 0 {
 					it.b.missed()
 				}
@@ -496,13 +500,14 @@ func (it *iteration) learn(z *cut) bool {
 
 // sub asks a question that the flight's own answer needs.
 func (it *iteration) sub(q question, depth, aliases int) (msg []byte, err error) {
-	return it.need(q, depth, aliases, it.f.look)
+	msg, _, err = it.need(q, depth, aliases, it.f.look)
+	return msg, err
 }
 
-// need is sub, which with look is for the address of a name server. What failed for want of somebody else's budget is asked again.
-func (it *iteration) need(q question, depth, aliases int, look bool) (msg []byte, err error) {
+// need is sub, which with look is for the address of a name server. What failed for want of somebody else's budget is asked again. It returns the
+// flight that found the answer, nil if it was in the cache.
+func (it *iteration) need(q question, depth, aliases int, look bool) (msg []byte, f *flight, err error) {
 	for range borrowedTries {
-		var f *flight
 		if msg, f, err = it.needOnce(q, depth, aliases, look); f == nil || f.budget == it.b || !isShort(err) {
 			break
 		}
@@ -510,7 +515,7 @@ func (it *iteration) need(q question, depth, aliases int, look bool) (msg []byte
 	if isShort(err) {
 		it.b.short.Store(true)
 	}
-	return msg, err
+	return msg, f, err
 }
 
 func (it *iteration) needOnce(q question, depth, aliases int, look bool) (msg []byte, f *flight, err error) {

@@ -3,8 +3,10 @@ package resolver
 import (
 	"encoding/binary"
 	"math"
+	"time"
 
 	"cenote/dnsname"
+	"cenote/dnssec"
 	"cenote/wire"
 )
 
@@ -113,6 +115,16 @@ func (r *response) add(packet []byte, w *wire.Walker, known map[setKey]*rrset) e
 
 // rrsigSigner is where the signer's name lies in the data of an RRSIG record (RFC 4034 section 3.1).
 const rrsigSigner = 18
+
+// Where the moments from which and until which it is in force lie in the data of an RRSIG record, as serial numbers (RFC 4034 section 3.1.5).
+const rrsigExpiration, rrsigInception = 8, 12
+
+// inForce reports whether a signature is valid at a time, give or take what dnssec does at most.
+func inForce(sig []byte, now time.Time) bool {
+	at, skew := uint32(now.Unix()), int32(dnssec.SkewMax/time.Second)
+	expiration, inception := binary.BigEndian.Uint32(sig[rrsigExpiration:]), binary.BigEndian.Uint32(sig[rrsigInception:])
+	return int32(expiration-at) >= -skew && int32(at-inception) >= -skew
+}
 
 // signer returns whose keys made the first signature.
 func (s *rrset) signer() (dnsname.Name, bool) {

@@ -3,6 +3,7 @@ package resolver
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -152,22 +153,22 @@ func (it *iteration) delegationSigner(name dnsname.Name) ([]*rrset, time.Duratio
 	if z := it.r.cuts.at(name, now); z != nil && len(z.proofs) > 0 {
 		return z.proofs, z.expires.Sub(now), nil
 	}
-	sets, err := it.records(name, wire.TypeDS)
+	sets, _, err := it.records(name, wire.TypeDS)
 	return sets, leastTTL(sets), err
 }
 
-// records asks for records with their signatures and without validation.
-func (it *iteration) records(name dnsname.Name, rtype uint16) ([]*rrset, error) {
+// records asks for records with their signatures and without validation. It returns the flight that found them, nil if they were in the cache.
+func (it *iteration) records(name dnsname.Name, rtype uint16) ([]*rrset, *flight, error) {
 	q := question{name: string(name), qtype: rtype, class: it.f.q.class, do: true, cd: true, group: it.f.q.group}
-	msg, err := it.sub(q, it.f.depth+1, it.f.aliases)
+	msg, f, err := it.need(q, it.f.depth+1, it.f.aliases, it.f.look)
 	if err != nil {
-		return nil, err
+		return nil, f, err
 	}
 	got, err := readResponse(msg, q.class)
 	if err != nil {
-		return nil, err
+		return nil, f, err
 	}
-	return got.sets, nil
+	return got.sets, f, nil
 }
 
 func leastTTL(sets []*rrset) time.Duration {
@@ -219,7 +220,7 @@ func (it *iteration) trustSigned(name dnsname.Name, ds *rrset, until time.Time) 
 func (it *iteration) trustKeys(zone dnsname.Name, until time.Time, check func(*dnssec.Set) (*dnssec.Zone, dnssec.Verdict)) *trusted {
 	var last *trusted
 	for range keyTries {
-		sets, err := it.records(zone, wire.TypeDNSKEY)
+		sets, f, err := it.records(zone, wire.TypeDNSKEY)
 		if err != nil {
 			return bogus(edeNoKeys, "keys of %v cannot be had: %v", zone, err)
 		}
@@ -233,13 +234,21 @@ func (it *iteration) trustKeys(zone dnsname.Name, until time.Time, check func(*d
 		if last.verdict.Status != dnssec.Bogus || it.b.crypto.Spent() {
 			break
 		}
+		if f != nil && f.from.IsValid() { // the others come first now
+			it.r.authorities.markLame(f.from, zone, it.r.now())
+		}
 		it.forget(zone, wire.TypeDNSKEY)
 	}
 	return last
 }
 
 // keyTries is how often the keys of a zone are asked for if they do not stand up.
-const keyTries = 2
+const keyTries = 3
+
+// signed reports whether a zone is known to be signed: by its parent, or by its trust anchor.
+func (it *iteration) signed(z *cut) bool {
+	return it.s.keys != nil && it.s.keys.has(z.zone) || slices.ContainsFunc(z.proofs, func(s *rrset) bool { return s.rtype == wire.TypeDS })
+}
 
 // forget has a question asked anew.
 func (it *iteration) forget(name dnsname.Name, rtype uint16) {
