@@ -61,7 +61,12 @@ func (c *Client) Delete(ctx context.Context, path string, out any) error {
 
 // Profile has a profile taken, with the parameters of GET /v1/profile, and writes it to out.
 func (c *Client) Profile(ctx context.Context, params url.Values, out io.Writer) error {
-	res, err := c.ask(ctx, http.MethodGet, "/v1/profile?"+params.Encode(), nil)
+	return c.Download(ctx, "/v1/profile?"+params.Encode(), responseMax, out)
+}
+
+// Download writes what is at path to out, at most so many octets.
+func (c *Client) Download(ctx context.Context, path string, most int64, out io.Writer) error {
+	res, err := c.ask(ctx, http.MethodGet, path, nil)
 	if err != nil {
 		return err
 	}
@@ -69,10 +74,25 @@ func (c *Client) Profile(ctx context.Context, params url.Values, out io.Writer) 
 	if res.StatusCode >= http.StatusBadRequest {
 		return decode(res, nil)
 	}
-	if _, err := io.Copy(out, io.LimitReader(res.Body, responseMax)); err != nil {
-		return fmt.Errorf("reading the profile: %w", err)
+	if _, err := io.Copy(out, io.LimitReader(res.Body, most)); err != nil {
+		return fmt.Errorf("reading what the server sends: %w", err)
 	}
 	return nil
+}
+
+// Dump writes the dump of the server's cache to out.
+func (c *Client) Dump(ctx context.Context, out io.Writer) error {
+	return c.Download(ctx, "/v1/cache/dump", dumpMax, out)
+}
+
+// Load has the server's cache read a dump.
+func (c *Client) Load(ctx context.Context, dump io.Reader, out *LoadAnswer) error {
+	res, err := c.send(ctx, http.MethodPost, loadPath, dump)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = res.Body.Close() }()
+	return decode(res, out)
 }
 
 func (c *Client) do(ctx context.Context, method, path string, body []byte, out any) error {
@@ -86,7 +106,11 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte, out a
 
 // ask returns the response, whose body the caller closes.
 func (c *Client) ask(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, "http://localhost"+path, bytes.NewReader(body))
+	return c.send(ctx, method, path, bytes.NewReader(body))
+}
+
+func (c *Client) send(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://localhost"+path, body)
 	if err != nil {
 		return nil, err
 	}

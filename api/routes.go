@@ -25,6 +25,9 @@ type Rooms struct {
 	Copies    Copies
 	Reviewer  Reviewer
 	Ledger    Ledger
+	Truth     Truth
+	Cache     Cache
+	Dumper    Dumper
 }
 
 // Prober knows whether the server should get queries.
@@ -106,6 +109,12 @@ func (s *Server) controls() *http.ServeMux {
 	mux.HandleFunc("GET /v1/feeds/diff", s.diff)
 	mux.HandleFunc("POST /v1/feeds/rollback", s.rollback)
 	mux.HandleFunc("POST /v1/feeds/unpin", s.unpin)
+	mux.HandleFunc("GET /v1/resolve", s.resolve) // whoever may ask for it can send queries from here
+	mux.HandleFunc("GET /v1/servers", s.zoneServers)
+	mux.HandleFunc("GET /v1/cache/get", s.cacheGet) // what clients ask for
+	mux.HandleFunc("POST /v1/cache/flush", s.cacheFlush)
+	mux.HandleFunc("GET /v1/cache/dump", s.cacheDump)
+	mux.HandleFunc("POST /v1/cache/load", s.cacheLoad)
 	mux.HandleFunc("POST /v1/held", s.decide) // it is written down who decides, which the socket alone knows
 	return mux
 }
@@ -120,6 +129,8 @@ func (s *Server) routes() *http.ServeMux {
 	mux.HandleFunc("GET /v1/explain", s.explain)
 	mux.HandleFunc("GET /v1/feeds", s.feeds)
 	mux.HandleFunc("GET /v1/held", s.held)
+	mux.HandleFunc("GET /v1/anchors", s.anchors)
+	mux.HandleFunc("GET /v1/cache", s.cacheStats)
 	mux.HandleFunc("POST /v1/reload", s.reload)
 	mux.HandleFunc("GET /v1/sightings", s.sightings)
 	mux.HandleFunc("GET /v1/clients/{address}", s.export)

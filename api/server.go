@@ -157,7 +157,7 @@ const socketMode fs.FileMode = 0o600
 func (s *Server) add(l net.Listener, handler http.Handler) {
 	s.listeners = append(s.listeners, limitListener(l, connectionsMax))
 	s.servers = append(s.servers, &http.Server{
-		Handler:           http.MaxBytesHandler(boundWrites(writeTimeout, handler), bodyMax),
+		Handler:           boundBodies(boundWrites(writeTimeout, handler)),
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       idleTimeout,
 		IdleTimeout:       idleTimeout,

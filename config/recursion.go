@@ -16,6 +16,9 @@ type Recursion struct {
 	// RootHints is a file with the servers of the root and their addresses, in the form of zone files. Without it they are those of the
 	// internet.
 	RootHints Path `yaml:"root_hints" example:"/etc/cenote/root.hints"`
+	// RootZone is a file with the whole root zone, kept up to date by you, which is looked into in place of asking the servers of the root (RFC 8806). Its
+	// digest must be right (ZONEMD). When it is older than the zone allows, servers are asked again.
+	RootZone Path `yaml:"root_zone" example:"/var/lib/cenote/root.zone"`
 	// Port is where the servers of zones listen; another one than 53 is for a root of one's own.
 	Port int `yaml:"port" default:"53" min:"1" max:"65535"`
 	// IPv4 asks servers by IPv4.
@@ -36,11 +39,24 @@ type Recursion struct {
 	Forward []ForwardZone `yaml:"forward"`
 	// Stub are zones whose servers are given here.
 	Stub []StubZone `yaml:"stub"`
+	// Private keeps private addresses out of the world's answers.
+	Private Private `yaml:"private"`
 	// DNS64 is the prefix that IPv4 addresses are put behind for names that have no IPv6 addresses (RFC 6147), where clients have IPv6 alone. Its length is
 	// 32, 40, 48, 56, 64 or 96.
 	DNS64 netip.Prefix `yaml:"dns64" example:"64:ff9b::/96"`
 	// Limits bound the work that one question of a client may make.
 	Limits RecursionLimits `yaml:"limits"`
+}
+
+// Private keeps private addresses out of the world's answers, so that no name of a stranger leads to a machine of yours (DNS rebinding). Names of
+// zones under `forward` and `stub` may have them, unless all names are forwarded.
+type Private struct {
+	// Deny leaves private addresses out, from answers that are asked for from then on. An answer that has no others is given as if the name had none, with the extended error Blocked.
+	Deny bool `yaml:"deny" default:"false"`
+	// Addresses are the networks. IPv4 addresses in the form of IPv6 (::ffff:192.0.2.1) always belong to them.
+	Addresses []netip.Prefix `yaml:"addresses" default:"[0.0.0.0/8, 10.0.0.0/8, 127.0.0.0/8, 169.254.0.0/16, 172.16.0.0/12, 192.168.0.0/16, '::/127', 'fc00::/7', 'fe80::/10', 'fec0::/10']"`
+	// Allow are names at and below which they may be, such as those of your own.
+	Allow []dnsname.Name `yaml:"allow" example:"[corp.example]"`
 }
 
 // Validation checks what servers say by the signatures of zones (RFC 4035).

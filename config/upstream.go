@@ -41,6 +41,9 @@ type Resolver struct {
 	CAFile Path `yaml:"ca_file" example:"/etc/cenote/resolvers-ca.pem"`
 	// Relearn is how long it is believed that an upstream does not keep letter case or does not speak EDNS.
 	Relearn time.Duration `yaml:"relearn" default:"10m" min:"1s" max:"1d"`
+	// Slow has questions that took longer written into the log, with what they cost: name, type, time, queries sent, the server asked last and the
+	// reason, at most ten a second. 0 turns it off; names of clients' questions are then in no log but the query log.
+	Slow time.Duration `yaml:"slow" default:"0s" min:"0s" max:"1m" example:"2s"`
 	// Probe says how an upstream that is down is tried again.
 	Probe Probe `yaml:"probe"`
 	// Limits bound what is open and what waits.
@@ -88,6 +91,9 @@ type Cache struct {
 	FailureTTL time.Duration `yaml:"failure_ttl" default:"2s" min:"1s" max:"5s"`
 	// AnswerMax is the longest answer that is kept.
 	AnswerMax Size `yaml:"answer_max" default:"16KiB" min:"512B" max:"16KiB"`
+	// Keep writes the answers into the state directory when the server stops, and reads them when it starts, in the background. They age meanwhile. What
+	// was answered by others than are asked now, or under other trust anchors, is not read.
+	Keep bool `yaml:"keep" default:"false"`
 	// Stale says what happens to answers past their time.
 	Stale Stale `yaml:"stale"`
 	// Prefetch refreshes an answer that is asked for in the last part of its life. 0% turns it off.

@@ -232,11 +232,9 @@ func (a *Anchors) meet(k *key, vouched bool, now time.Time) {
 	a.Keys = append(a.Keys, Anchor{Key: bytes.Clone(k.rdata), State: state, Since: now, Seen: now})
 }
 
-// shown reports whether the key is among those of the zone; a revoked one, with the flag that says so.
+// shown reports whether the key is among those of the zone, without the flag that revokes it.
 func (k *Anchor) shown(keys []key) bool {
-	return slices.ContainsFunc(keys, func(other key) bool {
-		return bytes.Equal(other.rdata, k.Key) || k.State == AnchorRevoked && bytes.Equal(unrevoked(other.rdata), k.Key)
-	})
+	return slices.ContainsFunc(keys, func(other key) bool { return bytes.Equal(other.rdata, k.Key) })
 }
 
 // miss moves a key that the zone does not show.
@@ -246,7 +244,7 @@ func (k *Anchor) miss(now time.Time) {
 		k.move(AnchorStart, now)
 	case AnchorValid:
 		k.move(AnchorMissing, now)
-	case AnchorRevoked:
+	case AnchorRevoked: // revoke has noted if the zone shows it as such
 		if !now.Before(k.Seen.Add(RemoveHoldDown)) {
 			k.move(AnchorRemoved, now)
 		}

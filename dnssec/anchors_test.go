@@ -344,3 +344,34 @@ func TestAnchorTextForOperators(t *testing.T) {
 		}
 	}
 }
+
+// TestConfiguredAnchorsAreBounded holds that too many, and one twice, are left out, so that the text can be read again.
+func TestConfiguredAnchorsAreBounded(t *testing.T) {
+	var keys, ds [][]byte
+	for range dnssec.AnchorsMax + 1 {
+		k := ecSigner(t, "example.", 257)
+		keys, ds = append(keys, rdata(t, k.key), rdata(t, k.key)), append(ds, dsOf(t, k, dns.SHA256))
+	}
+	r := &root{t: t, a: dnssec.NewAnchors(name("example."), ds, keys, noon)}
+	r.roundTrip()
+	if len(r.a.Keys) != dnssec.AnchorsMax || len(r.a.DS) != dnssec.AnchorsMax {
+		t.Errorf("%d keys and %d DS records are kept, want %d of each", len(r.a.Keys), len(r.a.DS), dnssec.AnchorsMax)
+	}
+}
+
+// TestFewRemovedKeysAreRemembered holds the bound of those, the oldest of which goes first.
+func TestFewRemovedKeysAreRemembered(t *testing.T) {
+	a := ecSigner(t, "example.", 257)
+	r := newRoot(t, a)
+	var removed []*signer
+	for range dnssec.RemovedMax + 5 {
+		k := ecSigner(t, "example.", 257)
+		removed = append(removed, k)
+		r.a.Keys = append(r.a.Keys, dnssec.Anchor{Key: rdata(t, k.key), State: dnssec.AnchorRemoved, Since: noon, Seen: noon})
+	}
+	r.observe(list(a), a)
+	if len(r.a.Keys) != 1+dnssec.RemovedMax {
+		t.Errorf("%d keys are kept, want %d", len(r.a.Keys), 1+dnssec.RemovedMax)
+	}
+	r.state("valid start removed removed", a, removed[4], removed[5], removed[len(removed)-1])
+}

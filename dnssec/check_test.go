@@ -302,3 +302,34 @@ func TestSigner(t *testing.T) {
 		}
 	}
 }
+
+// TestRootSigns holds that the root, whose name has no labels, signs as any other zone, and may have a wildcard.
+func TestRootSigns(t *testing.T) {
+	key := ecSigner(t, ".", 257)
+	z := zoneOf(t, key)
+	want(t, z.Check(signedSet(t, records(t, "com. 300 IN DS 1 13 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D"), key), noon, dnssec.NewWork()).Verdict,
+		dnssec.Secure, dnssec.CodeNone)
+	rrs := records(t, "*. 300 IN TXT wild")
+	s := set(t, rrs[0], key.sign(t, rrs, func(*dns.RRSIG) {})) // by hand: the library cannot sign this name
+	if got := z.Check(s, noon, dnssec.NewWork()); got.Status != dnssec.Secure || got.Wildcard {
+		t.Errorf("the wildcard itself: %+v", got)
+	}
+	s.Name = name("a.b.")
+	if got := z.Check(s, noon, dnssec.NewWork()); got.Status != dnssec.Secure || !got.Wildcard || string(got.Encloser) != "\x00" {
+		t.Errorf("a name made from it: %+v", got)
+	}
+}
+
+// TestLabelOfAnAsterisk holds that an asterisk counts as a label where it is not the first.
+func TestLabelOfAnAsterisk(t *testing.T) {
+	key := ecSigner(t, "example.", 257)
+	z := zoneOf(t, key)
+	for _, owner := range []string{"a.*.example.", "*.*.example.", "**.example.", "*a.example."} {
+		rrs := records(t, owner+" 300 IN TXT x")
+		sig := key.sign(t, rrs, func(*dns.RRSIG) {}) // by hand: the library takes every asterisk at the start for a wildcard's
+		got := z.Check(set(t, rrs[0], sig), noon, dnssec.NewWork())
+		if got.Status != dnssec.Secure || got.Wildcard {
+			t.Errorf("%s: got %+v", owner, got)
+		}
+	}
+}

@@ -134,13 +134,18 @@ func (p *peer) ServeDNS(rw dns.ResponseWriter, m *dns.Msg) {
 	defer p.mu.Unlock()
 	q, qtype := dnsname.Name(name(m.Question[0].Name)), m.Question[0].Qtype
 	said, ok := p.reply, q == p.q && qtype == p.qtype
-	if !ok {
+	inZone := q == p.w.apex || q.IsBelow(p.w.apex)
+	if !ok && inZone {
 		said, ok = p.w.honest(q, qtype)
 	}
-	if !ok {
-		out.Rcode = dns.RcodeServerFailure
-	} else {
+	switch {
+	case ok:
 		p.write(out, said)
+	case inZone:
+		out.Rcode = dns.RcodeServerFailure
+	default: // where an alias leads, which is not what is judged
+		out.Rcode = dns.RcodeNameError
+		out.Ns = []dns.RR{&dns.SOA{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeSOA, Class: dns.ClassINET, Ttl: 300}, Ns: ".", Mbox: ".", Minttl: 300}}
 	}
 	_ = rw.WriteMsg(out)
 }
@@ -188,6 +193,9 @@ func (p *peer) judge(q dnsname.Name, qtype uint16, said reply) (dnssec.Status, s
 		}
 	}
 	switch s := string(out); {
+	case strings.Contains(s, "timed out"):
+		p.t.Fatalf("%s %d: delv says\n%s", text(q), qtype, s)
+		return 0, ""
 	case strings.Contains(s, "fully validated"):
 		return dnssec.Secure, s
 	case strings.Contains(s, "unsigned answer"):

@@ -166,6 +166,7 @@ func TestTrapsOfNSEC(t *testing.T) {
 		{"and not for what is beside", "a.example. 1 IN NSEC c.example. DNAME RRSIG NSEC\nexample. 1 IN NSEC a.example. SOA NS", nameError("b.example."), dnssec.Secure},
 		{"the last record leads to the apex", "x.example. 1 IN NSEC example. A\nexample. 1 IN NSEC x.example. SOA NS", nameError("z.example."), dnssec.Secure},
 		{"a record that leads back elsewhere is none", "x.example. 1 IN NSEC b.example. A\nexample. 1 IN NSEC x.example. SOA NS", nameError("z.example."), dnssec.Bogus},
+		{"nor does it speak of its owner", "x.example. 1 IN NSEC b.example. A", noData("x.example.", dns.TypeAAAA), dnssec.Bogus},
 		{"a record out of the zone is none", "example. 1 IN NSEC z.test. SOA NS", nameError("b.example."), dnssec.Bogus},
 		{"one record can do for name and wildcard", "example. 1 IN NSEC example. SOA NS RRSIG NSEC", nameError("b.example."), dnssec.Secure},
 		{"an only name has no data", "example. 1 IN NSEC example. SOA NS RRSIG NSEC", noData("example.", dns.TypeA), dnssec.Secure},
@@ -280,4 +281,20 @@ func TestExpandedNeedsAnAncestor(t *testing.T) {
 		want(t, d.Expanded(name("c.example."), name(encloser)), dnssec.Bogus, dnssec.CodeBogus)
 	}
 	want(t, d.Expanded(name("c.example."), name("example.")), dnssec.Secure, dnssec.CodeNone)
+}
+
+// TestChainsAreNotMixed holds that records of different parameters do not make one proof, and that a record which shows a name counts more than one
+// that denies it, as when an old one is replayed.
+func TestChainsAreNotMixed(t *testing.T) {
+	sets := pick(t, rfc5155, "0p9 b4u 35m")
+	ask := func() dnssec.Verdict {
+		return dnssec.NewDenial(name("example."), sets, dnssec.NewWork()).NameError(name("a.c.x.w.example."))
+	}
+	want(t, ask(), dnssec.Insecure, dnssec.CodeNone)
+	sets[2].RData[0][5]++ // the salt
+	want(t, ask(), dnssec.Bogus, dnssec.CodeNoProof)
+	d := dnssec.NewDenial(name("example."), unsignedSets(t, "a.example. 1 IN NSEC c.example. A\nb.example. 1 IN NSEC c.example. A\nexample. 1 IN NSEC a.example. SOA NS"), dnssec.NewWork())
+	want(t, d.Expanded(name("b.example."), name("example.")), dnssec.Bogus, dnssec.CodeNoProof)
+	want(t, d.NameError(name("b.example.")), dnssec.Bogus, dnssec.CodeBogus)
+	want(t, d.NameError(name("bb.example.")), dnssec.Secure, dnssec.CodeNone)
 }

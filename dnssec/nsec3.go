@@ -84,7 +84,7 @@ func (s *hashedSpan) covers(h hash) bool {
 	if bytes.Compare(s.owner[:], s.next[:]) < 0 {
 		return behind && before
 	}
-	return (behind || before) && h != s.owner
+	return behind || before
 }
 
 // addHashed keeps a record if it has the parameters of those before it: a response is from one chain (RFC 5155 section 8.2).

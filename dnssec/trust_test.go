@@ -222,3 +222,21 @@ func TestFewDSRecordsAreTried(t *testing.T) {
 		}
 	}
 }
+
+// TestFewAnchorsAreTried holds the same for trusted keys.
+func TestFewAnchorsAreTried(t *testing.T) {
+	var keys []dns.RR
+	var anchors [][]byte
+	for len(keys) < dnssec.DSMax {
+		k := ecSigner(t, "example.", 257)
+		keys, anchors = append(keys, k.key), append(anchors, rdata(t, k.key))
+	}
+	last := ecSigner(t, "example.", 257)
+	for skip, status := range map[int]dnssec.Status{0: dnssec.Bogus, 1: dnssec.Secure} {
+		all := append(slices.Clone(keys[skip:]), last.key)
+		s := set(t, append(all, last.sign(t, all, nil))...)
+		if _, v := dnssec.TrustKeys(name("example."), append(anchors, rdata(t, last.key)), s, noon, dnssec.NewWork()); v.Status != status {
+			t.Errorf("behind %d others: %v, want %v", len(keys)-skip, v, status)
+		}
+	}
+}

@@ -97,6 +97,18 @@ func TestManyAnchorsAreBounded(t *testing.T) {
 	}
 }
 
+// TestManyKeysAreBounded holds that keys behind the bound are not looked at.
+func TestManyKeysAreBounded(t *testing.T) {
+	key := ecSigner(t, "example.", 257)
+	for before, status := range map[int]dnssec.Status{dnssec.KeysMax - 1: dnssec.Secure, dnssec.KeysMax: dnssec.Bogus} {
+		keys := append(withTag(t, ecSigner(t, "example.", 257).key, before), key.key)
+		s := set(t, append(keys, key.sign(t, keys, nil))...)
+		if _, v := dnssec.TrustKeys(name("example."), [][]byte{rdata(t, key.key)}, s, noon, dnssec.NewWork()); v.Status != status {
+			t.Errorf("behind %d others: %v, want %v", before, v, status)
+		}
+	}
+}
+
 // TestOldSignaturesCostNothing holds that what can be refused without a verification is.
 func TestOldSignaturesCostNothing(t *testing.T) {
 	key := ecSigner(t, "example.", 257)

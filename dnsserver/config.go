@@ -23,6 +23,8 @@ type Config struct {
 	Cache *rrcache.Cache
 	// Resolver asks the network for what the cache does not hold.
 	Resolver Resolver
+	// OneQuery prepares the context of all that one query asks the Resolver and Paths for, so that they may bound it together. Nil: nothing.
+	OneQuery func(context.Context) context.Context
 	// Paths finds name servers for the rules about them. Nil: those rules match nothing.
 	Paths PathFinder
 	// Sightings take the matches. Nil: matches are only counted.

@@ -22,6 +22,7 @@ type counters struct {
 	sources   [sourcesMax]atomic.Uint64    // replies, by where the answer came from
 	cookies   [cookiesMax]atomic.Uint64    // queries, by what their cookie was worth
 	truncated atomic.Uint64
+	late      atomic.Uint64 // of them, cut since they came too late
 	slipped   atomic.Uint64 // over the rate and answered shortly
 	refused   atomic.Uint64 // outside the access list, with a reply
 	shed      atomic.Uint64 // found no room to wait for the network

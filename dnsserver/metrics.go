@@ -21,8 +21,8 @@ type collector struct {
 
 // pathDescs describe what happens on the path of a query.
 type pathDescs struct {
-	queries, replies, drops, faults, matches, sources, cookies *prometheus.Desc
-	truncated, slipped, refused, shed, failed, bugs, waits     *prometheus.Desc
+	queries, replies, drops, faults, matches, sources, cookies   *prometheus.Desc
+	truncated, late, slipped, refused, shed, failed, bugs, waits *prometheus.Desc
 }
 
 // socketDescs describe what happens at its two ends.
@@ -48,6 +48,7 @@ func describePath() pathDescs {
 		matches:   describe("matches_total", "Matches of policy rules, by action and by whether the rule decided the reply or was only observed.", "action", "enforced"),
 		sources:   describe("answers_total", "Replies, by where the answer came from.", "source"),
 		cookies:   describe("cookies_total", "Queries, by what their DNS cookie proves (RFC 7873): none sent, new or not ours, valid.", "cookie"),
+		late:      describe("late_total", "Replies cut to a header with TC since their answers came after seconds, for clients whose address may be forged. Look when it rises: upstreams or servers are slow, or somebody holds answers back to send them at once."),
 		truncated: describe("truncated_total", "Replies cut to a header with TC. Look when it rises: answers do not fit udp_size, or clients are over the rate."),
 		slipped:   describe("slipped_total", "Queries over the rate that were told to come over TCP or with a cookie."),
 		refused:   describe("outsiders_refused_total", "Queries from outside the access list that were told so."),
@@ -126,6 +127,7 @@ func rcodeLabel(i int) string {
 }
 
 func (d *pathDescs) collectSingles(ch chan<- prometheus.Metric, workers []*worker) {
+	count(ch, d.late, sum(workers, func(c *counters) *atomic.Uint64 { return &c.late }))
 	count(ch, d.truncated, sum(workers, func(c *counters) *atomic.Uint64 { return &c.truncated }))
 	count(ch, d.slipped, sum(workers, func(c *counters) *atomic.Uint64 { return &c.slipped }))
 	count(ch, d.refused, sum(workers, func(c *counters) *atomic.Uint64 { return &c.refused }))

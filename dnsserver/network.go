@@ -90,6 +90,9 @@ func (n *network) start(w *waiting) { n.running.Go(func() { n.run(w) }) }
 func (n *network) run(w *waiting) {
 	ctx, cancel := context.WithTimeout(n.ctx, queryTimeout)
 	defer cancel()
+	if begin := n.core.config.OneQuery; begin != nil {
+		ctx = begin(ctx)
+	}
 	n.worker.resolve(ctx, &w.q)
 	out := n.outs.get(w.outSize)
 	w.q.Out = *out

@@ -17,6 +17,7 @@ func (w *worker) reply(q *Query) Verdict {
 		return Dropped
 	}
 	q.dress()
+	w.cutLate(q)
 	return w.compose(q)
 }
 

@@ -63,12 +63,11 @@ func (a *account) packet(to *upstream) error {
 			return err
 		}
 	}
-	if err := take(&a.b.packets, "too many queries"); err != nil {
+	if err := a.b.take(a.b.packets, boundPackets, "too many queries"); err != nil {
 		a.b.short.Store(true)
 		a.r.counts.work.Add(1)
 		return err
 	}
 	a.r.counts.sent.Add(1)
-	a.b.sent.Add(1)
 	return nil
 }

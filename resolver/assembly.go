@@ -3,6 +3,7 @@ package resolver
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 
 	"cenote/dnsname"
 	"cenote/dnssec"
@@ -21,20 +22,28 @@ type assembly struct {
 
 // add takes what servers of a zone found.
 func (m *assembly) add(f *finding) {
-	m.sets[wire.SectionAnswer] = append(m.sets[wire.SectionAnswer], f.answer...)
-	switch f.kind {
-	case kindNXDomain:
+	m.put(wire.SectionAnswer, f.answer...)
+	switch {
+	case f.kind == kindNXDomain:
 		m.rcode = wire.RcodeNXDomain
-	case kindTooLong:
+	case f.tooLong:
 		m.rcode = wire.RcodeYXDomain
-	case kindLame, kindAnswer, kindAlias, kindNoData, kindReferral:
 	}
-	authority := &m.sets[wire.SectionAuthority]
 	if f.soa != nil && f.kind != kindAlias {
-		*authority = append(*authority, f.soa)
+		m.put(wire.SectionAuthority, f.soa)
 	}
 	if m.q.do && f.needsProofs() {
-		*authority = append(*authority, f.proofs...)
+		m.put(wire.SectionAuthority, f.proofs...)
+	}
+}
+
+// put adds sets to a section, each once: a chain of aliases may come by a DNAME or a proof several times.
+func (m *assembly) put(section int, sets ...*rrset) {
+	for _, s := range sets {
+		same := func(have *rrset) bool { return have.name == s.name && have.rtype == s.rtype }
+		if !slices.ContainsFunc(m.sets[section], same) {
+			m.sets[section] = append(m.sets[section], s)
+		}
 	}
 }
 
@@ -75,10 +84,18 @@ func (m *assembly) merge(msg []byte) error {
 	m.secure = m.secure && wire.Flags(msg)&wire.FlagAD != 0
 	for _, s := range r.sets {
 		if s.section != wire.SectionAdditional {
-			m.sets[s.section] = append(m.sets[s.section], s)
+			m.put(s.section, s)
 		}
 	}
 	return nil
+}
+
+// failed gives a failure the aliases that led to it.
+func (m *assembly) failed(got outcome) outcome {
+	if len(m.sets[wire.SectionAnswer]) > 0 {
+		got.msg = m.deadEnd()
+	}
+	return got
 }
 
 // deadEnd writes a failure with the aliases that lead to it, nil if it cannot.

@@ -1,15 +1,19 @@
 package resolver_test
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"cenote/dnsname"
 	"cenote/dnstest"
 	"cenote/resolver"
+	"cenote/rrcache"
 
 	"github.com/miekg/dns"
 )
@@ -175,11 +179,16 @@ func TestOneQuestionCostsLittle(t *testing.T) {
 					c.hook(r.tree)
 				}
 				begun := time.Now()
-				got := r.ask(t, c.ask, "A")
+				k := &rrcache.Key{Name: []byte(dnsname.MustParse(c.ask).Canonical()), Type: dns.TypeA, Class: dns.ClassINET}
+				result, err := r.Resolve(context.Background(), k, nil)
+				got := fmt.Sprint(err)
+				if !slices.Contains([]uint16{resolver.EDENone, 0, 6, 9, 10, 22, 23}, result.EDE) || err != nil && result.EDE == resolver.EDENone {
+					t.Errorf("extended error %d: %s", result.EDE, got)
+				}
 				took, harm, all := time.Since(begun), r.packets(c.victim), int(r.Stats().Sent)
 				again := r.ask(t, c.ask, "A")
 				more := int(r.Stats().Sent) - all
-				t.Logf("%d packets, %d of them to the victim; %d when asked again; %v; %.70q then %.20q", all, harm, more, took, got, again)
+				t.Logf("%d packets, %d of them to the victim; %d when asked again; %v; extended error %d; %.70q then %.20q", all, harm, more, took, result.EDE, got, again)
 				if harm > c.harm || all > c.most {
 					t.Errorf("%d packets, %d of them to the victim: want at most %d, and %d", all, harm, c.most, c.harm)
 				}
@@ -241,5 +250,26 @@ func TestManyAskInCircles(t *testing.T) {
 	}
 	if n := r.Stats().Outstanding; n != 0 {
 		t.Errorf("%d questions are still under way", n)
+	}
+}
+
+// All that one query of a client leads to, the name servers on the way to each of its names too, has the packets of one question. What runs out of
+// them is asked anew by the next.
+func TestOneQueryHasOneBudget(t *testing.T) {
+	r := startRooted(t, plain(world("", each(40, func(i int) string {
+		return fmt.Sprintf("zone z%d.test server ns.z%d.test @8\nwww A 192.0.2.1\na.b.c.d.e.f.g.h.i A 192.0.2.1\n", i, i)
+	}))), func(c *resolver.Config) { c.Recursion.Bounds.Packets = 30 })
+	ctx := r.OneQuery(context.Background())
+	for i := range 40 {
+		name := []byte(dnsname.MustParse(fmt.Sprintf("a.b.c.d.e.f.g.h.i.z%d.test", i)).Canonical())
+		r.Path(ctx, name, resolver.PathOptions{MinDots: 1, WaitNames: true})
+	}
+	if n := r.Stats().Sent; n > 30 {
+		t.Errorf("%d packets for one query", n)
+	}
+	for i := range 40 {
+		if got := r.ask(t, fmt.Sprintf("z%d.test", i), "NS"); !strings.Contains(got, "ns.z") {
+			t.Errorf("z%d.test after a query that ran out of packets: got %s", i, got)
+		}
 	}
 }

@@ -21,21 +21,54 @@ var (
 // budget is what a question of a client may still cost, with all the questions that its answer needs. It is never filled up again,
 // whatever is begun anew.
 type budget struct {
-	packets  atomic.Int32
+	packets  *atomic.Int32 // of this question, or of a ledger
 	targets  atomic.Int32
 	failures atomic.Int32
 	referral atomic.Int32
-	sent     atomic.Int32 // packets, for those who look
+	tally    // for those who look
+	spent    *[bounds]atomic.Uint64
 
 	short atomic.Bool // something was not done for want of it
+	busy  atomic.Bool // something was not computed for want of room
 	looks looks
 
 	checking sync.Mutex // held while something is validated
 	crypto   *dnssec.Work
 }
 
-func newBudget(b *RecursionBounds) *budget {
-	w := &budget{crypto: dnssec.NewWork()}
+// tally is what was sent for a question, and to whom last.
+type tally struct {
+	sent atomic.Int32
+	last atomic.Pointer[upstream]
+}
+
+func (t *tally) add(up *upstream) {
+	t.sent.Add(1)
+	t.last.Store(up)
+}
+
+// bound is one of what a question may come up against.
+type bound uint8
+
+// The bounds of a question.
+const (
+	boundPackets bound = iota
+	boundTargets
+	boundReferrals
+	boundCrypto
+	boundDepth
+	boundAliases
+	boundPerZone
+	bounds
+)
+
+// String names the bound as the metrics do.
+func (b bound) String() string {
+	return [...]string{"packets", "targets", "referrals", "crypto", "depth", "aliases", "per_zone"}[b]
+}
+
+func (r *Resolver) newBudget(b *RecursionBounds) *budget {
+	w := &budget{packets: new(atomic.Int32), crypto: dnssec.NewWork(), spent: &r.counts.bounds}
 	w.looks.zones, w.looks.servers = map[dnsname.Name]int{}, map[netip.AddrPort]int{}
 	w.packets.Store(int32(b.Packets))
 	w.targets.Store(int32(b.Targets))
@@ -44,15 +77,31 @@ func newBudget(b *RecursionBounds) *budget {
 	return w
 }
 
-// take takes one of what is left.
-func take(left *atomic.Int32, what string) error {
-	if left.Add(-1) < 0 {
-		return fmt.Errorf("%w: %s", errWork, what)
+// take takes one of what is left. The first for which there is nothing is counted.
+func (b *budget) take(left *atomic.Int32, which bound, what string) error {
+	switch n := left.Add(-1); {
+	case n >= 0:
+		return nil
+	case n == -1:
+		b.spent[which].Add(1)
 	}
-	return nil
+	return fmt.Errorf("%w: %s", errWork, what)
 }
 
-func (b *budget) target() error { return take(&b.targets, "too many name servers to look for") }
+func left(n *atomic.Int32) int { return int(max(n.Load(), 0)) }
+
+// work is what is left for checks; false while something is being validated.
+func (b *budget) work() (dnssec.Work, bool) {
+	if !b.checking.TryLock() {
+		return dnssec.Work{}, false
+	}
+	defer b.checking.Unlock()
+	return *b.crypto, true
+}
+
+func (b *budget) target() error {
+	return b.take(&b.targets, boundTargets, "too many name servers to look for")
+}
 
 // missed notes a name server without an address.
 func (b *budget) missed() { b.failures.Add(-1) }
@@ -60,4 +109,4 @@ func (b *budget) missed() { b.failures.Add(-1) }
 // missedTooMany reports whether so many name servers had no address that no other is looked for.
 func (b *budget) missedTooMany() bool { return b.failures.Load() <= 0 }
 
-func (b *budget) refer() error { return take(&b.referral, "too many referrals") }
+func (b *budget) refer() error { return b.take(&b.referral, boundReferrals, "too many referrals") }

@@ -1,9 +1,9 @@
 package resolver
 
 import (
+	"math"
 	"net/netip"
 	"slices"
-	"time"
 
 	"cenote/dnsname"
 	"cenote/wire"
@@ -19,26 +19,19 @@ const (
 	kindNoData               // the name is there, the type is not
 	kindNXDomain             // the name is not there
 	kindReferral             // servers of a zone below know
-	kindTooLong              // a DNAME above the name makes one of it that is too long (RFC 6672 section 2.2)
 )
 
 // found is what of a reply answers a question put to the servers of a zone. Nothing of it lies outside the zone (RFC 2181 section 5.4.1, RFC 5452
 // section 6).
 type finding struct {
-	kind   kind
-	answer []*rrset     // the sets asked for, or the CNAME, with the DNAME that it was made from before it
-	target dnsname.Name // of an alias
-	soa    *rrset       // of a negative answer
-	proofs []*rrset     // NSEC and NSEC3 sets of the authority section
-	child  *cut         // of a referral
-	sure   bool         // the server speaks for the zone (AA)
-}
-
-// signed reports whether there is a signature of anything that is in force.
-func (r *response) signed(now time.Time) bool {
-	return slices.ContainsFunc(r.sets, func(s *rrset) bool {
-		return slices.ContainsFunc(s.sigs, func(sig []byte) bool { return inForce(sig, now) })
-	})
+	kind    kind
+	answer  []*rrset     // the sets asked for, or the CNAME, with the DNAME that it was made from before it
+	target  dnsname.Name // of an alias
+	soa     *rrset       // of a negative answer
+	proofs  []*rrset     // NSEC and NSEC3 sets of the authority section
+	child   *cut         // of a referral
+	sure    bool         // the server speaks for the zone (AA)
+	tooLong bool         // a DNAME makes a name out of it that is too long (RFC 6672 section 2.2)
 }
 
 // classify tells what a reply of zone's servers means for a question. name is at or below zone.
@@ -51,7 +44,7 @@ func (r *response) classify(zone, name dnsname.Name, qtype uint16) (*finding, er
 	f := &finding{sure: r.aa}
 	r.proofs(f, zone)
 	switch {
-	case r.direct(f, name, qtype), r.alias(f, zone, name, qtype):
+	case r.redirect(f, zone, name, qtype), r.direct(f, name, qtype), r.alias(f, name, qtype):
 		return f, nil
 	case r.rcode == wire.RcodeYXDomain:
 		return nil, errRcode
@@ -77,37 +70,58 @@ func (r *response) direct(f *finding, name dnsname.Name, qtype uint16) bool {
 			f.answer = append(f.answer, s)
 		}
 	}
+	if qtype == wire.TypeRRSIG {
+		f.answer = r.signatures(name)
+	}
 	if len(f.answer) > 0 {
 		f.kind = kindAnswer
 	}
 	return len(f.answer) > 0
 }
 
-// alias takes the CNAME at name, or the DNAME above it that says the same for all names below it (RFC 6672).
-func (r *response) alias(f *finding, zone, name dnsname.Name, qtype uint16) bool {
-	if qtype == wire.TypeCNAME || qtype == wire.TypeANY {
-		return false
+// signatures takes the RRSIG records of a name as an answer. Nobody signs them (RFC 4035 section 2.2).
+func (r *response) signatures(name dnsname.Name) []*rrset {
+	all := &rrset{name: name, rtype: wire.TypeRRSIG, section: wire.SectionAnswer, ttl: math.MaxInt32}
+	for _, s := range append(slices.Clone(r.loose), r.sets...) {
+		if s.section == wire.SectionAnswer && s.name == name && len(s.sigs) > 0 {
+			all.rdata, all.ttl = append(all.rdata, s.sigs...), min(all.ttl, s.sigTTL)
+		}
 	}
+	if len(all.rdata) == 0 {
+		return nil
+	}
+	return []*rrset{all}
+}
+
+// redirect takes the DNAME above name, below which there is nothing of its own (RFC 6672 section 2.4), and makes of it the CNAME at name. Who asks
+// for that has his answer; and so has who asks for a name of which it makes one that is too long: the DNAME.
+func (r *response) redirect(f *finding, zone, name dnsname.Name, qtype uint16) bool {
 	dname := r.dname(zone, name)
 	if dname == nil {
-		return r.cname(f, name)
+		return false
 	}
 	to, ok := targetName(dname.rdata[0])
 	if !ok {
 		return false
 	}
 	prefix := name[:len(name)-len(dname.name)]
-	if len(prefix)+len(to) > dnsname.WireMax {
-		f.kind, f.answer = kindTooLong, []*rrset{dname}
+	if f.tooLong = len(prefix)+len(to) > dnsname.WireMax; f.tooLong {
+		f.kind, f.answer = kindAnswer, []*rrset{dname}
 		return true
 	}
-	f.kind, f.target = kindAlias, prefix+to
+	if f.kind, f.target = kindAlias, prefix+to; qtype == wire.TypeCNAME || qtype == wire.TypeANY {
+		f.kind = kindAnswer
+	}
 	made := &rrset{name: name, rtype: wire.TypeCNAME, section: wire.SectionAnswer, ttl: dname.ttl, rdata: [][]byte{[]byte(f.target)}, made: true}
 	f.answer = []*rrset{dname, made}
 	return true
 }
 
-func (r *response) cname(f *finding, name dnsname.Name) bool {
+// alias takes the CNAME at name.
+func (r *response) alias(f *finding, name dnsname.Name, qtype uint16) bool {
+	if qtype == wire.TypeCNAME || qtype == wire.TypeANY {
+		return false
+	}
 	s := r.find(wire.SectionAnswer, name, wire.TypeCNAME)
 	if s == nil {
 		return false

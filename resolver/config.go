@@ -25,6 +25,8 @@ type Config struct {
 	Bounds Bounds
 	// PlainCase turns random letter case in queries off. Default false: upstreams that do not keep the case are found out by themselves.
 	PlainCase bool
+	// Slow has questions that took longer logged, with what they cost. 0: none.
+	Slow time.Duration
 	// Roots vouch for upstreams that are asked by TLS. Default those of the host.
 	Roots *x509.CertPool
 	// Now is the clock that the cache is read by. Default time.Now. It stays what it is over an Update.

@@ -14,9 +14,11 @@ type cut struct {
 	zone    dnsname.Name
 	parent  dnsname.Name // the zone whose servers said so
 	servers []nameServer
-	proofs  []*rrset // of the parent about DS: the set, or the records that deny it; nil if it said nothing
-	ttl     uint32   // the least of its records'
+	proofs  []*rrset  // of the parent about DS: the set, or the records that deny it; nil if it said nothing
+	ttl     uint32    // the least of its records'
+	learnt  time.Time // when its parent said so; zero for a zone that the operator names
 	expires time.Time
+	own     bool // it is of somebody whom the operator has chosen
 	recurse bool // it is no zone: other resolvers are asked
 }
 
@@ -114,15 +116,17 @@ func (c *cuts) at(name dnsname.Name, now time.Time) *cut {
 	return nil
 }
 
-// flush forgets the cuts at and below name.
-func (c *cuts) flush(name dnsname.Name) {
+// flush forgets the cuts at and below name, and returns how many there were.
+func (c *cuts) flush(name dnsname.Name) (n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for zone := range c.all {
 		if zone == name || zone.IsBelow(name) {
 			delete(c.all, zone)
+			n++
 		}
 	}
+	return n
 }
 
 // forget forgets the cut at name.

@@ -44,7 +44,6 @@ var (
 	ErrTimeout     = errors.New("no upstream answered in time")
 	ErrFailed      = errors.New("no answer was found")
 	ErrType        = errors.New("type cannot be forwarded")
-	ErrForwards    = errors.New("names are forwarded, and not looked for from the root down")
 	ErrClosed      = errors.New("resolver is stopped")
 )
 

@@ -14,16 +14,21 @@ const legsMax = 5
 
 // exchange is one attempt at one upstream: a query and its reply, or several where the upstream must be asked in another manner.
 type exchange struct {
-	r      *Resolver
-	s      *state
-	up     *upstream
-	q      *question
-	manner manner
-	work   *account  // nil for none
-	sent   time.Time // when the query went out that was sent last
-	heard  bool      // it replied, whatever it said
+	r        *Resolver
+	s        *state
+	up       *upstream
+	q        *question
+	manner   manner
+	work     *account // nil for none
+	tally    *tally   // nil for none
+	purpose  purpose
+	attempts *attempts // nil for none
+	sent     time.Time // when the query went out that was sent last
+	heard    bool      // it replied, whatever it said
 	// apart is set once a reply came with another letter case. TCP then tells whether the upstream does that or somebody forges.
 	apart bool
+	// flooded is set once more packets came that were not the reply than somebody would send by mistake.
+	flooded bool
 	// bare is set once a reply said that the server does not understand EDNS. An answer without EDNS then tells whether that was true.
 	bare bool
 }
@@ -39,11 +44,14 @@ func (a *search) attempt(ctx context.Context, up *upstream, wait time.Duration) 
 	defer r.rescue(&got.err)
 	begun := time.Now()
 	x := r.exchangeWith(a.s, up, a.q)
-	x.work = a.work
+	x.work, x.tally, x.purpose, x.attempts = a.work, a.tally, a.purpose, a.attempts
 	packet, err := x.run(ctx)
 	if errors.Is(err, errNetwork) && x.heard {
 		up.counts.unreachable.Add(1)
 		return outcome{up: up, ede: EDENone, err: fmt.Errorf("%w: %v", errNoTCP, err)}
+	}
+	if err != nil && x.flooded {
+		return outcome{up: up, ede: EDENone, err: fmt.Errorf("%w: %w", errNearMisses, err)} // whoever sent them would have it blamed
 	}
 	if err != nil {
 		r.blame(up, err, time.Since(begun), wait)
@@ -97,6 +105,7 @@ func (x *exchange) adapt(ctx context.Context, err error) bool {
 	case ctx.Err() != nil:
 		return false
 	case errors.Is(err, errTruncated), errors.Is(err, errNearMisses):
+		x.flooded = x.flooded || errors.Is(err, errNearMisses)
 		x.manner.tcp = !x.manner.tcp
 		return x.manner.tcp
 	case errors.Is(err, errCase):
@@ -122,6 +131,15 @@ func (x *exchange) leg(ctx context.Context) ([]byte, error) {
 	}
 	query := x.q.appendQuery(room[:0], x.manner)
 	x.up.counts.queries.Add(1)
+	x.count()
+	ended := x.noteLeg()
+	packet, err := x.put(ctx, query)
+	ended(packet, err)
+	return packet, err
+}
+
+// put puts a query and judges the reply.
+func (x *exchange) put(ctx context.Context, query []byte) ([]byte, error) {
 	var packet []byte
 	var like likeness
 	var err error

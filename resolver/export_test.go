@@ -4,8 +4,12 @@ import (
 	"bytes"
 	"context"
 	"net/netip"
+	"time"
 
+	"cenote/dnsname"
+	"cenote/dnssec"
 	"cenote/rrcache"
+	"cenote/wire"
 )
 
 // Scrub is scrub for the question of a key.
@@ -74,6 +78,99 @@ const (
 	PathZonesMax   = pathZonesMax
 	PathServersMax = pathServersMax
 )
+
+// Classified is what is believed of a reply of a zone's servers: the owners of its records, the zone it refers to, and the addresses of whom it
+// names as servers.
+type Classified struct {
+	Owners  []dnsname.Name
+	Child   dnsname.Name
+	Servers map[dnsname.Name]int // to how many addresses
+	Target  dnsname.Name         // of an alias
+	Follows []dnsname.Name       // owners of what is believed about the target too
+}
+
+// Classify reads and classifies a packet that a zone's server sent about a name.
+func Classify(packet []byte, zone, name dnsname.Name, qtype uint16) (c Classified, err error) {
+	r, err := readResponse(packet, wire.ClassIN)
+	if err != nil {
+		return c, err
+	}
+	f, err := r.classify(zone, name, qtype)
+	if err != nil {
+		return c, err
+	}
+	c.Owners, c.Target = owners(f), f.target
+	if f.child != nil {
+		c.Child, c.Servers = f.child.zone, map[dnsname.Name]int{}
+		for _, s := range f.child.servers {
+			c.Servers[s.name] = len(s.glue)
+		}
+		for _, s := range f.child.proofs {
+			c.Owners = append(c.Owners, s.name)
+		}
+	}
+	if f.kind == kindAlias {
+		if next := r.goesOn(&cut{zone: zone}, f.target, qtype); next != nil {
+			c.Follows = owners(next)
+		}
+	}
+	return c, assembleFor(f, name, qtype)
+}
+
+func owners(f *finding) (all []dnsname.Name) {
+	for _, s := range append(f.answer[:len(f.answer):len(f.answer)], f.proofs...) {
+		all = append(all, s.name)
+	}
+	if f.soa != nil {
+		all = append(all, f.soa.name)
+	}
+	return all
+}
+
+// assembleFor writes what was found as an answer, which must be readable.
+func assembleFor(f *finding, name dnsname.Name, qtype uint16) error {
+	q := &question{name: string(name), qtype: qtype, class: wire.ClassIN, do: true}
+	m := &assembly{q: q, ede: EDENone}
+	m.add(f)
+	msg, err := m.write()
+	if err != nil {
+		return err
+	}
+	if _, err := readResponse(msg, wire.ClassIN); err != nil {
+		panic("an answer of ours cannot be read")
+	}
+	return nil
+}
+
+// Authority returns what is thought of a server: attempts in a row without a word, its round trip, and whether it is lame for a zone.
+func (r *Resolver) Authority(addr netip.AddrPort, zone string) (misses int, rtt time.Duration, lame bool) {
+	u := r.authorities.get(addr, r.now())
+	lame = r.authorities.isLame(addr, dnsname.MustParse(zone).Canonical(), r.now())
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.silence.misses, u.rtt.mean, lame
+}
+
+// RootDigest computes the digest of a root zone's file by SHA-384.
+func RootDigest(path string) ([]byte, error) {
+	c, err := readRootCopy(path)
+	if err != nil {
+		return nil, err
+	}
+	return c.digest(dnssec.ZONEMDSHA384)
+}
+
+// RootSerial is the serial of the copy of the root zone in force, 0 for none.
+func (r *Resolver) RootSerial() uint32 {
+	c := r.copyOfRoot(r.state.Load())
+	if c == nil {
+		return 0
+	}
+	return c.serial
+}
+
+// LookAtRoot has the file of the root zone looked at.
+func (r *Resolver) LookAtRoot() { r.loadRoot() }
 
 // FollowDue looks at the keys of trust anchors that are due by the clock.
 func (r *Resolver) FollowDue(ctx context.Context) { r.followDue(ctx) }

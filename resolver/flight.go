@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"runtime/debug"
 	"time"
@@ -26,17 +27,23 @@ type flight struct {
 	inner   bool            // another flight needs it, and its budget is that one's
 	look    bool            // it is for the address of a name server
 	trace   *Trace          // nil where nobody looks
+	tally   tally           // of questions that upstreams are asked; a budget has its own
+	begun   time.Time       // set by who finds its answer
 	needs   map[*flight]int // the flights whose answers this one waits for; guarded by the resolver's mu
+	// distrust are servers that are asked last: what they said did not stand up to validation. Its own goroutine alone writes to it.
+	distrust map[netip.AddrPort]bool
 
-	from netip.AddrPort // the server whose answer it is, the last of several
-
-	msg []byte // the answer, never changed again; if err is set, aliases that lead to where there is none, or nil
-	ede uint16 // what the upstream said beside its answer
-	err error
+	msg  []byte // the answer, never changed again; if err is set, aliases that lead to where there is none, or nil
+	ede  uint16 // what the upstream said beside its answer
+	err  error
+	from netip.AddrPort // who answered, if one server did
 }
 
 // join returns the flight of a question, which it starts if there is none.
-func (r *Resolver) join(q question) (*flight, error) {
+func (r *Resolver) join(q question) (*flight, error) { return r.joinFor(q, nil) }
+
+// joinFor is join for a query that has a ledger, if it is not nil.
+func (r *Resolver) joinFor(q question, l *ledger) (*flight, error) {
 	if !q.askable() {
 		return nil, &Error{edeNotSupported, ErrType}
 	}
@@ -56,7 +63,8 @@ func (r *Resolver) join(q question) (*flight, error) {
 	default:
 		f = &flight{q: q, done: make(chan struct{})}
 		if s.config.Recursion != nil {
-			f.budget = newBudget(&s.config.Recursion.Bounds)
+			f.budget = r.newBudget(&s.config.Recursion.Bounds)
+			f.share(l)
 		}
 		r.launch(s, f)
 	}
@@ -95,9 +103,11 @@ func (r *Resolver) joinFrom(parent *flight, q question, depth, aliases int, look
 	case f != nil:
 		r.counts.joined.Add(1)
 	case s.config.Recursion == nil || depth > s.config.Recursion.Bounds.Depth:
+		r.counts.bounds[boundDepth].Add(1)
 		return nil, errDepth
 	default:
-		f = &flight{q: q, done: make(chan struct{}), budget: parent.budget, depth: depth, aliases: aliases, inner: true, look: look}
+		f = &flight{q: q, done: make(chan struct{}), budget: parent.budget, depth: depth, aliases: aliases, inner: true, look: look,
+			distrust: maps.Clone(parent.distrust)}
 		if parent.trace != nil {
 			f.trace = new(Trace)
 		}
@@ -156,17 +166,22 @@ func (r *Resolver) fly(s *state, f *flight) {
 // find asks whoever is to be asked for a flight's question.
 func (r *Resolver) find(s *state, f *flight) (got outcome) {
 	defer r.rescue(&got.err)
+	f.begun = time.Now()
 	if s.config.Recursion != nil && f.budget != nil {
 		return r.recurse(s, f)
 	}
-	return r.ask(s, &f.q)
+	return r.ask(s, f)
 }
 
 // land hands the outcome to the flight and to the cache.
 func (r *Resolver) land(f *flight, got *outcome) {
 	defer r.rescue(&got.err)
 	f.msg, f.ede, f.err = got.msg, got.ede, nil
+	if got.up != nil {
+		f.from = got.up.Addr
+	}
 	k, now := f.q.key(), r.now().UnixNano()
+	defer r.account(f, got)
 	switch {
 	case got.err == nil:
 		r.keep(k, f.msg, now)
@@ -263,7 +278,7 @@ func (o *outcome) code() uint16 {
 
 // reason is the error for a caller: one of the exported ones, with what happened.
 func (o *outcome) reason() error {
-	for _, known := range []error{ErrNoUpstreams, ErrBusy, ErrTimeout, ErrClosed} {
+	for _, known := range []error{ErrNoUpstreams, ErrBusy, ErrTimeout, ErrClosed, ErrFailed} {
 		if errors.Is(o.err, known) {
 			return o.err
 		}
@@ -276,27 +291,31 @@ func (o *outcome) final() bool { return o.err == nil || isVerdict(o.ede) }
 
 // search is the state of asking: which upstreams were tried, and what came of it.
 type search struct {
-	r       *Resolver
-	s       *state
-	q       *question
-	pool    []*upstream                               // whom to ask
-	tries   int                                       // how often, together
-	work    *account                                  // what each query is taken from, nil for none
-	read    func(up *upstream, packet []byte) outcome // makes sense of a reply
-	tried   map[*upstream]int
-	failed  map[*upstream]bool      // it answered, and cannot help
-	rest    map[*upstream]time.Time // until when it is left alone, since it could not be reached
-	heard   bool                    // one of them did
-	waited  bool                    // for what others found out about an upstream that is down
-	started int
-	pending int
-	end     time.Time    // when servers of a zone that were all asked are waited for no longer; zero before
-	results chan outcome // has room for all
-	last    outcome      // the failure to report
+	r        *Resolver
+	s        *state
+	q        *question
+	pool     []*upstream                               // whom to ask
+	tries    int                                       // how often, together
+	work     *account                                  // what each query is taken from, nil for none
+	tally    *tally                                    // where they are added up
+	purpose  purpose                                   // what they are for
+	attempts *attempts                                 // nil where nobody looks
+	read     func(up *upstream, packet []byte) outcome // makes sense of a reply
+	tried    map[*upstream]int
+	failed   map[*upstream]bool      // it answered, and cannot help
+	rest     map[*upstream]time.Time // until when it is left alone, since it could not be reached
+	heard    bool                    // one of them did
+	waited   bool                    // for what others found out about an upstream that is down
+	started  int
+	pending  int
+	end      time.Time    // when servers of a zone that were all asked are waited for no longer; zero before
+	results  chan outcome // has room for all
+	last     outcome      // the failure to report
 }
 
 // ask puts a question to the upstreams of its group.
-func (r *Resolver) ask(s *state, q *question) outcome {
+func (r *Resolver) ask(s *state, f *flight) outcome {
+	q := &f.q
 	ctx, cancel := context.WithTimeout(r.life, s.config.Timeouts.Total)
 	defer cancel()
 	var pool []*upstream
@@ -306,16 +325,24 @@ func (r *Resolver) ask(s *state, q *question) outcome {
 		}
 	}
 	a := r.searchAmong(s, q, pool, nil)
+	if a.tally = &f.tally; f.trace != nil {
+		a.attempts = new(attempts)
+	}
 	a.read = func(up *upstream, packet []byte) outcome {
 		msg, ede, err := scrub(q, packet, up.Trusted)
 		return outcome{up: up, msg: msg, ede: ede, err: err}
 	}
-	return a.run(ctx)
+	got := a.run(ctx)
+	f.noteForwarded(&got, a, time.Since(f.begun))
+	return got
 }
 
 // searchAmong returns a search that begins when it runs. Its read is to be set.
 func (r *Resolver) searchAmong(s *state, q *question, pool []*upstream, work *account) *search {
 	tries := s.config.Bounds.Tries
+	if work != nil { // each server of a zone may be the only one that is well, and the work is bounded besides
+		tries = max(tries, min(len(pool), triesMax))
+	}
 	a := &search{r: r, s: s, q: q, pool: pool, tries: tries, work: work, results: make(chan outcome, tries)}
 	a.tried, a.failed, a.rest = map[*upstream]int{}, map[*upstream]bool{}, map[*upstream]time.Time{}
 	a.last = outcome{ede: EDENone, err: ErrTimeout}

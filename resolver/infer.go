@@ -76,15 +76,17 @@ func (d *denials) evict() {
 	delete(d.all, victim)
 }
 
-// flush forgets what zones at and below name have proved.
-func (d *denials) flush(name dnsname.Name) {
+// flush forgets what zones at and below name have proved, and returns how many they were.
+func (d *denials) flush(name dnsname.Name) (n int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for zone := range d.all {
 		if atOrBelow(zone, name) {
 			delete(d.all, zone)
+			n++
 		}
 	}
+	return n
 }
 
 // forget forgets what a zone has proved.
@@ -139,7 +141,8 @@ func (it *iteration) infer(name dnsname.Name) *finding {
 	if known := it.r.trusts.get(z.zone, now); known == nil || known.verdict.Status != dnssec.Secure {
 		return nil
 	}
-	f := it.r.denials.answer(z.zone, name, q.qtype, now, it.b.crypto)
+	var f *finding
+	it.compute(z.zone, func() { f = it.r.denials.answer(z.zone, name, q.qtype, now, it.b.crypto) })
 	if f != nil {
 		it.r.counts.inferred.Add(1)
 		it.note(Step{Kind: StepCached, Name: name, Type: q.qtype, Zone: z.zone, Result: f.kind.String() + ", by what the zone has proved before"})

@@ -57,13 +57,12 @@ func (it *iteration) run() outcome {
 	for steps := it.f.aliases; ; steps++ {
 		switch {
 		case got.err != nil:
-			return got
+			return m.failed(got)
 		case steps > it.s.config.Recursion.Bounds.Aliases:
-			return outcome{ede: EDENone, err: errChain}
+			it.r.counts.bounds[boundAliases].Add(1)
+			return m.failed(outcome{ede: EDENone, err: errChain})
 		}
-		if got.up != nil {
-			it.f.from = got.up.Addr
-		}
+		it.withoutPrivate(m, &got)
 		m.add(got.found)
 		m.judged(got.verdict)
 		// No zone begins at an alias: that is the answer to who looks for keys, with CD.
@@ -77,13 +76,13 @@ func (it *iteration) run() outcome {
 		}
 		if name = got.found.target; !it.goesOn(&got, name) {
 			if err := it.follow(m, name, steps+1); err != nil {
-				return outcome{msg: m.deadEnd(), ede: edeOf(err), err: err}
+				return m.failed(outcome{ede: edeOf(err), err: err})
 			}
 			break
 		}
 	}
 	msg, err := m.write()
-	return outcome{msg: msg, ede: m.ede, err: err}
+	return outcome{up: got.up, msg: msg, ede: m.ede, err: err}
 }
 
 // at finds what there is at a name and checks it. What does not stand up is asked of another server, once.
@@ -114,6 +113,9 @@ func (it *iteration) judge(name dnsname.Name, got outcome) outcome {
 	}
 	if it.s.validates(&it.f.q) {
 		got.verdict = it.validate(got.zone, name, got.found)
+	}
+	if got.verdict.Status == dnssec.Bogus && it.b.busy.Load() {
+		return outcome{up: got.up, ede: EDENone, err: errGate}
 	}
 	if got.verdict.Status == dnssec.Bogus {
 		got.ede, got.err = got.verdict.Code, fmt.Errorf("%w: %s", errBogus, got.verdict.Text)
@@ -167,7 +169,9 @@ func (it *iteration) lookUp(name dnsname.Name, qtype uint16) outcome {
 		return outcome{ede: EDENone, found: f, inferred: true}
 	}
 	if f, group := it.s.config.Recursion.forwardAt(name, qtype); f != nil {
-		if got := it.forward(group, name, qtype); got.err == nil || !f.First {
+		got := it.forward(group, name, qtype)
+		got.zone = f.cut()
+		if got.err == nil || !f.First {
 			return got
 		}
 	}
@@ -175,20 +179,48 @@ func (it *iteration) lookUp(name dnsname.Name, qtype uint16) outcome {
 	if err != nil {
 		return outcome{ede: EDENone, err: err}
 	}
+	got := it.goDown(z, name, qtype)
+	if got.err != nil && it.mayHaveMoved(got.zone, got.err) {
+		it.r.cuts.forget(got.zone.zone)
+		if z, err = it.closest(name, qtype); err == nil {
+			return it.goDown(z, name, qtype)
+		}
+	}
+	return got
+}
+
+// movedAfter is for how long a delegation is believed whatever its servers say, so that those above are not asked each time.
+const movedAfter = 30 * time.Second
+
+// mayHaveMoved reports whether the zone above is to be asked again who serves a zone: none of those that it named a while ago has an answer.
+func (it *iteration) mayHaveMoved(z *cut, err error) bool {
+	old := !z.learnt.IsZero() && it.r.now().Sub(z.learnt) >= movedAfter
+	return old && !z.zone.IsRoot() && it.ctx.Err() == nil && !isFinal(err)
+}
+
+// goDown asks from a zone down.
+func (it *iteration) goDown(z *cut, name dnsname.Name, qtype uint16) outcome {
 	for {
 		if err := it.b.refer(); err != nil {
-			return outcome{ede: EDENone, err: err}
+			return outcome{ede: EDENone, err: err, zone: z}
 		}
 		got := it.descend(z, name, qtype)
 		if got.zone = z; got.err != nil || got.found.kind != kindReferral {
 			return got
 		}
+		it.r.counts.referrals.Add(1)
 		z = it.keepCut(got.found.child, z)
 	}
 }
 
 // forwardCut stands for the zone where other resolvers are asked: all they say counts.
 var forwardCut = &cut{zone: dnsname.Root, parent: dnsname.Root, recurse: true}
+
+// cut is the forwarded zone as who said something: what its resolvers say about names outside of it is not believed, or they could give the
+// names of others wrong addresses at the end of an alias (MaginotDNS). Those who are asked for all names tell what the world says.
+func (f *Forward) cut() *cut {
+	return &cut{zone: f.Zone, parent: f.Zone, recurse: true, own: !f.Zone.IsRoot()}
+}
 
 // forward asks the resolvers of a group.
 func (it *iteration) forward(group uint8, name dnsname.Name, qtype uint16) outcome {
@@ -199,7 +231,7 @@ func (it *iteration) forward(group uint8, name dnsname.Name, qtype uint16) outco
 			pool = append(pool, up)
 		}
 	}
-	a := it.r.searchAmong(it.s, q, pool, it.account(forwardCut))
+	a := it.searchAmong(forwardCut, q, pool)
 	a.read = func(up *upstream, packet []byte) outcome {
 		got := it.read(forwardCut, q, up, packet)
 		if got.err == nil && got.found.kind == kindReferral {
@@ -209,7 +241,7 @@ func (it *iteration) forward(group uint8, name dnsname.Name, qtype uint16) outco
 	}
 	begun := time.Now()
 	got := a.run(it.ctx)
-	it.noteAsked(forwardCut, q, &got, time.Since(begun))
+	it.noteAsked(forwardCut, q, &got, a, time.Since(begun))
 	got.zone = forwardCut
 	return got
 }
@@ -223,7 +255,9 @@ func (it *iteration) question(name dnsname.Name, qtype uint16) *question {
 // otherwise zones that were taken away would live on below their own (phoenix domains).
 func (it *iteration) keepCut(z, parent *cut) *cut {
 	now := it.r.now()
+	z.learnt = now
 	z.expires = now.Add(min(max(time.Duration(z.ttl)*time.Second, delegationMin), delegationMax))
+	z.own = parent.own
 	if parent.zone.Labels() > 1 && !parent.expires.IsZero() {
 		z.expires = minTime(z.expires, parent.expires)
 	}
@@ -240,6 +274,9 @@ func (it *iteration) closest(name dnsname.Name, qtype uint16) (*cut, error) {
 	}
 	if z != nil {
 		return z, nil
+	}
+	if c := it.r.copyOfRoot(it.s); c != nil {
+		return &cut{zone: dnsname.Root, parent: dnsname.Root}, nil
 	}
 	return it.prime()
 }
@@ -316,8 +353,12 @@ func minimiseStep(step, left int) int {
 
 // put puts a question to the servers of a zone, first to those whose addresses are known.
 func (it *iteration) put(z *cut, name dnsname.Name, qtype uint16) outcome {
+	if got, ok := it.fromCopy(z, name, qtype); ok {
+		return got
+	}
 	if err := it.r.crowds.enter(z.zone, it.s.config.Recursion.Bounds.PerZone); err != nil {
 		it.r.counts.crowded.Add(1)
+		it.r.counts.bounds[boundPerZone].Add(1)
 		return outcome{err: err, ede: EDENone}
 	}
 	defer it.r.crowds.leave(z.zone)
@@ -344,24 +385,16 @@ func (it *iteration) put(z *cut, name dnsname.Name, qtype uint16) outcome {
 func (it *iteration) search(z *cut, q *question, pool []*upstream) outcome {
 	var mu sync.Mutex
 	var unsure *outcome
-	signed, bare := q.do && it.signed(z), 0
-	a := it.r.searchAmong(it.s, q, pool, it.account(z))
+	a := it.searchAmong(z, q, pool)
 	a.read = func(up *upstream, packet []byte) outcome {
 		got := it.read(z, q, up, packet)
-		if got.err != nil {
-			return got
+		if got.err == nil && !got.found.sure && got.found.kind != kindReferral {
+			mu.Lock()
+			unsure = &got
+			mu.Unlock()
+			return outcome{up: up, ede: EDENone, err: errLame}
 		}
-		mu.Lock()
-		defer mu.Unlock()
-		if signed && !got.said.signed(it.validationTime()) {
-			bare++
-		}
-		sure := got.found.sure || got.found.kind == kindReferral
-		if sure && bare != 1 { // two without signatures are believed: it may be a zone below that has none
-			return got
-		}
-		unsure = &got
-		return outcome{up: up, ede: EDENone, err: errLame}
+		return got
 	}
 	begun := time.Now()
 	got := a.run(it.ctx)
@@ -370,7 +403,7 @@ func (it *iteration) search(z *cut, q *question, pool []*upstream) outcome {
 	if got.err != nil && unsure != nil {
 		got = *unsure // all others are worse
 	}
-	it.noteAsked(z, q, &got, time.Since(begun))
+	it.noteAsked(z, q, &got, a, time.Since(begun))
 	return got
 }
 
@@ -389,7 +422,8 @@ func (it *iteration) read(z *cut, q *question, up *upstream, packet []byte) outc
 	return got
 }
 
-// pool returns the servers of a zone whose addresses are known and that were not tried, and notes that they are. Lame ones are left to the end.
+// pool returns the servers of a zone whose addresses are known and that were not tried, and notes that they are. Those that are lame or
+// distrusted are left to the end.
 func (it *iteration) pool(z *cut, tried map[netip.AddrPort]bool) []*upstream {
 	now := it.r.now()
 	var good, lame []*upstream
@@ -399,7 +433,7 @@ func (it *iteration) pool(z *cut, tried map[netip.AddrPort]bool) []*upstream {
 				continue
 			}
 			tried[to] = true
-			if it.r.authorities.isLame(to, z.zone, now) {
+			if it.f.distrust[to] || it.r.authorities.isLame(to, z.zone, now) {
 				lame = append(lame, it.r.authorities.get(to, now))
 			} else {
 				good = append(good, it.r.authorities.get(to, now))
@@ -504,9 +538,9 @@ func (it *iteration) sub(q question, depth, aliases int) (msg []byte, err error)
 	return msg, err
 }
 
-// need is sub, which with look is for the address of a name server. What failed for want of somebody else's budget is asked again. It returns the
-// flight that found the answer, nil if it was in the cache.
-func (it *iteration) need(q question, depth, aliases int, look bool) (msg []byte, f *flight, err error) {
+// need is sub, which with look is for the address of a name server, and tells who answered if that is known. What failed for want of somebody else's budget is asked again.
+func (it *iteration) need(q question, depth, aliases int, look bool) (msg []byte, from netip.AddrPort, err error) {
+	var f *flight
 	for range borrowedTries {
 		if msg, f, err = it.needOnce(q, depth, aliases, look); f == nil || f.budget == it.b || !isShort(err) {
 			break
@@ -515,7 +549,10 @@ func (it *iteration) need(q question, depth, aliases int, look bool) (msg []byte
 	if isShort(err) {
 		it.b.short.Store(true)
 	}
-	return msg, f, err
+	if f != nil && err == nil {
+		from = f.from
+	}
+	return msg, from, err
 }
 
 func (it *iteration) needOnce(q question, depth, aliases int, look bool) (msg []byte, f *flight, err error) {
@@ -525,7 +562,7 @@ func (it *iteration) needOnce(q question, depth, aliases int, look bool) (msg []
 		if wire.Rcode(msg[:a.Len]) == wire.RcodeServFail {
 			return msg[:a.Len], nil, errAnswer
 		}
-		it.note(Step{Kind: StepCached, Name: dnsname.Name(q.name), Type: q.qtype})
+		it.note(Step{Kind: StepCached, Name: dnsname.Name(q.name), Type: q.qtype, TTL: a.TTL, Known: true})
 		return msg[:a.Len], nil, nil
 	}
 	begun := time.Now()

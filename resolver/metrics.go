@@ -6,8 +6,9 @@ import "github.com/prometheus/client_golang/prometheus"
 type collector struct {
 	resolver *Resolver
 
-	sent, asked, joined, stale, failed, shed, prefetches, bugs, outstanding, sockets *prometheus.Desc
-	up, rtt, underWay, queries, results, nearMisses, probes                          *prometheus.Desc
+	sent, near, floods, private, asked, joined, stale, failed, shed, prefetches, bugs, outstanding, sockets *prometheus.Desc
+	up, rtt, underWay, queries, results, nearMisses, probes                                                 *prometheus.Desc
+	rootward                                                                                                rootward
 }
 
 // Collector returns the metrics of the resolver.
@@ -17,7 +18,11 @@ func (r *Resolver) Collector() prometheus.Collector {
 	}
 	return &collector{
 		resolver:    r,
+		rootward:    newRootward(),
 		sent:        desc("sent_total", "Queries sent to servers of zones, by recursion. Far more of them than of asked_total says that somebody's zones make work."),
+		near:        desc("near_misses_total", "Packets from the address of whoever was asked that were not the reply. Hundreds of them say that somebody forges replies."),
+		floods:      desc("floods_total", "Queries that were asked again by TCP since too many packets came that were not the reply. Anything but 0 says that somebody forges replies."),
+		private:     desc("private_total", "Answers of the world from which private addresses were taken; see recursion.private. Look when it rises: somebody tries to have browsers reach machines of yours, or a name of your own is missing under allow."),
 		asked:       desc("asked_total", "Questions that the cache could not answer."),
 		joined:      desc("joined_total", "Questions that were being asked already and waited for the same answer."),
 		stale:       desc("stale_answers_total", "Answers past their TTL that were given because no upstream had a newer one. Look at the upstreams when it rises."),
@@ -40,9 +45,12 @@ func (r *Resolver) Collector() prometheus.Collector {
 // Describe implements prometheus.Collector.
 func (m *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		m.sent, m.asked, m.joined, m.stale, m.failed, m.shed, m.prefetches, m.bugs, m.outstanding, m.sockets,
+		m.sent, m.near, m.floods, m.private, m.asked, m.joined, m.stale, m.failed, m.shed, m.prefetches, m.bugs, m.outstanding, m.sockets,
 		m.up, m.rtt, m.underWay, m.queries, m.results, m.nearMisses, m.probes,
 	} {
+		ch <- d
+	}
+	for _, d := range m.rootward.all() {
 		ch <- d
 	}
 }
@@ -51,6 +59,9 @@ func (m *collector) Describe(ch chan<- *prometheus.Desc) {
 func (m *collector) Collect(ch chan<- prometheus.Metric) {
 	s := m.resolver.Stats()
 	counter(ch, m.sent, s.Sent)
+	counter(ch, m.near, s.NearMisses)
+	counter(ch, m.private, s.Private)
+	counter(ch, m.floods, s.Floods)
 	counter(ch, m.asked, s.Asked)
 	counter(ch, m.joined, s.Joined)
 	counter(ch, m.stale, s.Stale)
@@ -62,10 +73,12 @@ func (m *collector) Collect(ch chan<- prometheus.Metric) {
 	counter(ch, m.shed, s.LooksShed, "looks")
 	counter(ch, m.shed, s.SilentShed, "silent")
 	counter(ch, m.shed, s.ZonesShed, "zone")
+	counter(ch, m.shed, s.ValidationsShed, "validations")
 	counter(ch, m.prefetches, s.Prefetches)
 	counter(ch, m.bugs, s.Bugs)
 	gauge(ch, m.outstanding, float64(s.Outstanding))
 	gauge(ch, m.sockets, float64(s.Sockets))
+	m.rootward.collect(ch, m.resolver)
 	seen := map[string]bool{} // an upstream that serves two groups would give the same series twice
 	for _, u := range m.resolver.Status() {
 		if name := u.Addr.String(); !seen[name] {

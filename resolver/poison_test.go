@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"cenote/dnsname"
 	"cenote/dnstest"
 	"cenote/resolver"
 
@@ -155,7 +156,11 @@ func TestPayloadsPoisonNothing(t *testing.T) {
 			})
 			r.tree.Hook("@4", func(q dnstest.Query, m *dns.Msg) *dns.Msg { return p.apply(r.tree, q, m) })
 			r.tree.Hook("@6", fakeBank)
-			for _, ask := range evilNames {
+			names := evilNames
+			if p.change != nil { // most of these leave the server without a voice
+				names = names[:4]
+			}
+			for _, ask := range names {
 				r.mustNotLie(t, ask.name, r.ask(t, ask.name, ask.rtype))
 			}
 			r.wantBank(t) // who knew nothing before
@@ -195,4 +200,28 @@ func (r *rooted) mustNotLie(t *testing.T, name, got string) {
 			t.Errorf("%s: got %s", name, got)
 		}
 	}
+}
+
+// A resolver that is asked for one zone is not believed about another, be it at the end of an alias.
+func TestForwarderIsBelievedAboutItsZoneAlone(t *testing.T) {
+	r := startRooted(t, poisoned)
+	config := r.config
+	config.Recursion.Forwards = []resolver.Forward{{Zone: dnsname.MustParse("corp.test").Canonical(), Upstreams: []resolver.Upstream{{Addr: r.tree.Addr("@6")}}}}
+	if err := r.Update(config); err != nil {
+		t.Fatal(err)
+	}
+	r.tree.Hook("@6", func(q dnstest.Query, m *dns.Msg) *dns.Msg {
+		m.Rcode, m.RecursionAvailable, m.Ns, m.Answer = 0, true, nil, nil
+		for _, line := range []string{q.Name + " 300 CNAME own.corp.test.", "own.corp.test. 300 CNAME www.bank.test.", "www.bank.test. 300 A 192.0.2.66"} {
+			rr, _ := dns.NewRR(line)
+			m.Answer = append(m.Answer, rr)
+		}
+		return m
+	})
+	got := r.ask(t, "alias.corp.test", "A")
+	want := "NOERROR\nalias.corp.test. 300 IN CNAME own.corp.test.\nown.corp.test. 300 IN CNAME www.bank.test.\nwww.bank.test. 300 IN A 192.0.2.1"
+	if got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	r.wantBank(t)
 }

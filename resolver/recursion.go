@@ -15,6 +15,8 @@ import (
 type Recursion struct {
 	// Hints are the servers of the root that are asked who serves it now (RFC 8109). Default RootHints.
 	Hints []Hint
+	// RootZone is a file with the root zone, which is looked into in place of asking its servers (RFC 8806). Default none.
+	RootZone string
 	// Port is where servers of zones listen. Default 53; another one is for a root of one's own.
 	Port uint16
 	// NoIPv4 and NoIPv6 leave out servers of one family. Default false.
@@ -40,6 +42,8 @@ type Recursion struct {
 	Negative []NegativeAnchor
 	// ValidationTime is the time that signatures are judged at. Default Config.Now.
 	ValidationTime func() time.Time
+	// Private says which addresses the world may not give for its names. Default any.
+	Private *Private
 	// DNS64 is the prefix that IPv4 addresses are put behind for names that have no IPv6 addresses (RFC 6147). Default none. Example: 64:ff9b::/96.
 	DNS64 netip.Prefix
 	// Bounds say how much work one question may make.
@@ -108,6 +112,9 @@ func (r *Recursion) setDefaults() {
 	}
 	if r.Never == nil {
 		r.Never = NeverAsked()
+	}
+	if r.Private != nil && r.Private.Addresses == nil {
+		r.Private = &Private{Addresses: PrivateAddresses(), Allow: r.Private.Allow}
 	}
 	orDefault(&r.Port, dnsPort)
 	orDefault(&b.Packets, 100)
@@ -200,7 +207,7 @@ func parentSide(name dnsname.Name, rtype uint16) dnsname.Name {
 
 // cut is the delegation that a stub stands for.
 func (s *Stub) cut() *cut {
-	return &cut{zone: s.Zone, parent: s.Zone, servers: []nameServer{{name: s.Zone, at: s.Servers}}}
+	return &cut{zone: s.Zone, parent: s.Zone, own: true, servers: []nameServer{{name: s.Zone, at: s.Servers}}}
 }
 
 // mayAsk reports whether a server of a zone may be asked at an address.

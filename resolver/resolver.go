@@ -29,13 +29,17 @@ type Resolver struct {
 	suspects chan *upstream // wait to be probed
 	buffers  sync.Pool      // of *[udpBuffer]byte
 	counts   counts
+	slow     slowLog
 
 	cuts        *cuts
 	authorities *authorities
 	trusts      *trusts
 	denials     *denials
 	crowds      crowds
-	priming     sync.Mutex // held while the servers of the root are asked for
+	gate        *gate
+	root        atomic.Pointer[rootCopy]
+	rootChanged chan struct{} // one place: look at the file of the root zone again
+	priming     sync.Mutex    // held while the servers of the root are asked for
 
 	mu      sync.Mutex // guards the rest
 	flights map[question]*flight
@@ -66,10 +70,10 @@ func New(config Config) (*Resolver, error) {
 		cache: config.Cache, now: config.Now, log: config.Log,
 		ahead:    newAhead(),
 		suspects: make(chan *upstream, suspectsMax),
-		flights:  map[question]*flight{},
-		crowds:   crowds{all: map[dnsname.Name]int{}},
+		flights:  map[question]*flight{}, rootChanged: make(chan struct{}, 1),
+		crowds: crowds{all: map[dnsname.Name]int{}},
 	}
-	r.cuts, r.authorities, r.trusts, r.denials = newCuts(), newAuthorities(), newTrusts(), newDenials()
+	r.cuts, r.authorities, r.trusts, r.denials, r.gate = newCuts(), newAuthorities(), newTrusts(), newDenials(), newGate()
 	r.bound(&config)
 	r.buffers.New = func() any { return new([udpBuffer]byte) }
 	r.life, r.end = context.WithCancel(context.Background())
@@ -141,6 +145,10 @@ func (r *Resolver) Update(config Config) error {
 		return err
 	}
 	before, after := r.swap(config)
+	select {
+	case r.rootChanged <- struct{}{}:
+	default:
+	}
 	for _, name := range outdated(before.config.Recursion, after.config.Recursion) {
 		r.Flush(name, true)
 	}
@@ -187,7 +195,7 @@ func (r *Resolver) Resolve(ctx context.Context, k *rrcache.Key, dst []byte) (Res
 // joinAndWait waits for the answer to a question. What failed for want of somebody else's budget is asked again.
 func (r *Resolver) joinAndWait(ctx context.Context, q question, stale bool) (f *flight, err error) {
 	for range borrowedTries {
-		if f, err = r.join(q); err != nil {
+		if f, err = r.joinFor(q, ledgerOf(ctx)); err != nil {
 			return nil, err
 		}
 		err = r.wait(ctx, f, stale)
@@ -269,6 +277,7 @@ func (r *Resolver) Run(ctx context.Context) error {
 	own.Go(func() { r.probe(ctx) })
 	own.Go(func() { r.sweep(ctx) })
 	own.Go(func() { r.follow(ctx) })
+	own.Go(func() { r.watchRoot(ctx) })
 	<-ctx.Done()
 	r.mu.Lock()
 	r.closed = true

@@ -1,12 +1,12 @@
 package resolver
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math"
-	"time"
+	"slices"
 
 	"cenote/dnsname"
-	"cenote/dnssec"
 	"cenote/wire"
 )
 
@@ -37,6 +37,7 @@ type response struct {
 	aa    bool
 	ra    bool
 	sets  []*rrset
+	loose []*rrset // signatures in the answer without what they sign
 }
 
 // readResponse reads a packet that belongs to a query of a class. Records of another class, the OPT record and signatures of nothing are
@@ -108,23 +109,19 @@ func (r *response) add(packet []byte, w *wire.Walker, known map[setKey]*rrset) e
 		set.sigs, set.sigTTL = append(set.sigs, data), ttl
 		return nil
 	}
-	set.rdata = append(set.rdata, data)
-	set.ttl = min(set.ttl, ttl)
+	if set.ttl = min(set.ttl, ttl); !set.has(data) {
+		set.rdata = append(set.rdata, data)
+	}
 	return nil
+}
+
+// has reports whether the set has a record with some data. One that comes twice is one record (RFC 2181 section 5).
+func (s *rrset) has(data []byte) bool {
+	return slices.ContainsFunc(s.rdata, func(have []byte) bool { return bytes.Equal(have, data) })
 }
 
 // rrsigSigner is where the signer's name lies in the data of an RRSIG record (RFC 4034 section 3.1).
 const rrsigSigner = 18
-
-// Where the moments from which and until which it is in force lie in the data of an RRSIG record, as serial numbers (RFC 4034 section 3.1.5).
-const rrsigExpiration, rrsigInception = 8, 12
-
-// inForce reports whether a signature is valid at a time, give or take what dnssec does at most.
-func inForce(sig []byte, now time.Time) bool {
-	at, skew := uint32(now.Unix()), int32(dnssec.SkewMax/time.Second)
-	expiration, inception := binary.BigEndian.Uint32(sig[rrsigExpiration:]), binary.BigEndian.Uint32(sig[rrsigInception:])
-	return int32(expiration-at) >= -skew && int32(at-inception) >= -skew
-}
 
 // signer returns whose keys made the first signature.
 func (s *rrset) signer() (dnsname.Name, bool) {
@@ -138,12 +135,14 @@ func (s *rrset) signer() (dnsname.Name, bool) {
 	return dnsname.Name(s.sigs[0][rrsigSigner : rrsigSigner+n]).Canonical(), true
 }
 
-// dropUnfounded drops signatures without what they sign.
+// dropUnfounded puts signatures without what they sign aside.
 func (r *response) dropUnfounded() {
 	kept := r.sets[:0]
 	for _, s := range r.sets {
 		if len(s.rdata) > 0 {
 			kept = append(kept, s)
+		} else if s.section == wire.SectionAnswer {
+			r.loose = append(r.loose, s)
 		}
 	}
 	r.sets = kept

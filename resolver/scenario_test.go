@@ -1,15 +1,18 @@
 package resolver_test
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -30,18 +33,25 @@ var update = flag.Bool("update", false, "rewrite what the resolutions find")
 // reads; a signed root is trusted. The comment above it has a sentence that says what is shown, and lines:
 //
 //	config WORD…           before anything is asked; words below
-//	ask NAME [TYPE] [do] [cd]
+//	ask NAME [TYPE] [do] [cd] [xN]   xN: by N clients at once, who are to find the same
 //	> LINE                 what is found, a line each: code and AD, records of answer and authority, EDE and its number, or "error: …"
-//	queries N, queries <N  how many queries servers got for the last question
-//	asked NAME TYPE N      how many queries they got for it in all
+//	queries N, queries <N  how many different queries servers got for the last question: one that was sent again counts once
+//	packets N, packets <N  how many in all, those that were sent again too
+//	tcp N, tcp <N          how many different ones by TCP
+//	seen SERVER WORD…      the different queries that a server (or "*") got for it, each as "name/TYPE", in any order; without a word: none
+//	asked NAME TYPE N      how many queries servers got for a name in all
 //	advance DURATION       move the clock of resolver and tree
 //	break LINE             a fault, as in a tree but without "!"
 //	mend                   take the faults away that were broken
 //	tree FILE              another tree takes the place of the first
 //	forget NAME            flush a subtree
 //
-// The words of config are whole-names, no-validation, negative=NAME, forward=ZONE@N, forward-first=ZONE@N, stub=ZONE@N, dns64=PREFIX, stale, and
-// bounds such as packets=20. With -update the lines of ">" are written anew.
+// The words of config are whole-names, no-validation, negative=NAME, anchor=ZONE (its DS records are trusted too), forward=ZONE@N[,@N],
+// forward-first=ZONE@N, stub=ZONE@N, dns64=PREFIX, ipv6 (servers are asked by both families), stale, total=DURATION (that a question may take),
+// patience=DURATION (that a client waits where there is a stale answer), and the bounds packets=, targets=, failures=, referrals=, aliases= and
+// depth=. A type that has no name is written as in RFC 3597: TYPE65280.
+//
+// With -update the lines of ">" are written anew.
 func TestResolutions(t *testing.T) {
 	files, err := filepath.Glob("testdata/resolution/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -65,8 +75,8 @@ type play struct {
 	clock   atomic.Int64
 	words   []string
 	rooted  *rooted
-	got     []string // lines of the last answer
-	before  int      // queries before it
+	got     []string  // lines of the last answer
+	begun   time.Time // when it was asked for
 }
 
 // epoch is the time at which every resolution begins.
@@ -147,15 +157,15 @@ func (p *play) do(words []string, line string) (err error) {
 		}
 		p.words = append(p.words, words[1:]...)
 	case "queries":
-		n := p.tree.Total() - p.before
-		most, less := strings.CutPrefix(words[1], "<")
-		want, err := strconv.Atoi(most)
-		if err != nil {
-			return err
-		}
-		if less && n >= want || !less && n != want {
-			p.t.Errorf("%s: there were %d", line, n)
-		}
+		return p.count(line, words[1], len(p.queries("*", func(dnstest.Query) bool { return true })))
+	case "tcp":
+		return p.count(line, words[1], len(p.queries("*", func(q dnstest.Query) bool { return q.TCP })))
+	case "packets":
+		n := 0
+		p.queries("*", func(dnstest.Query) bool { n++; return true })
+		return p.count(line, words[1], n)
+	case "seen":
+		p.checkSeen(line, words[1], words[2:])
 	case "asked":
 		want, err := strconv.Atoi(words[3])
 		if err != nil {
@@ -192,30 +202,109 @@ func (p *play) ask(words []string) {
 		p.start()
 	}
 	k := &rrcache.Key{Name: []byte(dnsname.MustParse(words[0]).Canonical()), Type: dns.TypeA, Class: dns.ClassINET}
+	clients := 1
 	for _, w := range words[1:] {
-		switch w {
-		case "do":
+		number, many := strings.CutPrefix(w, "x")
+		switch {
+		case w == "do":
 			k.DO = true
-		case "cd":
+		case w == "cd":
 			k.CD = true
+		case many:
+			clients = p.number(number)
 		default:
-			rtype, ok := dns.StringToType[w]
-			if !ok {
-				p.t.Fatalf("unknown type %q", w)
-			}
-			k.Type = rtype
+			k.Type = p.rtype(w)
 		}
 	}
-	p.before = p.tree.Total()
-	p.got = p.show(k)
+	p.begun = time.Now()
+	p.got = p.showAll(k, clients)
 }
+
+func (p *play) rtype(word string) uint16 {
+	if rtype, ok := dns.StringToType[word]; ok {
+		return rtype
+	}
+	number, ok := strings.CutPrefix(word, "TYPE")
+	if !ok {
+		p.t.Fatalf("unknown type %q", word)
+	}
+	return uint16(p.number(number))
+}
+
+func (p *play) number(word string) int {
+	n, err := strconv.Atoi(word)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return n
+}
+
+// showAll has several clients ask at once.
+func (p *play) showAll(k *rrcache.Key, clients int) []string {
+	found := make([][]string, clients)
+	var asked sync.WaitGroup
+	for i := range found {
+		own := *k
+		asked.Go(func() { found[i] = p.show(&own) })
+	}
+	asked.Wait()
+	for _, other := range found[1:] {
+		if !slices.Equal(other, found[0]) {
+			p.t.Errorf("two clients found different things:\n%s\n%s", strings.Join(found[0], "\n"), strings.Join(other, "\n"))
+		}
+	}
+	return found[0]
+}
+
+// queries returns the different queries that a server got for the last question, as far as they are such.
+func (p *play) queries(server string, such func(dnstest.Query) bool) (all []dnstest.Query) {
+	for _, q := range p.tree.Queries(server) {
+		if q.At.Before(p.begun) || !such(q) {
+			continue
+		}
+		q.Name = strings.ToLower(q.Name)
+		q.ID, q.Client, q.At = 0, netip.AddrPort{}, time.Time{}
+		if !slices.Contains(all, q) {
+			all = append(all, q)
+		}
+	}
+	return all
+}
+
+// count compares a number with what a line says: N, or <N.
+func (p *play) count(line, want string, n int) error {
+	most, less := strings.CutPrefix(want, "<")
+	number, err := strconv.Atoi(most)
+	if err == nil && (less && n >= number || !less && n != number) {
+		p.t.Errorf("%s: there were %d", line, n)
+	}
+	return err
+}
+
+// checkSeen compares the queries that a server got with those that it should have got.
+func (p *play) checkSeen(line, server string, want []string) {
+	var got []string
+	for _, q := range p.queries(server, func(dnstest.Query) bool { return true }) {
+		name := strings.TrimSuffix(q.Name, ".")
+		got = append(got, cmp.Or(name, ".")+"/"+dns.TypeToString[q.Type])
+	}
+	slices.Sort(got)
+	got = slices.Compact(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		p.t.Errorf("%s: it was asked for %v", line, got)
+	}
+}
+
+// socketText is what the system says about a socket, with addresses that differ from run to run.
+var socketText = regexp.MustCompile(`: (read|dial|write) (udp|tcp) .*`)
 
 // show asks and writes down what is found. Signatures are told by type and signer alone.
 func (p *play) show(k *rrcache.Key) []string {
 	got, err := p.rooted.Resolve(context.Background(), k, nil)
 	var out []string
 	if err != nil {
-		out = append(out, "error: "+err.Error())
+		out = append(out, "error: "+socketText.ReplaceAllString(err.Error(), ""))
 	}
 	var m dns.Msg
 	if len(got.Msg) > 0 {
@@ -270,38 +359,72 @@ func (p *play) start() {
 	for _, w := range p.words {
 		p.word(w, recursion, &cacheConfig)
 	}
+	recursion.Anchors = append(recursion.Anchors, p.anchors()...)
 	cache, err := rrcache.New(cacheConfig)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	p.rooted = startOver(p.t, p.tree, hints, resolver.Config{
-		Cache: cache, Recursion: recursion, Now: p.now,
-		Timeouts: resolver.Timeouts{Attempt: 200 * time.Millisecond, Total: 3 * time.Second, Stale: 100 * time.Millisecond},
-	})
+	timeouts := resolver.Timeouts{Attempt: 200 * time.Millisecond}
+	timeouts.Total, timeouts.Stale = p.duration("total", 3*time.Second), p.duration("patience", 100*time.Millisecond)
+	p.rooted = startOver(p.t, p.tree, hints, resolver.Config{Cache: cache, Recursion: recursion, Now: p.now, Timeouts: timeouts})
+}
+
+// duration is what a word of config says, or what is usual.
+func (p *play) duration(key string, usual time.Duration) time.Duration {
+	for _, w := range p.words {
+		if text, ok := strings.CutPrefix(w, key+"="); ok {
+			d, err := time.ParseDuration(text)
+			if err != nil {
+				p.t.Fatal(err)
+			}
+			return d
+		}
+	}
+	return usual
+}
+
+// anchors are the DS records of the zones that are trusted beside the root.
+func (p *play) anchors() (all []dnssec.AnchorRecord) {
+	for _, w := range p.words {
+		if zone, ok := strings.CutPrefix(w, "anchor="); ok {
+			for _, ds := range p.tree.DS(zone) {
+				text := strings.Join(strings.Fields(ds.String()), " ")
+				records, err := dnssec.ParseAnchors("anchors", []byte(text))
+				if err != nil {
+					p.t.Fatal(err)
+				}
+				all = append(all, records...)
+			}
+		}
+	}
+	return all
 }
 
 func (p *play) word(w string, r *resolver.Recursion, c *rrcache.Config) {
 	key, value, _ := strings.Cut(w, "=")
 	zone, server, _ := strings.Cut(value, "@")
 	place := func() (dnsname.Name, []netip.AddrPort) {
-		return dnsname.MustParse(zone), []netip.AddrPort{p.tree.Addr("@" + server)}
-	}
-	number := func() int {
-		n, err := strconv.Atoi(value)
-		if err != nil {
-			p.t.Fatalf("config %s: %v", w, err)
+		var at []netip.AddrPort
+		for number := range strings.SplitSeq(server, ",@") {
+			at = append(at, p.tree.Addr("@"+number))
 		}
-		return n
+		return dnsname.MustParse(zone), at
 	}
 	switch key {
 	case "whole-names":
 		r.WholeNames = true
-	case "no-validation":
+	case "no-validation", "anchor", "total", "patience": // see start
+	case "ipv6":
+		r.NoIPv6 = false
 	case "negative":
 		r.Negative = append(r.Negative, resolver.NegativeAnchor{Name: dnsname.MustParse(value)})
 	case "forward", "forward-first":
 		name, at := place()
-		r.Forwards = append(r.Forwards, resolver.Forward{Zone: name, Upstreams: []resolver.Upstream{{Addr: at[0]}}, First: key == "forward-first"})
+		f := resolver.Forward{Zone: name, First: key == "forward-first"}
+		for _, a := range at {
+			f.Upstreams = append(f.Upstreams, resolver.Upstream{Addr: a})
+		}
+		r.Forwards = append(r.Forwards, f)
 	case "stub":
 		name, at := place()
 		r.Stubs = append(r.Stubs, resolver.Stub{Zone: name, Servers: at})
@@ -310,11 +433,17 @@ func (p *play) word(w string, r *resolver.Recursion, c *rrcache.Config) {
 	case "dns64":
 		r.DNS64 = netip.MustParsePrefix(value)
 	case "packets":
-		r.Bounds.Packets = number()
+		r.Bounds.Packets = p.number(value)
 	case "targets":
-		r.Bounds.Targets = number()
+		r.Bounds.Targets = p.number(value)
+	case "failures":
+		r.Bounds.TargetFailures = p.number(value)
+	case "referrals":
+		r.Bounds.Referrals = p.number(value)
+	case "depth":
+		r.Bounds.Depth = p.number(value)
 	case "aliases":
-		r.Bounds.Aliases = number()
+		r.Bounds.Aliases = p.number(value)
 	default:
 		p.t.Fatalf("config: unknown word %q", w)
 	}

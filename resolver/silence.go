@@ -11,6 +11,7 @@ import (
 type silence struct {
 	misses int       // attempts in a row that got no word
 	tried  time.Time // when it was last asked since it is silent
+	heard  bool      // it has said something
 }
 
 const (
@@ -41,5 +42,22 @@ func (s *silence) mayTry(now time.Time, take bool) bool {
 func (u *upstream) spoke() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.silence = silence{}
+	u.silence = silence{heard: true}
+}
+
+// unheardMax is how many attempts may be under way at a server of zones that has never said a word: many zones may be delegated to one that
+// does not exist.
+const unheardMax = 256
+
+// room is how many attempts may be under way at a server.
+func (u *upstream) room(most int) int {
+	if !u.authority {
+		return most
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.silence.heard {
+		return most
+	}
+	return min(most, unheardMax)
 }

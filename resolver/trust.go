@@ -3,7 +3,7 @@ package resolver
 import (
 	"errors"
 	"fmt"
-	"slices"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -23,6 +23,8 @@ type trusted struct {
 	zone    *dnssec.Zone // if the verdict is Secure
 	verdict dnssec.Verdict
 	expires time.Time
+	above   bool            // the fault is in what the parent said, not in the zone's keys
+	ds      []dnssec.KeyRef // what the parent says of the keys, for traces
 }
 
 // trusts is what is known of the zones that names lie in, bounded as cuts is.
@@ -69,15 +71,23 @@ func (t *trusts) put(name dnsname.Name, z *trusted) {
 	t.all[name] = z
 }
 
-// flush forgets what is known at and below name.
-func (t *trusts) flush(name dnsname.Name) {
+func (t *trusts) len() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.all)
+}
+
+// flush forgets what is known at and below name, and returns how much it was.
+func (t *trusts) flush(name dnsname.Name) (n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for known := range t.all {
 		if atOrBelow(known, name) {
 			delete(t.all, known)
+			n++
 		}
 	}
+	return n
 }
 
 // forget forgets what is known at name.
@@ -92,6 +102,7 @@ func (t *trusts) forget(name dnsname.Name) {
 func (it *iteration) trust(name dnsname.Name) (*dnssec.Zone, dnssec.Verdict) {
 	now := it.r.now()
 	if known := it.r.trusts.get(name, now); known != nil {
+		it.noteTrust(name, known, true)
 		return known.zone, known.verdict
 	}
 	z := it.findTrust(name)
@@ -102,7 +113,7 @@ func (it *iteration) trust(name dnsname.Name) (*dnssec.Zone, dnssec.Verdict) {
 	if it.ctx.Err() == nil && (z.verdict.Status != dnssec.Bogus || !it.b.ranShort()) {
 		it.r.trusts.put(name, z)
 	}
-	it.note(Step{Kind: StepTrust, Name: name, Verdict: z.verdict})
+	it.noteTrust(name, z, false)
 	return z.zone, z.verdict
 }
 
@@ -116,6 +127,12 @@ func minTime(a, b time.Time) time.Time {
 // insecure is a name whose data nobody signs.
 func insecure(until time.Time, format string, args ...any) *trusted {
 	return &trusted{expires: until, verdict: dnssec.Verdict{Status: dnssec.Insecure, Code: dnssec.CodeNone, Text: fmt.Sprintf(format, args...)}}
+}
+
+// fromAbove notes that the verdict is about what the parent said.
+func (t *trusted) fromAbove() *trusted {
+	t.above = true
+	return t
 }
 
 func bogus(code uint16, format string, args ...any) *trusted {
@@ -133,11 +150,53 @@ func (it *iteration) findTrust(name dnsname.Name) *trusted {
 	if name.IsRoot() {
 		return insecure(now.Add(trustMax), "there is no trust anchor")
 	}
-	sets, ttl, err := it.delegationSigner(name)
-	if err != nil {
-		return bogus(edeIndeterminate, "DS of %v cannot be had: %v", name, err)
+	return it.trustDelegation(name)
+}
+
+// trustDelegation finds out what it means what the parent side says about DS at a name. Where that does not stand up, another server of
+// the parent may say better.
+func (it *iteration) trustDelegation(name dnsname.Name) *trusted {
+	var last *trusted
+	known := it.knownProofs(name)
+	for range trustTries {
+		sets, from, err := known, netip.AddrPort{}, error(nil)
+		if sets == nil {
+			sets, from, err = it.records(name, wire.TypeDS)
+		}
+		if err != nil && last != nil {
+			break
+		}
+		if err != nil {
+			return bogus(edeIndeterminate, "DS of %v cannot be had: %v", name, err)
+		}
+		if last = it.trustParent(name, sets); last.verdict.Status != dnssec.Bogus || !last.above || it.b.crypto.Spent() {
+			break
+		}
+		it.distrust(from)
+		it.forget(name, wire.TypeDS)
+		known = nil
 	}
-	until := now.Add(ttl)
+	return last
+}
+
+// trustTries is how often keys, or what vouches for them, are asked for if they do not stand up: what was known, from one server, and from
+// another one.
+const trustTries = 3
+
+// distrust has a server asked last by the questions that are still to be asked: what it said does not stand up.
+func (it *iteration) distrust(server netip.AddrPort) {
+	if it.f.distrust == nil {
+		it.f.distrust = map[netip.AddrPort]bool{}
+	}
+	it.f.distrust[server] = true
+}
+
+// trustParent finds out by what keys a name is to be checked from what the parent side says.
+func (it *iteration) trustParent(name dnsname.Name, sets []*rrset) *trusted {
+	until := it.r.now().Add(leastTTL(sets))
+	if z := it.r.cuts.at(name, it.r.now()); z != nil {
+		until = minTime(until, z.expires)
+	}
 	if ds := findSet(sets, name, wire.TypeDS); ds != nil {
 		return it.trustSigned(name, ds, until)
 	}
@@ -147,28 +206,26 @@ func (it *iteration) findTrust(name dnsname.Name) *trusted {
 // edeIndeterminate says that it could not be found out whether data are signed (RFC 8914 section 4.6).
 const edeIndeterminate = 5
 
-// delegationSigner returns what the parent side says about DS at name.
-func (it *iteration) delegationSigner(name dnsname.Name) ([]*rrset, time.Duration, error) {
-	now := it.r.now()
-	if z := it.r.cuts.at(name, now); z != nil && len(z.proofs) > 0 {
-		return z.proofs, z.expires.Sub(now), nil
+// knownProofs returns what the parent side said about DS when it delegated name, nil if it said nothing.
+func (it *iteration) knownProofs(name dnsname.Name) []*rrset {
+	if z := it.r.cuts.at(name, it.r.now()); z != nil && len(z.proofs) > 0 {
+		return z.proofs
 	}
-	sets, _, err := it.records(name, wire.TypeDS)
-	return sets, leastTTL(sets), err
+	return nil
 }
 
-// records asks for records with their signatures and without validation. It returns the flight that found them, nil if they were in the cache.
-func (it *iteration) records(name dnsname.Name, rtype uint16) ([]*rrset, *flight, error) {
+// records asks for records with their signatures and without validation, and tells who answered if that is known.
+func (it *iteration) records(name dnsname.Name, rtype uint16) ([]*rrset, netip.AddrPort, error) {
 	q := question{name: string(name), qtype: rtype, class: it.f.q.class, do: true, cd: true, group: it.f.q.group}
-	msg, f, err := it.need(q, it.f.depth+1, it.f.aliases, it.f.look)
+	msg, from, err := it.need(q, it.f.depth+1, it.f.aliases, it.f.look)
 	if err != nil {
-		return nil, f, err
+		return nil, from, err
 	}
 	got, err := readResponse(msg, q.class)
 	if err != nil {
-		return nil, f, err
+		return nil, from, err
 	}
-	return got.sets, f, nil
+	return got.sets, from, nil
 }
 
 func leastTTL(sets []*rrset) time.Duration {
@@ -202,25 +259,30 @@ func (it *iteration) trustSigned(name dnsname.Name, ds *rrset, until time.Time) 
 		return it.inherit(name, until, edeNoRRSIG, "DS of %v is not signed", name)
 	}
 	if !name.IsBelow(signer) {
-		return bogus(edeBogus, "DS of %v is signed by %v, which is not above it", name, signer)
+		return bogus(edeBogus, "DS of %v is signed by %v, which is not above it", name, signer).fromAbove()
 	}
 	parent, v := it.trust(signer)
 	if v.Status != dnssec.Secure {
 		return &trusted{verdict: v, expires: until}
 	}
 	if c := it.check(parent, ds); c.Status != dnssec.Secure {
-		return &trusted{verdict: c.Verdict, expires: until}
+		return (&trusted{verdict: c.Verdict, expires: until}).fromAbove()
 	}
-	return it.trustKeys(name, until, func(keys *dnssec.Set) (*dnssec.Zone, dnssec.Verdict) {
+	z := it.trustKeys(name, until, func(keys *dnssec.Set) (*dnssec.Zone, dnssec.Verdict) {
 		return dnssec.Trust([]byte(name), ds.rdata, keys, it.validationTime(), it.b.crypto)
 	})
+	z.ds = dnssec.DSRefs(ds.rdata)
+	return z
 }
 
 // trustKeys asks for the keys of a zone and checks them. Where they do not stand up, other servers may have others.
 func (it *iteration) trustKeys(zone dnsname.Name, until time.Time, check func(*dnssec.Set) (*dnssec.Zone, dnssec.Verdict)) *trusted {
 	var last *trusted
-	for range keyTries {
-		sets, f, err := it.records(zone, wire.TypeDNSKEY)
+	for range trustTries {
+		sets, from, err := it.records(zone, wire.TypeDNSKEY)
+		if err != nil && last != nil {
+			break
+		}
 		if err != nil {
 			return bogus(edeNoKeys, "keys of %v cannot be had: %v", zone, err)
 		}
@@ -228,26 +290,18 @@ func (it *iteration) trustKeys(zone dnsname.Name, until time.Time, check func(*d
 		if keys == nil {
 			last = bogus(edeNoKeys, "%v has no keys", zone)
 		} else {
-			z, v := check(keys.proof(it.f.q.class))
+			var z *dnssec.Zone
+			v := noRoom()
+			it.compute(zone, func() { z, v = check(keys.proof(it.f.q.class)) })
 			last = &trusted{zone: z, verdict: v, expires: minTime(until, it.r.now().Add(leastTTL([]*rrset{keys})))}
 		}
 		if last.verdict.Status != dnssec.Bogus || it.b.crypto.Spent() {
 			break
 		}
-		if f != nil && f.from.IsValid() { // the others come first now
-			it.r.authorities.markLame(f.from, zone, it.r.now())
-		}
+		it.distrust(from)
 		it.forget(zone, wire.TypeDNSKEY)
 	}
 	return last
-}
-
-// keyTries is how often the keys of a zone are asked for if they do not stand up.
-const keyTries = 3
-
-// signed reports whether a zone is known to be signed: by its parent, or by its trust anchor.
-func (it *iteration) signed(z *cut) bool {
-	return it.s.keys != nil && it.s.keys.has(z.zone) || slices.ContainsFunc(z.proofs, func(s *rrset) bool { return s.rtype == wire.TypeDS })
 }
 
 // forget has a question asked anew.
@@ -268,17 +322,21 @@ func (it *iteration) trustUnsigned(name dnsname.Name, sets []*rrset, until time.
 	}
 	if alias := findSet(sets, name, wire.TypeCNAME); alias != nil { // no zone begins at an alias
 		c := it.check(parent, alias)
-		return &trusted{zone: parent, verdict: c.Verdict, expires: until}
+		return (&trusted{zone: parent, verdict: c.Verdict, expires: until}).fromAbove()
 	}
 	d, v := it.denial(parent, sets)
 	if v.Status == dnssec.Bogus {
-		return &trusted{verdict: v, expires: until}
+		return (&trusted{verdict: v, expires: until}).fromAbove()
 	}
-	switch cut, v := d.Unsigned([]byte(name)); {
+	cut, v := dnssec.CutUnknown, noRoom()
+	it.compute(signer, func() { cut, v = d.Unsigned([]byte(name)) })
+	switch {
 	case v.Status == dnssec.Bogus:
-		return &trusted{verdict: v, expires: until}
+		return (&trusted{verdict: v, expires: until}).fromAbove()
 	case cut == dnssec.CutDelegation:
-		return insecure(until, "%v proves that %v is not signed", signer, name)
+		z := insecure(until, "%v proves that %v is not signed", signer, name)
+		z.verdict.Code = v.Code // where the proof is one that nobody looks at (RFC 9276 section 3.2)
+		return z
 	}
 	return &trusted{zone: parent, verdict: dnssec.Verdict{Status: dnssec.Secure, Code: dnssec.CodeNone, Text: fmt.Sprintf("in the zone %v", signer)}, expires: until}
 }
@@ -287,7 +345,7 @@ func (it *iteration) trustUnsigned(name dnsname.Name, sets []*rrset, until time.
 func (it *iteration) inherit(name dnsname.Name, until time.Time, code uint16, format string, args ...any) *trusted {
 	switch _, v := it.trust(name.Parent()); v.Status {
 	case dnssec.Secure:
-		return bogus(code, format, args...)
+		return bogus(code, format, args...).fromAbove()
 	default:
 		return &trusted{verdict: v, expires: until}
 	}

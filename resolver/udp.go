@@ -41,7 +41,9 @@ func (x *exchange) overUDP(ctx context.Context, query []byte) (packet []byte, li
 			return bytes.Clone(buf[:n]), like, nil
 		}
 		x.up.counts.nearMisses.Add(1)
+		x.r.counts.nearMisses.Add(1)
 	}
+	x.r.counts.floods.Add(1)
 	return nil, stranger, errNearMisses
 }
 

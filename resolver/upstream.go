@@ -142,7 +142,7 @@ func (a *search) choose() (*upstream, error) {
 // turnsAway returns the bound, if there is one, for which the upstream cannot be asked now.
 func (u *upstream) turnsAway(now time.Time, most int) error {
 	switch {
-	case u.underWay.Load() >= int64(most):
+	case u.underWay.Load() >= int64(u.room(most)):
 		u.counts.shed.Add(1)
 		return ErrBusy
 	case !u.mayTry(now, false):
@@ -205,7 +205,7 @@ func (u *upstream) mayTry(now time.Time, take bool) bool {
 
 // enter takes one of most places at an upstream, which leave gives back.
 func (u *upstream) enter(most int) bool {
-	if u.underWay.Add(1) <= int64(most) {
+	if u.underWay.Add(1) <= int64(u.room(most)) {
 		return true
 	}
 	u.leave()

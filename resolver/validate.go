@@ -13,7 +13,8 @@ func (s *rrset) proof(class uint16) *dnssec.Set {
 
 // check verifies a set, and lowers its TTL to what its signature allows.
 func (it *iteration) check(z *dnssec.Zone, s *rrset) dnssec.Checked {
-	c := z.Check(s.proof(it.f.q.class), it.validationTime(), it.b.crypto)
+	c := dnssec.Checked{Verdict: noRoom()}
+	it.compute(dnsname.Name(z.Name()), func() { c = z.Check(s.proof(it.f.q.class), it.validationTime(), it.b.crypto) })
 	if c.Status == dnssec.Secure {
 		s.ttl = min(s.ttl, c.TTL)
 	}
@@ -43,7 +44,7 @@ func (it *iteration) validate(z *cut, name dnsname.Name, f *finding) dnssec.Verd
 	it.b.checking.Lock()
 	defer it.b.checking.Unlock()
 	v := it.validateFinding(z, name, f)
-	it.note(Step{Kind: StepVerdict, Name: name, Verdict: v})
+	it.noteVerdict(name, f, v)
 	return v
 }
 
@@ -53,8 +54,11 @@ func (it *iteration) validateFinding(z *cut, name dnsname.Name, f *finding) dnss
 	}
 	all := dnssec.Verdict{Status: dnssec.Secure, Code: dnssec.CodeNone}
 	for _, s := range f.answer {
-		if s.made {
+		switch {
+		case s.made:
 			continue // what it was made from is checked
+		case s.rtype == wire.TypeRRSIG:
+			return dnssec.Verdict{Status: dnssec.Insecure, Code: dnssec.CodeNone, Text: "nobody signs a signature"}
 		}
 		v := it.validateSet(z, s, f)
 		if v.Status == dnssec.Bogus {
@@ -88,7 +92,19 @@ func (it *iteration) validateSet(z *cut, s *rrset, f *finding) dnssec.Verdict {
 	if v.Status == dnssec.Bogus {
 		return v
 	}
-	return d.Expanded([]byte(s.name), c.Encloser)
+	return it.deny(keys, func() dnssec.Verdict { return d.Expanded([]byte(s.name), c.Encloser) })
+}
+
+// deny has a denial computed.
+func (it *iteration) deny(z *dnssec.Zone, denies func() dnssec.Verdict) dnssec.Verdict {
+	v := noRoom()
+	it.compute(dnsname.Name(z.Name()), func() { v = denies() })
+	return v
+}
+
+// noRoom is the verdict about what could not be checked in time. It is given to one question and not remembered.
+func noRoom() dnssec.Verdict {
+	return bogus(edeIndeterminate, "there was no room to validate it").verdict
 }
 
 // validateUnsigned tells whether it is right that something at a name has no signature.
@@ -130,9 +146,9 @@ func (it *iteration) validateNegative(z *cut, name dnsname.Name, f *finding) dns
 		return v
 	}
 	if f.kind == kindNXDomain {
-		v = d.NameError([]byte(name))
+		v = it.deny(keys, func() dnssec.Verdict { return d.NameError([]byte(name)) })
 	} else {
-		v = d.NoData([]byte(name), it.f.q.qtype)
+		v = it.deny(keys, func() dnssec.Verdict { return d.NoData([]byte(name), it.f.q.qtype) })
 	}
 	if v.Status == dnssec.Secure && f.soa != nil && f.soa.name == signer {
 		it.r.denials.add(signer, f.soa, f.proofs, it.f.q.class, it.r.now())

@@ -27,6 +27,10 @@ func TestCompletion(t *testing.T) {
 		"cenote feeds --j":          "--json", // those of list, which is the default
 		"cenote feeds diff --l":     "--limit",
 		"cenote forecast --t":       "--top",
+		"cenote resolve --t":        "--trace",
+		"cenote cache ":             "flush",
+		"cenote cache flush --s":    "--subtree",
+		"cenote anc":                "anchors",
 	} {
 		cmd := exec.CommandContext(t.Context(), self)
 		cmd.Env = append(os.Environ(), "CENOTE_TEST_AS_CENOTE=1", "COMP_LINE="+line, "COMP_POINT="+strconv.Itoa(len(line)))

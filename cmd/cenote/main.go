@@ -23,6 +23,10 @@ type commandLine struct {
 	Serve      serveCommand              `cmd:"" help:"Run the server."`
 	Check      checkCommand              `cmd:"" help:"Check the configuration and every feed; list every fault with file, line and hint."`
 	Explain    explainCommand            `cmd:"" help:"Say what happens to a name: which policy zones hold it, which rule wins and why."`
+	Resolve    resolveCommand            `cmd:"" help:"Ask what the world says about a name, without any policy; --trace shows all that was done."`
+	Cache      cacheCommand              `cmd:"" help:"Look into the cache of answers, flush it, dump it and load it."`
+	Servers    serversCommand            `cmd:"" help:"Show what is known of the servers that are asked: of a name's zone, or the slowest and busiest."`
+	Anchors    anchorsCommand            `cmd:"" help:"Show how the trust anchors stand, and what is not validated."`
 	Sightings  sightingsCommand          `cmd:"" help:"Show which clients asked for listed names."`
 	Forecast   forecastCommand           `cmd:"" help:"Say what a feed would have matched, by replaying a query log against it."`
 	Feeds      feedsCommand              `cmd:"" help:"Show the feeds: entries, faults, age, generation."`

@@ -2,8 +2,8 @@ package main
 
 import (
 	"crypto/x509"
-	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -19,7 +19,7 @@ import (
 // recursion is how names are looked for from the root down, as the configuration has it.
 func recursion(c *config.Recursion, store resolver.AnchorStore) (*resolver.Recursion, error) {
 	out := &resolver.Recursion{
-		Port: uint16(c.Port), NoIPv4: !c.IPv4, NoIPv6: !c.IPv6, From4: c.From4, From6: c.From6, Never: c.Never, DNS64: c.DNS64, WholeNames: !c.Minimise,
+		Port: uint16(c.Port), NoIPv4: !c.IPv4, NoIPv6: !c.IPv6, From4: c.From4, From6: c.From6, Never: c.Never, RootZone: string(c.RootZone), DNS64: c.DNS64, WholeNames: !c.Minimise,
 		Bounds: resolver.RecursionBounds{
 			Packets: c.Limits.Packets, Targets: c.Limits.Targets, TargetFailures: c.Limits.TargetFailures, Aliases: c.Limits.Aliases,
 			PerZone: c.Limits.PerZone, Cuts: c.Limits.Delegations, Servers: c.Limits.Servers,
@@ -27,6 +27,9 @@ func recursion(c *config.Recursion, store resolver.AnchorStore) (*resolver.Recur
 	}
 	if out.Never == nil {
 		out.Never = []netip.Prefix{}
+	}
+	if c.Private.Deny {
+		out.Private = &resolver.Private{Addresses: c.Private.Addresses, Allow: c.Private.Allow}
 	}
 	for _, f := range c.Forward {
 		out.Forwards = append(out.Forwards, resolver.Forward{Zone: f.Name, Upstreams: upstreams(f.Upstreams), First: f.First})
@@ -123,29 +126,10 @@ func (dir anchorFiles) Save(zone dnsname.Name, text []byte) error {
 	return writeWhole(dir.path(zone), text)
 }
 
-// writeWhole puts text in place of a file, so that a reader and a crash see all of it or what was there.
-func writeWhole(path string, text []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
-	if err != nil {
+// writeWhole puts text in place of a file, as writeStream does.
+func writeWhole(path string, text []byte) error {
+	return writeStream(path, func(to io.Writer) error {
+		_, err := to.Write(text)
 		return err
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(f.Name())
-		}
-	}()
-	_, err = f.Write(text)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return dir.Sync()
+	})
 }

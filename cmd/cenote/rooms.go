@@ -28,6 +28,7 @@ func stateOf(c *config.Config) stateDirs { return stateDirs{string(c.State)} }
 func (d stateDirs) policy() string    { return filepath.Join(d.state, "policy") }
 func (d stateDirs) sightings() string { return filepath.Join(d.state, "sightings") }
 func (d stateDirs) anchors() string   { return filepath.Join(d.state, "anchors") }
+func (d stateDirs) answers() string   { return filepath.Join(d.state, "cache", "answers") }
 
 func feeds(c *config.Config) []blocklist.Feed {
 	out := make([]blocklist.Feed, len(c.Feeds))
@@ -338,7 +339,7 @@ func orNever[T time.Duration | float64 | int64](v T) T {
 func resolverConfig(c *config.Config, cache *rrcache.Cache, now func() time.Time, log *slog.Logger) (resolver.Config, error) {
 	r := &c.Resolver
 	out := resolver.Config{
-		Cache: cache, PlainCase: !r.RandomCase, Now: now, Log: log,
+		Cache: cache, PlainCase: !r.RandomCase, Now: now, Log: log, Slow: r.Slow,
 		Timeouts: resolver.Timeouts{
 			Attempt: r.Timeout, Total: r.Total, Stale: r.StaleWait, ProbeMin: r.Probe.First, ProbeMax: r.Probe.Longest, Idle: r.Idle, Relearn: r.Relearn,
 		},

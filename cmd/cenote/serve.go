@@ -65,6 +65,7 @@ type server struct {
 	began     time.Time
 	catalog   *catalog
 	cache     *rrcache.Cache
+	keeper    *keeper
 	resolver  *resolver.Resolver
 	ledger    *sighting.Store
 	queries   *querylog.Log
@@ -115,6 +116,7 @@ func writeStarter(path string) error {
 }
 
 func (s *server) openCache(c *config.Config) (err error) {
+	s.keeper = s.newKeeper(c)
 	s.cache, err = rrcache.New(cacheConfig(c))
 	return err
 }
@@ -146,6 +148,7 @@ func (s *server) openDNS(c *config.Config) error {
 	s.dns, err = dnsserver.New(dnsserver.Config{
 		Listen: listenAddrs(c), Policy: func() *policy.Policy { return s.catalog.policy.Load() }, Cache: s.cache, Resolver: network{s.resolver},
 		Paths:     network{s.resolver},
+		OneQuery:  s.resolver.OneQuery,
 		Sightings: s.ledger, Queries: s.queries, Settings: settings, Bounds: serverBounds(c), Now: s.now, Log: s.log,
 	})
 	if err == nil {
@@ -218,6 +221,7 @@ func (s *server) run(ctx context.Context) error {
 	rooms.run("ledger of sightings", func() error { return s.ledger.Run(behind) })
 	rooms.run("query log", func() error { return s.queries.Run(behind) })
 	rooms.run("catalog", func() error { return s.catalog.run(behind, s.ledger.Drained, s.queryLife()) })
+	rooms.run("kept answers", func() error { s.keeper.load(behind); return nil })
 	faces.run("first look at the feeds", func() error { return s.firstLook(ctx) })
 	faces.run("dns", func() error { return s.dns.Run(ctx) })
 	faces.run("api", func() error { return s.api.Run(ctx) })
@@ -225,6 +229,7 @@ func (s *server) run(ctx context.Context) error {
 	faces.wait()
 	stopBehind()
 	rooms.wait()
+	s.keeper.save()
 	s.catalog.close()
 	s.log.Info("stopped")
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {

@@ -1,0 +1,73 @@
+package resolver
+
+import (
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// rootward is the metrics of names that are looked for from the root down.
+type rootward struct {
+	questions, packets, referrals, spent, delegations, servers, trusts, signatures, hashes, slow *prometheus.Desc
+}
+
+func newRootward() rootward {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("cenote_resolver_"+name, help, labels, nil)
+	}
+	return rootward{
+		questions: desc("questions_total", "Questions whose answer was looked for from the root down, by what came of them and the number of the extended error. Look when bogus or failed rises: the number says why, and cenote resolve --trace shows it for a name.", "outcome", "ede"),
+		packets: desc("packets_total", "Queries sent to servers of zones, by what for and transport. Look when address rises: delegations without addresses cost most.",
+			"purpose", "transport"),
+		referrals:   desc("referrals_total", "Steps down from a zone to one that it delegates."),
+		spent:       desc("bounds_reached_total", "How often a question came up against a bound of its work. A rise says that somebody asks for hostile names, or that a bound is too tight.", "bound"),
+		delegations: desc("delegations", "Delegations that are kept."),
+		servers:     desc("servers", "Servers of zones of which it is kept how they answer."),
+		trusts:      desc("trusts", "Names of which it is kept whether they lie in a signed zone."),
+		signatures:  desc("signatures_total", "Signatures verified. The processor's time goes there; look when it rises faster than the questions."),
+		hashes:      desc("hashes_total", "Names hashed for NSEC3. Look when it rises faster than the questions."),
+		slow:        desc("slow_questions_total", "Questions that took longer than resolver.slow. The log has some of them."),
+	}
+}
+
+func (m *rootward) all() []*prometheus.Desc {
+	return []*prometheus.Desc{m.questions, m.packets, m.referrals, m.spent, m.delegations, m.servers, m.trusts, m.signatures, m.hashes, m.slow}
+}
+
+// collect gives only those questions that there were: most extended errors never come. Names that are forwarded have none of this but slow ones.
+func (m *rootward) collect(ch chan<- prometheus.Metric, r *Resolver) {
+	c := &r.counts
+	counter(ch, m.slow, c.slow.Load())
+	if r.state.Load().config.Recursion == nil {
+		return
+	}
+	for end := range endings {
+		for code := range edeKinds {
+			if n := c.questions[end][code].Load(); n > 0 || code == edeKinds-1 {
+				counter(ch, m.questions, n, end.String(), edeLabel(code))
+			}
+		}
+	}
+	for p := range purposes {
+		for i, transport := range [transports]string{"udp", "tcp", "tls"} {
+			counter(ch, m.packets, c.packets[p][i].Load(), p.String(), transport)
+		}
+	}
+	for b := range bounds {
+		counter(ch, m.spent, c.bounds[b].Load(), b.String())
+	}
+	counter(ch, m.referrals, c.referrals.Load())
+	counter(ch, m.signatures, c.signatures.Load())
+	counter(ch, m.hashes, c.hashes.Load())
+	gauge(ch, m.delegations, float64(r.cuts.len()))
+	gauge(ch, m.servers, float64(r.authorities.len()))
+	gauge(ch, m.trusts, float64(r.trusts.len()))
+}
+
+// edeLabel is the label for an extended error: the last stands for all that are not told apart, and for none.
+func edeLabel(code int) string {
+	if code == edeKinds-1 {
+		return "none"
+	}
+	return strconv.Itoa(code)
+}

@@ -1,0 +1,136 @@
+package resolver_test
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"cenote/resolver"
+)
+
+const tortured = `
+	zone .               server a.root.test @1
+	zone test            server ns.nic.test @2
+	zone dead.test       server ns1.dead.test @3, ns2.dead.test @4
+	zone dead2.test      server ns1.dead.test @3, ns2.dead.test @4
+	zone good.test       server ns.good.test @5
+	    *                A     192.0.2.1
+	! @3,@4 * drop
+`
+
+// A flood of names under a zone whose servers are dead holds a bounded number of questions, and soon none: then it is known at once that nobody answers,
+// for other zones of the same servers too. Names of other zones are answered all the while, and the dead zone is as soon as its servers are back.
+func TestWaterTorture(t *testing.T) {
+	clock := newClock() // stands still, so that a silent server is asked once alone
+	r := startRooted(t, tortured, func(c *resolver.Config) {
+		c.Now, c.Timeouts.Attempt, c.Recursion.Bounds.PerZone = clock.now, 50*time.Millisecond, 20
+	})
+	r.ask(t, "www.good.test", "A")
+	var asking sync.WaitGroup
+	for i := range 200 {
+		asking.Go(func() { r.ask(t, fmt.Sprintf("r%d.dead.test", i), "A") })
+	}
+	for i := range 50 {
+		if got := r.ask(t, fmt.Sprintf("n%d.good.test", i), "A"); !strings.HasPrefix(got, "NOERROR") {
+			t.Errorf("beside the flood: got %s", got)
+		}
+	}
+	asking.Wait()
+	flood := len(r.tree.Queries("@3,@4"))
+	if s := r.Stats(); s.ZonesShed == 0 || flood > 20*4*2 {
+		t.Errorf("%d packets, %d questions turned away", flood, s.ZonesShed)
+	}
+	begun := time.Now()
+	for i := range 100 {
+		r.ask(t, fmt.Sprintf("s%d.dead.test", i), "A")
+		r.ask(t, fmt.Sprintf("s%d.dead2.test", i), "A")
+	}
+	after := len(r.tree.Queries("@3,@4")) - flood
+	t.Logf("%d packets for 200 names, then %d for 200 more in %v", flood, after, time.Since(begun))
+	if s := r.Stats(); after > 8 || s.SilentShed == 0 {
+		t.Errorf("%d packets to servers that are silent, %d attempts turned away", after, s.SilentShed)
+	}
+	r.tree.Mend()
+	clock.advance(time.Second)
+	for _, name := range []string{"a.dead.test", "b.dead.test", "a.dead2.test", "b.dead2.test"} {
+		if got := r.ask(t, name, "A"); !strings.HasPrefix(got, "NXDOMAIN") {
+			t.Errorf("once the servers are back, %s: got %s", name, got)
+		}
+	}
+}
+
+// 1,500 random names a second under a zone whose servers do not answer, beside names that are cached and fresh names of another zone.
+func TestWaterTortureLong(t *testing.T) {
+	if os.Getenv("CENOTE_LONG") == "" {
+		t.Skip("takes long; set CENOTE_LONG=1")
+	}
+	r := startRooted(t, tortured)
+	r.ask(t, "www.good.test", "A")
+	stop := make(chan struct{})
+	var asking sync.WaitGroup
+	var n, waiting, most atomic.Int64
+	asking.Go(func() {
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-stop:
+				return
+			case <-tick.C:
+			}
+			for range 15 {
+				asking.Go(func() {
+					most.Store(max(most.Load(), waiting.Add(1)))
+					defer waiting.Add(-1)
+					r.ask(t, fmt.Sprintf("r%d.dead.test", n.Add(1)), "A")
+				})
+			}
+		}
+	})
+	var cached, fresh []time.Duration
+	answered := 0
+	for i := range 1000 {
+		begun := time.Now()
+		r.ask(t, "www.good.test", "A")
+		cached = append(cached, time.Since(begun))
+		begun = time.Now()
+		if got := r.ask(t, fmt.Sprintf("n%d.good.test", i), "A"); strings.HasPrefix(got, "NOERROR") {
+			answered++
+		}
+		fresh = append(fresh, time.Since(begun))
+		time.Sleep(5 * time.Millisecond)
+	}
+	close(stop)
+	asking.Wait()
+	slices.Sort(cached)
+	slices.Sort(fresh)
+	s := r.Stats()
+	t.Logf("%d names of the dead zone, %d packets to its servers, at most %d waited; turned away: %d by the zone, %d by silent servers", n.Load(), len(r.tree.Queries("@3,@4")), most.Load(), s.ZonesShed, s.SilentShed)
+	t.Logf("99 of 100 cached names within %v, fresh ones within %v, %d of 1000 answered", cached[990], fresh[990], answered)
+	if answered < 990 {
+		t.Errorf("%d of 1000 fresh names were answered", answered)
+	}
+}
+
+// Many zones are delegated to one server that is dead.
+func TestDeadServerOfManyZones(t *testing.T) {
+	text := "zone . server a.root.test @1\nzone test server ns.nic.test @2\n"
+	for i := range 50 {
+		text += fmt.Sprintf("zone z%d.test server ns.nowhere.test @3\n", i)
+	}
+	r := startRooted(t, text+"zone nowhere.test server ns.nowhere.test @3\n! @3 * drop", func(c *resolver.Config) { c.Timeouts.Attempt, c.Bounds.Tries = 600*time.Millisecond, 1 })
+	r.ask(t, "test", "NS")
+	var asking sync.WaitGroup
+	for i := range 500 {
+		asking.Go(func() { r.ask(t, fmt.Sprintf("r%d.z%d.test", i, i%50), "A") })
+	}
+	asking.Wait()
+	if n := len(r.tree.Queries("@3")); n > 256 || n < 100 {
+		t.Errorf("%d packets to the server, want at most 256", n)
+	}
+}
