@@ -14,6 +14,7 @@ import (
 // arrows is the map of ARCHITECTURE.md: which packages of ours a package may import. A package that is not here has no place yet.
 func arrows() map[string][]string {
 	return map[string][]string{
+		"crew":      {},
 		"dnsname":   {},
 		"hugepage":  {},
 		"pace":      {},
@@ -24,12 +25,12 @@ func arrows() map[string][]string {
 		"policy":    {"nameindex", "dnsname", "wire"},
 		"rrcache":   {"hugepage", "dnsname", "wire"},
 		"dnssec":    {"dnsname", "wire"},
-		"resolver":  {"rrcache", "dnssec", "wire", "dnsname"},
+		"resolver":  {"rrcache", "dnssec", "wire", "crew", "dnsname"},
 		"blocklist": {"policy", "nameindex", "pace", "dnsname", "wire"},
 		"sighting":  {"ring", "pace", "prefetch", "dnsname", "policy"},
 		"querylog":  {"ring", "dnsname", "policy", "wire"},
 		"forecast":  {"policy", "dnsname"},
-		"dnsserver": {"policy", "rrcache", "wire", "dnsname", "ring", "sighting", "querylog"},
+		"dnsserver": {"policy", "rrcache", "wire", "crew", "dnsname", "ring", "sighting", "querylog"},
 		"api":       {"blocklist", "sighting", "policy", "dnsname", "wire"},
 		"config":    {"dnsname"},
 		"dnstest":   {"dnsname"},

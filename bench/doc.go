@@ -23,6 +23,8 @@
 //   - cached: 10,000 names that are not listed, all in the cache
 //   - mix: 3 % listed names, the rest cached by Zipf's law; 80 % A, 13 % AAAA, 7 % HTTPS
 //   - cached 100k: as cached, with 100,000 names, asked for in another order than they came into the cache; what an answer takes is stated
+//   - misses: names that nobody has asked for, of a zone whose server is a part of this program, on the load's core. A server started anew asks
+//     for each of them by recursion, without validation
 //   - hits+log, mix+log: hits and mix, once all else is measured, by a server started anew with a query log that writes every query
 //
 // Of each load it tells how long the garbage collector stopped the server, by the server's own histogram.
@@ -39,7 +41,7 @@
 // one after the other beside the server, each with the list in its own form, on the server's core, where the idle one of the two costs nothing.
 // Before, it sees that the peer answers listed names by policy and others from the upstream, and warms it. Then
 // the two take turns: -pairs times at full load, each with the number of queries under way at which it is at its best, and as often at half of
-// what the slower one did, and of their own. The loads (-loads) are hits, cached and mix, and
+// what the slower one did, and of their own. The loads (-loads) are hits, cached, mix and, beside those that recurse, misses, and
 //
 //   - tcp: the names of cached over -tcp-conns connections that stay open, with -tcp-window queries under way on each
 //

@@ -13,6 +13,7 @@ type kind struct {
 	matchedMin, matchedMax float64
 	pairs                  bool   // the ledger is to know every pair of client and name before
 	warm                   string // the file by which the cache is filled; empty: the file itself
+	miss                   bool   // no name comes twice: the server asks for each the one server of a stub zone, and checks no signatures
 }
 
 // logged is at the end of the names of the loads that a server has to bear whose query log writes every query.
@@ -26,6 +27,7 @@ var kinds = []kind{
 	{name: "cached", file: "q.clean"},
 	{name: "mix", file: "q.mix", matchedMin: 0.02, matchedMax: 0.04},
 	{name: "cached 100k", file: "q.many", warm: "q.many.warm"},
+	{name: "misses", file: missFile, miss: true},
 	{name: "hits" + logged, file: "q.blocked", clients: 4, matchedMin: 0.999, matchedMax: 1, pairs: true},
 	{name: "mix" + logged, file: "q.mix", matchedMin: 0.02, matchedMax: 0.04},
 }
@@ -38,16 +40,19 @@ func title(name string) string {
 	return name
 }
 
-// byLog tells the loads for a server as it is from those for one with a query log.
-func byLog(all []kind) (plain, withLog []kind) {
+// bySetup tells the loads for a server as it is from those for one with a query log and for one that recurses.
+func bySetup(all []kind) (plain, withLog, misses []kind) {
 	for _, k := range all {
-		if strings.HasSuffix(k.name, logged) {
+		switch {
+		case strings.HasSuffix(k.name, logged):
 			withLog = append(withLog, k)
-		} else {
+		case k.miss:
+			misses = append(misses, k)
+		default:
 			plain = append(plain, k)
 		}
 	}
-	return plain, withLog
+	return plain, withLog, misses
 }
 
 func loadNames() (out []string) {

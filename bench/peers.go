@@ -41,6 +41,15 @@ type peer struct {
 	args    []string          // with ${...} too
 	loads   []string          // those that say something; empty for all
 	scale   bool              // no filter, but shown for scale
+	stub    bool              // it recurses, and its configuration has the stub zone that the load of misses needs
+}
+
+// bears says whether a load says something of the peer.
+func (p *peer) bears(k peerKind) bool {
+	if k.miss {
+		return p.stub
+	}
+	return len(p.loads) == 0 || slices.Contains(p.loads, k.name)
 }
 
 // peerAddr is where a peer listens, one at a time: an address that lo carries by name, since named binds to no other.
@@ -55,7 +64,7 @@ func (o *options) checkPeers() error {
 		return err
 	}
 	if chosen := o.peerLoads(); o.loads != "" && len(chosen) != len(strings.Split(o.loads, ",")) {
-		return fmt.Errorf("loads %q: want some of hits, cached, mix and tcp", o.loads)
+		return fmt.Errorf("loads %q: want some of hits, cached, mix, tcp and misses", o.loads)
 	}
 	if o.names < 1 || o.pairs < 1 || o.window < 1 || o.clients < 1 || o.tcpWindow < 1 || !(o.seconds > 0) {
 		return errors.New("names, pairs, seconds, window, clients and tcp-window have to be above 0")

@@ -14,7 +14,7 @@ import (
 func allPeers() []peer {
 	hits := []string{"hits"}
 	unbound := peer{name: "unbound", pkg: "unbound", program: "unbound", list: "unbound.conf", file: "peer.conf", config: unboundText,
-		args: []string{"-d", "-c", "${dir}/peer.conf"}, vars: map[string]string{"modules": "iterator", "log": "", "local": `include: "${list}"`, "rpz": ""}}
+		args: []string{"-d", "-c", "${dir}/peer.conf"}, stub: true, vars: map[string]string{"modules": "iterator", "log": "", "local": `include: "${list}"`, "rpz": ""}}
 	named := peer{name: "named", pkg: "bind9", program: "named", list: "rpz.zone", file: "peer.conf", config: namedText,
 		args: []string{"-f", "-n", "1", "-c", "${dir}/peer.conf"}, vars: map[string]string{"log": "no", "channel": "null"}}
 	dnsmasq := peer{name: "dnsmasq", pkg: "dnsmasq-base", program: "dnsmasq", list: "dnsmasq.servers", file: "peer.conf", config: dnsmasqText,
@@ -39,7 +39,7 @@ func allPeers() []peer {
 
 // with is the peer under another name, with other words in its configuration.
 func (p peer) with(name, list string, loads []string, vars map[string]string) peer {
-	p.name, p.list, p.loads, p.vars = name, list, loads, maps.Clone(p.vars)
+	p.name, p.list, p.loads, p.stub, p.vars = name, list, loads, false, maps.Clone(p.vars)
 	maps.Copy(p.vars, vars)
 	return p
 }
@@ -105,6 +105,9 @@ ${rpz}
 forward-zone:
   name: "."
   forward-addr: ${up}@${up_port}
+stub-zone:
+  name: "` + missZone + `"
+  stub-addr: ${up}@${up_port}
 `
 
 const unboundZone = `rpz:

@@ -23,6 +23,7 @@ func (o *options) peerLoads() (out []peerKind) {
 		out = append(out, peerKind{kind: kinds[slices.Index(loadNames(), name)]})
 	}
 	out = append(out, peerKind{kind: kind{name: "tcp", file: "q.clean"}, tcp: true})
+	out = append(out, peerKind{kind: kinds[slices.Index(loadNames(), "misses")]})
 	return slices.DeleteFunc(out, func(k peerKind) bool { return o.loads != "" && !slices.Contains(strings.Split(o.loads, ","), k.name) })
 }
 
@@ -41,6 +42,8 @@ type side struct {
 	same   []outcome // at half of the slower one's rate
 	own    []outcome // at half of its own
 	memory float64   // MiB, when the load was over
+	began  float64   // and when it began
+	got    uint64    // replies meanwhile
 	window int
 }
 
@@ -104,8 +107,11 @@ func (r *rig) measurePeer(ctx context.Context, result *peerResult) error {
 	defer s.stop()
 	result.served = served
 	for _, k := range r.peerLoads() {
-		if len(result.peer.loads) > 0 && !slices.Contains(result.peer.loads, k.name) {
+		if !result.peer.bears(k) {
 			continue
+		}
+		if err := r.setUpFor(ctx, k); err != nil {
+			return err
 		}
 		pair, err := r.measurePair(ctx, k, result.name, s)
 		if err != nil {
@@ -114,6 +120,16 @@ func (r *rig) measurePeer(ctx context.Context, result *peerResult) error {
 		result.loads = append(result.loads, pair)
 	}
 	return nil
+}
+
+// setUpFor starts the server anew if a load needs it to be set up in another way.
+func (r *rig) setUpFor(ctx context.Context, k peerKind) error {
+	if r.setup.recurses == k.miss {
+		return nil
+	}
+	s := *r.setup
+	s.recurses = k.miss
+	return r.restart(ctx, &s)
 }
 
 // measurePair runs one load. It returns an error only if the server has ended or the measurement is to end.
@@ -148,6 +164,8 @@ func (m *match) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	m.result.cenote.began, m.result.peer.began = memoryOfTree(m.cenote.pid), memoryOfTree(m.peer.pid)
+	m.result.cenote.got, m.result.peer.got = 0, 0
 	if err := m.alternate(m.pairs, func(i int) error { return m.fullPair(ctx, i) }); err != nil {
 		return err
 	}
@@ -292,6 +310,7 @@ func (m *match) blastContender(ctx context.Context, c *contender, seconds float6
 	} else {
 		o, err = m.blast(ctx, m.kind.file, load{server: c.addr, clients: m.kind.clients, seconds: seconds, window: c.window, rate: rate})
 	}
+	m.side(c).got += o.Got
 	if err == nil {
 		err = o.check()
 	}

@@ -43,7 +43,7 @@ func (all *peerResults) loadText(b *strings.Builder, k peerKind) {
 	b.WriteString("| peer | version | ratio | spread | queries/s: Cenote, peer | CPU, us/query: Cenote, peer | p50, p99 at one rate: Cenote; peer | p50, p99 at half of its own: Cenote; peer " +
 		"| memory, MiB: Cenote, peer | served after, s | notes |\n|---|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, p := range all.peers {
-		if row := p.row(k.name); row != "" {
+		if row := p.row(k); row != "" {
 			b.WriteString(row)
 		}
 	}
@@ -60,6 +60,8 @@ func (k peerKind) title() string {
 		return "cached: 10,000 names that are not listed"
 	case "mix":
 		return "mix: 3 % listed names, the rest cached"
+	case "misses":
+		return "misses: names that nobody has asked for, of a zone whose server is on the load's core; both ask it themselves, and check no signatures"
 	case "tcp":
 		return "tcp: the cached names over connections that stay open, many queries under way on each"
 	}
@@ -67,11 +69,11 @@ func (k peerKind) title() string {
 }
 
 // row is the peer's line in the table of a load, also if it has no figures; empty if the peer has no part in the load.
-func (p *peerResult) row(load string) string {
-	if len(p.peer.loads) > 0 && !slices.Contains(p.peer.loads, load) {
+func (p *peerResult) row(k peerKind) string {
+	if !p.bears(k) {
 		return ""
 	}
-	pair, reason := p.find(load), p.reason
+	pair, reason := p.find(k.name), p.reason
 	if pair != nil && pair.reason != "" {
 		reason = pair.reason
 	}
@@ -100,7 +102,12 @@ func (p *pairResult) notes() string {
 	if p.loadBusy > 0 {
 		out = append(out, fmt.Sprintf("load at most %.0f %% of its core", 100*p.loadBusy))
 	}
-	if p.asked > askedMax {
+	if p.load == "misses" {
+		out = append(out, fmt.Sprintf("memory that came with an answer, octets: %.0f, %.0f", p.cenote.perAnswer(), p.peer.perAnswer()))
+		if p.asked < missedMin {
+			out = append(out, fmt.Sprintf("peer asked the zone's server for %.0f %% only", 100*p.asked))
+		}
+	} else if p.asked > askedMax {
 		out = append(out, fmt.Sprintf("peer asked the upstream for up to %.1f %%", 100*p.asked))
 	}
 	if p.reconnects > 0 {
@@ -117,6 +124,9 @@ func (p *pairResult) notes() string {
 	}
 	return strings.Join(out, "; ")
 }
+
+// perAnswer is how much memory came with each answer, in octets: what is cached, and what else grew meanwhile.
+func (s *side) perAnswer() float64 { return (s.memory - s.began) * (1 << 20) / float64(max(s.got, 1)) }
 
 // times are the medians of p50 and p99.
 func times(runs []outcome) string {

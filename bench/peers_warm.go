@@ -29,6 +29,10 @@ func (m *match) warmContender(ctx context.Context, c *contender) error {
 
 // warmPeer asks a peer for every question of the file at least twice. It has no ledger, so who asks is all the same.
 func (m *match) warmPeer(ctx context.Context) error {
+	if m.kind.miss {
+		_, err := m.blast(ctx, m.kind.file, load{server: m.peer.addr, clients: m.kind.clients, seconds: 1, window: 32})
+		return err
+	}
 	questions, err := countLines(filepath.Join(m.dir, m.kind.file))
 	if err != nil {
 		return err

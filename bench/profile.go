@@ -16,7 +16,15 @@ const profileSeconds = 8
 
 // profileLoads warms the server up for the loads, and then takes one profile while they run in turn, each for the same time.
 func (r *rig) profileLoads(ctx context.Context) error {
-	loads, _ := byLog(r.kinds())
+	loads, _, misses := bySetup(r.kinds())
+	if len(loads) == 0 && len(misses) > 0 {
+		s := *r.setup
+		s.recurses = true
+		if err := r.restart(ctx, &s); err != nil {
+			return err
+		}
+		loads = misses
+	}
 	for _, k := range loads {
 		fmt.Println("warming:", k.name)
 		k.clients = r.clientsOf(k)

@@ -41,8 +41,8 @@ func TestServerText(t *testing.T) {
 }
 
 func TestByLog(t *testing.T) {
-	plain, withLog := byLog(kinds)
-	if len(plain)+len(withLog) != len(kinds) || len(withLog) != 2 || withLog[0].name != "hits+log" || title(withLog[0].name) != "hits, query log all" {
+	plain, withLog, misses := bySetup(kinds)
+	if len(plain)+len(withLog)+len(misses) != len(kinds) || len(misses) != 1 || misses[0].name != "misses" || len(withLog) != 2 || withLog[0].name != "hits+log" || title(withLog[0].name) != "hits, query log all" {
 		t.Errorf("got %v and %v", plain, withLog)
 	}
 	for _, name := range loadNames() {

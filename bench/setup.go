@@ -12,6 +12,7 @@ type setup struct {
 	zones         [][]string // the names of the feeds of each policy zone, in order; empty: one zone with all feeds
 	cache         int        // octets; 0: the default
 	logAll        bool       // the query log writes every query
+	recurses      bool       // the upstream is asked as the server of missZone
 }
 
 // feed is a list of names in a file of the setup's directory.
@@ -19,7 +20,7 @@ type feed struct{ name, file string }
 
 // text is the operator's file: everything at its default but what the measurement needs. indicators_max is raised because a few hundred
 // clients ask for all names here, and what a feed may have because the largest have more; finished query logs are not packed, since that would
-// go on while the other responder has its turn on the core.
+// go on while the other responder has its turn on the core. Where it recurses, as many questions may wait for the one zone as unbound lets wait for all.
 func (s *setup) text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "state: %s/state\nlisten: [\"%s:%d\"]\nfeeds:\n", s.dir, cenoteAddr, port)
@@ -30,7 +31,12 @@ func (s *setup) text() string {
 	for i, feeds := range s.policy() {
 		fmt.Fprintf(&b, "    - name: zone-%d\n      feeds: [%s]\n", i+1, strings.Join(feeds, ", "))
 	}
-	fmt.Fprintf(&b, "upstreams:\n  - address: %s\nsightings:\n  indicators_max: 1000000\napi:\n  http: %s\nlog:\n  level: warn\n", s.upstream, adminAddr)
+	if s.recurses {
+		fmt.Fprintf(&b, "recursion:\n  enabled: true\n  validation: {enabled: false}\n  stub:\n    - name: %s\n      servers: [\"%s\"]\n  limits: {per_zone: 4096}\n", missZone, s.upstream)
+	} else {
+		fmt.Fprintf(&b, "upstreams:\n  - address: %s\n", s.upstream)
+	}
+	fmt.Fprintf(&b, "sightings:\n  indicators_max: 1000000\napi:\n  http: %s\nlog:\n  level: warn\n", adminAddr)
 	if s.cache > 0 {
 		fmt.Fprintf(&b, "cache:\n  size: %dKiB\n", (s.cache+1023)/1024)
 	}

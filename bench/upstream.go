@@ -12,7 +12,7 @@ import (
 )
 
 // upstream answers every question, over UDP and TCP: A with truthAddr, all else with no data. It is asked for each name once, before anything
-// is measured.
+// is measured; or by a load of misses for each query, as the server of a zone. Then it shares the load's core.
 type upstream struct {
 	addr  string
 	asked atomic.Uint64 // queries that were answered
@@ -23,7 +23,7 @@ var truthAddr = [4]byte{192, 0, 2, 77}
 
 // startUpstream serves until the context ends.
 func startUpstream(ctx context.Context) (*upstream, error) {
-	packets, err := net.ListenPacket("udp", "127.0.53.1:0")
+	packets, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 53, 1)})
 	if err != nil {
 		return nil, err
 	}
@@ -42,16 +42,16 @@ func startUpstream(ctx context.Context) (*upstream, error) {
 	return u, nil
 }
 
-func (u *upstream) servePackets(conn net.PacketConn) {
+func (u *upstream) servePackets(conn *net.UDPConn) {
 	buf := make([]byte, 4096)
 	for {
-		n, peer, err := conn.ReadFrom(buf)
+		n, peer, err := conn.ReadFromUDPAddrPort(buf)
 		if err != nil {
 			return
 		}
 		if reply := truth(buf[:n]); reply != nil {
 			u.asked.Add(1)
-			conn.WriteTo(reply, peer)
+			conn.WriteToUDPAddrPort(reply, peer)
 		}
 	}
 }
@@ -99,7 +99,11 @@ func truth(msg []byte) []byte {
 	const ttl = 86400
 	reply := make([]byte, 0, 512)
 	reply = binary.BigEndian.AppendUint16(reply, q.ID)
-	reply = append(reply, 0x81, 0x80, 0, 1, 0, 0, 0, 0, 0, 0)
+	if msg[2]&1 != 0 { // RD
+		reply = append(reply, 0x81, 0x80, 0, 1, 0, 0, 0, 0, 0, 0)
+	} else {
+		reply = append(reply, 0x84, 0x00, 0, 1, 0, 0, 0, 0, 0, 0)
+	}
 	reply = append(reply, q.Question...)
 	if q.Type == wire.TypeA {
 		wire.SetCount(reply, 1, 1)

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"cenote/crew"
 	"cenote/wire"
 )
 
@@ -36,7 +37,7 @@ type network struct {
 	waiting atomic.Int64
 	full    atomic.Uint64 // queries turned away because the room was full
 	greedy  atomic.Uint64 // queries turned away because their client network held its share
-	running sync.WaitGroup
+	running crew.Crew
 	pool    sync.Pool // of *waiting
 	outs    outPools
 }

@@ -185,7 +185,7 @@ func (s *Server) finishQueries() {
 	giveUp := time.AfterFunc(bounds.Shutdown, s.network.cancel)
 	endAll := time.AfterFunc(bounds.Shutdown+bounds.Write, s.tcp.endAll)
 	s.tcp.running.Wait() // before the network, for connections still send queries there
-	s.network.running.Wait()
+	s.network.running.End()
 	giveUp.Stop()
 	endAll.Stop()
 	s.network.cancel()

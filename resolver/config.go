@@ -74,7 +74,7 @@ type Bounds struct {
 	Tries int
 	// PerUpstream is how many attempts may be under way at one upstream. Default 2048.
 	PerUpstream int
-	// Sockets is how many UDP sockets may be open, each for one query. Default 4096.
+	// Sockets is how many UDP sockets may be open, each for one query at a time. Default 4096.
 	Sockets int
 	// Connections is how many TCP connections may be open to one upstream. Default 32.
 	Connections int

@@ -16,7 +16,7 @@ type counts struct {
 	prefetches      atomic.Uint64 // questions queued to be asked ahead
 	prefetchesShed  atomic.Uint64 // and those for which the queue was full
 	bugs            atomic.Uint64 // faults of our own that a reply met
-	sockets         atomic.Int64  // UDP sockets that are open
+	sockets         atomic.Int64  // UDP sockets that are open, those that wait for a query included
 	crowded         atomic.Uint64 // questions for which too many waited for the same zone
 	sent            atomic.Uint64 // queries to servers of zones
 	work            atomic.Uint64 // queries that were not sent since the question had made too much work

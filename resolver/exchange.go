@@ -16,6 +16,7 @@ const legsMax = 5
 type exchange struct {
 	r        *Resolver
 	s        *state
+	ctx      context.Context
 	up       *upstream
 	q        *question
 	manner   manner
@@ -31,21 +32,36 @@ type exchange struct {
 	flooded bool
 	// bare is set once a reply said that the server does not understand EDNS. An answer without EDNS then tells whether that was true.
 	bare bool
+	// late, if there is one, has others asked beside this one after the time that is left until lateAt. From then on the context that it returns
+	// counts: it ends when one of them is quicker.
+	late   func(left time.Duration) context.Context
+	lateAt time.Time
 }
 
-func (r *Resolver) exchangeWith(s *state, up *upstream, q *question) *exchange {
-	return &exchange{r: r, s: s, up: up, q: q, manner: up.manner(r.now(), s.config.PlainCase)}
+func (r *Resolver) exchangeWith(ctx context.Context, s *state, up *upstream, q *question) *exchange {
+	return &exchange{r: r, s: s, ctx: ctx, up: up, q: q, manner: up.manner(r.now(), s.config.PlainCase)}
 }
 
-// attempt asks one server and judges what it says. wait is how long the search will wait for it before it asks another one.
-func (a *search) attempt(ctx context.Context, up *upstream, wait time.Duration) (got outcome) {
+// isLate has others asked, once.
+func (x *exchange) isLate(left time.Duration) {
+	x.ctx = x.late(left)
+	x.late = nil
+}
+
+// attempt asks one server and judges what it says. wait is how long the search will wait for it before it asks another one; where late is not
+// nil, it is called to do that.
+func (a *search) attempt(ctx context.Context, up *upstream, wait time.Duration, late func(left time.Duration) context.Context) (got outcome) {
 	got = outcome{up: up, ede: EDENone}
 	r := a.r
 	defer r.rescue(&got.err)
 	begun := time.Now()
-	x := r.exchangeWith(a.s, up, a.q)
+	x := r.exchangeWith(ctx, a.s, up, a.q)
 	x.work, x.tally, x.purpose, x.attempts = a.work, a.tally, a.purpose, a.attempts
-	packet, err := x.run(ctx)
+	x.late, x.lateAt = late, begun.Add(wait)
+	if end, ok := ctx.Deadline(); ok && end.Before(x.lateAt) {
+		x.lateAt = end
+	}
+	packet, err := x.run()
 	if errors.Is(err, errNetwork) && x.heard {
 		up.counts.unreachable.Add(1)
 		return outcome{up: up, ede: EDENone, err: fmt.Errorf("%w: %v", errNoTCP, err)}
@@ -84,14 +100,14 @@ func (r *Resolver) blame(up *upstream, err error, waited, wait time.Duration) {
 }
 
 // run asks until there is a reply to judge.
-func (x *exchange) run(ctx context.Context) ([]byte, error) {
+func (x *exchange) run() ([]byte, error) {
 	err := errMalformed
 	for range legsMax {
 		var packet []byte
-		if packet, err = x.leg(ctx); err == nil {
+		if packet, err = x.leg(); err == nil {
 			return packet, nil
 		}
-		if !x.adapt(ctx, err) {
+		if !x.adapt(err) {
 			return nil, err
 		}
 	}
@@ -99,10 +115,10 @@ func (x *exchange) run(ctx context.Context) ([]byte, error) {
 }
 
 // adapt changes the manner after a leg failed, and reports whether another one makes sense.
-func (x *exchange) adapt(ctx context.Context, err error) bool {
+func (x *exchange) adapt(err error) bool {
 	until := x.r.now().Add(x.s.config.Timeouts.Relearn)
 	switch {
-	case ctx.Err() != nil:
+	case x.ctx.Err() != nil:
 		return false
 	case errors.Is(err, errTruncated), errors.Is(err, errNearMisses):
 		x.flooded = x.flooded || errors.Is(err, errNearMisses)
@@ -124,7 +140,7 @@ func (x *exchange) adapt(ctx context.Context, err error) bool {
 }
 
 // leg sends one query and returns the reply to it.
-func (x *exchange) leg(ctx context.Context) ([]byte, error) {
+func (x *exchange) leg() ([]byte, error) {
 	var room [600]byte
 	if err := x.work.packet(x.up); err != nil {
 		return nil, err
@@ -133,20 +149,20 @@ func (x *exchange) leg(ctx context.Context) ([]byte, error) {
 	x.up.counts.queries.Add(1)
 	x.count()
 	ended := x.noteLeg()
-	packet, err := x.put(ctx, query)
+	packet, err := x.put(query)
 	ended(packet, err)
 	return packet, err
 }
 
 // put puts a query and judges the reply.
-func (x *exchange) put(ctx context.Context, query []byte) ([]byte, error) {
+func (x *exchange) put(query []byte) ([]byte, error) {
 	var packet []byte
 	var like likeness
 	var err error
 	if x.manner.tcp {
-		packet, like, err = x.overTCP(ctx, query)
+		packet, like, err = x.overTCP(query)
 	} else {
-		packet, like, err = x.overUDP(ctx, query)
+		packet, like, err = x.overUDP(query)
 	}
 	if err != nil {
 		return nil, err

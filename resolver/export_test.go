@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"net/netip"
+	"syscall"
 	"time"
 
 	"cenote/dnsname"
@@ -78,6 +79,44 @@ const (
 	PathZonesMax   = pathZonesMax
 	PathServersMax = pathServersMax
 )
+
+// A Socket is one that a query is sent from.
+type Socket struct {
+	r *Resolver
+	s *udpSocket
+}
+
+// Connect returns a socket connected to a server.
+func (r *Resolver) Connect(to netip.AddrPort) (*Socket, error) {
+	s, err := r.sockets.connect(context.Background(), r.state.Load(), to)
+	return &Socket{r, s}, err
+}
+
+// Ask sends a query, if there is one, and reads the next packet.
+func (s *Socket) Ask(query, buf []byte) (int, error) { return s.s.ask(query, buf) }
+
+// Raw returns the socket itself.
+func (s *Socket) Raw() (syscall.RawConn, error) { return s.s.conn.SyscallConn() }
+
+// Disconnect ends the use of the socket.
+func (s *Socket) Disconnect() { s.r.sockets.disconnect(s.s, true) }
+
+// SweepSockets closes the sockets that nobody has needed since the last sweep.
+func (r *Resolver) SweepSockets() { r.sockets.sweep() }
+
+// Span returns the context of a flight, and what frees it.
+func Span(life context.Context, most time.Duration) (context.Context, func()) {
+	s := newSpan(life, most)
+	return s, s.end
+}
+
+// AskTooLate asks a server with an exchange whose time alone was over before it began.
+func (r *Resolver) AskTooLate(ctx context.Context, k *rrcache.Key, to netip.AddrPort) ([]byte, error) {
+	q := questionOf(k)
+	x := r.exchangeWith(ctx, r.state.Load(), &upstream{Upstream: Upstream{Addr: to}}, &q)
+	x.late, x.lateAt = func(time.Duration) context.Context { return ctx }, time.Unix(1, 0)
+	return x.run()
+}
 
 // Classified is what is believed of a reply of a zone's servers: the owners of its records, the zone it refers to, and the addresses of whom it
 // names as servers.

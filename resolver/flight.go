@@ -301,23 +301,54 @@ type search struct {
 	purpose  purpose                                   // what they are for
 	attempts *attempts                                 // nil where nobody looks
 	read     func(up *upstream, packet []byte) outcome // makes sense of a reply
-	tried    map[*upstream]int
-	failed   map[*upstream]bool      // it answered, and cannot help
-	rest     map[*upstream]time.Time // until when it is left alone, since it could not be reached
-	heard    bool                    // one of them did
-	waited   bool                    // for what others found out about an upstream that is down
+	trials   []trial                                   // of those that were tried
+	heard    bool                                      // one of them answered, and cannot help
+	waited   bool                                      // for what others found out about an upstream that is down
 	started  int
 	pending  int
-	end      time.Time    // when servers of a zone that were all asked are waited for no longer; zero before
-	results  chan outcome // has room for all
-	last     outcome      // the failure to report
+	end      time.Time // when servers of a zone that were all asked are waited for no longer; zero before
+	last     outcome   // the failure to report
+	room     [2]trial
+
+	// Of a search that asks several at once.
+	results chan outcome // has room for all
+	landed  chan outcome // has room for the one that the search ends with
+}
+
+// trial is what a search knows of one upstream.
+type trial struct {
+	up     *upstream
+	count  int
+	failed bool      // it answered, and cannot help
+	rest   time.Time // until when it is left alone, since it could not be reached
+}
+
+// known returns what is known of an upstream.
+func (a *search) known(up *upstream) trial {
+	for _, t := range a.trials {
+		if t.up == up {
+			return t
+		}
+	}
+	return trial{}
+}
+
+// trial returns what is known of an upstream that is tried, to be changed before the next call.
+func (a *search) trial(up *upstream) *trial {
+	for i := range a.trials {
+		if a.trials[i].up == up {
+			return &a.trials[i]
+		}
+	}
+	a.trials = append(a.trials, trial{up: up})
+	return &a.trials[len(a.trials)-1]
 }
 
 // ask puts a question to the upstreams of its group.
 func (r *Resolver) ask(s *state, f *flight) outcome {
 	q := &f.q
-	ctx, cancel := context.WithTimeout(r.life, s.config.Timeouts.Total)
-	defer cancel()
+	ctx := newSpan(r.life, s.config.Timeouts.Total)
+	defer ctx.end()
 	var pool []*upstream
 	for _, u := range s.upstreams {
 		if u.Group == q.group {
@@ -343,17 +374,52 @@ func (r *Resolver) searchAmong(s *state, q *question, pool []*upstream, work *ac
 	if work != nil { // each server of a zone may be the only one that is well, and the work is bounded besides
 		tries = max(tries, min(len(pool), triesMax))
 	}
-	a := &search{r: r, s: s, q: q, pool: pool, tries: tries, work: work, results: make(chan outcome, tries)}
-	a.tried, a.failed, a.rest = map[*upstream]int{}, map[*upstream]bool{}, map[*upstream]time.Time{}
+	a := &search{r: r, s: s, q: q, pool: pool, tries: tries, work: work}
+	a.trials = a.room[:0]
 	a.last = outcome{ede: EDENone, err: ErrTimeout}
 	return a
 }
 
-// run asks one server after the other until one has an answer. A slow one is not given up: the next is asked beside it.
+// run asks one server after the other until one has an answer. A slow one is not given up: the next is asked beside it. As long as none is
+// slow, they are asked from this goroutine.
 func (a *search) run(ctx context.Context) outcome {
+	for ctx.Err() == nil {
+		up, rest := a.next()
+		if up == nil && rest > 0 {
+			a.handOver(ctx, rest)
+			return <-a.landed
+		}
+		if up == nil {
+			return a.last
+		}
+		wait := a.begin(up)
+		got := a.attempt(ctx, up, wait, func(left time.Duration) context.Context { return a.handOver(ctx, left) })
+		up.leave()
+		if a.landed != nil {
+			a.results <- got
+			return <-a.landed
+		}
+		if a.take(got); got.final() {
+			return got
+		}
+	}
+	return a.timedOut()
+}
+
+// handOver has another goroutine go on with the search, after a while. It returns the context of the attempt that is still under way.
+func (a *search) handOver(ctx context.Context, left time.Duration) context.Context {
+	a.results, a.landed = make(chan outcome, a.tries), make(chan outcome, 1)
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	patience := time.NewTimer(0)
+	a.r.running.Go(func() {
+		defer cancel()
+		a.landed <- a.goOn(ctx, left)
+	})
+	return ctx
+}
+
+// goOn asks several at once, the next after a while.
+func (a *search) goOn(ctx context.Context, left time.Duration) outcome {
+	patience := time.NewTimer(left)
 	defer patience.Stop()
 	for {
 		select {
@@ -391,9 +457,10 @@ func (a *search) take(got outcome) {
 	}
 	gone := errors.Is(got.err, errNetwork)
 	if gone && got.up.restarts(a.r.now()) {
-		a.rest[got.up] = time.Now().Add(restMin << min(a.tried[got.up]-1, restDoubles))
+		t := a.trial(got.up)
+		t.rest = time.Now().Add(restMin << min(t.count-1, restDoubles))
 	} else {
-		a.failed[got.up] = true
+		a.trial(got.up).failed = true
 	}
 	if got.ede != EDENone || a.last.ede == EDENone && !(gone && a.heard) {
 		a.last = got
@@ -403,20 +470,29 @@ func (a *search) take(got outcome) {
 
 // try starts one more attempt and returns how long to wait for it, 0 if there is none left.
 func (a *search) try(ctx context.Context) time.Duration {
+	up, rest := a.next()
+	if up == nil {
+		return rest
+	}
+	return a.start(ctx, up)
+}
+
+// next returns whom to ask next, who has given a place, or how long to wait before somebody is asked, 0 for never.
+func (a *search) next() (*upstream, time.Duration) {
 	if a.started == a.tries {
-		return 0
+		return nil, 0
 	}
 	up, err := a.choose()
 	if err == nil {
-		if rest := time.Until(a.rest[up]); rest > 0 {
-			return rest
+		if rest := a.known(up).rest; !rest.IsZero() && time.Until(rest) > 0 {
+			return nil, max(time.Until(rest), 1) // never none
 		}
 		err = a.enter(up)
 	}
 	if err != nil {
-		return a.turnedAway(err)
+		return nil, a.turnedAway(err)
 	}
-	return a.start(ctx, up)
+	return up, 0
 }
 
 // lastWait returns how long to wait for the attempts that are under way where no other will be made, 0 for no longer. The servers of a zone
@@ -454,24 +530,27 @@ func (a *search) turnedAway(err error) time.Duration {
 	return 0
 }
 
-// start begins an attempt, which gives its place back, and returns how long to wait for it.
-func (a *search) start(ctx context.Context, up *upstream) time.Duration {
+// begin counts an attempt and returns how long to wait for it.
+func (a *search) begin(up *upstream) time.Duration {
 	a.started++
 	a.pending++
-	again := a.tried[up]
-	a.tried[up]++
-	wait := up.patience(a.s.config.Timeouts.Attempt, again)
+	t := a.trial(up)
+	t.count++
+	return up.patience(a.s.config.Timeouts.Attempt, t.count-1)
+}
+
+// start begins an attempt beside others, which gives its place back, and returns how long to wait for it.
+func (a *search) start(ctx context.Context, up *upstream) time.Duration {
+	wait := a.begin(up)
 	a.r.running.Go(func() {
 		defer up.leave()
-		a.results <- a.attempt(ctx, up, wait)
+		a.results <- a.attempt(ctx, up, wait, nil)
 	})
 	return wait
 }
 
 // isOut reports whether an upstream is not to be asked again: it failed, or it could not be reached and another one has replied.
-func (a *search) isOut(u *upstream) bool {
-	return a.failed[u] || a.heard && !a.rest[u].IsZero()
-}
+func (a *search) isOut(t trial) bool { return t.failed || a.heard && !t.rest.IsZero() }
 
 func (a *search) timedOut() outcome {
 	if a.r.life.Err() != nil {

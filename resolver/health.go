@@ -143,7 +143,7 @@ func (r *Resolver) askRoot(ctx context.Context, s *state, u *upstream) (err erro
 	ctx, cancel := context.WithTimeout(ctx, 2*s.config.Timeouts.Attempt)
 	defer cancel()
 	root := question{name: "\x00", qtype: wire.TypeNS, class: wire.ClassIN, group: u.Group}
-	packet, err := r.exchangeWith(s, u, &root).run(ctx)
+	packet, err := r.exchangeWith(ctx, s, u, &root).run()
 	if err == nil && !isWell(packet) {
 		err = errRcode
 	}

@@ -38,8 +38,8 @@ const (
 
 // recurse finds the answer to a flight's question.
 func (r *Resolver) recurse(s *state, f *flight) outcome {
-	ctx, cancel := context.WithTimeout(r.life, s.config.Timeouts.Total)
-	defer cancel()
+	ctx := newSpan(r.life, s.config.Timeouts.Total)
+	defer ctx.end()
 	it := &iteration{r: r, s: s, f: f, b: f.budget, ctx: ctx, avoid: map[netip.AddrPort]bool{}, looked: map[dnsname.Name]bool{}}
 	got := it.run()
 	if got.err != nil && r.life.Err() != nil {

@@ -31,7 +31,7 @@ func (r *Resolver) Collector() prometheus.Collector {
 		prefetches:  desc("prefetches_total", "Questions queued to be asked before their answer runs out."),
 		bugs:        desc("bugs_total", "Faults of our own that a reply met; the question was asked elsewhere. Anything but 0 is worth a report: the log has the place."),
 		outstanding: desc("outstanding_questions", "Different questions that are being asked now."),
-		sockets:     desc("open_sockets", "UDP sockets that are open now; each serves one query."),
+		sockets:     desc("open_sockets", "UDP sockets that are open now: one for each query under way, and those that wait for the next one."),
 		up:          desc("upstream_up", "1 if the upstream is well, 0 if it did not answer even a probe, or answered it with an error.", "upstream"),
 		rtt:         desc("upstream_rtt_seconds", "Smoothed round-trip time of the upstream, with the time it needs to find an answer.", "upstream"),
 		underWay:    desc("upstream_attempts", "Attempts that are under way at the upstream.", "upstream"),

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"cenote/crew"
 	"cenote/dnsname"
 	"cenote/rrcache"
 	"cenote/wire"
@@ -24,11 +25,12 @@ type Resolver struct {
 	state    atomic.Pointer[state]
 	life     context.Context // of all flights; ends when Run does
 	end      context.CancelFunc
-	running  sync.WaitGroup // flights and their attempts; Add only under mu while not closed
+	running  crew.Crew // of flights and their attempts; joined only under mu while not closed
 	ahead    *ahead
 	suspects chan *upstream // wait to be probed
 	buffers  sync.Pool      // of *[udpBuffer]byte
 	counts   counts
+	sockets  sockets
 	slow     slowLog
 
 	cuts        *cuts
@@ -75,6 +77,7 @@ func New(config Config) (*Resolver, error) {
 	}
 	r.cuts, r.authorities, r.trusts, r.denials, r.gate = newCuts(), newAuthorities(), newTrusts(), newDenials(), newGate()
 	r.bound(&config)
+	r.sockets = sockets{r: r, open: map[*udpSocket]bool{}}
 	r.buffers.New = func() any { return new([udpBuffer]byte) }
 	r.life, r.end = context.WithCancel(context.Background())
 	first := newState(config, nil)
@@ -283,8 +286,10 @@ func (r *Resolver) Run(ctx context.Context) error {
 	r.closed = true
 	r.mu.Unlock()
 	r.end()
+	r.sockets.interrupt()
 	own.Wait()
-	r.running.Wait()
+	r.running.End()
+	r.sockets.closeIdle()
 	for _, u := range r.state.Load().upstreams {
 		u.connections.retire()
 	}
@@ -304,6 +309,7 @@ func (r *Resolver) sweep(ctx context.Context) {
 				u.connections.closeIdle(s.config.Timeouts.Idle)
 			}
 			r.authorities.closeIdle(s.config.Timeouts.Idle)
+			r.sockets.sweep()
 		case <-ctx.Done():
 			return
 		}

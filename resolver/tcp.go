@@ -95,7 +95,11 @@ func (c *connections) retire() {
 
 // overTCP asks over a connection that is there or a new one. If one that was there has no answer in the time of an attempt, or fails, the
 // upstream has closed it, or does not know it any more: a new one is opened at once, and the others that are idle, which are no younger, go.
-func (x *exchange) overTCP(ctx context.Context, query []byte) ([]byte, likeness, error) {
+func (x *exchange) overTCP(query []byte) ([]byte, likeness, error) {
+	if x.late != nil {
+		x.isLate(max(0, time.Until(x.lateAt)))
+	}
+	ctx := x.ctx
 	x.up.counts.tcp.Add(1)
 	pool := &x.up.connections
 	if x.up.authority {
@@ -132,12 +136,12 @@ func (x *exchange) overNewTCP(ctx context.Context, query []byte) ([]byte, likene
 	}
 	if err != nil {
 		pool.lose(nil)
-		return nil, stranger, x.lost(ctx, err)
+		return nil, stranger, x.lost(err)
 	}
 	packet, like, err := x.talk(ctx, conn, query)
 	if err != nil {
 		pool.lose(conn)
-		return nil, stranger, x.lost(ctx, err)
+		return nil, stranger, x.lost(err)
 	}
 	pool.give(conn)
 	return packet, like, nil

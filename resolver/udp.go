@@ -5,8 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
+	"os"
 	"syscall"
 	"time"
 )
@@ -15,41 +15,75 @@ import (
 // that was cut.
 const udpBuffer = 4096
 
-// overUDP sends a query from a socket of its own and reads until the reply comes. Packets that are not the reply are counted and
+// overUDP sends a query from a socket that it has to itself and reads until the reply comes. Packets that are not the reply are counted and
 // ignored, up to Bounds.NearMisses.
-func (x *exchange) overUDP(ctx context.Context, query []byte) (packet []byte, like likeness, err error) {
-	conn, err := x.r.dialUDP(ctx, x.s, x.up.Addr)
+func (x *exchange) overUDP(query []byte) (packet []byte, like likeness, err error) {
+	s, err := x.r.sockets.connect(x.ctx, x.s, x.up.Addr)
 	if err != nil {
 		return nil, stranger, err
 	}
-	defer x.r.counts.sockets.Add(-1)
-	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
-	x.sent = time.Now()
-	if _, err := conn.Write(query); err != nil {
-		return nil, stranger, x.lost(ctx, err)
-	}
 	room := x.r.buffers.Get().(*[udpBuffer]byte)
 	defer x.r.buffers.Put(room)
-	buf := room[:]
+	w := wait{x: x, s: s}
+	w.begin()
+	defer func() { x.r.sockets.disconnect(s, w.end() && err == nil) }()
+	x.sent = time.Now()
+	send := query
 	for range x.s.config.Bounds.NearMisses {
-		n, err := conn.Read(buf)
+		n, err := w.ask(send, room[:])
 		if err != nil {
-			return nil, stranger, x.lost(ctx, err)
+			return nil, stranger, x.lost(err)
 		}
-		if like := likenessOf(x.q, query, buf[:n]); like != stranger {
-			return bytes.Clone(buf[:n]), like, nil
+		if like := likenessOf(x.q, query, room[:n]); like != stranger {
+			return bytes.Clone(room[:n]), like, nil
 		}
 		x.up.counts.nearMisses.Add(1)
 		x.r.counts.nearMisses.Add(1)
+		send = nil
 	}
 	x.r.counts.floods.Add(1)
 	return nil, stranger, errNearMisses
 }
 
+// wait is the time of a query over UDP: it ends with that of the exchange, and is cut in two where others are to be asked beside it.
+type wait struct {
+	x    *exchange
+	s    *udpSocket
+	stop func() bool // of the interruption, nil where only the resolver's end interrupts
+}
+
+// begin sets the time up to which a reply is waited for. While nobody else is asked, that is when somebody is to be.
+func (w *wait) begin() {
+	if w.x.late != nil {
+		w.s.conn.SetReadDeadline(w.x.lateAt)
+		return
+	}
+	w.s.conn.SetReadDeadline(time.Time{})
+	w.stop = context.AfterFunc(w.x.ctx, w.s.interrupt)
+}
+
+// end reports whether nothing will interrupt the socket any more.
+func (w *wait) end() bool { return w.stop == nil || w.stop() }
+
+// ask is udpSocket.ask, and goes on waiting once others are asked.
+func (w *wait) ask(query, buf []byte) (n int, err error) {
+	for {
+		if w.x.r.life.Err() != nil { // looked for after the deadline was set: see sockets.interrupt
+			return 0, os.ErrDeadlineExceeded
+		}
+		n, err = w.s.ask(query, buf)
+		if err == nil || w.x.late == nil || !errors.Is(err, os.ErrDeadlineExceeded) || w.x.r.life.Err() != nil {
+			return n, err
+		}
+		w.x.isLate(0)
+		w.begin()
+		query = w.s.unsent() // the time may have been over before it began
+	}
+}
+
 // lost names the reason for which a socket failed.
-func (x *exchange) lost(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+func (x *exchange) lost(err error) error {
+	if x.ctx.Err() != nil {
 		return ErrTimeout
 	}
 	return x.r.network(err)
@@ -64,23 +98,6 @@ func (r *Resolver) network(err error) error {
 		}
 	}
 	return fmt.Errorf("%w: %w", errNetwork, err)
-}
-
-// dialUDP opens a socket connected to an upstream, so that the kernel drops what comes from anybody else. It is not bound first: the
-// kernel then picks a random port that is free for this destination.
-func (r *Resolver) dialUDP(ctx context.Context, s *state, to netip.AddrPort) (*net.UDPConn, error) {
-	if r.counts.sockets.Add(1) > int64(s.config.Bounds.Sockets) {
-		r.counts.sockets.Add(-1)
-		r.counts.socketsShed.Add(1)
-		return nil, errSockets
-	}
-	dialer := net.Dialer{Control: ignorePathMTU}
-	conn, err := dialer.DialUDP(ctx, "udp", s.from(to), to)
-	if err != nil {
-		r.counts.sockets.Add(-1)
-		return nil, r.network(err)
-	}
-	return conn, nil
 }
 
 // from is where a query to a server leaves from; port 0 leaves the choice of it to the kernel.

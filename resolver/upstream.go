@@ -113,15 +113,16 @@ func (a *search) choose() (*upstream, error) {
 	seen, now := 0, a.r.now()
 	explore := a.started == 0 && rand.IntN(exploreOneIn) == 0
 	for _, u := range a.pool {
-		if a.isOut(u) {
+		t := a.known(u)
+		if a.isOut(t) {
 			continue
 		}
 		if why := u.turnsAway(now, a.s.config.Bounds.PerUpstream); why != nil {
 			err = why
 			continue
 		}
-		s := u.score(a.tried[u])
-		s.resting = time.Now().Before(a.rest[u])
+		s := u.score(t.count)
+		s.resting = !t.rest.IsZero() && time.Now().Before(t.rest)
 		if !s.down {
 			seen++
 		}
