@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -24,10 +25,11 @@ type judges struct {
 }
 
 // judgesAgreeMin is the share of questions on which unbound and named must agree, for the test to say something.
-const judgesAgreeMin = 0.9
+const judgesAgreeMin = 0.75
 
-// differencesMax is the share of the questions on which they agree that we may answer otherwise, with a reason.
-const differencesMax = 0.001
+// differencesMax is the share of the questions on which they agree that we may answer otherwise, with a reason; differencesFew is how many that are
+// at least, since a small share of a few questions is none.
+const differencesMax, differencesFew = 0.001, 4
 
 // TestUnboundAndNamedJudgeRecursion asks all for thousands of names of a tree that is sound, or broken in every way.
 func TestUnboundAndNamedJudgeRecursion(t *testing.T) {
@@ -69,7 +71,7 @@ func tally(t *testing.T, all []judgement) {
 	if float64(agree) < judgesAgreeMin*float64(len(all)) {
 		t.Errorf("unbound and named agree on %d of %d questions, want more", agree, len(all))
 	}
-	if agreed > 1 && float64(agreed) > differencesMax*float64(agree) {
+	if float64(agreed) > max(differencesFew, differencesMax*float64(agree)) {
 		t.Errorf("we agreed to differ on %d of %d questions, want fewer", agreed, agree)
 	}
 }
@@ -146,7 +148,18 @@ func (c *judgement) differs() bool     { return c.judgesAgree() && c.ours != c.u
 // agreed reports whether a difference is one that testdata/peers/README.md explains.
 func (c *judgement) agreed() bool {
 	inCache := strings.Contains(c.q.Name, ".refusestypes.") || strings.Contains(c.q.Name, "dsfails.")
-	return inCache && c.ours == failed || strings.Contains(c.q.Name, ".chains.") && (c.ours == failed) != (c.unbound == failed)
+	return inCache && c.ours == failed || chainLength(c.q.Name) >= chainLong && (c.ours == failed) != (c.unbound == failed)
+}
+
+// chainLong is from how many steps on a chain of aliases may be too long for somebody.
+const chainLong = 8
+
+// chainLength is how many steps of aliases lead on from a name in a zone of long ways, 0 for all others.
+func chainLength(name string) (n int) {
+	if first, zone, _ := strings.Cut(strings.TrimPrefix(name, "a."), "."); strings.HasPrefix(zone, "chains.") && first != "" {
+		n, _ = strconv.Atoi(first[1:])
+	}
+	return n
 }
 
 func (c *judgement) String() string {
