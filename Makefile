@@ -95,6 +95,10 @@ fuzz: ## every fuzz target for FUZZTIME each (PKG and FUZZTIME may be set)
 peers: ## let dig, unbound and named judge; fails where one is missing
 	CENOTE_STRICT=1 $(GO) test -count=1 -run 'Peer|Judge|Unbound|Named|Dig' $(PKG)
 
+.PHONY: conformance
+conformance: ## play the scenarios of other resolvers in ../shared/scenarios, all of them; says what is missing (docs/conformance.md)
+	CENOTE_LONG=1 $(GO) test -count=1 -timeout 20m -v -run TestConformance ./cmd/cenote
+
 # The oracles draw more random worlds, and the server is asked more often, than in an ordinary run of the tests.
 .PHONY: soak
 soak: ## the tests with many more random cases and queries; takes an hour

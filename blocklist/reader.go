@@ -330,12 +330,12 @@ func (f *file) serve(name []byte, labels int, kind policy.Kind, text []byte) {
 }
 
 // suffixed returns why the name of a row takes in too many names, or ReasonNone.
-func (r *reader) suffixed(name []byte, labels int) Reason {
+func (r *reader) suffixed(name []byte, labels int, kind policy.Kind) Reason {
 	switch why := r.guard.check(name, labels); {
 	case why == ReasonHeld && r.config.AllowPrivateSuffixes, why == ReasonHeld && r.config.AllowSuffixes:
 		return ReasonNone
-	case r.config.AllowSuffixes && (why == ReasonTLD || why == ReasonPublicSuffix):
-		return ReasonNone
+	case r.config.AllowSuffixes && (why == ReasonTLD || why == ReasonPublicSuffix || why == ReasonRoot && kind == policy.KindBelow):
+		return ReasonNone // that of the root is `*` in a policy zone: all but what else it lists
 	default:
 		return why
 	}

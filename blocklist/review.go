@@ -59,7 +59,7 @@ type verdict struct {
 
 // guarded says what the guards make of the row that begin returned, under a canonical name.
 func (f *file) guarded(name []byte, labels int, kind policy.Kind) verdict {
-	why := f.suffixed(name, labels)
+	why := f.suffixed(name, labels, kind)
 	if why != ReasonNone && why != ReasonHeld {
 		return verdict{why: why}
 	}

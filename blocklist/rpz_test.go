@@ -156,6 +156,25 @@ e.example CNAME relative`, "7 exact d.example action=local-data type5/3600=[012a
 	}
 }
 
+// TestZoneOfAllNames: `*` at the apex is a rule on all names, and needs the word of the operator as one on a top-level domain does.
+func TestZoneOfAllNames(t *testing.T) {
+	body := zoneHead + "* CNAME .\ngood.example CNAME rpz-passthru.\n"
+	for _, tc := range []struct {
+		allowed      bool
+		rows, faults string
+	}{
+		{false, "5 exact good.example action=passthru", "4 root"},
+		{true, "4 below . action=nxdomain\n5 exact good.example action=passthru", ""},
+	} {
+		s, _, err := readZone(t, blocklist.FeedConfig{AllowSuffixes: tc.allowed}, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantLines(t, "rows", s.rows, tc.rows)
+		wantLines(t, "faults", s.faultTexts(), tc.faults)
+	}
+}
+
 func TestConfiguredApex(t *testing.T) {
 	const body = "@ SOA localhost. root.localhost. 5 1 2 3 4\n NS localhost.\na.example.rpz.example. CNAME relative\n"
 	s, _, err := readZone(t, blocklist.FeedConfig{Zone: "rpz.example"}, body)

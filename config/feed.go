@@ -76,7 +76,7 @@ type Feed struct {
 	// AllowPrivateSuffix serves rows that equal a name under which anybody can have a name, such as a hosting service's or a
 	// dynamic DNS provider's. Such rows are held otherwise, since they stop every customer of that service.
 	AllowPrivateSuffix bool `yaml:"allow_private_suffix" default:"false"`
-	// AllowPublicSuffix serves rows that hold a whole top-level domain or public suffix, such as an RPZ feed that closes one. Such rows are
+	// AllowPublicSuffix serves rows that hold a whole top-level domain or public suffix, such as an RPZ feed that closes one, or all names by `*`. Such rows are
 	// refused otherwise.
 	AllowPublicSuffix bool `yaml:"allow_public_suffix" default:"false"`
 	// AllowEmpty takes a feed without a row for what it is, such as an allow list that may be empty. Otherwise its last good list stays.

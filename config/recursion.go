@@ -108,8 +108,11 @@ type RecursionLimits struct {
 	Targets int `yaml:"targets" default:"24" min:"2" max:"200"`
 	// TargetFailures is how many of those may be looked for in vain.
 	TargetFailures int `yaml:"target_failures" default:"6" min:"1" max:"100"`
+	// Looks is how many queries for such addresses it may send to the servers of one zone, and to one server. The root and the top-level domains have no
+	// such bound.
+	Looks int `yaml:"looks" default:"10" min:"2" max:"100"`
 	// Aliases is how many aliases it may follow.
-	Aliases int `yaml:"aliases" default:"11" min:"1" max:"32"`
+	Aliases int `yaml:"aliases" default:"11" min:"1" max:"16"`
 	// PerZone is how many questions may wait for the servers of one zone below the top-level domains.
 	PerZone int `yaml:"per_zone" default:"256" min:"1" max:"100000"`
 	// Delegations is how many delegations are remembered.

@@ -26,8 +26,9 @@ type Resolver struct {
 	// Total is how long a question may take in all. After it the client gets SERVFAIL, and after 5s in any case; a question that may take
 	// longer goes on for those who ask next.
 	Total time.Duration `yaml:"total" default:"5s" min:"100ms" max:"1m"`
-	// StaleWait is how long a client waits before it gets an answer past its time, if there is one.
-	StaleWait time.Duration `yaml:"stale_wait" default:"1800ms" min:"10ms" max:"1m"`
+	// StaleWait is how long a client waits before it gets an answer past its time, if there is one. 0 gives it at once, while a new one is
+	// asked for.
+	StaleWait time.Duration `yaml:"stale_wait" default:"1800ms" min:"0s" max:"1m"`
 	// Tries is how often a question is sent, to all upstreams together.
 	Tries int `yaml:"tries" default:"4" min:"1" max:"16"`
 	// RandomCase sends names in random letter case, which an answer must repeat; it makes forged answers harder. Upstreams that do not

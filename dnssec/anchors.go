@@ -2,6 +2,7 @@ package dnssec
 
 import (
 	"bytes"
+	"encoding/binary"
 	"slices"
 	"time"
 
@@ -61,6 +62,20 @@ type Anchors struct {
 	Next time.Time // when the zone is to be asked again
 
 	retry time.Duration // what a failure waits for
+}
+
+// Trusts reports whether a key with that tag may vouch for others: one that is followed, or one that a DS record stands for and that the zone has not shown.
+func (a *Anchors) Trusts(tag uint16) bool {
+	known := false
+	for i := range a.Keys {
+		if k := &a.Keys[i]; k.Tag() == tag {
+			if k.trusted() {
+				return true
+			}
+			known = true
+		}
+	}
+	return !known && slices.ContainsFunc(a.DS, func(ds []byte) bool { return len(ds) > 2 && binary.BigEndian.Uint16(ds) == tag })
 }
 
 // NewAnchors returns anchors that begin with what an operator configured: DS and DNSKEY records (RDATA), AnchorsMax of each at most. They are to be

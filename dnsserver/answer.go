@@ -47,6 +47,7 @@ func (w *worker) find(q *Query) bool {
 	case q.source.asked: // resolve or shed has filled it
 	case w.findLocal(q):
 	case w.findCached(q):
+	case !q.request.RD && w.findPast(q): // what the cache has past its time is the best that can be had without the network
 	case !q.request.RD:
 		// RFC 8914 section 4.21: we recurse for those who ask for it, and have no zones of our own.
 		q.source.rcode, q.source.ede = wire.RcodeRefused, edeNotAuthoritative
@@ -61,11 +62,11 @@ func (w *worker) find(q *Query) bool {
 // is made here, has nothing to check: then what was pending holds.
 func (w *worker) check(q *Query) {
 	if q.undecided() {
-		q.answer.Msg = q.source.msg
+		q.answer.Msg, q.answer.NAT64 = q.source.msg, q.settings.NAT64
 		q.decision = q.policy.CheckAnswer(&q.request, &q.answer, q.decision)
 		if q.path.partial && !q.decision.Matched() && q.settings.RequirePaths {
 			q.failPaths()
-		} else if nothingFound(&q.decision) && !q.path.partial && q.policy.Clean(&q.request, &q.answer) {
+		} else if nothingFound(&q.decision) && !q.path.partial && !q.source.failed && q.policy.Clean(&q.request, &q.answer) {
 			w.core.config.Cache.Stamp(&q.source.key, q.policy.Generation())
 		}
 	}
@@ -75,12 +76,17 @@ func (w *worker) check(q *Query) {
 
 // undecided reports whether the policy is to be asked about the answer.
 func (q *Query) undecided() bool {
-	return !q.chase.wanted && q.policy != nil && (!q.decision.Matched() || q.decision.Pending) && q.source.checkable(q.decision.Pending)
+	return !q.chase.wanted && q.policy != nil && (!q.decision.Matched() || q.decision.Pending) && q.checkable(q.decision.Pending)
 }
 
 // checkable reports whether there is an answer that the policy has not seen, or whose say about a pending decision is wanted. SERVFAIL, which is also what bogus data become, reaches
-// the client as it is and is never rewritten; but aliases that lead to it are true, and the names they lead to may be listed.
-func (s *source) checkable(pending bool) bool {
+// the client as it is and is never rewritten; but aliases that lead to it are true, and the names they lead to may be listed, and so may be the name
+// servers that gave no answer.
+func (q *Query) checkable(pending bool) bool {
+	s := &q.source
+	if s.failed {
+		return q.policy.ServerTriggers()
+	}
 	return s.msg != nil && (!s.clean || pending) && (wire.Rcode(s.msg) != wire.RcodeServFail || s.deadEnd)
 }
 

@@ -119,6 +119,24 @@ func TestWithoutRecursionDesired(t *testing.T) {
 	}
 }
 
+// TestPastWithoutRecursionDesired: who wants nobody to be asked gets what the cache has past its time, be it without the signatures that are wanted.
+func TestPastWithoutRecursionDesired(t *testing.T) {
+	for _, do := range []bool{false, true} {
+		b := newBench(t, options{answers: wwwAnswers})
+		b.ask(query("www.example", dns.TypeA))
+		b.now = b.now.Add(61 * time.Second)
+		m := query("www.example", dns.TypeA)
+		m.RecursionDesired = false
+		if do {
+			m.IsEdns0().SetDo()
+		}
+		expect(t, b.ask(m), "NOERROR EDE3", "www.example. 30 IN A 192.0.2.1")
+		if got := b.world.asked.Load(); got != 1 {
+			t.Errorf("the network was asked %d times, want once, by the other query", got)
+		}
+	}
+}
+
 func TestPrefetch(t *testing.T) {
 	b := newBench(t, options{answers: wwwAnswers})
 	for range 5 { // often enough to be worth it

@@ -24,6 +24,9 @@ const (
 	edeInvalidType      = 30
 )
 
+// isVerdict reports whether an extended error says that signatures do not hold, or cannot be judged (RFC 8914 sections 4.6 to 4.13).
+func isVerdict(ede uint16) bool { return ede >= 5 && ede <= 12 }
+
 // errBug stands for a fault of our own while the network was asked.
 var errBug = errors.New("fault in the server")
 

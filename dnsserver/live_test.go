@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -264,5 +265,31 @@ func isClosed(t testing.TB, conn net.Conn) {
 	var timeout net.Error
 	if errors.As(err, &timeout) && timeout.Timeout() {
 		t.Fatal("the connection is still open")
+	}
+}
+
+// TestClock: queries come at the time of the server's own clock, by UDP and by TCP. An hour of it takes an answer of the cache past its time.
+func TestClock(t *testing.T) {
+	var hours atomic.Int64
+	now := func() time.Time {
+		return time.Date(2020, 2, 3, 4, 5, 6, 0, time.UTC).Add(time.Duration(hours.Load()) * time.Hour)
+	}
+	cache := newCache(t)
+	key := rrcache.Key{Name: []byte("\x03www\x07example\x00"), Type: dns.TypeA, Class: dns.ClassINET}
+	m := query("www.example", dns.TypeA)
+	m.Response, m.Answer = true, []dns.RR{mustRR("www.example. 300 A 192.0.2.9")}
+	cache.Put(&key, must1(m.Pack()), now().UnixNano())
+	s := startLive(t, dnsserver.Config{Cache: cache, Now: now})
+	for hour, want := range []string{"192.0.2.9", "192.0.2.1"} {
+		hours.Store(int64(hour))
+		for _, network := range []string{"udp", "tcp"} {
+			r, _, err := (&dns.Client{Net: network, Timeout: patience}).Exchange(query("www.example", dns.TypeA), s.addr(network).String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := r.Answer[0].(*dns.A).A.String(); got != want {
+				t.Errorf("%s, after %d hours: got %s, want %s", network, hour, got, want)
+			}
+		}
 	}
 }

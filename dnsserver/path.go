@@ -48,6 +48,6 @@ func (w *worker) findPaths(ctx context.Context, q *Query) {
 // failPaths ends a query whose data paths could not be asked for: nobody gets past a rule because the server is busy.
 func (q *Query) failPaths() {
 	q.path.wanted, q.path.found = false, true
-	q.source.asked = true
+	q.source.asked, q.source.failed = true, false
 	q.source.msg, q.source.rcode, q.source.ede = nil, wire.RcodeServFail, edeOther
 }

@@ -117,3 +117,24 @@ func serverPolicyWith(t *testing.T, generation uint64, zones []policy.Zone, want
 	must(t, err)
 	return p
 }
+
+// TestServersDecideWithoutAnAnswer: a name whose servers are listed, and do not answer, is answered by rule. What does not stand up to validation stays an
+// error.
+func TestServersDecideWithoutAnAnswer(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		server string
+		fail   coded
+		want   []string
+	}{
+		{"listed servers that do not answer", "ns.bad.example", 22, []string{"NXDOMAIN EDE15", soaBy("www.example.")}},
+		{"other servers that do not answer", "ns.good.example", 22, []string{"SERVFAIL EDE22"}},
+		{"listed servers that sign wrongly", "ns.bad.example", 6, []string{"SERVFAIL EDE6"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBench(t, options{answers: wwwAnswers, paths: &finder{server: c.server, whole: true}, policy: serverPolicy(t)})
+			b.world.fail = c.fail
+			expect(t, b.ask(query("www.example", dns.TypeA)), c.want...)
+		})
+	}
+}

@@ -75,6 +75,7 @@ type source struct {
 	clean   bool   // found clean under the present policy: no check needed
 	slow    bool   // the query waited for the network
 	late    bool   // the answer to the question was past its time
+	failed  bool   // nobody had an answer, of which nothing is known to be wrong
 	deadEnd bool   // msg is a failure behind aliases that are true; see isDeadEnd
 }
 
@@ -176,6 +177,7 @@ func (s *source) fill(r Resolved, err error) {
 	if err != nil {
 		s.rcode, s.ede = wire.RcodeServFail, edeOf(err)
 		if s.msg, s.deadEnd = nil, isDeadEnd(r.Msg) && answers(r.Msg, &s.key); !s.deadEnd {
+			s.failed = !isVerdict(s.ede)
 			return
 		}
 	}

@@ -31,6 +31,9 @@ type Settings struct {
 	// RequirePaths gives SERVFAIL where rules look at name servers and not all of them can be found out. Default false: the rules then look at those
 	// that are known.
 	RequirePaths bool
+	// NAT64 is the prefix behind which IPv4 addresses are put for clients that have IPv6 alone, so that rules about addresses find them (policy.Answer).
+	// Default none.
+	NAT64 netip.Prefix
 }
 
 // Access is the access list. It looks at the address of the peer, never at what a forwarder says of its client.

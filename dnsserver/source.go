@@ -21,10 +21,24 @@ func (w *worker) findCached(q *Query) bool {
 	return true
 }
 
+// findPast takes an answer past its time, if there is one.
+func (w *worker) findPast(q *Query) bool {
+	a := w.read(q)
+	if a.State == rrcache.Miss && q.source.key.DO { // without signatures is better than nothing
+		q.source.key.Reset()
+		q.source.key.DO = false
+		a = w.readKey(q)
+	}
+	if a.State == rrcache.Miss {
+		return false
+	}
+	q.source.take(a)
+	return true
+}
+
 // findStale takes an answer past its time for a query that may not wait.
 func (w *worker) findStale(q *Query) {
-	if a := w.read(q); a.State != rrcache.Miss {
-		q.source.take(a)
+	if w.findPast(q) {
 		return
 	}
 	q.source.rcode, q.source.ede = wire.RcodeServFail, edeOther
@@ -32,7 +46,13 @@ func (w *worker) findStale(q *Query) {
 
 // read gets the wanted answer from the cache into the query's buffer, which it lets grow for the few that are large.
 func (w *worker) read(q *Query) rrcache.Answer {
-	key, now := q.wantedKey(), w.now(q).UnixNano()
+	q.wantedKey()
+	return w.readKey(q)
+}
+
+// readKey is read for the key that is set.
+func (w *worker) readKey(q *Query) rrcache.Answer {
+	key, now := &q.source.key, w.now(q).UnixNano()
 	a := w.core.config.Cache.Get(key, now, q.source.room())
 	if a.State == rrcache.Miss && a.Len > len(q.source.buf) {
 		q.source.buf = make([]byte, wire.MessageMax)

@@ -32,8 +32,8 @@ func (w *worker) truth(ctx context.Context, r *policy.Request, p *policy.Policy)
 	for step := 0; step < networkSteps && !w.known(q); step++ {
 		w.resolve(ctx, q)
 	}
-	if t.Without = q.source.without(); t.Without == "" {
-		q.answer.Msg = q.source.msg
+	if t.Without = q.without(); q.checkable(false) {
+		q.answer.Msg, q.answer.NAT64 = q.source.msg, q.settings.NAT64
 		t.Answer, t.Partial = q.answer, q.path.partial
 		t.Fails = t.Partial && q.settings.RequirePaths
 	}
@@ -50,9 +50,10 @@ func (w *worker) known(q *Query) bool {
 }
 
 // without says why the policy is given no message to look at.
-func (s *source) without() string {
+func (q *Query) without() string {
+	s := &q.source
 	switch {
-	case s.checkable(false):
+	case !s.failed && q.checkable(false):
 		return ""
 	case s.local.kind != localNone:
 		return "the name is answered by this server itself"

@@ -102,7 +102,8 @@ func (s *stage) answered(answer *Answer, last bool) {
 	msg := answer.Msg
 	var wireName [dnsname.WireMax]byte
 	for a := addressesIn(msg); a.next(); {
-		if !s.policy.addresses.any(TriggerIP, a.addr) {
+		behind, _ := wire.EmbeddedIPv4(answer.NAT64, a.addr)
+		if !s.policy.addresses.any(TriggerIP, a.addr) && !s.policy.addresses.any(TriggerIP, behind) {
 			continue
 		}
 		owner, _, err := wire.AppendName(wireName[:0], msg, a.records.NameOff)
@@ -112,6 +113,7 @@ func (s *stage) answered(answer *Answer, last bool) {
 		dnsname.Lower(owner, owner)
 		if last || string(owner) == string(s.name) {
 			s.ips = s.policy.addresses.find(s.ips, TriggerIP, a.addr)
+			s.ips = s.policy.addresses.find(s.ips, TriggerIP, behind)
 		}
 	}
 	if last {
@@ -141,7 +143,8 @@ func (p *Policy) listsAnyOf(answer *Answer) bool {
 		return false
 	}
 	for a := addressesIn(answer.Msg); a.next(); {
-		if p.addresses.any(TriggerIP, a.addr) {
+		behind, _ := wire.EmbeddedIPv4(answer.NAT64, a.addr)
+		if p.addresses.any(TriggerIP, a.addr) || p.addresses.any(TriggerIP, behind) {
 			return true
 		}
 	}

@@ -238,6 +238,9 @@ type Answer struct {
 	Msg []byte
 	// Addrs are further addresses that the last name of the chain is taken to have. Serving needs none.
 	Addrs []netip.Addr
+	// NAT64 is the prefix, beside 64:ff9b::/96, behind which IPv4 addresses were put for clients that have IPv6 alone (RFC 6147): what is behind it
+	// counts as the IPv4 address that it leads to. The zero value is none.
+	NAT64 netip.Prefix
 	// Paths are the data paths of the names that the answer leads to, that of the query name first; nil where none is known.
 	Paths []Path
 }

@@ -16,13 +16,10 @@ type account struct {
 	look bool // an address of a name server is looked for
 }
 
-// looksMax is how many queries that look for the addresses of name servers one question of a client may send to the servers of one zone,
-// and to one server. A zone that names hundreds of servers elsewhere sends no more than that there (NXNSAttack, CVE-2020-12662; NRDelegationAttack,
-// CVE-2022-3204). The root and the top-level domains have no such bound: ways to all name servers begin there.
-const looksMax = 10
-
-// looks counts such queries, by zone and by server.
+// looks counts queries that look for the addresses of name servers, by zone and by server; see RecursionBounds.Looks. The root and the top-level domains have
+// no bound: ways to all name servers begin there.
 type looks struct {
+	most    int
 	mu      sync.Mutex
 	zones   map[dnsname.Name]int
 	servers map[netip.AddrPort]int
@@ -38,7 +35,7 @@ func (l *looks) take(zone dnsname.Name, server netip.AddrPort) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.zones[zone] >= looksMax || l.servers[server] >= looksMax {
+	if l.zones[zone] >= l.most || l.servers[server] >= l.most {
 		return errLooks
 	}
 	l.zones[zone]++

@@ -16,6 +16,7 @@ type assembly struct {
 	q      *question
 	rcode  int
 	secure bool // every part of it
+	most   int  // aliases, with those that the cache knew
 	ede    uint16
 	sets   [2][]*rrset // of answer and authority
 }
@@ -87,7 +88,20 @@ func (m *assembly) merge(msg []byte) error {
 			m.put(s.section, s)
 		}
 	}
+	if m.aliases() > m.most {
+		return errChain
+	}
 	return nil
+}
+
+// aliases counts the steps from the question to its answer.
+func (m *assembly) aliases() (n int) {
+	for _, s := range m.sets[wire.SectionAnswer] {
+		if s.rtype == wire.TypeCNAME {
+			n++
+		}
+	}
+	return n
 }
 
 // failed gives a failure the aliases that led to it.

@@ -25,7 +25,8 @@ type budget struct {
 	targets  atomic.Int32
 	failures atomic.Int32
 	referral atomic.Int32
-	tally    // for those who look
+	parts    atomic.Int32 // queries with a part of a name
+	tally                 // for those who look
 	spent    *[bounds]atomic.Uint64
 
 	short atomic.Bool // something was not done for want of it
@@ -69,11 +70,12 @@ func (b bound) String() string {
 
 func (r *Resolver) newBudget(b *RecursionBounds) *budget {
 	w := &budget{packets: new(atomic.Int32), crypto: dnssec.NewWork(), spent: &r.counts.bounds}
-	w.looks.zones, w.looks.servers = map[dnsname.Name]int{}, map[netip.AddrPort]int{}
+	w.looks.most, w.looks.zones, w.looks.servers = b.Looks, map[dnsname.Name]int{}, map[netip.AddrPort]int{}
 	w.packets.Store(int32(b.Packets))
 	w.targets.Store(int32(b.Targets))
 	w.failures.Store(int32(b.TargetFailures))
 	w.referral.Store(int32(b.Referrals))
+	w.parts.Store(partsMax)
 	return w
 }
 
@@ -108,5 +110,12 @@ func (b *budget) missed() { b.failures.Add(-1) }
 
 // missedTooMany reports whether so many name servers had no address that no other is looked for.
 func (b *budget) missedTooMany() bool { return b.failures.Load() <= 0 }
+
+// partsMax is how many queries with a part of a name may be sent for one question of a client, with all that its answer needs. Names that grow from alias to
+// alias would make many otherwise.
+const partsMax = 20
+
+// part reports whether one more query may be sent with a part of a name.
+func (b *budget) part() bool { return b.parts.Add(-1) >= 0 }
 
 func (b *budget) refer() error { return b.take(&b.referral, boundReferrals, "too many referrals") }

@@ -44,7 +44,7 @@ func (r *response) classify(zone, name dnsname.Name, qtype uint16) (*finding, er
 	f := &finding{sure: r.aa}
 	r.proofs(f, zone)
 	switch {
-	case r.redirect(f, zone, name, qtype), r.direct(f, name, qtype), r.alias(f, name, qtype):
+	case r.redirect(f, zone, name, qtype), r.rcode != wire.RcodeYXDomain && r.direct(f, name, qtype), r.alias(f, name, qtype):
 		return f, nil
 	case r.rcode == wire.RcodeYXDomain:
 		return nil, errRcode
@@ -52,8 +52,9 @@ func (r *response) classify(zone, name dnsname.Name, qtype uint16) (*finding, er
 		f.kind, f.soa = kindNXDomain, r.soa(zone, name)
 	case r.referral(f, zone, name, qtype):
 	default:
-		if f.soa = r.soa(zone, name); f.soa != nil || r.aa || r.saysNothing() {
+		if f.soa = r.soa(zone, name); f.soa != nil || r.aa && !r.pointsAway(zone) || r.saysNothing() {
 			f.kind = kindNoData
+			f.sure = f.sure && f.soa != nil // without its SOA (RFC 2308 section 2.2) another server may know more
 		}
 	}
 	return f, nil
@@ -62,6 +63,13 @@ func (r *response) classify(zone, name dnsname.Name, qtype uint16) (*finding, er
 // saysNothing reports whether there is no record at all: that is how some servers say that a name has no such records (RFC 2308 section 2.2, type
 // 3). One that offers recursion means that it is the wrong one to ask.
 func (r *response) saysNothing() bool { return len(r.sets) == 0 && !r.ra }
+
+// pointsAway reports whether a reply names servers of a zone that the one that was asked for is not in: an upward referral, by a server that knows nothing.
+func (r *response) pointsAway(zone dnsname.Name) bool {
+	return slices.ContainsFunc(r.sets, func(s *rrset) bool {
+		return s.section == wire.SectionAuthority && s.rtype == wire.TypeNS && !atOrBelow(s.name, zone)
+	})
+}
 
 // direct takes the records that were asked for.
 func (r *response) direct(f *finding, name dnsname.Name, qtype uint16) bool {
@@ -167,7 +175,7 @@ func (r *response) proofs(f *finding, zone dnsname.Name) {
 // referral takes the name servers of the zone below on the way to name, with the addresses that the zone may give for them. What a zone
 // above or beside it says is not believed, nor is an address of a name that is no server of it.
 func (r *response) referral(f *finding, zone, name dnsname.Name, qtype uint16) bool {
-	if r.aa && r.soa(zone, name) != nil {
+	if r.soa(zone, name) != nil { // RFC 2308 section 2.2: no data, with the name servers beside the SOA
 		return false
 	}
 	for _, s := range r.sets {

@@ -54,7 +54,7 @@ type Timeouts struct {
 	Attempt time.Duration
 	// Total is how long a question may take in all. Default 5s.
 	Total time.Duration
-	// Stale is how long a caller waits before it gets a stale answer, if there is one (RFC 8767 section 5). Default 1.8s.
+	// Stale is how long a caller waits before it gets a stale answer, if there is one (RFC 8767 section 5). Default 1.8s; below 0 it gets that at once.
 	Stale time.Duration
 	// ProbeMin and ProbeMax are the first and the longest pause between two probes of an upstream that is down. Default 1s and 1m.
 	ProbeMin, ProbeMax time.Duration
@@ -160,7 +160,7 @@ func (u *Upstream) check() error {
 }
 
 func (t *Timeouts) check() error {
-	for _, d := range []time.Duration{t.Attempt, t.Total, t.Stale, t.ProbeMin, t.ProbeMax, t.Idle, t.Relearn} {
+	for _, d := range []time.Duration{t.Attempt, t.Total, t.ProbeMin, t.ProbeMax, t.Idle, t.Relearn} {
 		if d < 0 {
 			return fmt.Errorf("timeout %v: want more than 0", d)
 		}

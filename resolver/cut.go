@@ -2,6 +2,7 @@ package resolver
 
 import (
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,11 +16,13 @@ type cut struct {
 	parent  dnsname.Name // the zone whose servers said so
 	servers []nameServer
 	proofs  []*rrset  // of the parent about DS: the set, or the records that deny it; nil if it said nothing
+	proved  time.Time // until when proofs count, which may end before the delegation does
 	ttl     uint32    // the least of its records'
 	learnt  time.Time // when its parent said so; zero for a zone that the operator names
 	expires time.Time
-	own     bool // it is of somebody whom the operator has chosen
-	recurse bool // it is no zone: other resolvers are asked
+	own     bool         // it is of somebody whom the operator has chosen
+	recurse bool         // it is no zone: other resolvers are asked
+	itself  []nameServer // the servers that the zone names; guarded by the mu of cuts
 }
 
 // nameServer is a server of a zone, with the addresses that the parent gave for it.
@@ -112,6 +115,50 @@ func (c *cuts) at(name dnsname.Name, now time.Time) *cut {
 	defer c.mu.Unlock()
 	if z := c.all[name]; z != nil && now.Before(z.expires) {
 		return z
+	}
+	return nil
+}
+
+// own returns the servers that a zone names itself.
+func (c *cuts) own(z *cut) []nameServer {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return z.itself
+}
+
+func (c *cuts) setOwn(z *cut, servers []nameServer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	z.itself = servers
+}
+
+// addGlue puts addresses of a server into a cut, for those who take it from now on.
+func (c *cuts) addGlue(z *cut, server dnsname.Name, addrs []netip.Addr) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.all[z.zone] != z {
+		return
+	}
+	with := *z
+	with.servers = slices.Clone(z.servers)
+	for i := range with.servers {
+		if with.servers[i].name == server {
+			with.servers[i].glue = addrs
+		}
+	}
+	c.all[z.zone] = &with
+}
+
+// glue returns the addresses that the delegation of a server's own zone has for it.
+func (c *cuts) glue(server dnsname.Name, now time.Time) []netip.Addr {
+	z := c.closest(server, now)
+	if z == nil {
+		return nil
+	}
+	for _, s := range z.servers {
+		if s.name == server {
+			return s.glue
+		}
 	}
 	return nil
 }

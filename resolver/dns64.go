@@ -44,24 +44,6 @@ func embed(p netip.Prefix, four []byte) []byte {
 	return six[:]
 }
 
-// unembed returns the IPv4 address behind a prefix.
-func unembed(p netip.Prefix, six netip.Addr) (netip.Addr, bool) {
-	if !p.Contains(six) {
-		return netip.Addr{}, false
-	}
-	from := six.As16()
-	var four [4]byte
-	at := p.Bits() / 8
-	for i := range four {
-		if at == 8 {
-			at++
-		}
-		four[i] = from[at]
-		at++
-	}
-	return netip.AddrFrom4(four), true
-}
-
 // translates reports whether IPv6 addresses are made for who asks (RFC 6147 section 5.5: not for those who check signatures themselves).
 func (it *iteration) translates(rtype uint16) bool {
 	q := &it.f.q
@@ -113,7 +95,7 @@ func (it *iteration) reverse64(name dnsname.Name) *finding {
 	if !ok || !it.translates(wire.TypePTR) {
 		return nil
 	}
-	four, ok := unembed(it.s.config.Recursion.DNS64, six)
+	four, ok := wire.EmbeddedIPv4(it.s.config.Recursion.DNS64, six)
 	if !ok {
 		return nil
 	}

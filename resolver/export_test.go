@@ -213,3 +213,19 @@ func (r *Resolver) LookAtRoot() { r.loadRoot() }
 
 // FollowDue looks at the keys of trust anchors that are due by the clock.
 func (r *Resolver) FollowDue(ctx context.Context) { r.followDue(ctx) }
+
+// BoundDenials sets how many records of denial are kept of all zones together.
+func (r *Resolver) BoundDenials(most int) { r.denials.most = most }
+
+// Denials returns how many zones have denied something, and by how many records; the count that is kept must be right.
+func (r *Resolver) Denials() (zones, records int) {
+	r.denials.mu.Lock()
+	defer r.denials.mu.Unlock()
+	for _, z := range r.denials.all {
+		records += z.ranges.Len()
+	}
+	if records != r.denials.records {
+		return len(r.denials.all), -1
+	}
+	return len(r.denials.all), records
+}

@@ -229,6 +229,9 @@ func (r *Resolver) rescue(err *error) {
 // remember keeps a failure for a moment (RFC 9520), unless it is our own. Where signatures do not hold, a stale answer goes. That upstreams
 // cannot be reached is kept with them, not with the name (RFC 2308 section 7.2): a stale answer is put on hold, but the next caller tries.
 func (r *Resolver) remember(k *rrcache.Key, msg []byte, err error, now int64) {
+	if k.DO && !isVerdict(edeOf(err)) && !r.isStale(k, now) && r.isStale(plainOf(k), now) {
+		k, msg = plainOf(k), nil // the answer that is given instead is put on hold
+	}
 	switch {
 	case errors.Is(err, ErrNoUpstreams), errors.Is(err, ErrBusy), errors.Is(err, ErrClosed):
 		return
@@ -305,6 +308,7 @@ type search struct {
 	heard    bool                                      // one of them answered, and cannot help
 	waited   bool                                      // for what others found out about an upstream that is down
 	started  int
+	refused  int // attempts that the network refused at once, and that did not count
 	pending  int
 	end      time.Time // when servers of a zone that were all asked are waited for no longer; zero before
 	last     outcome   // the failure to report
@@ -461,11 +465,24 @@ func (a *search) take(got outcome) {
 		t.rest = time.Now().Add(restMin << min(t.count-1, restDoubles))
 	} else {
 		a.trial(got.up).failed = true
+		a.pardon(gone && !errors.Is(got.err, errSilent))
 	}
 	if got.ede != EDENone || a.last.ede == EDENone && !(gone && a.heard) {
 		a.last = got
 	}
 	a.heard = a.heard || !gone
+}
+
+// refusedMax is how many attempts that the network refuses at once do not count: a zone may have more servers that cannot be reached, such as those of
+// another family, than there are tries.
+const refusedMax = 8
+
+// pardon gives a try back for one that the network refused.
+func (a *search) pardon(refused bool) {
+	if refused && a.work != nil && a.refused < refusedMax {
+		a.refused++
+		a.started--
+	}
 }
 
 // try starts one more attempt and returns how long to wait for it, 0 if there is none left.
@@ -524,7 +541,7 @@ func (a *search) turnedAway(err error) time.Duration {
 	if errors.Is(err, errSilent) {
 		a.r.counts.silent.Add(1)
 	}
-	if a.started == 0 {
+	if a.started+a.refused == 0 {
 		a.last = outcome{ede: EDENone, err: err}
 	}
 	return 0

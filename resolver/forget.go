@@ -7,7 +7,7 @@ import (
 )
 
 // Flush forgets the answers for name and, with subtree, for all names below it, and what is known of the zones there: delegations, keys,
-// denials. It returns how many answers there were. The root with subtree is everything.
+// denials; and what zones above have denied, by which the name might not be there. It returns how many answers there were. The root with subtree is everything.
 func (r *Resolver) Flush(name dnsname.Name, subtree bool) int {
 	name = name.Canonical()
 	if subtree {
@@ -18,6 +18,10 @@ func (r *Resolver) Flush(name dnsname.Name, subtree bool) int {
 		r.cuts.forget(name)
 		r.trusts.forget(name)
 		r.denials.forget(name)
+	}
+	for zone := name; !zone.IsRoot(); {
+		zone = zone.Parent()
+		r.denials.forget(zone)
 	}
 	if name.IsRoot() && subtree {
 		return r.cache.FlushAll()
@@ -34,7 +38,8 @@ func outdated(before, after *Recursion) (names []dnsname.Name) {
 	if before == nil {
 		return nil
 	}
-	if !reflect.DeepEqual(before.Hints, after.Hints) || before.Port != after.Port || !reflect.DeepEqual(before.Never, after.Never) || before.DNS64 != after.DNS64 {
+	same := reflect.DeepEqual(before.Hints, after.Hints) && before.Port == after.Port && reflect.DeepEqual(before.Never, after.Never)
+	if !same || before.DNS64 != after.DNS64 || !reflect.DeepEqual(before.Anchors, after.Anchors) {
 		return []dnsname.Name{dnsname.Root}
 	}
 	names = append(names, changed(before.Forwards, after.Forwards, func(f *Forward) dnsname.Name { return f.Zone })...)

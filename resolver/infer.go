@@ -11,8 +11,10 @@ import (
 
 // denials is what zones have proved not to be there, by which other names are answered without a question to the zone (RFC 8198).
 type denials struct {
-	mu  sync.Mutex // guards the rest, and what is in it
-	all map[dnsname.Name]*denied
+	mu      sync.Mutex // guards the rest, and what is in it
+	all     map[dnsname.Name]*denied
+	records int // of all zones
+	most    int // of them
 }
 
 // denied is what one zone has proved.
@@ -25,11 +27,12 @@ type denied struct {
 // Bounds of what is remembered of denials.
 const (
 	denialZones   = 2000
-	denialRecords = 1000 // of one zone
+	denialRecords = 1000    // of one zone
+	denialMost    = 100_000 // of all zones: up to 200 MB, should each be as long as may be (dnssec.RangeSetMax)
 	denialMax     = time.Hour
 )
 
-func newDenials() *denials { return &denials{all: map[dnsname.Name]*denied{}} }
+func newDenials() *denials { return &denials{all: map[dnsname.Name]*denied{}, most: denialMost} }
 
 // add remembers what was proved by records of a zone that were found Secure.
 func (d *denials) add(zone dnsname.Name, soa *rrset, proofs []*rrset, class uint16, now time.Time) {
@@ -45,10 +48,15 @@ func (d *denials) add(zone dnsname.Name, soa *rrset, proofs []*rrset, class uint
 		d.all[zone] = known
 	}
 	known.soa, known.until = soa, now.Add(time.Duration(least)*time.Second)
+	d.records -= known.ranges.Len()
 	for _, s := range proofs {
 		if isDenial(s.rtype) {
 			known.ranges.Add(s.proof(class), min(s.ttl, least), now)
 		}
+	}
+	d.records += known.ranges.Len()
+	for d.records > d.most {
+		d.evict()
 	}
 }
 
@@ -73,7 +81,15 @@ func (d *denials) evict() {
 			break
 		}
 	}
-	delete(d.all, victim)
+	d.drop(victim)
+}
+
+// drop forgets what a zone has proved.
+func (d *denials) drop(zone dnsname.Name) {
+	if known := d.all[zone]; known != nil {
+		d.records -= known.ranges.Len()
+		delete(d.all, zone)
+	}
 }
 
 // flush forgets what zones at and below name have proved, and returns how many they were.
@@ -82,7 +98,7 @@ func (d *denials) flush(name dnsname.Name) (n int) {
 	defer d.mu.Unlock()
 	for zone := range d.all {
 		if atOrBelow(zone, name) {
-			delete(d.all, zone)
+			d.drop(zone)
 			n++
 		}
 	}
@@ -93,7 +109,7 @@ func (d *denials) flush(name dnsname.Name) (n int) {
 func (d *denials) forget(zone dnsname.Name) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	delete(d.all, zone)
+	d.drop(zone)
 }
 
 // answer infers what there is at a name of a zone.
@@ -132,8 +148,8 @@ func (it *iteration) infer(name dnsname.Name) *finding {
 		return nil
 	}
 	now := it.r.now()
-	z := it.r.cuts.closest(parentSide(name, q.qtype), now)
-	if z == nil || it.s.negativeAt(name, now) != nil {
+	z := it.known(name, q.qtype)
+	if z == nil || it.s.negativeAt(name, now) != nil || it.isElsewhere(z.zone, name) {
 		return nil
 	}
 	it.b.checking.Lock()
@@ -148,4 +164,12 @@ func (it *iteration) infer(name dnsname.Name) *finding {
 		it.note(Step{Kind: StepCached, Name: name, Type: q.qtype, Zone: z.zone, Result: f.kind.String() + ", by what the zone has proved before"})
 	}
 	return f
+}
+
+// isElsewhere reports whether a zone says nothing of a name, since others are asked for it, or since a trust anchor lies between.
+func (it *iteration) isElsewhere(zone, name dnsname.Name) bool {
+	c, side := it.s.config.Recursion, parentSide(name, it.f.q.qtype)
+	forward, _ := c.forwardAt(name, it.f.q.qtype)
+	stub := c.stubAt(side)
+	return forward != nil || stub != nil && stub.Zone.IsBelow(zone) || it.s.anchoredBelow(zone, side, it.r.now())
 }

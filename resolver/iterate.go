@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,8 +27,11 @@ type iteration struct {
 	ctx context.Context
 	// avoid are servers whose answers did not stand up to validation.
 	avoid map[netip.AddrPort]bool
-	// looked are the name servers whose addresses were looked for.
-	looked map[dnsname.Name]bool
+	// looked are the name servers whose addresses were looked for, with those that were found.
+	looked map[dnsname.Name][]netip.Addr
+	// extra are servers of zones beside those of their delegations; see resort.
+	extra map[dnsname.Name][]nameServer
+	asked int // servers whose addresses their parent was asked for
 }
 
 // Bounds of how a name is made known label by label (RFC 9156 section 2.3).
@@ -40,7 +44,7 @@ const (
 func (r *Resolver) recurse(s *state, f *flight) outcome {
 	ctx := newSpan(r.life, s.config.Timeouts.Total)
 	defer ctx.end()
-	it := &iteration{r: r, s: s, f: f, b: f.budget, ctx: ctx, avoid: map[netip.AddrPort]bool{}, looked: map[dnsname.Name]bool{}}
+	it := &iteration{r: r, s: s, f: f, b: f.budget, ctx: ctx, avoid: map[netip.AddrPort]bool{}, looked: map[dnsname.Name][]netip.Addr{}, extra: map[dnsname.Name][]nameServer{}}
 	got := it.run()
 	if got.err != nil && r.life.Err() != nil {
 		got.err = ErrClosed
@@ -51,7 +55,7 @@ func (r *Resolver) recurse(s *state, f *flight) outcome {
 // run finds the answer, checks it, and follows an alias to its end.
 func (it *iteration) run() outcome {
 	q := &it.f.q
-	m := &assembly{q: q, ede: EDENone, secure: it.s.validates(q)}
+	m := &assembly{q: q, ede: EDENone, secure: it.s.validates(q), most: it.s.config.Recursion.Bounds.Aliases}
 	name := dnsname.Name(q.name)
 	got := it.at(name)
 	for steps := it.f.aliases; ; steps++ {
@@ -74,11 +78,17 @@ func (it *iteration) run() outcome {
 			}
 			break
 		}
-		if name = got.found.target; !it.goesOn(&got, name) {
+		alias := name
+		if name = got.found.target; !it.goesOn(&got, alias, name) {
 			if err := it.follow(m, name, steps+1); err != nil {
 				return m.failed(outcome{ede: edeOf(err), err: err})
 			}
 			break
+		}
+	}
+	if m.secure {
+		if err := it.sentinel(q); err != nil {
+			return outcome{ede: edeBogus, err: err}
 		}
 	}
 	msg, err := m.write()
@@ -126,15 +136,33 @@ func (it *iteration) judge(name dnsname.Name, got outcome) outcome {
 	return got
 }
 
-// goesOn takes what a reply with an alias says about its target too, if the zone that was asked holds that.
-func (it *iteration) goesOn(got *outcome, target dnsname.Name) bool {
-	f := got.said.goesOn(got.zone, target, it.f.q.qtype)
-	if f == nil {
+// goesOn takes what a reply with an alias says about its target too. What the server of a zone adds about one is used only if its signatures hold: a
+// forged reply about one name could bring any other of the zone along.
+func (it *iteration) goesOn(got *outcome, alias, target dnsname.Name) bool {
+	if !it.samePlace(got.zone, alias, target) || !got.zone.recurse && got.verdict.Status != dnssec.Secure {
 		return false
 	}
-	got.found = f
-	*got = it.judge(target, *got)
+	next := *got
+	if next.found = got.said.goesOn(got.zone, target, it.f.q.qtype); next.found == nil {
+		return false
+	}
+	if next = it.judge(target, next); !got.zone.recurse && next.verdict.Status != dnssec.Secure {
+		return false
+	}
+	*got = next
 	return true
+}
+
+// samePlace reports whether those who were asked for an alias are those who are to be asked for its target, as far as the configuration has a say.
+func (it *iteration) samePlace(z *cut, alias, target dnsname.Name) bool {
+	c, qtype := it.s.config.Recursion, it.f.q.qtype
+	to, _ := c.forwardAt(target, qtype)
+	if z.recurse {
+		from, _ := c.forwardAt(alias, qtype)
+		return to != nil && to == from
+	}
+	stub := c.stubAt(parentSide(target, qtype))
+	return to == nil && (stub == nil || !stub.Zone.IsBelow(z.zone))
 }
 
 // goesOn returns what a reply with an alias says about its target, if the zone that was asked holds that too.
@@ -155,7 +183,9 @@ func (it *iteration) follow(m *assembly, target dnsname.Name, aliases int) error
 	q.name = string(target)
 	got, err := it.sub(q, it.f.depth, aliases)
 	if got != nil {
-		err = errors.Join(err, m.merge(got))
+		if fault := m.merge(got); err == nil {
+			err = fault
+		}
 	}
 	return err
 }
@@ -192,10 +222,10 @@ func (it *iteration) lookUp(name dnsname.Name, qtype uint16) outcome {
 // movedAfter is for how long a delegation is believed whatever its servers say, so that those above are not asked each time.
 const movedAfter = 30 * time.Second
 
-// mayHaveMoved reports whether the zone above is to be asked again who serves a zone: none of those that it named a while ago has an answer.
+// mayHaveMoved reports whether the zone above, or of the root the hints, is to be asked again who serves a zone: none of those that it named a while ago has an answer.
 func (it *iteration) mayHaveMoved(z *cut, err error) bool {
 	old := !z.learnt.IsZero() && it.r.now().Sub(z.learnt) >= movedAfter
-	return old && !z.zone.IsRoot() && it.ctx.Err() == nil && !isFinal(err)
+	return old && it.ctx.Err() == nil && !isFinal(err)
 }
 
 // goDown asks from a zone down.
@@ -261,24 +291,30 @@ func (it *iteration) keepCut(z, parent *cut) *cut {
 	if parent.zone.Labels() > 1 && !parent.expires.IsZero() {
 		z.expires = minTime(z.expires, parent.expires)
 	}
+	z.proved = minTime(z.expires, now.Add(leastTTL(z.proofs)))
 	it.r.cuts.put(z, now)
 	return z
 }
 
-// closest returns the deepest known zone whose servers can be asked about a name. DS records are the parent's.
+// closest returns the deepest known zone whose servers can be asked about a name.
 func (it *iteration) closest(name dnsname.Name, qtype uint16) (*cut, error) {
-	name = parentSide(name, qtype)
-	z := it.r.cuts.closest(name, it.r.now())
-	if s := it.s.config.Recursion.stubAt(name); s != nil && (z == nil || atOrBelow(s.Zone, z.zone)) {
-		return s.cut(), nil
-	}
-	if z != nil {
+	if z := it.known(name, qtype); z != nil {
 		return z, nil
 	}
 	if c := it.r.copyOfRoot(it.s); c != nil {
 		return &cut{zone: dnsname.Root, parent: dnsname.Root}, nil
 	}
 	return it.prime()
+}
+
+// known is closest without asking anybody. DS records are the parent's.
+func (it *iteration) known(name dnsname.Name, qtype uint16) *cut {
+	name = parentSide(name, qtype)
+	z := it.r.cuts.closest(name, it.r.now())
+	if s := it.s.config.Recursion.stubAt(name); s != nil && (z == nil || atOrBelow(s.Zone, z.zone)) {
+		return s.cut()
+	}
+	return z
 }
 
 // prime asks a server of the hints who serves the root (RFC 8109). Where none tells, the hints serve for a while.
@@ -291,17 +327,24 @@ func (it *iteration) prime() (*cut, error) {
 	}
 	hints := it.s.config.Recursion.hintCut(now)
 	got := it.put(hints, dnsname.Root, wire.TypeNS)
-	if errors.Is(got.err, errWork) || it.ctx.Err() != nil {
+	if got.err != nil && (errors.Is(got.err, errWork) || it.ctx.Err() != nil) {
 		return nil, got.err
 	}
-	if got.err != nil || got.found.kind != kindAnswer {
-		it.r.log.Warn("no server of the hints tells who serves the root; the hints serve for a while", "error", got.err)
-		it.r.cuts.put(hints, now)
-		return hints, nil
+	if got.err == nil && got.found.kind == kindAnswer {
+		z := got.said.delegation(got.found.answer[0], dnsname.Root)
+		z.borrow(hints)
+		if it.leads(z) {
+			return it.keepCut(z, hints), nil
+		}
 	}
-	z := got.said.delegation(got.found.answer[0], dnsname.Root)
-	z.borrow(hints)
-	return it.keepCut(z, hints), nil
+	it.r.log.Warn("no server of the hints tells who serves the root; the hints serve for a while", "error", got.err)
+	it.r.cuts.put(hints, now)
+	return hints, nil
+}
+
+// leads reports whether it is known where one of the servers of a zone is.
+func (it *iteration) leads(z *cut) bool {
+	return slices.ContainsFunc(z.servers, func(s nameServer) bool { return len(it.places(&s)) > 0 })
 }
 
 // borrow takes addresses of servers from a cut that is known, for those that have none.
@@ -325,7 +368,7 @@ func (it *iteration) descend(z *cut, name dnsname.Name, qtype uint16) outcome {
 	if !it.s.config.Recursion.WholeNames {
 		for step, n := 1, z.zone.Labels(); step <= minimiseMax; step++ {
 			n += minimiseStep(step, labels-n)
-			if n >= labels {
+			if n >= labels || !it.b.part() {
 				break
 			}
 			got := it.put(z, name.Suffix(n), wire.TypeA)
@@ -365,20 +408,32 @@ func (it *iteration) put(z *cut, name dnsname.Name, qtype uint16) outcome {
 	q := it.question(name, qtype)
 	tried := map[netip.AddrPort]bool{}
 	last := outcome{ede: EDENone, err: errNoServers}
-	for {
+	for it.ctx.Err() == nil {
 		if pool := it.pool(z, tried); len(pool) > 0 {
 			got := it.search(z, q, pool)
-			if got.err == nil || isFinal(got.err) {
+			switch {
+			case got.err == nil && !got.doubtful(z), isFinal(got.err):
 				return got
+			case got.err == nil || last.err != nil:
+				last = got // a doubtful answer is better than none
 			}
-			last = got
-		} else if !it.learn(z) {
+		} else if !it.learn(z) && !it.resort(z) {
 			return last
 		}
-		if it.ctx.Err() != nil {
-			return outcome{ede: EDENone, err: ErrTimeout}
-		}
 	}
+	if last.err == nil {
+		return last
+	}
+	return outcome{ede: EDENone, err: ErrTimeout}
+}
+
+// doubtful reports whether another server may know better: this one answers as a resolver does that has the zone from others, not for the zone but with
+// recursion, or says that there is nothing without the SOA that belongs to that (RFC 2308 section 2.2).
+func (o *outcome) doubtful(z *cut) bool {
+	if z.recurse || o.found.kind == kindReferral {
+		return false
+	}
+	return !o.said.aa && o.said.ra || o.found.kind == kindNoData && o.found.soa == nil
 }
 
 // search asks some servers, one after the other, until one answers.
@@ -403,6 +458,7 @@ func (it *iteration) search(z *cut, q *question, pool []*upstream) outcome {
 	if got.err != nil && unsure != nil {
 		got = *unsure // all others are worse
 	}
+	it.noteOwn(z, &got)
 	it.noteAsked(z, q, &got, a, time.Since(begun))
 	return got
 }
@@ -427,8 +483,9 @@ func (it *iteration) read(z *cut, q *question, up *upstream, packet []byte) outc
 func (it *iteration) pool(z *cut, tried map[netip.AddrPort]bool) []*upstream {
 	now := it.r.now()
 	var good, lame []*upstream
-	for i := range z.servers {
-		for _, to := range it.places(&z.servers[i]) {
+	servers := it.servers(z)
+	for i := range servers {
+		for _, to := range it.places(&servers[i]) {
 			if tried[to] || it.avoid[to] {
 				continue
 			}
@@ -464,9 +521,10 @@ func (it *iteration) places(s *nameServer) []netip.AddrPort {
 	return to
 }
 
-// addresses returns what is known of where a server is: what its parent said, or what is in the cache.
+// addresses returns what is known of where a server is: what its parent said, what is in the cache, or what was found for this question. Addresses
+// that may not be asked are none.
 func (it *iteration) addresses(s *nameServer) []netip.Addr {
-	if len(s.glue) > 0 {
+	if slices.ContainsFunc(s.glue, it.s.config.Recursion.mayAsk) {
 		return s.glue
 	}
 	var addrs []netip.Addr
@@ -477,6 +535,9 @@ func (it *iteration) addresses(s *nameServer) []netip.Addr {
 			addrs = append(addrs, addressesIn(buf[:a.Len], rtype)...)
 		}
 		it.r.buffers.Put(buf)
+	}
+	if len(addrs) == 0 {
+		addrs = it.looked[s.name]
 	}
 	return addrs[:min(len(addrs), glueMax)]
 }
@@ -503,18 +564,22 @@ const targetsAtOnce = 2
 // learn looks for the addresses of name servers that are not known, and reports whether some were looked for.
 func (it *iteration) learn(z *cut) bool {
 	var names []dnsname.Name
-	for _, i := range rand.Perm(len(z.servers)) {
-		s := &z.servers[i]
+	servers := it.servers(z)
+	for _, i := range rand.Perm(len(servers)) {
+		s := &servers[i]
 		// The address of a server within its own zone is in the zone.
-		if it.looked[s.name] || len(s.glue) > 0 || s.at != nil || atOrBelow(s.name, z.zone) || it.b.missedTooMany() || len(it.addresses(s)) > 0 {
+		if _, looked := it.looked[s.name]; looked || s.at != nil || atOrBelow(s.name, z.zone) || it.b.missedTooMany() || len(it.addresses(s)) > 0 {
 			continue
 		}
-		it.looked[s.name] = true
+		if it.looked[s.name] = nil; it.knownMissing(s.name) {
+			continue
+		}
 		if names = append(names, s.name); len(names) == targetsAtOnce {
 			break
 		}
 	}
 	var looks sync.WaitGroup
+	var mu sync.Mutex
 	for _, name := range names {
 		for _, rtype := range it.s.config.Recursion.families() {
 			if it.b.target() != nil {
@@ -522,9 +587,14 @@ func (it *iteration) learn(z *cut) bool {
 			}
 			looks.Go(func() {
 				msg, _, err := it.need(it.addressQuestion(name, rtype), it.f.depth+1, it.f.aliases, true)
-				if err != nil || len(addressesIn(msg, rtype)) == 0 {
+				addrs := addressesIn(msg, rtype)
+				if err != nil || len(addrs) == 0 {
 					it.b.missed()
+					return
 				}
+				mu.Lock()
+				defer mu.Unlock()
+				it.looked[name] = append(it.looked[name], addrs...)
 			})
 		}
 	}

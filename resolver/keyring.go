@@ -86,6 +86,18 @@ func (k *keyring) has(zone dnsname.Name) bool {
 	return k.all[zone] != nil
 }
 
+// above returns the closest zone at or above a name that has a trust anchor.
+func (k *keyring) above(name dnsname.Name) (zone dnsname.Name, ok bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for ; k.all[name] == nil; name = name.Parent() {
+		if name.IsRoot() {
+			return "", false
+		}
+	}
+	return name, true
+}
+
 // check checks the keys of a zone against its anchors.
 func (k *keyring) check(zone dnsname.Name, keys *dnssec.Set, now time.Time, w *dnssec.Work) (*dnssec.Zone, dnssec.Verdict) {
 	k.mu.Lock()

@@ -70,6 +70,9 @@ type Stub struct {
 	Servers []netip.AddrPort
 }
 
+// AliasesMax is the most that RecursionBounds.Aliases may be: rules of the policy are applied to that many (policy.ChainMax).
+const AliasesMax = 16
+
 // forwardsMax is how many zones may be forwarded: each has a group of upstreams.
 const forwardsMax = 200
 
@@ -81,6 +84,9 @@ type RecursionBounds struct {
 	Targets int
 	// TargetFailures are such looks that found nothing (NXNSAttack, CVE-2020-12662). Default 6.
 	TargetFailures int
+	// Looks are queries for addresses of name servers that are sent to the servers of one zone, and to one server. A zone that names hundreds of servers elsewhere sends
+	// no more than that there (NXNSAttack, CVE-2020-12662; NRDelegationAttack, CVE-2022-3204). Default 10.
+	Looks int
 	// Referrals are steps down to another zone. Default 40.
 	Referrals int
 	// Aliases are steps of CNAME and DNAME. Default 11.
@@ -120,6 +126,7 @@ func (r *Recursion) setDefaults() {
 	orDefault(&b.Packets, 100)
 	orDefault(&b.Targets, 24)
 	orDefault(&b.TargetFailures, 6)
+	orDefault(&b.Looks, 10)
 	orDefault(&b.Referrals, 40)
 	orDefault(&b.Aliases, aliasesMax)
 	orDefault(&b.Depth, 8)
@@ -150,10 +157,13 @@ func (r *Recursion) check() error {
 		return fmt.Errorf("%d zones to forward: want at most %d", len(r.Forwards), forwardsMax)
 	}
 	b := &r.Bounds
-	for _, v := range []int{b.Packets, b.Targets, b.TargetFailures, b.Referrals, b.Aliases, b.Depth, b.PerZone, b.Cuts, b.Servers} {
+	for _, v := range []int{b.Packets, b.Targets, b.TargetFailures, b.Looks, b.Referrals, b.Aliases, b.Depth, b.PerZone, b.Cuts, b.Servers} {
 		if v < 1 {
 			return fmt.Errorf("bound %d of recursion: want at least 1", v)
 		}
+	}
+	if b.Aliases > AliasesMax {
+		return fmt.Errorf("%d aliases: want at most %d", b.Aliases, AliasesMax)
 	}
 	return nil
 }

@@ -181,6 +181,9 @@ func (r *Resolver) swap(config Config) (before, after *state) {
 func (r *Resolver) Resolve(ctx context.Context, k *rrcache.Key, dst []byte) (Result, error) {
 	r.counts.asked.Add(1)
 	dst, a := r.peek(k, dst)
+	if a.State == rrcache.Miss && k.DO {
+		dst, a = r.peekPlain(k, dst)
+	}
 	if a.State == rrcache.Fresh || a.Held {
 		return r.known(dst[:a.Len], a), nil
 	}
@@ -221,6 +224,23 @@ func (r *Resolver) peek(k *rrcache.Key, dst []byte) ([]byte, rrcache.Answer) {
 	return dst, a
 }
 
+// peekPlain looks for a stale answer that was given without signatures: it is better than none for who asks for them.
+func (r *Resolver) peekPlain(k *rrcache.Key, dst []byte) ([]byte, rrcache.Answer) {
+	dst, a := r.peek(plainOf(k), dst)
+	if a.State != rrcache.Stale {
+		return dst, rrcache.Answer{}
+	}
+	return dst, a
+}
+
+// plainOf is the question of k without the wish for signatures.
+func plainOf(k *rrcache.Key) *rrcache.Key {
+	plain := *k
+	plain.DO = false
+	plain.Reset()
+	return &plain
+}
+
 // known makes a result of what the cache had.
 func (r *Resolver) known(msg []byte, a rrcache.Answer) Result {
 	result := Result{Msg: msg, Stale: a.State == rrcache.Stale, EDE: EDENone}
@@ -251,6 +271,9 @@ func (r *Resolver) landed(f *flight, k *rrcache.Key, dst []byte) Result {
 func (r *Resolver) wait(ctx context.Context, f *flight, stale bool) error {
 	var patience <-chan time.Time
 	if stale {
+		if r.state.Load().config.Timeouts.Stale < 0 {
+			return &Error{edeNoReachable, ErrTimeout}
+		}
 		timer := time.NewTimer(r.state.Load().config.Timeouts.Stale)
 		defer timer.Stop()
 		patience = timer.C

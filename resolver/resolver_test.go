@@ -548,6 +548,41 @@ func TestStaleAnswerWhileUpstreamsAreDead(t *testing.T) {
 	f.want("www.example", dns.TypeA, "NOERROR A:192.0.2.1")
 }
 
+// TestStaleAnswerAtOnce: without patience a caller gets the stale answer, and the next one what was fetched meanwhile.
+func TestStaleAnswerAtOnce(t *testing.T) {
+	up := dnstest.Start(t, internet)
+	f := start(t, func(c *resolver.Config) { c.Timeouts.Stale = -1 }, up.Addr())
+	f.want("www.example", dns.TypeA, "NOERROR A:192.0.2.1")
+	f.advance(301 * time.Second)
+	f.want("www.example", dns.TypeA, "stale NOERROR EDE3 A:192.0.2.1")
+	eventually(t, "the fetch behind it renews the answer", func() bool {
+		return f.cache.Peek(keyOf("www.example", dns.TypeA), f.now().UnixNano(), make([]byte, 512)).State == rrcache.Fresh
+	})
+}
+
+// TestStaleAnswerWithoutSignatures: who asks for signatures gets an answer past its time that has none, if that is all there is, and it is held.
+func TestStaleAnswerWithoutSignatures(t *testing.T) {
+	up := dnstest.Start(t, internet)
+	f := start(t, nil, up.Addr())
+	f.want("www.example", dns.TypeA, "NOERROR A:192.0.2.1")
+	f.advance(301 * time.Second)
+	up.Break("*", dnstest.Fault{Drop: true})
+	f.update(hopeless, up.Addr())
+	asked := 0
+	for range 2 {
+		k := keyOf("www.example", dns.TypeA)
+		k.DO = true
+		result, err := f.Resolve(context.Background(), k, nil)
+		if err != nil || !result.Stale {
+			t.Fatalf("got %+v, %v, want the stale answer", result, err)
+		}
+		if asked > 0 && up.Asked("www.example", dns.TypeA) != asked {
+			t.Error("the network was asked again for an answer that is held")
+		}
+		asked = up.Asked("www.example", dns.TypeA)
+	}
+}
+
 func TestStaleAnswerWhenPatienceEnds(t *testing.T) {
 	up := dnstest.Start(t, internet)
 	f := start(t, func(c *resolver.Config) { c.Timeouts.Stale = 30 * time.Millisecond }, up.Addr())

@@ -47,8 +47,7 @@ func readResponse(packet []byte, class uint16) (*response, error) {
 	if opt.damaged || wire.Flags(packet)&wire.FlagTC != 0 {
 		return nil, errMalformed
 	}
-	flags := wire.Flags(packet)
-	r := &response{rcode: wire.Rcode(packet) | opt.rcode<<4, aa: flags&wire.FlagAA != 0, ra: flags&wire.FlagRA != 0}
+	r := &response{rcode: wire.Rcode(packet) | opt.rcode<<4, aa: wire.Flags(packet)&wire.FlagAA != 0, ra: wire.Flags(packet)&wire.FlagRA != 0}
 	w, err := wire.Records(packet)
 	if err != nil {
 		return nil, errMalformed

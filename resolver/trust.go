@@ -117,6 +117,21 @@ func (it *iteration) trust(name dnsname.Name) (*dnssec.Zone, dnssec.Verdict) {
 	return z.zone, z.verdict
 }
 
+// trustSigner is trust for data at a name that say who signed them. For what lies below a trust anchor no zone above that can speak: one that is not signed
+// would make unsigned what it is said to have signed.
+func (it *iteration) trustSigner(signer, name dnsname.Name) (*dnssec.Zone, dnssec.Verdict) {
+	if it.s.anchoredBelow(signer, name, it.r.now()) {
+		return nil, bogus(edeBogus, "%v cannot sign for %v, which lies below a trust anchor", signer, name).verdict
+	}
+	return it.trust(signer)
+}
+
+// anchoredBelow reports whether a name lies at or below a trust anchor that is below a zone.
+func (s *state) anchoredBelow(zone, name dnsname.Name, now time.Time) bool {
+	anchor, ok := s.keys.above(name)
+	return ok && anchor.IsBelow(zone) && s.negativeAt(name, now) == nil
+}
+
 func minTime(a, b time.Time) time.Time {
 	if a.Before(b) {
 		return a
@@ -167,7 +182,7 @@ func (it *iteration) trustDelegation(name dnsname.Name) *trusted {
 			break
 		}
 		if err != nil {
-			return bogus(edeIndeterminate, "DS of %v cannot be had: %v", name, err)
+			return bogus(codeOf(err, edeIndeterminate), "DS of %v cannot be had: %v", name, err)
 		}
 		if last = it.trustParent(name, sets); last.verdict.Status != dnssec.Bogus || !last.above || it.b.crypto.Spent() {
 			break
@@ -203,13 +218,33 @@ func (it *iteration) trustParent(name dnsname.Name, sets []*rrset) *trusted {
 	return it.trustUnsigned(name, sets, until)
 }
 
+// codeOf is the extended error for what cannot be had: that nobody could be reached is no verdict about a zone, and a stale answer may be given.
+func codeOf(err error, code uint16) uint16 {
+	if errors.Is(err, errNetwork) || errors.Is(err, ErrTimeout) {
+		return edeNoReachable
+	}
+	return code
+}
+
 // edeIndeterminate says that it could not be found out whether data are signed (RFC 8914 section 4.6).
 const edeIndeterminate = 5
 
-// knownProofs returns what the parent side said about DS when it delegated name, nil if it said nothing.
+// copies are sets of their own, with the TTL that is left: a check lowers that, and others may look at the same delegation meanwhile.
+func copies(sets []*rrset, left time.Duration) []*rrset {
+	own := make([]*rrset, len(sets))
+	for i, s := range sets {
+		one := *s
+		one.ttl = min(one.ttl, uint32(left/time.Second))
+		own[i] = &one
+	}
+	return own
+}
+
+// knownProofs returns what the parent side said about DS when it delegated name, nil if it said nothing or that is too old.
 func (it *iteration) knownProofs(name dnsname.Name) []*rrset {
-	if z := it.r.cuts.at(name, it.r.now()); z != nil && len(z.proofs) > 0 {
-		return z.proofs
+	now := it.r.now()
+	if z := it.r.cuts.at(name, now); z != nil && len(z.proofs) > 0 && now.Before(z.proved) {
+		return copies(z.proofs, z.proved.Sub(now))
 	}
 	return nil
 }
@@ -261,13 +296,14 @@ func (it *iteration) trustSigned(name dnsname.Name, ds *rrset, until time.Time) 
 	if !name.IsBelow(signer) {
 		return bogus(edeBogus, "DS of %v is signed by %v, which is not above it", name, signer).fromAbove()
 	}
-	parent, v := it.trust(signer)
+	parent, v := it.trustSigner(signer, name.Parent())
 	if v.Status != dnssec.Secure {
 		return &trusted{verdict: v, expires: until}
 	}
 	if c := it.check(parent, ds); c.Status != dnssec.Secure {
 		return (&trusted{verdict: c.Verdict, expires: until}).fromAbove()
 	}
+	until = minTime(until, it.r.now().Add(leastTTL([]*rrset{ds}))) // a check lowers it
 	z := it.trustKeys(name, until, func(keys *dnssec.Set) (*dnssec.Zone, dnssec.Verdict) {
 		return dnssec.Trust([]byte(name), ds.rdata, keys, it.validationTime(), it.b.crypto)
 	})
@@ -284,7 +320,7 @@ func (it *iteration) trustKeys(zone dnsname.Name, until time.Time, check func(*d
 			break
 		}
 		if err != nil {
-			return bogus(edeNoKeys, "keys of %v cannot be had: %v", zone, err)
+			return bogus(codeOf(err, edeNoKeys), "keys of %v cannot be had: %v", zone, err)
 		}
 		keys := findSet(sets, zone, wire.TypeDNSKEY)
 		if keys == nil {
@@ -293,6 +329,9 @@ func (it *iteration) trustKeys(zone dnsname.Name, until time.Time, check func(*d
 			var z *dnssec.Zone
 			v := noRoom()
 			it.compute(zone, func() { z, v = check(keys.proof(it.f.q.class)) })
+			if z != nil {
+				keys.ttl = z.TTL()
+			}
 			last = &trusted{zone: z, verdict: v, expires: minTime(until, it.r.now().Add(leastTTL([]*rrset{keys})))}
 		}
 		if last.verdict.Status != dnssec.Bogus || it.b.crypto.Spent() {
@@ -316,7 +355,7 @@ func (it *iteration) trustUnsigned(name dnsname.Name, sets []*rrset, until time.
 	if !ok {
 		return it.inherit(name, until, edeNoNSEC, "nothing proves that %v has no DS", name)
 	}
-	parent, v := it.trust(signer)
+	parent, v := it.trustSigner(signer, name.Parent())
 	if v.Status != dnssec.Secure {
 		return &trusted{verdict: v, expires: until}
 	}
@@ -328,6 +367,7 @@ func (it *iteration) trustUnsigned(name dnsname.Name, sets []*rrset, until time.
 	if v.Status == dnssec.Bogus {
 		return (&trusted{verdict: v, expires: until}).fromAbove()
 	}
+	until = minTime(until, it.r.now().Add(leastTTL(sets)))
 	cut, v := dnssec.CutUnknown, noRoom()
 	it.compute(signer, func() { cut, v = d.Unsigned([]byte(name)) })
 	switch {
@@ -373,11 +413,14 @@ const (
 // errBogus is an answer that was checked and is wrong.
 var errBogus = errors.New("the answer does not stand up to validation")
 
-// negativeAt returns the negative trust anchor at or above a name.
+// negativeAt returns the negative trust anchor at or above a name, unless a trust anchor is closer (RFC 7646).
 func (s *state) negativeAt(name dnsname.Name, now time.Time) *NegativeAnchor {
 	for i := range s.config.Recursion.Negative {
 		n := &s.config.Recursion.Negative[i]
-		if atOrBelow(name, n.Name) && (n.Until.IsZero() || now.Before(n.Until)) {
+		if !atOrBelow(name, n.Name) || !n.Until.IsZero() && !now.Before(n.Until) {
+			continue
+		}
+		if anchor, ok := s.keys.above(name); !ok || !anchor.IsBelow(n.Name) {
 			return n
 		}
 	}

@@ -41,12 +41,16 @@ func (t *roundTrip) observe(sample time.Duration) {
 	t.mean += (sample - t.mean) / 8
 }
 
-// backOffMax is the longest time that a silent server of zones is taken to need.
-const backOffMax = 12 * time.Second
+// A server of zones that is silent, or where nobody listens, is taken to need backOffMin to backOffMax. One that the network turns away at once would
+// otherwise seem the quickest of all.
+const (
+	backOffMin = 400 * time.Millisecond
+	backOffMax = 12 * time.Second
+)
 
 // backOff doubles the mean after a wait for nothing.
 func (t *roundTrip) backOff(waited time.Duration) {
-	t.mean = min(max(2*t.mean, waited), backOffMax)
+	t.mean = min(max(2*t.mean, waited, backOffMin), backOffMax)
 }
 
 // lesson is something believed about an upstream until a moment, when it is tried again.
@@ -111,7 +115,7 @@ func (a *search) choose() (*upstream, error) {
 	var best *upstream
 	var least score
 	seen, now := 0, a.r.now()
-	explore := a.started == 0 && rand.IntN(exploreOneIn) == 0
+	explore := a.started+a.refused == 0 && rand.IntN(exploreOneIn) == 0
 	for _, u := range a.pool {
 		t := a.known(u)
 		if a.isOut(t) {

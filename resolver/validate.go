@@ -55,8 +55,11 @@ func (it *iteration) validateFinding(z *cut, name dnsname.Name, f *finding) dnss
 	all := dnssec.Verdict{Status: dnssec.Secure, Code: dnssec.CodeNone}
 	for _, s := range f.answer {
 		switch {
+		case s.made && len(f.answer) == 1: // by us alone
+			return dnssec.Verdict{Status: dnssec.Insecure, Code: dnssec.CodeNone, Text: "it is made here"}
 		case s.made:
-			continue // what it was made from is checked
+			s.ttl = min(s.ttl, f.answer[0].ttl)
+			continue // the DNAME that it was made from is checked
 		case s.rtype == wire.TypeRRSIG:
 			return dnssec.Verdict{Status: dnssec.Insecure, Code: dnssec.CodeNone, Text: "nobody signs a signature"}
 		}
@@ -73,6 +76,9 @@ func (it *iteration) validateFinding(z *cut, name dnsname.Name, f *finding) dnss
 
 // validateSet checks a set of the answer.
 func (it *iteration) validateSet(z *cut, s *rrset, f *finding) dnssec.Verdict {
+	if s.rtype == wire.TypeRRSIG {
+		return dnssec.Verdict{Status: dnssec.Insecure, Code: dnssec.CodeNone, Text: "nobody signs signatures"}
+	}
 	signer, ok := s.signer()
 	if !ok {
 		return it.validateUnsigned(z, s.name, s.rtype, edeNoRRSIG, "records have no signature")
@@ -80,7 +86,7 @@ func (it *iteration) validateSet(z *cut, s *rrset, f *finding) dnssec.Verdict {
 	if !atOrBelow(s.name, signer) || s.rtype == wire.TypeDS && s.name == signer {
 		return bogus(edeBogus, "%v cannot sign for %v", signer, s.name).verdict
 	}
-	keys, v := it.trust(signer)
+	keys, v := it.trustSigner(signer, parentSide(s.name, s.rtype))
 	if v.Status != dnssec.Secure {
 		return v
 	}
@@ -109,11 +115,9 @@ func noRoom() dnssec.Verdict {
 
 // validateUnsigned tells whether it is right that something at a name has no signature.
 func (it *iteration) validateUnsigned(z *cut, name dnsname.Name, rtype uint16, code uint16, what string) dnssec.Verdict {
-	if _, v := it.trust(z.zone); v.Status != dnssec.Secure {
+	name = parentSide(name, rtype)
+	if _, v := it.trust(z.zone); v.Status != dnssec.Secure && !it.s.anchoredBelow(z.zone, name, it.r.now()) {
 		return v
-	}
-	if rtype == wire.TypeDS && !name.IsRoot() {
-		name = name.Parent()
 	}
 	_, v := it.trust(name)
 	if v.Status == dnssec.Secure {
@@ -132,11 +136,11 @@ func (it *iteration) validateNegative(z *cut, name dnsname.Name, f *finding) dns
 	if !ok {
 		return it.validateUnsigned(z, name, it.f.q.qtype, edeNoNSEC, "nothing proves that it is not there")
 	}
-	keys, v := it.trust(signer)
+	keys, v := it.trustSigner(signer, parentSide(name, it.f.q.qtype))
 	if v.Status != dnssec.Secure {
 		return v
 	}
-	if f.soa != nil && len(f.soa.sigs) > 0 {
+	if f.soa != nil {
 		if c := it.check(keys, f.soa); c.Status == dnssec.Bogus {
 			return c.Verdict
 		}
@@ -145,10 +149,16 @@ func (it *iteration) validateNegative(z *cut, name dnsname.Name, f *finding) dns
 	if v.Status == dnssec.Bogus {
 		return v
 	}
+	v = dnssec.Verdict{Status: dnssec.Bogus}
 	if f.kind == kindNXDomain {
 		v = it.deny(keys, func() dnssec.Verdict { return d.NameError([]byte(name)) })
-	} else {
-		v = it.deny(keys, func() dnssec.Verdict { return d.NoData([]byte(name), it.f.q.qtype) })
+	}
+	if v.Status == dnssec.Bogus {
+		// Some servers deny names that exist only because others lie below them. What is signed counts, not the response code.
+		noData := it.deny(keys, func() dnssec.Verdict { return d.NoData([]byte(name), it.f.q.qtype) })
+		if f.kind == kindNoData || noData.Status == dnssec.Secure {
+			f.kind, v = kindNoData, noData
+		}
 	}
 	if v.Status == dnssec.Secure && f.soa != nil && f.soa.name == signer {
 		it.r.denials.add(signer, f.soa, f.proofs, it.f.q.class, it.r.now())

@@ -21,7 +21,7 @@ func recursion(c *config.Recursion, store resolver.AnchorStore) (*resolver.Recur
 	out := &resolver.Recursion{
 		Port: uint16(c.Port), NoIPv4: !c.IPv4, NoIPv6: !c.IPv6, From4: c.From4, From6: c.From6, Never: c.Never, RootZone: string(c.RootZone), DNS64: c.DNS64, WholeNames: !c.Minimise,
 		Bounds: resolver.RecursionBounds{
-			Packets: c.Limits.Packets, Targets: c.Limits.Targets, TargetFailures: c.Limits.TargetFailures, Aliases: c.Limits.Aliases,
+			Packets: c.Limits.Packets, Targets: c.Limits.Targets, TargetFailures: c.Limits.TargetFailures, Looks: c.Limits.Looks, Aliases: c.Limits.Aliases,
 			PerZone: c.Limits.PerZone, Cuts: c.Limits.Delegations, Servers: c.Limits.Servers,
 		},
 	}

@@ -305,7 +305,7 @@ func serverSettings(c *config.Config) (dnsserver.Settings, error) {
 		},
 		Identity: dnsserver.Identity{Version: c.LocalZones.Version, Hostname: c.LocalZones.Identity},
 		UDPSize:  c.Limits.UDPSize,
-		HideEDE:  !c.Policy.ExtendedErrors, RequirePaths: c.Policy.NSRequired,
+		HideEDE:  !c.Policy.ExtendedErrors, RequirePaths: c.Policy.NSRequired, NAT64: c.Recursion.DNS64,
 	}, err
 }
 
@@ -341,7 +341,7 @@ func resolverConfig(c *config.Config, cache *rrcache.Cache, now func() time.Time
 	out := resolver.Config{
 		Cache: cache, PlainCase: !r.RandomCase, Now: now, Log: log, Slow: r.Slow,
 		Timeouts: resolver.Timeouts{
-			Attempt: r.Timeout, Total: r.Total, Stale: r.StaleWait, ProbeMin: r.Probe.First, ProbeMax: r.Probe.Longest, Idle: r.Idle, Relearn: r.Relearn,
+			Attempt: r.Timeout, Total: r.Total, Stale: orNever(r.StaleWait), ProbeMin: r.Probe.First, ProbeMax: r.Probe.Longest, Idle: r.Idle, Relearn: r.Relearn,
 		},
 		Bounds: resolver.Bounds{
 			Outstanding: r.Outstanding, Tries: r.Tries, Waiters: r.Limits.Waiters, PerUpstream: r.Limits.PerUpstream, Sockets: r.Limits.Sockets,
