@@ -2,48 +2,17 @@ package dnsserver_test
 
 import (
 	"context"
-	"errors"
 	"net"
-	"runtime"
 	"testing"
 	"time"
 
 	"cenote/dnsname"
 	"cenote/dnsserver"
+	"cenote/dnstest"
 	"cenote/rrcache"
 
 	"github.com/miekg/dns"
-	"golang.org/x/sys/unix"
 )
-
-// narrowNetwork gives this goroutine, and the sockets that it opens, a network of their own whose only link takes mtu octets at a time. The
-// thread is never used for anything else.
-func narrowNetwork(t *testing.T, mtu uint32) {
-	t.Helper()
-	runtime.LockOSThread()
-	if err := unix.Unshare(unix.CLONE_NEWNET); errors.Is(err, unix.EPERM) {
-		t.Skip("only root may make a network namespace")
-	} else if err != nil {
-		t.Fatal(err)
-	}
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fd)
-	req, err := unix.NewIfreq("lo")
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.SetUint32(mtu)
-	if err := unix.IoctlIfreq(fd, unix.SIOCSIFMTU, req); err != nil {
-		t.Fatal(err)
-	}
-	req.SetUint16(unix.IFF_UP | unix.IFF_RUNNING | unix.IFF_LOOPBACK)
-	if err := unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, req); err != nil {
-		t.Fatal(err)
-	}
-}
 
 // largeAnswers answers with 38 addresses in some 1,100 octets.
 func largeAnswers(_ context.Context, name string) (*dns.Msg, error) {
@@ -59,7 +28,7 @@ func largeAnswers(_ context.Context, name string) (*dns.Msg, error) {
 // TestReplyLargerThanTheLink: no reply is sent in fragments. One that the link does not take is cut, and its client comes back over TCP.
 func TestReplyLargerThanTheLink(t *testing.T) {
 	t.Parallel()
-	narrowNetwork(t, 600)
+	dnstest.OwnNetwork(t, 600)
 	cache := newCache(t)
 	s := startLive(t, dnsserver.Config{Cache: cache, Resolver: fakeNetwork(largeAnswers)})
 	conn := s.dial("udp")

@@ -114,5 +114,9 @@
 //	    return right
 //	})
 //
+// # A network of a test's own
+//
+// OwnNetwork is for tests whose servers need port 53, or a link that takes little at a time.
+//
 // Start reading at Server, then Fault; at Tree, then authority.
 package dnstest

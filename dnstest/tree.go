@@ -45,6 +45,13 @@ func StartTree(tb testing.TB, text string) *Tree {
 	return t
 }
 
+// StartTreeAt runs a tree whose servers listen at a port of the test's choice, for resolvers that ask at port 53 alone: see OwnNetwork. It returns
+// an error if it may not listen there.
+func StartTreeAt(tb testing.TB, text string, port uint16) (*Tree, error) {
+	tb.Helper()
+	return startTree(tb, text, func() uint16 { return port })
+}
+
 // startTree starts a tree at one of the ports that it is given, until the test ends.
 func startTree(tb testing.TB, text string, port func() uint16) (*Tree, error) {
 	t := &Tree{servers: map[netip.Addr]*Server{}, closed: map[netip.Addr]closed{}}

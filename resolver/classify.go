@@ -52,13 +52,17 @@ func (r *response) classify(zone, name dnsname.Name, qtype uint16) (*finding, er
 		f.kind, f.soa = kindNXDomain, r.soa(zone, name)
 	case r.referral(f, zone, name, qtype):
 	default:
-		if f.soa = r.soa(zone, name); f.soa != nil || r.aa && !r.pointsAway(zone) {
+		if f.soa = r.soa(zone, name); f.soa != nil || r.aa && !r.pointsAway(zone) || r.saysNothing() {
 			f.kind = kindNoData
 			f.sure = f.sure && f.soa != nil // without its SOA (RFC 2308 section 2.2) another server may know more
 		}
 	}
 	return f, nil
 }
+
+// saysNothing reports whether there is no record at all: that is how some servers say that a name has no such records (RFC 2308 section 2.2, type
+// 3). One that offers recursion means that it is the wrong one to ask.
+func (r *response) saysNothing() bool { return len(r.sets) == 0 && !r.ra }
 
 // pointsAway reports whether a reply names servers of a zone that the one that was asked for is not in: an upward referral, by a server that knows nothing.
 func (r *response) pointsAway(zone dnsname.Name) bool {

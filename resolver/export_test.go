@@ -211,6 +211,9 @@ func (r *Resolver) RootSerial() uint32 {
 // LookAtRoot has the file of the root zone looked at.
 func (r *Resolver) LookAtRoot() { r.loadRoot() }
 
+// FollowDue looks at the keys of trust anchors that are due by the clock.
+func (r *Resolver) FollowDue(ctx context.Context) { r.followDue(ctx) }
+
 // BoundDenials sets how many records of denial are kept of all zones together.
 func (r *Resolver) BoundDenials(most int) { r.denials.most = most }
 

@@ -69,8 +69,8 @@ func (it *iteration) run() outcome {
 		it.withoutPrivate(m, &got)
 		m.add(got.found)
 		m.judged(got.verdict)
-		// No zone begins at an alias: that is the answer to who asks for DS.
-		if got.found.kind != kindAlias || q.qtype == wire.TypeDS {
+		// No zone begins at an alias: that is the answer to who looks for keys, with CD.
+		if got.found.kind != kindAlias || q.qtype == wire.TypeDS && q.cd {
 			if got.found.kind == kindNoData && it.translates(wire.TypeAAAA) {
 				if err := it.translate(m, name); err != nil {
 					return outcome{ede: edeOf(err), err: err}
