@@ -156,7 +156,7 @@ func (r *Resolver) leave(f *flight) {
 // fly finds the answer and puts it into the cache before anybody who asks next can start another flight.
 func (r *Resolver) fly(s *state, f *flight) {
 	got := r.find(s, f)
-	r.land(f, &got)
+	r.land(s, f, &got)
 	r.mu.Lock()
 	delete(r.flights, f.q)
 	r.mu.Unlock()
@@ -174,7 +174,7 @@ func (r *Resolver) find(s *state, f *flight) (got outcome) {
 }
 
 // land hands the outcome to the flight and to the cache.
-func (r *Resolver) land(f *flight, got *outcome) {
+func (r *Resolver) land(s *state, f *flight, got *outcome) {
 	defer r.rescue(&got.err)
 	f.msg, f.ede, f.err = got.msg, got.ede, nil
 	if got.up != nil {
@@ -191,7 +191,14 @@ func (r *Resolver) land(f *flight, got *outcome) {
 			r.remember(k, f.msg, f.err, now)
 		}
 	}
+	if r.isOver(s) {
+		r.cache.Remove(k)
+	}
 }
+
+// isOver reports whether others are asked now than a state says. What is learnt by it is put first and taken away then, so that what an Update
+// forgets does not come back.
+func (r *Resolver) isOver(s *state) bool { return r.state.Load().source != s.source }
 
 // deadEnd returns the aliases that a flight ended behind without an answer, in a message; nil if there are none, or the flight goes on.
 func (f *flight) deadEnd() []byte {

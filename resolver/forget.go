@@ -39,7 +39,8 @@ func outdated(before, after *Recursion) (names []dnsname.Name) {
 		return nil
 	}
 	same := reflect.DeepEqual(before.Hints, after.Hints) && before.Port == after.Port && reflect.DeepEqual(before.Never, after.Never)
-	if !same || before.DNS64 != after.DNS64 || !reflect.DeepEqual(before.Anchors, after.Anchors) {
+	same = same && before.DNS64 == after.DNS64 && reflect.DeepEqual(before.Private, after.Private)
+	if !same || !reflect.DeepEqual(before.Anchors, after.Anchors) {
 		return []dnsname.Name{dnsname.Root}
 	}
 	names = append(names, changed(before.Forwards, after.Forwards, func(f *Forward) dnsname.Name { return f.Zone })...)

@@ -292,7 +292,9 @@ func (it *iteration) keepCut(z, parent *cut) *cut {
 		z.expires = minTime(z.expires, parent.expires)
 	}
 	z.proved = minTime(z.expires, now.Add(leastTTL(z.proofs)))
-	it.r.cuts.put(z, now)
+	if it.r.cuts.put(z, now); it.r.isOver(it.s) {
+		it.r.cuts.forget(z.zone)
+	}
 	return z
 }
 
@@ -338,7 +340,9 @@ func (it *iteration) prime() (*cut, error) {
 		}
 	}
 	it.r.log.Warn("no server of the hints tells who serves the root; the hints serve for a while", "error", got.err)
-	it.r.cuts.put(hints, now)
+	if it.r.cuts.put(hints, now); it.r.isOver(it.s) {
+		it.r.cuts.forget(hints.zone)
+	}
 	return hints, nil
 }
 

@@ -301,3 +301,28 @@ func TestUpdateForgetsWhatOthersSaid(t *testing.T) {
 		t.Errorf("as a stub: %s", got)
 	}
 }
+
+// TestUpdateIsFinalForQuestionsUnderWay: what a question finds that began before others were to be asked is not kept.
+func TestUpdateIsFinalForQuestionsUnderWay(t *testing.T) {
+	r := startRooted(t, smallInternet+`
+		zone inside.test     server ns.inside.test @6
+		    www              A     192.0.2.66
+		! @6 www.inside.test delay=300ms
+	`)
+	other := dnstest.Start(t, "inside.test. 300 SOA ns.inside.test. h.inside.test. 1 3600 600 86400 60\nwww.inside.test. 300 A 192.0.2.77")
+	first := make(chan string)
+	go func() { first <- r.ask(t, "www.inside.test", "A") }()
+	eventually(t, "the server of the zone is asked", func() bool { return r.tree.Asked("www.inside.test", dns.TypeA) > 0 })
+	if err := r.Update(resolver.Config{Recursion: &resolver.Recursion{
+		Hints: r.hints, Port: r.tree.Port(), Never: []netip.Prefix{}, NoIPv6: true,
+		Forwards: []resolver.Forward{{Zone: dnsname.MustParse("inside.test"), Upstreams: []resolver.Upstream{{Addr: other.Addr()}}}},
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-first; !strings.Contains(got, "192.0.2.66") {
+		t.Errorf("the question under way: %s", got)
+	}
+	if got := r.ask(t, "www.inside.test", "A"); !strings.Contains(got, "192.0.2.77") {
+		t.Errorf("the next question: %s", got)
+	}
+}

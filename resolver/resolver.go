@@ -40,6 +40,8 @@ type Resolver struct {
 	crowds      crowds
 	gate        *gate
 	root        atomic.Pointer[rootCopy]
+	rootLoading sync.Mutex    // held while the file of the root zone is read
+	rootFault   string        // what was wrong with it when it was last read; guarded by rootLoading
 	rootChanged chan struct{} // one place: look at the file of the root zone again
 	priming     sync.Mutex    // held while the servers of the root are asked for
 
@@ -53,6 +55,7 @@ type state struct {
 	config    Config
 	upstreams []*upstream
 	keys      *keyring // nil where nothing is validated
+	source    uint64   // another one where others are asked
 }
 
 // Result is an answer. Msg is as rrcache.Cache.Get gives it, in dst or, if that was too small, in a new slice.
@@ -163,6 +166,9 @@ func (r *Resolver) swap(config Config) (before, after *state) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before, after = r.state.Load(), newState(config, r.state.Load())
+	if after.source = before.source; len(outdated(before.config.Recursion, after.config.Recursion)) > 0 {
+		after.source++
+	}
 	r.setKeys(after, before)
 	r.state.Store(after)
 	r.bound(&after.config)

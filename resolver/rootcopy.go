@@ -335,8 +335,10 @@ func (r *Resolver) watchRoot(ctx context.Context) {
 }
 
 // loadRoot reads the copy of the root zone if its file is another than the one that was read. One that cannot be read or does not stand up
-// leaves the one before in force.
+// leaves the one before in force, and is told of once.
 func (r *Resolver) loadRoot() {
+	r.rootLoading.Lock()
+	defer r.rootLoading.Unlock()
 	s := r.state.Load()
 	if s.config.Recursion == nil || s.config.Recursion.RootZone == "" {
 		return
@@ -355,9 +357,13 @@ func (r *Resolver) loadRoot() {
 		err = c.verify(s.keys, r.validationTime(s.config.Recursion))
 	}
 	if err != nil {
-		r.log.Warn("the copy of the root zone is not used; servers of the root are asked, or the copy before", "file", path, "err", err)
+		if said := path + err.Error(); said != r.rootFault {
+			r.log.Warn("the copy of the root zone is not used; servers of the root are asked, or the copy before", "file", path, "err", err)
+			r.rootFault = said
+		}
 		return
 	}
+	r.rootFault = ""
 	r.root.Store(c)
 	r.log.Info("copy of the root zone read", "file", path, "serial", c.serial, "names", len(c.names), "expires", c.expires)
 }

@@ -317,7 +317,7 @@ func (r *Resolver) Trace(ctx context.Context, k *rrcache.Key) (Result, *Trace, e
 // flyAlone is fly for a question that nobody else may wait for.
 func (r *Resolver) flyAlone(s *state, f *flight) {
 	got := r.find(s, f)
-	r.land(f, &got)
+	r.land(s, f, &got)
 	close(f.done)
 }
 

@@ -111,7 +111,9 @@ func (it *iteration) trust(name dnsname.Name) (*dnssec.Zone, dnssec.Verdict) {
 	}
 	z.expires = minTime(z.expires, now.Add(trustMax))
 	if it.ctx.Err() == nil && (z.verdict.Status != dnssec.Bogus || !it.b.ranShort()) {
-		it.r.trusts.put(name, z)
+		if it.r.trusts.put(name, z); it.r.isOver(it.s) {
+			it.r.trusts.forget(name)
+		}
 	}
 	it.noteTrust(name, z, false)
 	return z.zone, z.verdict

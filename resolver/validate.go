@@ -161,7 +161,9 @@ func (it *iteration) validateNegative(z *cut, name dnsname.Name, f *finding) dns
 		}
 	}
 	if v.Status == dnssec.Secure && f.soa != nil && f.soa.name == signer {
-		it.r.denials.add(signer, f.soa, f.proofs, it.f.q.class, it.r.now())
+		if it.r.denials.add(signer, f.soa, f.proofs, it.f.q.class, it.r.now()); it.r.isOver(it.s) {
+			it.r.denials.forget(signer)
+		}
 	}
 	return v
 }
