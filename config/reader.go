@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -82,7 +83,9 @@ func (r *reader) eitherOne(n ast.Node, all []field, entries []entry, path string
 
 func (r *reader) unknownKey(e entry, all []field, path string) {
 	hint := ""
-	if near := nearest(e.key, keysOf(all)); near != "" {
+	if _, err := netip.ParseAddr(e.key); err == nil { // within braces YAML takes 192.0.2.1:53 for a key and its value
+		hint = "put the address with its port in quotes"
+	} else if near := nearest(e.key, keysOf(all)); near != "" {
 		r.unread[join(path, near)] = true
 	} else if found := whereKey(reflect.TypeFor[Config](), "", e.key); len(found) > 0 {
 		hint = "there is " + strings.Join(found[:min(3, len(found))], ", ")

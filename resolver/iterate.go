@@ -339,11 +339,19 @@ func (it *iteration) prime() (*cut, error) {
 			return it.keepCut(z, hints), nil
 		}
 	}
-	it.r.log.Warn("no server of the hints tells who serves the root; the hints serve for a while", "error", got.err)
+	it.r.log.Warn("no server of the hints tells who serves the root; the hints serve for a while", "result", got.summary())
 	if it.r.cuts.put(hints, now); it.r.isOver(it.s) {
 		it.r.cuts.forget(hints.zone)
 	}
 	return hints, nil
+}
+
+// summary is what came of asking, for a log.
+func (o *outcome) summary() string {
+	if o.err != nil {
+		return o.err.Error()
+	}
+	return o.found.kind.String()
 }
 
 // leads reports whether it is known where one of the servers of a zone is.

@@ -91,11 +91,15 @@ func newRolling(t *testing.T, trusted string) *rolling {
 func newRootKey(t *testing.T) *rootKey {
 	t.Helper()
 	k := &dns.DNSKEY{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeDNSKEY, Class: dns.ClassINET, Ttl: 300}, Flags: 257, Protocol: 3, Algorithm: dns.ECDSAP256SHA256}
-	private, err := k.Generate(256)
-	if err != nil {
-		t.Fatal(err)
+	for {
+		private, err := k.Generate(256)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if k.KeyTag() != 0 { // which the library takes for a tag that nobody has set
+			return &rootKey{k, private.(crypto.Signer)}
+		}
 	}
-	return &rootKey{k, private.(crypto.Signer)}
 }
 
 // anchors are trust anchors for keys.

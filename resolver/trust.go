@@ -164,8 +164,12 @@ func (it *iteration) findTrust(name dnsname.Name) *trusted {
 	if it.s.keys.has(name) {
 		return it.trustAnchor(name)
 	}
-	if name.IsRoot() {
-		return insecure(now.Add(trustMax), "there is no trust anchor")
+	anchor, ok := it.s.keys.above(name)
+	if !ok {
+		return insecure(now.Add(trustMax), "there is no trust anchor at or above %v", name)
+	}
+	if _, v := it.trust(anchor); v.Status == dnssec.Insecure { // an anchor of algorithms that are not supported
+		return &trusted{verdict: v, expires: now.Add(trustMax)}
 	}
 	return it.trustDelegation(name)
 }
