@@ -88,7 +88,7 @@ func (it *iteration) run() outcome {
 	}
 	if m.secure {
 		if err := it.sentinel(q); err != nil {
-			return outcome{ede: edeBogus, err: err}
+			return outcome{ede: dnssec.CodeBogus, err: err}
 		}
 	}
 	msg, err := m.write()

@@ -123,7 +123,7 @@ func (it *iteration) trust(name dnsname.Name) (*dnssec.Zone, dnssec.Verdict) {
 // would make unsigned what it is said to have signed.
 func (it *iteration) trustSigner(signer, name dnsname.Name) (*dnssec.Zone, dnssec.Verdict) {
 	if it.s.anchoredBelow(signer, name, it.r.now()) {
-		return nil, bogus(edeBogus, "%v cannot sign for %v, which lies below a trust anchor", signer, name).verdict
+		return nil, bogus(dnssec.CodeBogus, "%v cannot sign for %v, which lies below a trust anchor", signer, name).verdict
 	}
 	return it.trust(signer)
 }
@@ -188,7 +188,7 @@ func (it *iteration) trustDelegation(name dnsname.Name) *trusted {
 			break
 		}
 		if err != nil {
-			return bogus(codeOf(err, edeIndeterminate), "DS of %v cannot be had: %v", name, err)
+			return bogus(codeOf(err, dnssec.CodeIndeterminate), "DS of %v cannot be had: %v", name, err)
 		}
 		if last = it.trustParent(name, sets); last.verdict.Status != dnssec.Bogus || !last.above || it.b.crypto.Spent() {
 			break
@@ -231,9 +231,6 @@ func codeOf(err error, code uint16) uint16 {
 	}
 	return code
 }
-
-// edeIndeterminate says that it could not be found out whether data are signed (RFC 8914 section 4.6).
-const edeIndeterminate = 5
 
 // copies are sets of their own, with the TTL that is left: a check lowers that, and others may look at the same delegation meanwhile.
 func copies(sets []*rrset, left time.Duration) []*rrset {
@@ -297,10 +294,10 @@ func (it *iteration) trustAnchor(zone dnsname.Name) *trusted {
 func (it *iteration) trustSigned(name dnsname.Name, ds *rrset, until time.Time) *trusted {
 	signer, ok := ds.signer()
 	if !ok {
-		return it.inherit(name, until, edeNoRRSIG, "DS of %v is not signed", name)
+		return it.inherit(name, until, dnssec.CodeNoSignature, "DS of %v is not signed", name)
 	}
 	if !name.IsBelow(signer) {
-		return bogus(edeBogus, "DS of %v is signed by %v, which is not above it", name, signer).fromAbove()
+		return bogus(dnssec.CodeBogus, "DS of %v is signed by %v, which is not above it", name, signer).fromAbove()
 	}
 	parent, v := it.trustSigner(signer, name.Parent())
 	if v.Status != dnssec.Secure {
@@ -326,11 +323,11 @@ func (it *iteration) trustKeys(zone dnsname.Name, until time.Time, check func(*d
 			break
 		}
 		if err != nil {
-			return bogus(codeOf(err, edeNoKeys), "keys of %v cannot be had: %v", zone, err)
+			return bogus(codeOf(err, dnssec.CodeNoKey), "keys of %v cannot be had: %v", zone, err)
 		}
 		keys := findSet(sets, zone, wire.TypeDNSKEY)
 		if keys == nil {
-			last = bogus(edeNoKeys, "%v has no keys", zone)
+			last = bogus(dnssec.CodeNoKey, "%v has no keys", zone)
 		} else {
 			var z *dnssec.Zone
 			v := noRoom()
@@ -359,7 +356,7 @@ func (it *iteration) forget(name dnsname.Name, rtype uint16) {
 func (it *iteration) trustUnsigned(name dnsname.Name, sets []*rrset, until time.Time) *trusted {
 	signer, ok := signerAbove(sets, name)
 	if !ok {
-		return it.inherit(name, until, edeNoNSEC, "nothing proves that %v has no DS", name)
+		return it.inherit(name, until, dnssec.CodeNoProof, "nothing proves that %v has no DS", name)
 	}
 	parent, v := it.trustSigner(signer, name.Parent())
 	if v.Status != dnssec.Secure {
@@ -407,14 +404,6 @@ func signerAbove(sets []*rrset, name dnsname.Name) (dnsname.Name, bool) {
 	}
 	return best, !best.IsZero()
 }
-
-// Extended errors of validation (RFC 8914 sections 4.7 to 4.13).
-const (
-	edeBogus   = 6
-	edeNoKeys  = 9
-	edeNoRRSIG = 10
-	edeNoNSEC  = 12
-)
 
 // errBogus is an answer that was checked and is wrong.
 var errBogus = errors.New("the answer does not stand up to validation")

@@ -81,10 +81,10 @@ func (it *iteration) validateSet(z *cut, s *rrset, f *finding) dnssec.Verdict {
 	}
 	signer, ok := s.signer()
 	if !ok {
-		return it.validateUnsigned(z, s.name, s.rtype, edeNoRRSIG, "records have no signature")
+		return it.validateUnsigned(z, s.name, s.rtype, dnssec.CodeNoSignature, "records have no signature")
 	}
 	if !atOrBelow(s.name, signer) || s.rtype == wire.TypeDS && s.name == signer {
-		return bogus(edeBogus, "%v cannot sign for %v", signer, s.name).verdict
+		return bogus(dnssec.CodeBogus, "%v cannot sign for %v", signer, s.name).verdict
 	}
 	keys, v := it.trustSigner(signer, parentSide(s.name, s.rtype))
 	if v.Status != dnssec.Secure {
@@ -110,7 +110,7 @@ func (it *iteration) deny(z *dnssec.Zone, denies func() dnssec.Verdict) dnssec.V
 
 // noRoom is the verdict about what could not be checked in time. It is given to one question and not remembered.
 func noRoom() dnssec.Verdict {
-	return bogus(edeIndeterminate, "there was no room to validate it").verdict
+	return bogus(dnssec.CodeIndeterminate, "there was no room to validate it").verdict
 }
 
 // validateUnsigned tells whether it is right that something at a name has no signature.
@@ -134,7 +134,7 @@ func (it *iteration) validateNegative(z *cut, name dnsname.Name, f *finding) dns
 	}
 	signer, ok := signerAt(sets, name)
 	if !ok {
-		return it.validateUnsigned(z, name, it.f.q.qtype, edeNoNSEC, "nothing proves that it is not there")
+		return it.validateUnsigned(z, name, it.f.q.qtype, dnssec.CodeNoProof, "nothing proves that it is not there")
 	}
 	keys, v := it.trustSigner(signer, parentSide(name, it.f.q.qtype))
 	if v.Status != dnssec.Secure {
