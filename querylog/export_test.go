@@ -23,7 +23,7 @@ const (
 )
 
 // NewEncoder makes an encoder that asks names.
-func NewEncoder(names Names) *Encoder { return new(newEncoder(names)) }
+func NewEncoder(names Names) *Encoder { return new(newEncoder(names, new(keyNames))) }
 
 // AppendLine is appendLine.
 func (e *encoder) AppendLine(b []byte, r *Record) []byte { return e.appendLine(b, r) }
