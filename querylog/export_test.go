@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"cenote/dnsname"
 	"cenote/wire"
 )
 
@@ -83,3 +84,6 @@ func (p *Pump) Pass(now time.Time) int {
 
 // Close closes the file.
 func (p *Pump) Close() { p.w.finish() }
+
+// KeyNumber is the number by which the encoder knows a key.
+func (e *encoder) KeyNumber(name dnsname.Name) uint16 { return e.keys.number(name) }
