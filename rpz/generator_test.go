@@ -175,7 +175,6 @@ func (z *reader) ask(name dnsname.Name, encloser bool) string {
 	}
 }
 
-
 func said(records []string) string {
 	if len(records) == 0 || strings.Contains(records[0], fmt.Sprintf("%x", "\x0crpz-passthru\x00")) {
 		return "truth"
@@ -191,7 +190,9 @@ func want(p *policy.Policy, name dnsname.Name) (text string, ok bool) {
 		return said(nil), true
 	}
 	rule := p.Rule(d.Winner)
-	one := func(t uint16, ttl uint32, data string) string { return fmt.Sprintf("%s %d %x", wire.TypeText(t), ttl, data) }
+	one := func(t uint16, ttl uint32, data string) string {
+		return fmt.Sprintf("%s %d %x", wire.TypeText(t), ttl, data)
+	}
 	z := rule.Zone
 	switch d.Winner.Action {
 	case policy.ActionPassthru:
