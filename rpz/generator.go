@@ -54,6 +54,8 @@ type Generator struct {
 	yield func(Record) bool
 	over  bool    // whoever takes the records wants no more
 	stack []above // the names above the one that comes next, the shortest first
+	apart []above // the stack of query names while what is no query name comes, which stands among them and lies below none
+	aside bool    // it is in use
 	owner []byte
 }
 
@@ -98,7 +100,7 @@ func (g *Generator) Report() Report { return g.report }
 // Records yields the records of the zone in canonical order of their owners, but for the SOA and NS records of its apex; see Apex.
 func (g *Generator) Records() iter.Seq[Record] {
 	return func(yield func(Record) bool) {
-		g.yield, g.over, g.report, g.stack = yield, false, Report{Records: 2}, g.stack[:0]
+		g.yield, g.over, g.report, g.stack, g.aside = yield, false, Report{Records: 2}, nil, false
 		for _, f := range g.policy.Manifest().Feeds {
 			if slices.ContainsFunc(g.policy.Zones(), func(z policy.Zone) bool { return slices.Contains(z.Feeds, f.Name) }) {
 				g.report.Patterns += f.Triggers.Pattern
@@ -111,8 +113,21 @@ func (g *Generator) Records() iter.Seq[Record] {
 				}
 			}
 		}
+		g.turn(false)
 		g.leave(nil)
 	}
+}
+
+// turn leaves the names between which what is no query name stands, or comes back to them.
+func (g *Generator) turn(aside bool) {
+	switch {
+	case aside && !g.aside:
+		g.apart, g.stack = g.stack, nil
+	case !aside && g.aside:
+		g.leave(nil)
+		g.stack = g.apart
+	}
+	g.aside = aside
 }
 
 // listed writes what there is to say about a listed name, and what lies between it and the one above it.
@@ -122,9 +137,6 @@ func (g *Generator) listed(key []byte) {
 		return // counted by feed
 	}
 	at, below := g.policy.Ruling(key, false, g.at), g.policy.Ruling(key, true, g.at)
-	if at.Trigger == policy.TriggerNone && below.Trigger == policy.TriggerNone && len(g.stack) == 0 {
-		return
-	}
 	name := bytes.Clone(key)
 	dnsname.Lower(name, name)
 	if trigger == policy.TriggerQNAME && isReserved(name) {
@@ -135,6 +147,10 @@ func (g *Generator) listed(key []byte) {
 		g.report.Order++
 		return
 	}
+	if trigger != policy.TriggerQNAME && !g.aside {
+		g.leave(name)
+	}
+	g.turn(trigger != policy.TriggerQNAME)
 	g.leave(name)
 	self, under := g.say(at), g.say(below)
 	top := g.top()
@@ -173,7 +189,7 @@ func isReserved(name []byte) bool {
 			return true
 		}
 	}
-	return len(name) == 1 || bytes.HasPrefix(last[1:], []byte("rpz-"))
+	return bytes.HasPrefix(last[1:], []byte("rpz-"))
 }
 
 // top is the name above all that comes.
@@ -258,7 +274,11 @@ func (g *Generator) write(name []byte, s *said, covered bool) {
 	if s == nil && covered {
 		s = g.passes
 	}
-	if s == nil || g.over {
+	if s == nil || g.over || len(s.records) == 0 {
+		return
+	}
+	if len(name) == 1 { // the apex has no rule
+		g.report.Reserved++
 		return
 	}
 	if len(name)-1+len(g.apex) > dnsname.WireMax {

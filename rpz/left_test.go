@@ -72,8 +72,13 @@ func TestEveryTriggerHasItsOwner(t *testing.T) {
 		listing{key: prefix(policy.TriggerIP, "2001:db8::/32")},
 		listing{key: prefix(policy.TriggerNSIP, "192.0.2.1/32"), feed: 1},
 		listing{key: server("ns.example"), kind: policy.KindSubtree, feed: 1},
+		listing{key: "\x00", kind: policy.KindBelow, feed: 1},
+		listing{key: name("bad.zip"), action: policy.ActionDrop},
 	), rpz.Config{})
-	want := `bad.example CNAME .
+	want := `* CNAME .
+example CNAME .
+*.example CNAME .
+bad.example CNAME .
 *.bad.example CNAME .
 32.9.2.0.192.rpz-client-ip CNAME rpz-passthru.
 24.0.100.51.198.rpz-ip CNAME .
@@ -81,6 +86,10 @@ func TestEveryTriggerHasItsOwner(t *testing.T) {
 ns.example.rpz-nsdname CNAME .
 *.ns.example.rpz-nsdname CNAME .
 32.1.2.0.192.rpz-nsip CNAME .
+zip CNAME .
+*.zip CNAME .
+bad.zip CNAME rpz-drop.
+*.bad.zip CNAME .
 `
 	if got := master(t, g); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)

@@ -7,7 +7,7 @@ type Report struct {
 	Filled  int `json:"filled"`  // names that are not listed and have records, so that no wildcard above them is stopped
 	Passed  int `json:"passed"`  // owners that say rpz-passthru
 
-	Reserved int `json:"reserved,omitempty"` // left out: names with a label "*", under a top-level domain of RPZ's own, or of no label
+	Reserved int `json:"reserved,omitempty"` // left out: names with a label "*", under a top-level domain of RPZ's own, or the root itself
 	TooLong  int `json:"too_long,omitempty"` // left out: owners that have no room for the name of the zone
 	Typed    int `json:"typed,omitempty"`    // left out: local data that are for some types alone (local-data-or-passthru, local-data-or-disabled)
 	Itself   int `json:"itself,omitempty"`   // left out: a CNAME that leads from a name to itself, which RPZ reads as rpz-passthru
