@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"cenote/dnstest"
 )
@@ -32,7 +33,7 @@ func exportedPolicy(r *rand.Rand, dir string, up netip.AddrPort) string {
 		return b.String()
 	}
 	write("allow", names(3, "%s")+"unused.example\n")
-	write("list", names(8, "%s")+"unused.example\n")
+	write("list", names(8, "%s")+"unused.example\nlisted.example\nx.listed.example\n")
 	write("adblock", "[Adblock Plus]\n"+names(6, "||%s^")+names(3, "@@||%s^")+"||unused.example^\n")
 	write("rpz", strings.ReplaceAll(randomRPZ(r), "CNAME *.garden", "A 192.0.2.83 ; *.garden"))
 	write("trial", names(5, "%s"))
@@ -95,13 +96,29 @@ func TestResolversJudgeTheExportedZone(t *testing.T) {
 				{"pdns_recursor", func(t *testing.T, dir string) netip.AddrPort { return startRecursor(t, recursor, dir, zone, up.Addr()) }, never},
 				{"kresd", func(t *testing.T, dir string) netip.AddrPort { return startKresd(t, kresd, dir, zone, up.Addr()) }, aliases(ours)},
 			} {
-				t.Run(peer.name, func(t *testing.T) { compare(t, ours, peer.start(t, t.TempDir()), peer.differs) })
+				t.Run(peer.name, func(t *testing.T) {
+					addr := peer.start(t, t.TempDir())
+					awaitZone(t, ours, addr)
+					compare(t, ours, addr, peer.differs)
+				})
 			}
 			if t.Failed() {
 				text, _ := os.ReadFile(zone)
 				t.Logf("%s", text)
 			}
 		})
+	}
+}
+
+// awaitZone waits until a resolver answers by the zone; named answers before it has gone through it.
+func awaitZone(t *testing.T, ours, peer netip.AddrPort) {
+	t.Helper()
+	const name = "x.listed.example." // which every random policy stops
+	want := reduced(ours, "127.0.0.1", name, 1)
+	for deadline := time.Now().Add(within); reduced(peer, "127.0.0.1", name, 1) != want; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s is answered with %s, want %s", name, reduced(peer, "127.0.0.1", name, 1), want)
+		}
 	}
 }
 
