@@ -29,6 +29,16 @@ func isOurs(rtype uint16) bool {
 	return false
 }
 
+// CanBeSigned says why a zone cannot be signed here, as it comes from its file.
+func (z *Zone) CanBeSigned() error {
+	for r := range z.All() {
+		if isOurs(r.Type) {
+			return fmt.Errorf("%w: %s has %s records; a zone that is signed here must have none of its own", ErrSigning, r.Owner, typeName(r.Type))
+		}
+	}
+	return nil
+}
+
 // signing is the making of one signed version of a zone.
 type signing struct {
 	plain   *Zone
@@ -46,6 +56,9 @@ type content [sha256.Size]byte
 
 // run makes the signed version. serial decides on the serial when all else is known.
 func (s *signing) run(serial func(content) (uint32, error)) (*Zone, error) {
+	if err := s.plain.CanBeSigned(); err != nil {
+		return nil, err
+	}
 	owners, err := s.sets()
 	if err == nil {
 		err = s.deny(owners)
@@ -94,9 +107,6 @@ func (s *signing) sets() ([]dnssec.Owner, error) {
 
 // set takes one set of the zone, with its signatures if it is one to be signed.
 func (s *signing) set(n node, o *dnssec.Owner, set *set) error {
-	if isOurs(set.rtype) {
-		return fmt.Errorf("%w: %s has %s records; a zone that is signed here must have none of its own", ErrSigning, o.Name, typeName(set.rtype))
-	}
 	flags := s.plain.flags(n)
 	if flags&flagBelow == 0 && (flags&flagCut == 0 || set.rtype == wire.TypeDS || set.rtype == wire.TypeNS) {
 		o.Types = append(o.Types, set.rtype)

@@ -38,7 +38,7 @@ func (s *signedZone) sign(plain, before *Zone, now time.Time, look func()) (*Zon
 		return nil, err
 	}
 	work := signing{plain: plain, ring: &s.ring, now: now, before: before, look: look}
-	out, err := work.run(func(c content) (uint32, error) { return s.serial(plain.serial, c) })
+	out, err := work.run(func(c content) (uint32, error) { return s.serial(plain.serial, before, c) })
 	if err != nil {
 		return nil, err
 	}
@@ -68,15 +68,21 @@ func (s *signedZone) save() error {
 }
 
 // serial is that of a signed version: the serial of the zone as it came where that is news, or else one more than the last, and the last one for the same
-// content. It is on disk before anybody sees it.
-func (s *signedZone) serial(file uint32, c content) (uint32, error) {
+// content. The first one is not that of the zone as it came, which others may have without signatures. It is on disk before anybody sees it.
+func (s *signedZone) serial(file uint32, served *Zone, c content) (uint32, error) {
 	last, sum := s.state, hex.EncodeToString(c[:])
 	if last.Content == sum && last.FileSerial == file {
 		return last.Serial, nil
 	}
 	next := file
-	if last.Content != "" && !isBefore(last.Serial, file) {
+	switch {
+	case last.Content == "":
+		next = file + 1
+	case !isBefore(last.Serial, file):
 		next = last.Serial + 1
+	}
+	if served != nil && !isBefore(served.serial, next) {
+		next = served.serial + 1
 	}
 	last.FileSerial, last.Serial, last.Content = file, next, sum
 	if err := s.save(); err != nil {

@@ -115,7 +115,7 @@ func TestSignaturesAreMadeOnce(t *testing.T) {
 	plain := load(t, "example", sample)
 	s := beginSigning(t, "example", dir, zone.Signing{})
 	first, made := sign(t, s, plain, nil, now)
-	if made == 0 || !first.Signed() || first.Serial() != 2024010101 {
+	if made == 0 || !first.Signed() || first.Serial() != 2024010102 {
 		t.Fatalf("made %d signatures, signed %v, serial %d", made, first.Signed(), first.Serial())
 	}
 	if s.Due(now.Add(time.Minute)) {
@@ -130,7 +130,7 @@ func TestSignaturesAreMadeOnce(t *testing.T) {
 	}
 	changed := load(t, "example", sample+"new A 192.0.2.99\n")
 	second, few := sign(t, s, changed, first, now.Add(2*time.Minute))
-	if few > 6 || second.Serial() != 2024010102 {
+	if few > 6 || second.Serial() != 2024010103 {
 		t.Errorf("made %d signatures for one more name, serial %d", few, second.Serial())
 	}
 	raised := load(t, "example", strings.Replace(sample, "2024010101", "2024020101", 1))
