@@ -24,6 +24,8 @@ type OwnZone struct {
 	// Allow are the networks that may ask for names of the zone, in place of those of `access`. Those that `access` does not admit get answers from this
 	// zone alone, without recursion; to serve it to the world, write `[0.0.0.0/0, '::/0']`.
 	Allow []netip.Prefix `yaml:"allow" example:"[0.0.0.0/0, '::/0']"`
+	// Sign has the server sign the zone (DNSSEC); `sign: {enabled: true}` is all that it takes.
+	Sign ZoneSign `yaml:"sign"`
 }
 
 // IsPolicy reports whether the zone is made of the policy.
@@ -60,6 +62,7 @@ func (c *Config) checkOwnZones(r *reader) {
 	names, files := map[dnsname.Name]int{}, map[Path]int{}
 	for i, z := range c.Zones {
 		key := fmt.Sprintf("zones[%d]", i)
+		z.Sign.check(r, key+".sign")
 		name := z.Name.Canonical()
 		if first, twice := names[name]; twice && !z.Name.IsZero() {
 			r.fault(r.at(key+".name"), "two zones are named "+quoted(z.Name.String()), fmt.Sprintf("the other is on line %d", r.at(fmt.Sprintf("zones[%d].name", first)).Line))
@@ -94,6 +97,9 @@ func (c *Config) checkPolicyZone(r *reader, key string, z *OwnZone) {
 		if !c.answersBy(p.View, name) && !r.lost("policy.zones") {
 			r.fault(r.at(fmt.Sprintf("%s.feeds[%d]", key, i)), "no policy zone that answers holds the feed "+quoted(name), "name it in the feeds of a zone of the view, or under policy.zones")
 		}
+	}
+	if z.Sign.Enabled {
+		r.fault(r.at(key), "the zone is made of the policy, and is to be signed", "resolvers take policy zones as they are: leave sign out; keys for transfers say whom it is from")
 	}
 	if p.Action == AnswerCNAME && p.Target.IsZero() {
 		r.fault(r.at(key+".action"), "`cname` leads nowhere", "name its target")
