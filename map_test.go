@@ -31,7 +31,7 @@ func arrows() map[string][]string {
 		"sighting":  {"ring", "pace", "prefetch", "dnsname", "policy"},
 		"querylog":  {"ring", "dnsname", "policy", "wire"},
 		"forecast":  {"policy", "dnsname"},
-		"dnsserver": {"policy", "zone", "rrcache", "wire", "crew", "dnsname", "ring", "sighting", "querylog"},
+		"dnsserver": {"policy", "zone", "rrcache", "wire", "crew", "pace", "dnsname", "ring", "sighting", "querylog"},
 		"api":       {"blocklist", "zone", "sighting", "policy", "dnsname", "wire"},
 		"config":    {"dnsname"},
 		"dnstest":   {"dnsname"},

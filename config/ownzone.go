@@ -19,6 +19,12 @@ type OwnZone struct {
 	// Allow are the networks that may ask for names of the zone, in place of those of `access`. Those that `access` does not admit get answers from this
 	// zone alone, without recursion; to serve it to the world, write `[0.0.0.0/0, '::/0']`.
 	Allow []netip.Prefix `yaml:"allow" example:"[0.0.0.0/0, '::/0']"`
+	// AllowTransfer are the networks whose servers may take the zone whole (AXFR, RFC 5936) or what has changed in it (IXFR, RFC 1995), whatever `allow` and
+	// `access` say. Nobody else may: the default is nobody.
+	AllowTransfer []netip.Prefix `yaml:"allow_transfer" example:"[192.0.2.53/32, '2001:db8::53/128']"`
+	// Notify are the secondaries that are told when the zone has changed (NOTIFY, RFC 1996), and again until they confirm it. There is no other list: the
+	// zone's NS records are told nothing, since many a private zone has names there that nobody answers for.
+	Notify []netip.AddrPort `yaml:"notify" example:"['192.0.2.53:53', '[2001:db8::53]:53']"`
 }
 
 // ownZonesMax is how many zones there may be.

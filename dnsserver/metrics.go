@@ -17,6 +17,7 @@ type collector struct {
 	server  *Server
 	path    pathDescs
 	sockets socketDescs
+	zones   transferDescs
 }
 
 // pathDescs describe what happens on the path of a query.
@@ -32,7 +33,7 @@ type socketDescs struct {
 
 // Collector returns the metrics of the server, for a registry.
 func (s *Server) Collector() prometheus.Collector {
-	return &collector{server: s, path: describePath(), sockets: describeSockets()}
+	return &collector{server: s, path: describePath(), sockets: describeSockets(), zones: describeTransfers()}
 }
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
@@ -81,6 +82,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	c.path.collectSingles(ch, workers)
 	c.path.collectWaits(ch, workers)
 	c.sockets.collect(ch, c.server)
+	c.zones.collect(ch, c.server.core.transfers)
 }
 
 func (c *core) allWorkers() []*worker {

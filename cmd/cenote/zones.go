@@ -68,7 +68,7 @@ func printZoneFaults(to io.Writer, zones []zone.Status, now time.Time) error {
 func zoneSources(c *config.Config) []zone.Source {
 	out := make([]zone.Source, 0, len(c.Zones))
 	for _, z := range c.Zones {
-		out = append(out, zone.Source{Name: z.Name, Path: string(z.File), Allow: admitting(z.Allow)})
+		out = append(out, zone.Source{Name: z.Name, Path: string(z.File), Allow: admitting(z.Allow), Transfer: admitting(z.AllowTransfer), Notify: z.Notify})
 	}
 	return out
 }
