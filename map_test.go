@@ -31,13 +31,14 @@ func arrows() map[string][]string {
 		"sighting":  {"ring", "pace", "prefetch", "dnsname", "policy"},
 		"querylog":  {"ring", "dnsname", "policy", "wire"},
 		"forecast":  {"policy", "dnsname"},
+		"rpz":       {"policy", "nameindex", "dnsname", "wire"},
 		"dnsserver": {"policy", "zone", "rrcache", "wire", "crew", "pace", "dnsname", "ring", "sighting", "querylog"},
 		"api":       {"blocklist", "zone", "sighting", "policy", "dnsname", "wire"},
 		"config":    {"dnsname"},
 		"dnstest":   {"dnsname"},
 		"bench":     {"dnsname", "wire"},
 		"cmd/cenote": {"dnsname", "ring", "pace", "prefetch", "wire", "nameindex", "policy", "rrcache", "dnssec", "zone", "resolver", "blocklist", "sighting", "querylog",
-			"forecast", "dnsserver", "api", "config"},
+			"forecast", "rpz", "dnsserver", "api", "config"},
 	}
 }
 
@@ -153,7 +154,7 @@ func imports(s source) []string {
 
 // TestPurePackages holds that some packages are values in, values out: no clock, no goroutine, no file, no socket, no log.
 func TestPurePackages(t *testing.T) {
-	pure := []string{"dnsname", "wire", "policy", "forecast", "dnssec"}
+	pure := []string{"dnsname", "wire", "policy", "forecast", "rpz", "dnssec"}
 	banned := []string{"os", "io/fs", "net", "net/http", "log", "log/slog", "syscall", "math/rand", "math/rand/v2", "os/exec"}
 	for _, s := range sources(t) {
 		if s.test || !slices.Contains(pure, s.dir) {
