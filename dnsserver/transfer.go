@@ -14,8 +14,6 @@ import (
 	"cenote/querylog"
 	"cenote/wire"
 	"cenote/zone"
-
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Bounds of transfers that nobody needs to set.
@@ -236,25 +234,4 @@ func (c *tcpConn) leaveWriting(err error) {
 		c.kill(errors.Is(err, os.ErrDeadlineExceeded))
 	}
 	c.changed.Broadcast()
-}
-
-// transferDescs describe what became of requests for zones.
-type transferDescs struct{ requests, octets, open *prometheus.Desc }
-
-func describeTransfers() transferDescs {
-	return transferDescs{
-		requests: describe("transfers_total", "Requests for zones (AXFR, IXFR), by what became of them: sent whole, sent as changes, nothing had changed, broken off, refused, for no zone of ours, no place left (full). Look when broken or full rises: a secondary is slow, or there are more than limits.transfers.", "outcome"),
-		octets:   describe("transfer_octets_total", "Octets of zones that were sent to secondaries."),
-		open:     describe("transfers", "Transfers of zones that are being sent now."),
-	}
-}
-
-func (d *transferDescs) collect(ch chan<- prometheus.Metric, t *transfers) {
-	for label, n := range map[string]*atomic.Uint64{
-		"whole": &t.whole, "changes": &t.changes, "current": &t.current, "broken": &t.broken, "refused": &t.refused, "no-zone": &t.noZone, "full": &t.full,
-	} {
-		count(ch, d.requests, n.Load(), label)
-	}
-	count(ch, d.octets, t.octets.Load())
-	ch <- prometheus.MustNewConstMetric(d.open, prometheus.GaugeValue, float64(t.open.Load()))
 }
