@@ -88,6 +88,9 @@ func (w *worker) transfer(q *Query) {
 	served := q.zones.Exact(q.request.Name)
 	q.source.kind = querylog.SourceZone
 	switch {
+	case q.zones == nil: // a resolver alone
+		t.noZone.Add(1)
+		q.turnAway(wire.RcodeRefused, edeNotSupported)
 	case served == nil:
 		t.noZone.Add(1)
 		q.turnAway(wire.RcodeNotAuth, edeNotAuthoritative) // RFC 5936 section 2.2.1
