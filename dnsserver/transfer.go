@@ -86,7 +86,9 @@ func (w *worker) transfer(q *Query) {
 	t := w.core.transfers
 	q.takeZones(w)
 	served := q.zones.Exact(q.request.Name)
-	q.source.kind = querylog.SourceZone
+	if q.zones != nil {
+		q.source.kind = querylog.SourceZone
+	}
 	switch {
 	case q.zones == nil: // a resolver alone
 		t.noZone.Add(1)
