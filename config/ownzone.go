@@ -25,6 +25,8 @@ type OwnZone struct {
 	// Notify are the secondaries that are told when the zone has changed (NOTIFY, RFC 1996), and again until they confirm it. There is no other list: the
 	// zone's NS records are told nothing, since many a private zone has names there that nobody answers for.
 	Notify []netip.AddrPort `yaml:"notify" example:"['192.0.2.53:53', '[2001:db8::53]:53']"`
+	// Sign has the server sign the zone (DNSSEC); `sign: {enabled: true}` is all that it takes.
+	Sign ZoneSign `yaml:"sign"`
 }
 
 // ownZonesMax is how many zones there may be.
@@ -38,6 +40,7 @@ func (c *Config) checkOwnZones(r *reader) {
 	names, files := map[dnsname.Name]int{}, map[Path]int{}
 	for i, z := range c.Zones {
 		key := fmt.Sprintf("zones[%d]", i)
+		z.Sign.check(r, key+".sign")
 		name := z.Name.Canonical()
 		if first, twice := names[name]; twice && !z.Name.IsZero() {
 			r.fault(r.at(key+".name"), "two zones are named "+quoted(z.Name.String()), fmt.Sprintf("the other is on line %d", r.at(fmt.Sprintf("zones[%d].name", first)).Line))
