@@ -12,6 +12,7 @@ import (
 	"cenote/pace"
 	"cenote/policy"
 	"cenote/querylog"
+	"cenote/tsig"
 	"cenote/wire"
 	"cenote/zone"
 )
@@ -96,7 +97,7 @@ func (w *worker) transfer(q *Query) {
 	case served == nil:
 		t.noZone.Add(1)
 		q.turnAway(wire.RcodeNotAuth, edeNotAuthoritative) // RFC 5936 section 2.2.1
-	case !served.MayTransfer(q.Peer.Addr().WithZone("")):
+	case !served.MayTransfer(q.Peer.Addr().WithZone(""), q.keyName()):
 		t.refused.Add(1)
 		q.turnAway(wire.RcodeRefused, edeProhibited)
 	case !served.Ready():
@@ -168,7 +169,11 @@ func (c *tcpConn) stream(q *Query) {
 	data := q.transfer.data
 	s := transferStream{conn: c, out: make([]byte, 0, transferBatch+prefixLen+wire.MessageMax), until: time.Now().Add(transferTimeMax)}
 	buf := c.server.outs.get(wire.MessageMax)
-	err := data.Send((*buf)[:0], q.msg.ID, q.msg.Flags&wire.FlagRD, q.msg.Question, 0, s.put)
+	reserve := 0
+	if key := q.Key(); key != nil {
+		s.signer, reserve = tsig.NewStreamSigner(key, q.signature.record.MAC), key.Room()
+	}
+	err := data.Send((*buf)[:0], q.msg.ID, q.msg.Flags&wire.FlagRD, q.msg.Question, reserve, s.put)
 	c.server.outs.put(buf)
 	if err == nil {
 		err = s.write()
@@ -194,9 +199,13 @@ type transferStream struct {
 	until  time.Time
 	octets uint64
 	pace   pace.Pace
+	signer *tsig.StreamSigner // nil where the request was not signed
 }
 
 func (s *transferStream) put(msg []byte) error {
+	if s.signer != nil {
+		msg = s.signer.Sign(msg, s.conn.server.core.config.Now())
+	}
 	s.out = append(binary.BigEndian.AppendUint16(s.out, uint16(len(msg))), msg...)
 	if len(s.out) < transferBatch {
 		return nil

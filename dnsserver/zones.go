@@ -34,7 +34,7 @@ func (w *worker) servedOutside(q *Query, fault wire.Fault) bool {
 	ask := zone.Question{Name: name, Type: q.msg.Type, Client: q.Peer.Addr().WithZone("")}
 	if q.outside = q.zones.Allows(&ask); q.isTransfer() {
 		z := q.zones.Exact(name)
-		q.outside = z != nil && z.MayTransfer(ask.Client)
+		q.outside = z != nil && z.Lists(ask.Client)
 	}
 	return q.outside
 }

@@ -29,9 +29,10 @@ type Source struct {
 	Path string
 	// Origin is what Status shows as the source of a zone without a file.
 	Origin string
-	// Allow and Transfer are those of Served.
-	Allow    func(netip.Addr) bool
-	Transfer func(netip.Addr) bool
+	// Allow, Transfer and TransferKeys are those of Served.
+	Allow        func(netip.Addr) bool
+	Transfer     func(netip.Addr) bool
+	TransferKeys []dnsname.Name
 	// Notify is that of Served.
 	Notify []netip.AddrPort
 	// Sign is how the zone is signed here. Nil: it is served as it comes.
@@ -346,7 +347,7 @@ func (k *Keeper) publish() error {
 		if data == nil {
 			data = &Zone{apex: z.source.Name, labels: z.source.Name.Labels(), absent: true}
 		}
-		served = append(served, Served{Zone: data, History: z.history, Allow: z.source.Allow, Transfer: z.source.Transfer, Notify: z.source.Notify})
+		served = append(served, Served{Zone: data, History: z.history, Allow: z.source.Allow, Transfer: z.source.Transfer, TransferKeys: z.source.TransferKeys, Notify: z.source.Notify})
 	}
 	set, err := NewSet(served...)
 	if err != nil {

@@ -48,12 +48,19 @@ type Served struct {
 	Allow func(netip.Addr) bool
 	// Transfer says whether an address may be sent the zone. Nil: nobody may.
 	Transfer func(netip.Addr) bool
+	// TransferKeys are the keys by one of which a request for the zone has to be signed. None: it need not be.
+	TransferKeys []dnsname.Name
 	// Notify are the secondaries that are told of changes.
 	Notify []netip.AddrPort
 }
 
-// MayTransfer reports whether an address may be sent the zone.
-func (s *Served) MayTransfer(client netip.Addr) bool { return s.Transfer != nil && s.Transfer(client) }
+// MayTransfer reports whether an address may be sent the zone, with a key by which it has signed, or "".
+func (s *Served) MayTransfer(client netip.Addr, key dnsname.Name) bool {
+	return s.Lists(client) && (len(s.TransferKeys) == 0 || slices.Contains(s.TransferKeys, key))
+}
+
+// Lists reports whether an address is on the list of those who may be sent the zone.
+func (s *Served) Lists(client netip.Addr) bool { return s.Transfer != nil && s.Transfer(client) }
 
 func (s *Served) may(q *Question) bool {
 	if s.Allow != nil {

@@ -118,6 +118,25 @@ func whole(server netip.AddrPort) string {
 	return strings.Join(slices.Compact(lines), "\n") + "\n"
 }
 
+// whole is the zone of the file as whole shows that of a server.
+func (z *editedZone) whole(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	p := dns.NewZoneParser(strings.NewReader(string(text)), "example.", path)
+	for rr, ok := p.Next(); ok; rr, ok = p.Next() {
+		lines = append(lines, strings.ToLower(rr.String()))
+	}
+	if p.Err() != nil {
+		t.Fatal(p.Err())
+	}
+	slices.Sort(lines)
+	return strings.Join(slices.Compact(lines), "\n") + "\n"
+}
+
 // serialOf is the serial that a server has of the zone; 0 if it does not say.
 func serialOf(server netip.AddrPort) uint32 {
 	m := new(dns.Msg)
@@ -133,18 +152,24 @@ func serialOf(server netip.AddrPort) uint32 {
 	return soa.Serial
 }
 
+// transferSecret is that of the key transfer.test.
+const transferSecret = "c2VjcmV0IG9mIGEga2V5IGZvciB0cmFuc2ZlcnMgLi4="
+
 // secondaries are how the peers are told to take the zone from a primary at a port of 127.0.0.1: their program, its arguments, and the text of its file.
 var secondaries = map[string]struct {
 	program string
 	args    []string
 	text    string
+	// How a key is described there, and named, and what stands in place of that without one.
+	key, with, without string
 }{
 	"named": {"named", []string{"-g", "-n", "1", "-c"}, `
 controls { };
 options { directory %[1]q; listen-on port %[2]d { 127.0.0.1; }; listen-on-v6 { none; }; pid-file none; session-keyfile none; recursion no; notify no;
  allow-transfer { any; }; dnssec-validation no; empty-zones-enable no; };
-zone "example" { type secondary; primaries { 127.0.0.1 port %[3]d; }; file "example.copy"; };
-`},
+%[4]s
+zone "example" { type secondary; primaries { 127.0.0.1 port %[3]d %[5]s; }; file "example.copy"; };
+`, `key "transfer.test" { algorithm hmac-sha256; secret "` + transferSecret + `"; };`, `key "transfer.test"`, ""},
 	"nsd": {"nsd", []string{"-d", "-c"}, `server:
  ip-address: 127.0.0.1@%[2]d
  server-count: 1
@@ -157,22 +182,25 @@ zone "example" { type secondary; primaries { 127.0.0.1 port %[3]d; }; file "exam
  xfrdir: %[1]q
 remote-control:
  control-enable: no
+%[4]s
 zone:
  name: example
  zonefile: "example.copy"
- request-xfr: 127.0.0.1@%[3]d NOKEY
+ request-xfr: 127.0.0.1@%[3]d %[5]s
  allow-notify: 127.0.0.1 NOKEY
  provide-xfr: 127.0.0.1 NOKEY
-`},
+`, "key:\n name: transfer.test\n algorithm: hmac-sha256\n secret: \"" + transferSecret + "\"", "transfer.test", "NOKEY"},
 	"knotd": {"knotd", []string{"-c"}, `
 server:
   rundir: %[1]q
   listen: 127.0.0.1@%[2]d
 database:
   storage: %[1]q
+%[4]s
 remote:
   - id: primary
     address: 127.0.0.1@%[3]d
+    %[5]s
 acl:
   - id: notify
     address: 127.0.0.1
@@ -185,12 +213,17 @@ zone:
     storage: %[1]q
     master: primary
     acl: [notify, out]
-`},
+`, "key:\n  - id: transfer.test\n    algorithm: hmac-sha256\n    secret: " + transferSecret, "key: transfer.test", ""},
 }
 
 // TestSecondariesFollow holds that named, nsd and knot, which take a zone from us, have the same records as its file after each edit, and that all but the
 // first were sent as changes.
-func TestSecondariesFollow(t *testing.T) {
+func TestSecondariesFollow(t *testing.T) { secondariesFollow(t, false, sized(8, 200)) }
+
+// TestSecondariesFollowByKey does the same where requests are signed.
+func TestSecondariesFollowByKey(t *testing.T) { secondariesFollow(t, true, sized(3, 200)) }
+
+func secondariesFollow(t *testing.T, signed bool, edits int) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "example")
 	ports, notify := map[string]uint16{}, []string{}
@@ -199,6 +232,13 @@ func TestSecondariesFollow(t *testing.T) {
 		ports[name] = dnstest.FreePort(t).Port()
 		notify = append(notify, fmt.Sprintf("'127.0.0.1:%d'", ports[name]))
 	}
+	more := ""
+	if signed {
+		more = ", transfer_keys: [transfer.test]"
+	}
+	if err := os.WriteFile(filepath.Join(dir, "secret"), []byte(transferSecret+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	z := newEditedZone(1)
 	z.write(t, path)
 	s := startServer(t, dir, fmt.Sprintf(`
@@ -206,18 +246,21 @@ state: %[1]s/state
 listen: [{address: 127.0.0.1:0}]
 upstreams: ['127.0.0.1:9']
 rate_limit: {enabled: false}
-zones: [{name: example, file: %[1]s/example, allow_transfer: [127.0.0.1/32], notify: [%[2]s]}]
-`, dir, strings.Join(notify, ", ")))
+keys: [{name: transfer.test, secret_file: %[1]s/secret}]
+zones: [{name: example, file: %[1]s/example, allow_transfer: [127.0.0.1/32], notify: [%[2]s]%[3]s}]
+`, dir, strings.Join(notify, ", "), more))
 	peers := map[string]netip.AddrPort{}
 	for name, port := range ports {
-		home := t.TempDir()
+		home, by := t.TempDir(), secondaries[name].without
+		if signed {
+			by = secondaries[name].with
+		}
 		conf := filepath.Join(home, "conf")
-		if err := os.WriteFile(conf, fmt.Appendf(nil, secondaries[name].text, home, port, s.addr().Port()), 0o644); err != nil {
+		if err := os.WriteFile(conf, fmt.Appendf(nil, secondaries[name].text, home, port, s.addr().Port(), secondaries[name].key, by), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		peers[name] = startPeer(t, port, append(append([]string{program(t, secondaries[name].program)}, secondaries[name].args...), conf)...)
 	}
-	edits := sized(8, 200)
 	for n := range edits + 1 {
 		if n > 0 {
 			z.edit()
@@ -226,7 +269,7 @@ zones: [{name: example, file: %[1]s/example, allow_transfer: [127.0.0.1/32], not
 				t.Fatal(kept, err)
 			}
 		}
-		want := whole(s.addr())
+		want := z.whole(t, path)
 		for name, peer := range peers {
 			for deadline := time.Now().Add(within); serialOf(peer) != z.serial; time.Sleep(2 * time.Millisecond) {
 				if time.Now().After(deadline) {
@@ -238,8 +281,8 @@ zones: [{name: example, file: %[1]s/example, allow_transfer: [127.0.0.1/32], not
 			}
 		}
 	}
-	if whole, changes := s.transfers(t, "whole"), s.transfers(t, "changes"); whole != float64(len(peers)+edits+1) || changes < float64(len(peers)*edits) {
-		t.Errorf("%v zones were sent whole, of them %d to us, and %v times what had changed, in %d edits for %d secondaries", whole, edits+1, changes, edits, len(peers))
+	if whole, changes := s.transfers(t, "whole"), s.transfers(t, "changes"); whole != float64(len(peers)) || changes < float64(len(peers)*edits) {
+		t.Errorf("%v zones were sent whole, and %v times what had changed, in %d edits for %d secondaries", whole, changes, edits, len(peers))
 	}
 }
 
