@@ -83,6 +83,9 @@ type LocalZones struct {
 	Except []dnsname.Name `yaml:"except" example:"[10.in-addr.arpa]"`
 	// Identity is what id.server and hostname.bind (class CH) tell. Empty refuses the question.
 	Identity string `yaml:"identity" example:"resolver-1"`
+	// NSID is what clients are told that ask by the EDNS option of that name (RFC 5001), to tell servers behind one address apart. At most 32 octets; empty
+	// tells them nothing.
+	NSID string `yaml:"nsid" example:"resolver-1"`
 	// Version is what version.bind and version.server (class CH) tell. Empty refuses the question.
 	Version string `yaml:"version" example:"cenote"`
 }
@@ -97,6 +100,8 @@ type TCP struct {
 	Pipeline int `yaml:"pipeline" default:"64" min:"1" max:"4096"`
 	// Idle is how long a connection without a query stays open.
 	Idle time.Duration `yaml:"idle" default:"10s" min:"100ms" max:"10m"`
+	// KeepAlive tells clients with EDNS how long that is (RFC 7828).
+	KeepAlive bool `yaml:"keepalive" default:"true"`
 	// Read is how long a client may take to send one query once it has begun.
 	Read time.Duration `yaml:"read" default:"3s" min:"100ms" max:"1m"`
 	// Write is how long a client may take to accept one reply.

@@ -110,6 +110,8 @@ func (q *Query) inspect(fault wire.Fault) {
 		q.turnAway(q.cookieRcode(), policy.EDENone)
 	case fault != wire.FaultNone:
 		q.turnAway(wire.RcodeFormErr, policy.EDENone)
+	case len(q.msg.OPT.KeepAlive) > 0 && q.Transport == policy.TransportTCP: // a client has no time to give (RFC 7828 section 3.2.1)
+		q.turnAway(wire.RcodeFormErr, policy.EDENone)
 	case q.msg.TSIG:
 		// We share no key with anybody, so every signature is made with one we do not know.
 		q.turnAway(wire.RcodeNotAuth, policy.EDENone)

@@ -24,6 +24,8 @@ type Settings struct {
 	Local LocalZones
 	// Identity is what the server tells about itself in class CH.
 	Identity Identity
+	// KeepAlive tells clients with EDNS for how long a connection is kept without a query (RFC 7828). Default true.
+	KeepAlive bool
 	// UDPSize is the largest reply over UDP, in octets, and what we say we take. Default 1232, at least 512. Example: 1400.
 	UDPSize int
 	// HideEDE leaves extended errors (RFC 8914) out of every reply. Default false.
@@ -31,6 +33,8 @@ type Settings struct {
 	// RequirePaths gives SERVFAIL where rules look at name servers and not all of them can be found out. Default false: the rules then look at those
 	// that are known.
 	RequirePaths bool
+	// Unchecked says that nobody checks signatures here, so that a client who does not want it (CD) gets the same answers as others. Default false.
+	Unchecked bool
 	// NAT64 is the prefix behind which IPv4 addresses are put for clients that have IPv6 alone, so that rules about addresses find them (policy.Answer).
 	// Default none.
 	NAT64 netip.Prefix
@@ -95,13 +99,18 @@ type LocalZones struct {
 	Except []dnsname.Name
 }
 
-// Identity is what questions of class CH are told; empty text means that they are refused.
+// Identity is what the server tells of itself; empty text means that it does not.
 type Identity struct {
 	// Version answers version.bind and version.server. Default empty. Example: "cenote".
 	Version string
 	// Hostname answers hostname.bind and id.server. Default empty. Example: "resolver-1".
 	Hostname string
+	// NSID answers the EDNS option of that name (RFC 5001), in at most NSIDMax octets. Default empty. Example: "resolver-1".
+	NSID string
 }
+
+// NSIDMax is how long Identity.NSID may be, in octets: small replies have little room.
+const NSIDMax = 32
 
 // DefaultSettings returns what an operator gets who sets nothing.
 func DefaultSettings() Settings {
@@ -112,7 +121,7 @@ func DefaultSettings() Settings {
 			Exempt: prefixes("127.0.0.0/8", "::1/128")},
 		Cookies: Cookies{Enabled: true, Rotate: 24 * time.Hour},
 		Local:   LocalZones{SpecialUse: true, ResolverARPA: true, UseApplicationDNS: true},
-		UDPSize: wire.UDPSafe,
+		UDPSize: wire.UDPSafe, KeepAlive: true,
 	}
 }
 
@@ -180,6 +189,9 @@ func (i Identity) check() error {
 		if len(text) > 255 {
 			return fmt.Errorf("identity %.20q…: longer than 255 octets", text)
 		}
+	}
+	if len(i.NSID) > NSIDMax {
+		return fmt.Errorf("name server identifier %.20q…: longer than %d octets", i.NSID, NSIDMax)
 	}
 	return nil
 }
