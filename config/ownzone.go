@@ -16,6 +16,10 @@ type OwnZone struct {
 	// when it has stayed so for ten seconds, but of one that pauses between two lines nobody can know. A file with faults, or with a serial that goes back,
 	// changes nothing: the last good state is served.
 	File Path `yaml:"file" required:"true" shown:"true" example:"/etc/cenote/zones/corp.example"`
+	// ZONEMD says what is wanted of the digest of the zone as a whole (RFC 8976). `check` wants one that is there to be right; and where validation is on
+	// and a trust anchor or the DS records of the parent say that the zone is signed, it has to be signed so, too. `require` wants that there is one. `log`
+	// tells of what is wrong and serves the zone all the same. `off` does not look at it.
+	ZONEMD Verify `yaml:"zonemd" default:"check"`
 	// Allow are the networks that may ask for names of the zone, in place of those of `access`. Those that `access` does not admit get answers from this
 	// zone alone, without recursion; to serve it to the world, write `[0.0.0.0/0, '::/0']`.
 	Allow []netip.Prefix `yaml:"allow" example:"[0.0.0.0/0, '::/0']"`

@@ -137,7 +137,7 @@ func (r *world) message(k *rrcache.Key) []byte {
 	text, ok := r.answers[strings.TrimSuffix(name, ".")+" "+dns.TypeToString[k.Type]]
 	if !ok {
 		m.Rcode = dns.RcodeNameError
-		m.Ns = append(m.Ns, mustRR("example. 300 SOA ns.example. host.example. 1 3600 600 86400 60"))
+		m.Ns = append(m.Ns, mustRR("example. 60 SOA ns.example. host.example. 1 3600 600 86400 60"))
 	}
 	for line := range strings.Lines(text) {
 		switch line = strings.TrimSpace(line); {

@@ -154,9 +154,14 @@ func (m *writer) message(q *Query) {
 
 // truncate takes all records back and says so by TC: half an RRset helps nobody, and whoever wants the rest comes over TCP.
 func (m *writer) truncate(q *Query) {
+	m.withdraw(q)
+	m.flags |= wire.FlagTC
+}
+
+// withdraw takes all records back.
+func (m *writer) withdraw(q *Query) {
 	m.buf = m.buf[:wire.HeaderLen+len(q.msg.Question)]
 	m.counts = [3]int{}
-	m.flags |= wire.FlagTC
 }
 
 // withoutRecords takes all records but the OPT pseudo-record back from a whole reply, which it changes, and says so by TC (RFC 2181 section 9). It

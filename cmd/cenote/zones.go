@@ -68,9 +68,28 @@ func printZoneFaults(to io.Writer, zones []zone.Status, now time.Time) error {
 func zoneSources(c *config.Config) []zone.Source {
 	out := make([]zone.Source, 0, len(c.Zones))
 	for _, z := range c.Zones {
-		out = append(out, zone.Source{Name: z.Name, Path: string(z.File), Allow: admitting(z.Allow)})
+		out = append(out, zone.Source{Name: z.Name, Path: string(z.File), Verify: verifyOf(z.ZONEMD), Allow: admitting(z.Allow)})
 	}
 	return out
+}
+
+// verifyOf is what is wanted of the digest of a zone.
+func verifyOf(v config.Verify) zone.Verify {
+	switch v {
+	case config.VerifyRequire:
+		return zone.VerifyRequire
+	case config.VerifyLog:
+		return zone.VerifyLog
+	case config.VerifyOff:
+		return zone.VerifyOff
+	case config.VerifyCheck:
+	}
+	return zone.VerifyCheck
+}
+
+// trustSeal asks the resolver whether the digest of a zone is signed as the chain of trust wants it.
+func (s *server) trustSeal(ctx context.Context, seal *zone.Seal) (known bool, err error) {
+	return s.resolver.Sealed(ctx, seal.Apex, seal.Keys, seal.SOA, seal.Digest)
 }
 
 // admitting reports whether an address lies in one of the networks; nil stands for no list.
