@@ -76,6 +76,9 @@ type LocalZones struct {
 	// PrivateRelay denies the names by which a device finds a relay that takes its queries past this server. The user is told by
 	// the device; make sure that your network's terms cover it.
 	PrivateRelay bool `yaml:"private_relay" default:"false"`
+	// MinimalANY answers questions of type ANY with one word, a record of type HINFO, in place of all that there is of a name (RFC 8482), which mostly those
+	// ask for who want large answers sent to somebody else.
+	MinimalANY bool `yaml:"minimal_any" default:"true"`
 	// Deny are further names that, with everything below them, do not exist here.
 	Deny []dnsname.Name `yaml:"deny" example:"[doh.example, relay.example]"`
 	// Except are names of the special-use kind that your network serves itself, such as its private reverse zones; they are asked

@@ -93,6 +93,8 @@ type LocalZones struct {
 	UseApplicationDNS bool
 	// PrivateRelay denies mask.icloud.com and mask-h2.icloud.com, by which devices find a relay past us. Default false.
 	PrivateRelay bool
+	// MinimalAny answers ANY with a word in place of all records of a name (RFC 8482). Default true.
+	MinimalAny bool
 	// Deny are further names that, with all below them, do not exist. Example: doh.example.
 	Deny []dnsname.Name
 	// Except are names of SpecialUse that the network serves itself, answered by the resolver instead. Example: 10.in-addr.arpa.
@@ -120,7 +122,7 @@ func DefaultSettings() Settings {
 		Rates: Rates{Enabled: true, PerSecond: 500, Burst: 1000, IPv4Bits: 32, IPv6Bits: 56, Slip: 2, Networks: 1 << 16,
 			Exempt: prefixes("127.0.0.0/8", "::1/128")},
 		Cookies: Cookies{Enabled: true, Rotate: 24 * time.Hour},
-		Local:   LocalZones{SpecialUse: true, ResolverARPA: true, UseApplicationDNS: true},
+		Local:   LocalZones{SpecialUse: true, ResolverARPA: true, UseApplicationDNS: true, MinimalAny: true},
 		UDPSize: wire.UDPSafe, KeepAlive: true,
 	}
 }

@@ -302,7 +302,7 @@ func serverSettings(c *config.Config) (dnsserver.Settings, error) {
 		Cookies: dnsserver.Cookies{Enabled: c.Cookies.Enabled, Secrets: cookieSecrets(secrets), Rotate: c.Cookies.Rotate},
 		Local: dnsserver.LocalZones{
 			SpecialUse: c.LocalZones.SpecialUse, ResolverARPA: c.LocalZones.ResolverARPA, UseApplicationDNS: c.LocalZones.UseApplicationDNS,
-			PrivateRelay: c.LocalZones.PrivateRelay, Deny: c.LocalZones.Deny, Except: c.LocalZones.Except,
+			PrivateRelay: c.LocalZones.PrivateRelay, MinimalAny: c.LocalZones.MinimalANY, Deny: c.LocalZones.Deny, Except: c.LocalZones.Except,
 		},
 		Identity:  dnsserver.Identity{Version: c.LocalZones.Version, Hostname: c.LocalZones.Identity, NSID: c.LocalZones.NSID},
 		KeepAlive: c.TCP.KeepAlive, Unchecked: c.Recursion.Enabled && !c.Recursion.Validation.Enabled,

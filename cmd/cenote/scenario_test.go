@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -96,7 +97,7 @@ const patience, again = 20 * time.Second, 2 * time.Second
 //	list-server-returns    it is back at its address
 //	serve FILE             start the server with the configuration FILE; $DNS is where it listens
 //	shutdown, restart      end the server as SIGTERM does; start it again with the same configuration
-//	ask [-tcp] [-do] [-rd=false] [-edns=false] [-from ADDR] [-until REGEXP] [-wait TIME] NAME [TYPE [CLASS]]
+//	ask [-tcp] [-do] [-rd=false] [-edns=false] [-nsid] [-from ADDR] [-until REGEXP] [-wait TIME] NAME [TYPE [CLASS]]
 //	                       ask the server and print the reply; with -until ask again until it looks so; -wait is for silence: how
 //	                       long it must last
 //	cenote ARGS            run a command of the command line in this process; with -until REGEXP first, again until it prints so
@@ -233,6 +234,7 @@ func (w *world) restart(ts *testscript.TestScript, _ bool, _ []string) {
 // question is what the ask command was told.
 type question struct {
 	tcp, do, rd, edns bool
+	nsid              bool
 	from, until       string
 	wait              time.Duration // for a reply; 0: with patience
 	name              string
@@ -246,6 +248,7 @@ func parseAsk(args []string) (question, error) {
 	set.BoolVar(&q.do, "do", false, "")
 	set.BoolVar(&q.rd, "rd", true, "")
 	set.BoolVar(&q.edns, "edns", true, "")
+	set.BoolVar(&q.nsid, "nsid", false, "")
 	set.StringVar(&q.from, "from", "127.0.0.1", "")
 	set.StringVar(&q.until, "until", "", "")
 	set.DurationVar(&q.wait, "wait", 0, "")
@@ -330,6 +333,9 @@ func (q *question) exchange(server netip.AddrPort) string {
 	if q.edns {
 		m.SetEdns0(1232, q.do)
 	}
+	if q.nsid {
+		m.IsEdns0().Option = append(m.IsEdns0().Option, &dns.EDNS0_NSID{Code: dns.EDNS0NSID})
+	}
 	client := dns.Client{Net: "udp", Timeout: cmp.Or(q.wait, patience), Dialer: &net.Dialer{LocalAddr: &net.UDPAddr{IP: net.ParseIP(q.from)}}}
 	if q.tcp {
 		client.Net, client.Dialer = "tcp", &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(q.from)}}
@@ -359,8 +365,14 @@ func show(r *dns.Msg) string {
 	}
 	if opt := r.IsEdns0(); opt != nil {
 		for _, o := range opt.Option {
-			if ede, ok := o.(*dns.EDNS0_EDE); ok {
-				fmt.Fprintf(&b, "EDE %d\n", ede.InfoCode)
+			switch o := o.(type) {
+			case *dns.EDNS0_EDE:
+				fmt.Fprintf(&b, "EDE %d\n", o.InfoCode)
+			case *dns.EDNS0_NSID:
+				name, _ := hex.DecodeString(o.Nsid)
+				fmt.Fprintf(&b, "NSID %s\n", name)
+			case *dns.EDNS0_TCP_KEEPALIVE:
+				fmt.Fprintf(&b, "KEEPALIVE %v\n", time.Duration(o.Timeout)*100*time.Millisecond)
 			}
 		}
 	}
