@@ -15,6 +15,7 @@ func (c *Config) check(r *reader) {
 	c.checkAccess(r)
 	c.checkLimits(r)
 	c.checkFeeds(r)
+	c.checkKeys(r)
 	c.checkOwnZones(r)
 	c.checkZones(r)
 	c.checkUpstreams(r)

@@ -162,7 +162,8 @@ type Zone struct {
 
 	View string // the name of the View that it belongs to; New sets it
 
-	data *LocalData // a CNAME to Target
+	data    *LocalData // a CNAME to Target
+	selects *Selection // of an excerpt: which rules count; nil: all
 }
 
 // MessageMax is how many octets the Message of a Zone may have.
