@@ -25,7 +25,7 @@ func (w *worker) reply(q *Query) Verdict {
 
 // compose writes the message that the draft, as it is, calls for.
 func (w *worker) compose(q *Query) Verdict {
-	m := writer{buf: q.Out[:0], limit: q.limit() - q.optLen()}
+	m := writer{buf: q.Out[:0], limit: q.room()}
 	if !m.begin(q) {
 		w.drop(dropRoom)
 		return Dropped
@@ -35,7 +35,11 @@ func (w *worker) compose(q *Query) Verdict {
 		m.truncate(q)
 	}
 	m.finish(q)
-	q.Reply = m.buf
+	var ok bool
+	if q.Reply, ok = q.sign(m.buf, w.now(q)); !ok {
+		w.drop(dropRoom)
+		return Dropped
+	}
 	w.counters.reply(q)
 	return Replied
 }
@@ -71,6 +75,9 @@ func (q *Query) limit() int {
 	}
 	return min(n, size)
 }
+
+// room is how long the reply may be without its OPT and TSIG records.
+func (q *Query) room() int { return q.limit() - q.optLen() - q.signatureLen() }
 
 // writer lays out a reply from front to back. What does not fit sets full and is left out.
 type writer struct {
@@ -110,7 +117,7 @@ func (m *writer) body(w *worker, q *Query) {
 		m.truth(q)
 	case formPolicy:
 		m.policy(w, q)
-	case formEmpty, formHeader, formTSIG, formNone:
+	case formEmpty, formHeader, formNone:
 	}
 }
 
@@ -165,7 +172,7 @@ func (m *writer) withdraw(q *Query) {
 }
 
 // withoutRecords takes all records but the OPT pseudo-record back from a whole reply, which it changes, and says so by TC (RFC 2181 section 9). It
-// returns nil where there is nothing to take back.
+// returns nil where there is nothing to take back, and for a reply that is signed.
 func withoutRecords(reply []byte) []byte {
 	w, err := wire.Records(reply)
 	if err != nil {
@@ -177,9 +184,12 @@ func withoutRecords(reply []byte) []byte {
 		if from == 0 {
 			from = w.NameOff
 		}
-		if w.Type == wire.TypeOPT {
+		switch w.Type {
+		case wire.TypeTSIG:
+			return nil // nobody would believe what is left
+		case wire.TypeOPT:
 			opt = reply[w.NameOff : w.DataOff+w.DataLen]
-		} else {
+		default:
 			others++
 		}
 	}
@@ -216,9 +226,6 @@ func (m *writer) finish(q *Query) {
 	if q.msg.OPT.Present {
 		m.limit += q.optLen()
 		m.opt(q)
-	}
-	if q.draft.form == formTSIG { // the last record of all (RFC 8945 section 5.1)
-		m.tsig(q)
 	}
 	flags := wire.FlagQR | m.flags | q.draft.flags | uint16(q.draft.rcode&15) |
 		q.msg.Flags&(opcodeMask|wire.FlagRD|wire.FlagCD)

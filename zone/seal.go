@@ -141,7 +141,7 @@ func (k *Keeper) checkSeal(ctx context.Context, z *kept, s *Seal) error {
 		return errUnsealed
 	case s.fault != nil:
 		return s.fault
-	case k.trust == nil:
+	case k.trust == nil, z.source.Sign != nil: // what is signed here need not be signed as it comes
 		return nil
 	}
 	known, err := k.trust(ctx, s)

@@ -150,7 +150,9 @@ func (s *server) openZones(c *config.Config) (err error) {
 		return err
 	}
 	s.keys.Store(keys)
-	s.zones, err = zone.NewKeeper(zone.KeeperConfig{Trust: s.trustSeal, Sources: zoneSources(c), Dir: stateOf(c).zones(), Now: s.now, Log: s.log})
+	s.zones, err = zone.NewKeeper(zone.KeeperConfig{
+		Sources: zoneSources(c), Dir: stateOf(c).zones(), Keys: stateOf(c).keys(), Parent: s.parentDS, Trust: s.trustSeal, Now: s.now, Log: s.log,
+	})
 	return err
 }
 
