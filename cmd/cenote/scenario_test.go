@@ -98,7 +98,7 @@ const patience, again = 20 * time.Second, 2 * time.Second
 //	serve FILE             start the server with the configuration FILE; $DNS is where it listens
 //	shutdown, restart      end the server as SIGTERM does; start it again with the same configuration
 //	ask [-tcp] [-do] [-rd=false] [-edns=false] [-nsid] [-from ADDR] [-key NAME=SECRET] [-until REGEXP] [-wait TIME] NAME [TYPE [CLASS]]
-//	                       ask the server and print the reply; with -key signed, and what the signature of the reply is worth; with -until ask again until it looks so; -wait is for silence: how
+//	                       ask the server and print the reply; with -key signed, and what the signature of the reply is worth; with -nsid what the server tells of itself; with -until ask again until it looks so; -wait is for silence: how
 //	                       long it must last
 //	cenote ARGS            run a command of the command line in this process; with -until REGEXP first, again until it prints so
 //
@@ -351,7 +351,11 @@ func (q *question) exchange(server netip.AddrPort) string {
 	if err != nil && (r == nil || q.key == "") {
 		return "no reply\n"
 	}
-	return show(r) + q.showSignature(r, err)
+	text := show(r) + q.showSignature(r, err)
+	if q.nsid {
+		text += showServer(r)
+	}
+	return text
 }
 
 // showSignature prints what the signature of a reply to a signed question is worth.
@@ -388,9 +392,20 @@ func show(r *dns.Msg) string {
 	}
 	if opt := r.IsEdns0(); opt != nil {
 		for _, o := range opt.Option {
+			if ede, ok := o.(*dns.EDNS0_EDE); ok {
+				fmt.Fprintf(&b, "EDE %d\n", ede.InfoCode)
+			}
+		}
+	}
+	return b.String()
+}
+
+// showServer prints what the server tells of itself.
+func showServer(r *dns.Msg) string {
+	var b strings.Builder
+	if opt := r.IsEdns0(); opt != nil {
+		for _, o := range opt.Option {
 			switch o := o.(type) {
-			case *dns.EDNS0_EDE:
-				fmt.Fprintf(&b, "EDE %d\n", o.InfoCode)
 			case *dns.EDNS0_NSID:
 				name, _ := hex.DecodeString(o.Nsid)
 				fmt.Fprintf(&b, "NSID %s\n", name)
