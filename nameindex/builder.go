@@ -28,8 +28,8 @@ const seedsMax = 8
 type BuildOptions struct {
 	// Names is how many names are expected; a wrong guess costs only time. Default: 0. Example: 1_000_000.
 	Names int
-	// Base makes the file a delta of that index, for Index.With: both have the same seed, so that one hash finds a name in either. Only the
-	// seed is taken from it. Default: nil, an index of its own.
+	// Base makes the file a delta of that index without its own delta, for Index.With: both have the same seed, so that one hash finds a name in
+	// either. WriteFile takes only the seed from it, MergeFile all. Default: nil, an index of its own.
 	Base *Index
 }
 
@@ -41,6 +41,7 @@ type Builder struct {
 	shards   []shard
 	names    uint64
 	apart    []byte // the names that are kept apart, as the file has them
+	base     *Index // of which this is a delta; nil for none
 	labels   labelRange
 	seed     [seedLen]byte
 	keys     keys
@@ -85,7 +86,8 @@ func NewBuilder(o BuildOptions) *Builder {
 		b.reseed()
 		return b
 	}
-	h := &o.Base.header
+	b.base = o.Base.Base()
+	h := &b.base.header
 	b.seed, b.hashBits, b.tied = h.seed, h.hashBits, true
 	b.keys = newKeys(b.seed, b.hashBits)
 	return b

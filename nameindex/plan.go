@@ -136,7 +136,12 @@ func (b *Builder) gather(p *plan) (buckets uint64) {
 		p.shards = b.shards
 		return (buckets + shards - 1) / shards * shards
 	}
-	var all shard
+	p.shards = []shard{b.together()}
+	return buckets
+}
+
+// together returns all names as one shard.
+func (b *Builder) together() (all shard) {
 	for i := range b.shards {
 		s := &b.shards[i]
 		for _, r := range s.records {
@@ -145,8 +150,7 @@ func (b *Builder) gather(p *plan) (buckets uint64) {
 		}
 		all.text = append(all.text, s.text...)
 	}
-	p.shards = []shard{all}
-	return buckets
+	return all
 }
 
 // fill writes the directory and the buckets, and returns how many octets those take. The shards are empty afterwards.
@@ -164,6 +168,12 @@ func (b *Builder) fill(p *plan) (names uint64, err error) {
 	if err != nil {
 		return 0, err
 	}
+	return p.join()
+}
+
+// join makes the offsets in the directory, which are from the first bucket of each shard, those of the file, and returns how many octets the
+// buckets take.
+func (p *plan) join() (names uint64, err error) {
 	part := len(p.directory) / len(p.shards)
 	for i, text := range p.names {
 		for at := i * part; at < (i+1)*part; at += dirEntryLen {
