@@ -7,9 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 
 	"cenote/dnsname"
+	"cenote/radix"
 )
 
 // Reasons for which a Builder refuses names or a file. Its errors wrap one of them.
@@ -69,6 +69,8 @@ type record struct {
 	off  uint32 // into the shard's text
 	set  uint32 // as AddSet numbered it
 }
+
+func (r *record) key() uint64 { return r.hash }
 
 func (s *shard) name(r *record) []byte {
 	n := int(s.text[r.off])
@@ -199,9 +201,9 @@ func (b *Builder) spread() error {
 	return nil
 }
 
-// sort brings the names of s into the order of the file and finds names that came twice.
-func (s *shard) sort() error {
-	slices.SortFunc(s.records, func(p, q record) int {
+// sort brings the names of s, whose hashes begin with the same skip bits, into the order of the file and finds names that came twice.
+func (s *shard) sort(skip int) error {
+	radix.Sort(s.records, nil, skip, (*record).key, func(p, q record) int {
 		if c := cmp.Compare(p.hash, q.hash); c != 0 {
 			return c
 		}

@@ -164,7 +164,7 @@ type merging struct {
 // shard writes the buckets of shard i, with offsets from the first.
 func (m *merging) shard(i int) error {
 	p, base := m.p, m.b.base
-	if err := p.shards[i].sort(); err != nil {
+	if err := p.sortShard(i); err != nil {
 		return err
 	}
 	m.out = make([]byte, 0, len(base.names)/len(p.shards)+codeLenMean*len(p.shards[i].records))
