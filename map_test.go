@@ -36,7 +36,7 @@ func arrows() map[string][]string {
 		"api":       {"blocklist", "zone", "sighting", "policy", "dnsname", "wire"},
 		"config":    {"dnsname"},
 		"dnstest":   {"dnsname"},
-		"bench":     {"dnsname", "wire"},
+		"bench":     {"dnsname", "pace", "wire"},
 		"cmd/cenote": {"dnsname", "ring", "pace", "prefetch", "radix", "wire", "nameindex", "policy", "rrcache", "dnssec", "zone", "resolver", "blocklist", "sighting", "querylog",
 			"forecast", "dnsserver", "api", "config"},
 	}

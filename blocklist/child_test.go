@@ -190,6 +190,29 @@ func TestChildGivesWay(t *testing.T) {
 	}
 }
 
+// TestOwnThreadsAreAll: the threads that are asked for one by one are those that the system lists.
+func TestOwnThreadsAreAll(t *testing.T) {
+	t.Parallel()
+	for range 100 {
+		var listed []int
+		tasks, err := filepath.Glob("/proc/self/task/*")
+		must(t, err)
+		for _, task := range tasks {
+			tid, err := strconv.Atoi(filepath.Base(task))
+			must(t, err)
+			listed = append(listed, tid)
+		}
+		found := blocklist.OwnThreads()
+		slices.Sort(listed)
+		slices.Sort(found)
+		if slices.Equal(listed, found) {
+			return
+		}
+		time.Sleep(time.Millisecond) // threads come and go
+	}
+	t.Error("not once were all threads found")
+}
+
 // compileAtEase is RunChild without giving way, which would let other tests starve it.
 func compileAtEase(ctx context.Context, in io.Reader, out io.Writer) error {
 	var job struct {

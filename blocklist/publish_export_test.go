@@ -163,3 +163,6 @@ func SortOnBrokenDisk(dir string) (err error) {
 	}
 	return err
 }
+
+// OwnThreads is ownThreads.
+func OwnThreads() []int { return ownThreads() }
