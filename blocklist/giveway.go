@@ -19,7 +19,7 @@ import (
 
 // giveWay lets every thread of this process, the child, run while nothing else wants the processor; in a hurry, a small part of the time beside
 // others. That is a thread's, and one that is started inherits it: whoever was started by a thread before its turn is found by looking again.
-func giveWay(hurry bool) error {
+func giveWay(hurry bool, processors []int) error {
 	var faults []error
 	done := make(map[int]bool)
 	for {
@@ -31,7 +31,7 @@ func giveWay(hurry bool) error {
 			return errors.Join(faults...)
 		}
 		for _, tid := range tasks {
-			if err := giveWayThread(tid, hurry); err != nil && !errors.Is(err, unix.ESRCH) { // that has ended
+			if err := errors.Join(giveWayThread(tid, hurry), stayOn(tid, processors)); err != nil && !errors.Is(err, unix.ESRCH) { // that has ended
 				faults = append(faults, err)
 			}
 			done[tid] = true
@@ -76,6 +76,21 @@ func threadCount() int {
 		}
 	}
 	return 0
+}
+
+// stayOn keeps a thread on some processors; none are all.
+func stayOn(tid int, processors []int) error {
+	if len(processors) == 0 {
+		return nil
+	}
+	var set unix.CPUSet
+	for _, number := range processors {
+		set.Set(number)
+	}
+	if err := unix.SchedSetaffinity(tid, &set); err != nil {
+		return fmt.Errorf("processors %v: %w", processors, err)
+	}
+	return nil
 }
 
 func giveWayThread(tid int, hurry bool) error {
