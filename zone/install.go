@@ -49,6 +49,7 @@ func (k *Keeper) Edit(apex dnsname.Name, change func(present *Zone) (*Zone, erro
 		return err
 	}
 	k.install(z, next)
+	z.expired = false
 	k.note(z, 0, nil)
 	return k.publish()
 }

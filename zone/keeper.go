@@ -88,6 +88,7 @@ type kept struct {
 	seen    stamp    // by the last look
 	looks   int      // how often the file was seen like that
 	status  Status
+	expired bool // guarded by mu: served no more until a primary confirms it
 }
 
 // State is how a zone stands.
@@ -98,6 +99,9 @@ const (
 	StateServed State = "served" // as its file is
 	StateKept   State = "kept"   // as its file was when it was last good
 	StateFailed State = "failed" // there was none that is good: its names get SERVFAIL
+	// StateExpired is that no primary has confirmed a zone for as long as its SOA record lets it be served without (RFC 1035 section 3.3.13): its names get
+	// SERVFAIL until one does.
+	StateExpired State = "expired"
 )
 
 // Status is how a zone stands, for people.
@@ -110,13 +114,17 @@ type Status struct {
 	Names    int       `json:"names"`
 	Bytes    int       `json:"bytes"` // in memory
 	Signed   bool      `json:"signed"`
-	Loaded   time.Time `json:"loaded,omitzero"` // when the state that is served was read
-	Warnings int       `json:"warnings"`        // of the file that was read last
-	Oldest   uint32    `json:"oldest"`          // the oldest serial from which the history leads to the present one
-	Steps    int       `json:"steps"`           // of the history
-	Frozen   bool      `json:"frozen"`          // nothing changes the zone until it is thawed
-	Fault    string    `json:"fault,omitempty"` // why the source is not what is served
-	Since    time.Time `json:"since,omitzero"`  // and since when
+	Loaded   time.Time `json:"loaded,omitzero"`   // when the state that is served was read
+	Warnings int       `json:"warnings"`          // of the file that was read last
+	Oldest   uint32    `json:"oldest"`            // the oldest serial from which the history leads to the present one
+	Steps    int       `json:"steps"`             // of the history
+	Frozen   bool      `json:"frozen"`            // nothing changes the zone until it is thawed
+	Primary  string    `json:"primary,omitempty"` // of a zone by transfer: the server that confirmed it last
+	Checked  time.Time `json:"checked,omitzero"`  // and when
+	Next     time.Time `json:"next,omitzero"`     // when a primary is asked again
+	Expires  time.Time `json:"expires,omitzero"`  // until when the zone is served without
+	Fault    string    `json:"fault,omitempty"`   // why the source is not what is served
+	Since    time.Time `json:"since,omitzero"`    // and since when
 }
 
 // NewKeeper makes a keeper and reads every zone once. Zones that cannot be served are no error: Status tells of them.
@@ -289,8 +297,11 @@ func (z *kept) describe() {
 // refuse keeps the last good state, and tells of a fault once.
 func (k *Keeper) refuse(z *kept, err error) {
 	s := &z.status
-	if s.State = StateKept; z.zone == nil {
+	switch s.State = StateKept; {
+	case z.zone == nil:
 		s.State = StateFailed
+	case z.expired:
+		s.State = StateExpired
 	}
 	if s.Fault == err.Error() {
 		return
@@ -311,7 +322,7 @@ func (k *Keeper) publish() error {
 	var served []Served
 	for _, z := range k.zones {
 		data := z.zone
-		if data == nil {
+		if data == nil || z.expired {
 			data = &Zone{apex: z.source.Name, labels: z.source.Name.Labels(), absent: true}
 		}
 		served = append(served, Served{Zone: data, History: z.history, Allow: z.source.Allow})

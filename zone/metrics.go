@@ -4,7 +4,7 @@ import "github.com/prometheus/client_golang/prometheus"
 
 // describe are the metrics of zones. A server has the zones of its configuration, so that their number, and no name, is a metric.
 var (
-	descZones         = prometheus.NewDesc("cenote_zone_zones", "Zones by state; kept is served as it was when its file was last good, failed is answered with SERVFAIL. Look at `cenote zones` when there are any but served.", []string{"state"}, nil)
+	descZones         = prometheus.NewDesc("cenote_zone_zones", "Zones by state; kept is served as it was when its file was last good, failed and expired are answered with SERVFAIL. Look at `cenote zones` when there are any but served.", []string{"state"}, nil)
 	descRecords       = prometheus.NewDesc("cenote_zone_records", "Records of all zones that are served.", nil, nil)
 	descBytes         = prometheus.NewDesc("cenote_zone_memory_bytes", "Memory of all zones that are served, in octets.", nil, nil)
 	descLoads         = prometheus.NewDesc("cenote_zone_loads_total", "Files of zones that were read and taken.", nil, nil)
@@ -32,7 +32,7 @@ func (k *Keeper) Collect(out chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v int, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v), labels...)
 	}
-	for _, s := range []State{StateServed, StateKept, StateFailed} {
+	for _, s := range []State{StateServed, StateKept, StateFailed, StateExpired} {
 		gauge(descZones, states[s], string(s))
 	}
 	gauge(descRecords, records)
