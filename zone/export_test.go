@@ -2,8 +2,11 @@ package zone
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"io"
+
+	"cenote/dnsname"
 )
 
 func byteReader(b []byte) io.Reader { return bytes.NewReader(b) }
@@ -41,3 +44,11 @@ func Mend(file []byte) []byte {
 
 // Look looks at the files once, as Run does.
 func (k *Keeper) Look() { k.look() }
+
+// Look asks the primaries of a zone once, as follow does, and notes what came of it.
+func (s *Secondaries) Look(ctx context.Context, apex dnsname.Name) error {
+	z := s.all[apex]
+	err := s.look(ctx, z)
+	s.next(z, err)
+	return err
+}

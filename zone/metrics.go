@@ -43,3 +43,23 @@ func (k *Keeper) Collect(out chan<- prometheus.Metric) {
 	out <- prometheus.MustNewConstMetric(descJournalCut, prometheus.CounterValue, float64(k.journalCut.Load()))
 	gauge(descHistory, k.historyBytes())
 }
+
+// The metrics of transfers.
+var (
+	descTransfers        = prometheus.NewDesc("cenote_zone_transfers_total", "Looks for new versions of zones at their primaries, by outcome: taken, current (there was nothing newer) and failed. Look at `cenote zones` when failed grows.", []string{"outcome"}, nil)
+	descTransfersRunning = prometheus.NewDesc("cenote_zone_transfers_running", "Looks at primaries under way; at 8 the others wait.", nil, nil)
+)
+
+// Describe tells which metrics there are (prometheus.Collector).
+func (s *Secondaries) Describe(out chan<- *prometheus.Desc) {
+	out <- descTransfers
+	out <- descTransfersRunning
+}
+
+// Collect gives the metrics as they are (prometheus.Collector).
+func (s *Secondaries) Collect(out chan<- prometheus.Metric) {
+	for outcome, n := range map[string]uint64{"taken": s.transfers.Load(), "current": s.current.Load(), "failed": s.failures.Load()} {
+		out <- prometheus.MustNewConstMetric(descTransfers, prometheus.CounterValue, float64(n), outcome)
+	}
+	out <- prometheus.MustNewConstMetric(descTransfersRunning, prometheus.GaugeValue, float64(len(s.places)))
+}

@@ -31,6 +31,7 @@ type commandLine struct {
 	Forecast   forecastCommand           `cmd:"" help:"Say what a feed would have matched, by replaying a query log against it."`
 	Feeds      feedsCommand              `cmd:"" help:"Show the feeds: entries, faults, age, generation."`
 	Zones      zonesCommand              `cmd:"" help:"Show the zones that are served with authority: serial, age, source, faults."`
+	Transfer   transferCommand           `cmd:"" help:"Ask the primaries of a zone for what is new, now."`
 	Held       heldCommand               `cmd:"" help:"Show the rows of feeds that wait for an operator, and release or refuse them."`
 	Reload     reloadCommand             `cmd:"" help:"Load the configuration and the feeds again, all or nothing."`
 	Export     exportCommand             `cmd:"" help:"Write the policy in the form of other programs."`

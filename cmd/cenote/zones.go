@@ -36,7 +36,7 @@ func (c *zonesCommand) Run(ctx context.Context, std streams) error {
 }
 
 func printZones(to io.Writer, zones []zone.Status, now time.Time) error {
-	t := newTable(to, "ZONE", "STATE", "SERIAL", "RECORDS", "SIGNED", "WARNINGS", "LOADED", "SOURCE")
+	t := newTable(to, "ZONE", "STATE", "SERIAL", "RECORDS", "SIGNED", "WARNINGS", "LOADED", "CHECKED", "SOURCE")
 	for i := range zones {
 		z := &zones[i]
 		signed := "no"
@@ -44,7 +44,7 @@ func printZones(to io.Writer, zones []zone.Status, now time.Time) error {
 			signed = "yes"
 		}
 		t.row(printable(z.Name), string(z.State), strconv.FormatUint(uint64(z.Serial), 10), strconv.Itoa(z.Records), signed, strconv.Itoa(z.Warnings),
-			age(z.Loaded, now), printable(z.Source))
+			age(z.Loaded, now), age(z.Checked, now), printable(z.Source))
 	}
 	if err := t.flush(); err != nil {
 		return err
@@ -68,7 +68,11 @@ func printZoneFaults(to io.Writer, zones []zone.Status, now time.Time) error {
 func zoneSources(c *config.Config) []zone.Source {
 	out := make([]zone.Source, 0, len(c.Zones))
 	for _, z := range c.Zones {
-		out = append(out, zone.Source{Name: z.Name, Path: string(z.File), Allow: admitting(z.Allow)})
+		origin := ""
+		if len(z.Primaries) > 0 {
+			origin = "primary " + z.Primaries[0].Address.String()
+		}
+		out = append(out, zone.Source{Name: z.Name, Path: string(z.File), Origin: origin, Allow: admitting(z.Allow)})
 	}
 	return out
 }
