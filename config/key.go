@@ -3,6 +3,7 @@ package config
 import (
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 
 	"cenote/dnsname"
@@ -49,6 +50,15 @@ func (k SharedKey) Secret() ([]byte, error) {
 		return nil, fmt.Errorf("%s holds no secret", k.SecretFile)
 	}
 	return found, nil
+}
+
+// checkKeyNames wants names to be those of keys.
+func (c *Config) checkKeyNames(r *reader, at string, names []dnsname.Name) {
+	for i, name := range names {
+		if !slices.ContainsFunc(c.Keys, func(k SharedKey) bool { return k.Name.Canonical() == name.Canonical() }) && !name.IsZero() {
+			r.fault(r.at(fmt.Sprintf("%s[%d]", at, i)), "no key is named "+quoted(name.String()), "describe it under keys, with its algorithm and secret_file")
+		}
+	}
 }
 
 // keysMax is how many keys there may be.

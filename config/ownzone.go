@@ -27,6 +27,8 @@ type OwnZone struct {
 	// Allow are the networks that may ask for names of the zone, in place of those of `access`. Those that `access` does not admit get answers from this
 	// zone alone, without recursion; to serve it to the world, write `[0.0.0.0/0, '::/0']`.
 	Allow []netip.Prefix `yaml:"allow" example:"[0.0.0.0/0, '::/0']"`
+	// Sign has the server sign the zone (DNSSEC); `sign: {enabled: true}` is all that it takes.
+	Sign ZoneSign `yaml:"sign"`
 }
 
 // Primary is a server that a zone is taken from.
@@ -63,6 +65,7 @@ func (c *Config) checkOwnZones(r *reader) {
 	names, files := map[dnsname.Name]int{}, map[Path]int{}
 	for i, z := range c.Zones {
 		key := fmt.Sprintf("zones[%d]", i)
+		z.Sign.check(r, key+".sign")
 		name := z.Name.Canonical()
 		if first, twice := names[name]; twice && !z.Name.IsZero() {
 			r.fault(r.at(key+".name"), "two zones are named "+quoted(z.Name.String()), fmt.Sprintf("the other is on line %d", r.at(fmt.Sprintf("zones[%d].name", first)).Line))
@@ -85,6 +88,9 @@ func (c *Config) checkSource(r *reader, key string, z *OwnZone) {
 		r.fault(r.at(key), "the zone has neither a file nor primaries", "name its master file, or the servers to take it from: primaries: [192.0.2.54]")
 	case z.File != "" && len(z.Primaries) > 0:
 		r.fault(r.at(key+".primaries"), "the zone has a file and primaries", "keep one of them")
+	}
+	if len(z.Primaries) > 0 && z.Sign.Enabled {
+		r.fault(r.at(key+".sign"), "the zone is taken from primaries, which sign it themselves", "leave out sign, or sign the zone where its file is")
 	}
 	for i, p := range z.Primaries {
 		at := fmt.Sprintf("%s.primaries[%d]", key, i)

@@ -175,6 +175,7 @@ type View struct {
 	Clients    []netip.Prefix   // who is in it; none: everybody
 	Transports []Transport      // how the query came; none: anyhow
 	Listeners  []netip.AddrPort // which of our addresses was asked, port 0 for any; none: whichever
+	Keys       []dnsname.Name   // canonical names of keys, by one of which the question was signed; none: signed or not
 	Schedule   Schedule         // when; the zero value is always
 	Zones      []Zone           // in order of precedence
 	Shadow     bool             // all zones only record
@@ -198,7 +199,8 @@ type Request struct {
 	Client    netip.AddrPort // who asked: the peer, or what a listed forwarder says of its client
 	Local     netip.AddrPort // the address asked
 	Transport Transport
-	Verified  bool // the source address cannot be forged: TCP, TLS, a valid cookie
+	Verified  bool         // the source address cannot be forged: TCP, TLS, a valid cookie
+	Key       dnsname.Name // canonical, of the key by which the question was signed; zero if it was not
 	RD, DO    bool
 	Type      uint16
 	Class     uint16

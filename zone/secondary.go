@@ -250,7 +250,7 @@ func (k *Keeper) present(apex dnsname.Name) *Zone {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if z := k.named(apex); z != nil {
-		return z.zone
+		return z.present()
 	}
 	return nil
 }

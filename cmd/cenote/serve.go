@@ -155,7 +155,10 @@ func (s *server) openZones(c *config.Config) (err error) {
 	if err != nil {
 		return err
 	}
-	if s.zones, err = zone.NewKeeper(zone.KeeperConfig{Sources: zoneSources(c), Dir: stateOf(c).zones(), Now: s.now, Log: s.log}); err != nil {
+	s.zones, err = zone.NewKeeper(zone.KeeperConfig{
+		Sources: zoneSources(c), Dir: stateOf(c).zones(), Keys: stateOf(c).keys(), Parent: s.parentDS, Now: s.now, Log: s.log,
+	})
+	if err != nil {
 		return err
 	}
 	s.primaries = zone.NewSecondaries(s.zones, taken)
