@@ -46,7 +46,7 @@ func (k *Keeper) Collect(out chan<- prometheus.Metric) {
 
 // The metrics of transfers.
 var (
-	descTransfers        = prometheus.NewDesc("cenote_zone_transfers_total", "Looks for new versions of zones at their primaries, by outcome: taken, current (there was nothing newer) and failed. Look at `cenote zones` when failed grows.", []string{"outcome"}, nil)
+	descTransfers        = prometheus.NewDesc("cenote_zone_transfers_total", "Looks for new versions of zones at their primaries, by outcome: taken (whole), differences (IXFR), current (there was nothing newer) and failed. Look at `cenote zones` when failed grows.", []string{"outcome"}, nil)
 	descTransfersRunning = prometheus.NewDesc("cenote_zone_transfers_running", "Looks at primaries under way; at 8 the others wait.", nil, nil)
 )
 
@@ -58,7 +58,7 @@ func (s *Secondaries) Describe(out chan<- *prometheus.Desc) {
 
 // Collect gives the metrics as they are (prometheus.Collector).
 func (s *Secondaries) Collect(out chan<- prometheus.Metric) {
-	for outcome, n := range map[string]uint64{"taken": s.transfers.Load(), "current": s.current.Load(), "failed": s.failures.Load()} {
+	for outcome, n := range map[string]uint64{"taken": s.transfers.Load() - s.differences.Load(), "differences": s.differences.Load(), "current": s.current.Load(), "failed": s.failures.Load()} {
 		out <- prometheus.MustNewConstMetric(descTransfers, prometheus.CounterValue, float64(n), outcome)
 	}
 	out <- prometheus.MustNewConstMetric(descTransfersRunning, prometheus.GaugeValue, float64(len(s.places)))

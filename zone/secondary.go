@@ -36,13 +36,14 @@ type Secondary struct {
 // Secondaries keep zones as their primaries have them: they ask as often as the SOA record says, install what is new in the Keeper, and end a zone that
 // nobody has confirmed for too long (RFC 1034 section 4.3.5). Methods may be called by many at once.
 type Secondaries struct {
-	keeper    *Keeper
-	now       func() time.Time
-	log       *slog.Logger
-	places    chan struct{} // one for each transfer under way
-	transfers atomic.Uint64
-	current   atomic.Uint64
-	failures  atomic.Uint64
+	keeper      *Keeper
+	now         func() time.Time
+	log         *slog.Logger
+	places      chan struct{} // one for each transfer under way
+	transfers   atomic.Uint64
+	differences atomic.Uint64 // transfers that were of differences
+	current     atomic.Uint64
+	failures    atomic.Uint64
 
 	mu  sync.Mutex
 	all map[dnsname.Name]*secondary
@@ -198,7 +199,10 @@ func (s *Secondaries) take(ctx context.Context, z *secondary, p *Primary) error 
 			return err
 		}
 		s.transfers.Add(1)
-		s.log.Info("zone transferred", "zone", z.Name.String(), "primary", p.String(), "serial", next.serial, "octets", t.octets, "seconds", s.now().Sub(began).Seconds())
+		if t.steps > 0 {
+			s.differences.Add(1)
+		}
+		s.log.Info("zone transferred", "zone", z.Name.String(), "primary", p.String(), "serial", next.serial, "octets", t.octets, "differences", t.steps, "seconds", s.now().Sub(began).Seconds())
 	}
 	s.keeper.confirm(z.Name, p.String(), s.now())
 	return nil

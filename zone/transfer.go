@@ -60,6 +60,7 @@ type transfer struct {
 	bounds  TransferBounds
 	now     func() time.Time
 	octets  int64
+	steps   int // of differences that it took; 0: the zone came whole
 }
 
 // run returns the version that the primary has: present itself if that is not older, and nil never without an error. Differences are asked for where there is
@@ -116,7 +117,9 @@ func (t *transfer) result(in *incoming) (next *Zone, err error) {
 		for i := range in.diffs {
 			steps[i] = pack(&in.diffs[i])
 		}
-		next, err = Apply(in.from, Condense(steps))
+		if next, err = Apply(in.from, Condense(steps)); err == nil {
+			t.steps = len(steps)
+		}
 	})
 	return next, err
 }
