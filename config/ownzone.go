@@ -16,12 +16,15 @@ type OwnZone struct {
 	// File is the master file (RFC 1035) with the zone's records. It is read again within two seconds of a change, however it is made. Put a new file in
 	// place by renaming it, so that nobody sees half of it: a file that changes while it is read is not taken, and one whose last line has no end is read only
 	// when it has stayed so for ten seconds, but of one that pauses between two lines nobody can know. A file with faults, or with a serial that goes back,
-	// changes nothing: the last good state is served.
-	File Path `yaml:"file" shown:"true" example:"/etc/cenote/zones/corp.example"`
+	// changes nothing: the last good state is served. A zone has either it, or `policy`, or `primaries`.
+	File Path `yaml:"file" either:"source" shown:"true" example:"/etc/cenote/zones/corp.example"`
+	// Policy makes the zone of what the policy decides, as a response policy zone (RPZ) for other resolvers, which take it by transfer. It follows the policy,
+	// and its serial changes when its records do. Nobody may ask for its names unless `allow` says so. See docs/export.md.
+	Policy PolicyZone `yaml:"policy" either:"source"`
 	// Primaries are the servers that the zone is taken from, in place of `file`: the first that has an answer counts. They are asked as often as the SOA record
 	// says, for what has changed (IXFR) or for all of it (AXFR). The zone is kept in the state directory and served at a start without them; once none
 	// has confirmed it for as long as its SOA record lets it be (expire), its names get SERVFAIL.
-	Primaries []Primary `yaml:"primaries"`
+	Primaries []Primary `yaml:"primaries" either:"source"`
 	// Transfer bounds one transfer of the zone. What goes over a bound changes nothing.
 	Transfer TransferBounds `yaml:"transfer"`
 	// Allow are the networks that may ask for names of the zone, in place of those of `access`. Those that `access` does not admit get answers from this
@@ -54,6 +57,29 @@ type TransferBounds struct {
 	Time time.Duration `yaml:"time" default:"10m" min:"1s" max:"1d"`
 }
 
+// IsPolicy reports whether the zone is made of the policy.
+func (z *OwnZone) IsPolicy() bool { return z.File == "" && len(z.Primaries) == 0 }
+
+// PolicyZone says which of the policy a zone is made of. Filters choose among the rules that stop something; whatever lets names through always belongs to it.
+type PolicyZone struct {
+	// View is the view whose policy zones count, whatever its clients and schedule. Without one those of everybody do.
+	View string `yaml:"view" pattern:"^[a-z0-9][a-z0-9._-]{0,62}$" example:"kids"`
+	// Feeds are the feeds whose rows count. Without any all do that policy zones hold.
+	Feeds []string `yaml:"feeds" pattern:"^[a-z0-9][a-z0-9._-]{0,62}$" example:"[malware]"`
+	// Types are the threat types of rows that count. Without any all do.
+	Types []string `yaml:"types" example:"[c2]"`
+	// Confidence is how sure a row has to be. Above 0, rows that do not say how sure they are do not count.
+	Confidence int `yaml:"confidence" default:"0" min:"0" max:"100"`
+	// Action is what the zone says of all that is stopped: `given` is what the policy does, the others are those of policy zones.
+	Action PolicyAnswer `yaml:"action" default:"given"`
+	// Sinkhole are the addresses for the action `sinkhole`. A family that is left out is taken from `policy.sinkhole`.
+	Sinkhole Sinkhole `yaml:"sinkhole"`
+	// Target is where the action `cname` leads to; `*.garden.example` puts the name that was asked for before `garden.example`.
+	Target dnsname.Name `yaml:"target" example:"garden.example"`
+	// TTL is that of records which stand in place of what the policy does.
+	TTL time.Duration `yaml:"ttl" default:"10s" min:"0s" max:"1d"`
+}
+
 // ownZonesMax is how many zones there may be.
 const ownZonesMax = 100_000
 
@@ -72,7 +98,11 @@ func (c *Config) checkOwnZones(r *reader) {
 		} else {
 			names[name] = i
 		}
-		c.checkSource(r, key, &z)
+		c.checkPrimaries(r, key, &z)
+		if c.Zones[i].IsPolicy() {
+			c.checkPolicyZone(r, key+".policy", &c.Zones[i])
+			continue
+		}
 		if first, twice := files[z.File]; twice && z.File != "" {
 			r.warn(r.at(key+".file"), "two zones are read from "+quoted(string(z.File)), fmt.Sprintf("the other is on line %d; records with whole names fit but one", r.at(fmt.Sprintf("zones[%d].file", first)).Line))
 		} else {
@@ -81,13 +111,10 @@ func (c *Config) checkOwnZones(r *reader) {
 	}
 }
 
-// checkSource wants a zone to have one source, and its primaries to be asked with keys that there are.
-func (c *Config) checkSource(r *reader, key string, z *OwnZone) {
-	switch {
-	case z.File == "" && len(z.Primaries) == 0 && !r.lost(key+".file"):
-		r.fault(r.at(key), "the zone has neither a file nor primaries", "name its master file, or the servers to take it from: primaries: [192.0.2.54]")
-	case z.File != "" && len(z.Primaries) > 0:
-		r.fault(r.at(key+".primaries"), "the zone has a file and primaries", "keep one of them")
+// checkPrimaries wants a zone's primaries to be asked with keys that there are.
+func (c *Config) checkPrimaries(r *reader, key string, z *OwnZone) {
+	if _, written := r.places[key+".primaries"]; written && len(z.Primaries) == 0 && !r.lost(key+".primaries") {
+		r.fault(r.at(key+".primaries"), "the list is empty, so the zone comes from nowhere", "such as primaries: [192.0.2.54]")
 	}
 	if len(z.Primaries) > 0 && z.Sign.Enabled {
 		r.fault(r.at(key+".sign"), "the zone is taken from primaries, which sign it themselves", "leave out sign, or sign the zone where its file is")
@@ -102,4 +129,38 @@ func (c *Config) checkSource(r *reader, key string, z *OwnZone) {
 			r.fault(r.at(at+".ca_file"), "the server is not asked by TLS", "name it under tls, or leave out ca_file")
 		}
 	}
+}
+
+// policyApexMax is how long the name of a zone that is made of the policy may be, in octets on the wire: the names of the policy stand before it.
+const policyApexMax = 128
+
+// checkPolicyZone wants a zone that is made of the policy to be made of what there is.
+func (c *Config) checkPolicyZone(r *reader, key string, z *OwnZone) {
+	p := &z.Policy
+	if len(z.Name) > policyApexMax {
+		r.fault(r.at(key), fmt.Sprintf("the name of the zone has %d octets; %d is the most for one that is made of the policy", len(z.Name), policyApexMax), "choose a short one, such as rpz.corp.example")
+	}
+	if p.View != "" && !slices.ContainsFunc(c.Policy.Views, func(v View) bool { return v.Name == p.View }) && !r.lost("policy.views") {
+		r.fault(r.at(key+".view"), "there is no view "+quoted(p.View), "describe it under policy.views")
+	}
+	for i, name := range p.Feeds {
+		if !c.answersBy(p.View, name) && !r.lost("policy.zones") {
+			r.fault(r.at(fmt.Sprintf("%s.feeds[%d]", key, i)), "no policy zone that answers holds the feed "+quoted(name), "name it in the feeds of a zone of the view, or under policy.zones")
+		}
+	}
+	if z.Sign.Enabled {
+		r.fault(r.at(key), "the zone is made of the policy, and is to be signed", "resolvers take policy zones as they are: leave sign out; keys for transfers say whom it is from")
+	}
+	if p.Action == AnswerCNAME && p.Target.IsZero() {
+		r.fault(r.at(key+".action"), "`cname` leads nowhere", "name its target")
+	}
+}
+
+// answersBy reports whether a zone of a view, or of everybody, acts on the rows of a feed.
+func (c *Config) answersBy(view, feed string) bool {
+	zones := c.Policy.Zones
+	if at := slices.IndexFunc(c.Policy.Views, func(v View) bool { return v.Name == view }); view != "" && at >= 0 {
+		zones = c.Policy.Views[at].Zones
+	}
+	return slices.ContainsFunc(zones, func(z Zone) bool { return !z.LogOnly && slices.Contains(z.Feeds, feed) })
 }

@@ -246,6 +246,7 @@ func (s *server) applyRooms(next, before *config.Config) (undo func() error, err
 		s.dns.SetBounds(serverBounds(c))
 		zoneErr := s.zones.Update(zoneSources(c))
 		s.primaries.Update(taken)
+		defer s.made.update(c) // when its zones are known
 		return errors.Join(
 			zoneErr,
 			s.dns.Apply(settings),

@@ -74,6 +74,7 @@ type server struct {
 	keys      atomic.Pointer[tsig.Keys] // by which other name servers sign
 	zones     *zone.Keeper
 	primaries *zone.Secondaries
+	made      *madeZones // those that are made of the policy
 	dns       *dnsserver.Server
 	publisher *blocklist.Publisher
 	api       *api.Server
@@ -162,6 +163,9 @@ func (s *server) openZones(c *config.Config) (err error) {
 		return err
 	}
 	s.primaries = zone.NewSecondaries(s.zones, taken)
+	s.made = newMadeZones(s.zones, s.catalog.policy.Load, s.now, s.log)
+	s.made.update(c)
+	s.catalog.published = s.made.changed
 	return nil
 }
 
@@ -246,6 +250,7 @@ func (s *server) run(ctx context.Context) error {
 	rooms.run("ledger of sightings", func() error { return s.ledger.Run(behind) })
 	rooms.run("zones", func() error { return s.zones.Run(behind) })
 	rooms.run("transfers of zones", func() error { return s.primaries.Run(behind) })
+	rooms.run("zones of the policy", func() error { return s.made.run(behind) })
 	rooms.run("query log", func() error { return s.queries.Run(behind) })
 	rooms.run("catalog", func() error { return s.catalog.run(behind, s.ledger.Drained, s.queryLife()) })
 	rooms.run("kept answers", func() error { s.keeper.load(behind); return nil })
