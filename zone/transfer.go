@@ -1,301 +1,275 @@
 package zone
 
 import (
-	"context"
-	"crypto/tls"
+	"bytes"
 	"encoding/binary"
 	"errors"
-	"fmt"
-	"io"
-	"math/rand/v2"
-	"net"
-	"net/netip"
-	"slices"
-	"time"
 
 	"cenote/dnsname"
-	"cenote/tsig"
 	"cenote/wire"
 )
 
-// Bounds of a transfer's connection.
-const (
-	dialTimeout = 10 * time.Second
-	silenceMax  = 30 * time.Second // between two messages of a primary
-	messagesMax = 10_000_000       // of one transfer
-)
+// transferSize is about how long the messages of a transfer are, in octets: compression reaches no further (RFC 1035 section 4.1.4).
+const transferSize = 1 << 14
 
-// Primary is a server that a zone is taken from.
-type Primary struct {
-	Addr netip.AddrPort
-	// Key signs what is asked, and what comes must then be signed by it. Nil: nothing is signed.
-	Key *tsig.Key
-	// TLS is how the server is asked by TLS (RFC 9103), which checks who it is. Nil: TCP.
-	TLS *tls.Config
+// errRecordLarge is that a record fits into no message with its question.
+var errRecordLarge = errors.New("a record is too large for a message")
+
+// Transfer is what a secondary is sent: a zone whole (AXFR, RFC 5936), what has changed since the version that it has (IXFR, RFC 1995), or that nothing has.
+// It never changes.
+type Transfer struct {
+	zone    *Zone
+	steps   []*Step // of an IXFR
+	current bool    // nothing has changed: the SOA record alone
 }
 
-// String is the address, and how it is asked.
-func (p *Primary) String() string {
-	out := p.Addr.String()
-	if p.TLS != nil {
-		out += " by TLS"
+// Whole is the zone for a secondary that has none.
+func (s *Served) Whole() *Transfer { return &Transfer{zone: s.Zone} }
+
+// Since is what a secondary lacks that has a version of the zone. If the history does not reach back so far, or is larger than the zone, it is the zone whole.
+func (s *Served) Since(serial uint32) *Transfer {
+	if serial == s.Zone.serial || isBefore(s.Zone.serial, serial) {
+		return &Transfer{zone: s.Zone, current: true}
 	}
-	if p.Key != nil {
-		out += " key " + p.Key.Name.String()
+	steps, ok := s.History.Since(serial)
+	size := 0
+	for _, step := range steps {
+		size += len(step.data)
 	}
-	return out
-}
-
-// TransferBounds bound one transfer.
-type TransferBounds struct {
-	Octets  int64         // of its messages
-	Records int           // of them
-	Time    time.Duration // from the first packet to the last
-}
-
-// transfer takes a zone from one primary.
-type transfer struct {
-	apex    dnsname.Name
-	primary *Primary
-	bounds  TransferBounds
-	now     func() time.Time
-	octets  int64
-	steps   int // of differences that it took; 0: the zone came whole
-}
-
-// run returns the version that the primary has: present itself if that is not older, and nil never without an error. Differences are asked for where there is
-// a version, and the whole zone if they cannot be had or do not fit.
-func (t *transfer) run(ctx context.Context, present *Zone) (*Zone, error) {
-	ctx, cancel := context.WithTimeout(ctx, t.bounds.Time)
-	defer cancel()
-	serial, err := t.serial(ctx)
-	switch {
-	case err != nil:
-		return nil, err
-	case present != nil && present.serial == serial:
-		return present, nil
-	case present != nil && isBefore(serial, present.serial):
-		return nil, fmt.Errorf("%w: the primary has %d, and %d is served", ErrSerial, serial, present.serial)
+	if !ok || size > len(s.Zone.data) {
+		return s.Whole()
 	}
-	if present != nil {
-		next, err := t.ask(ctx, present)
-		if err == nil || ctx.Err() != nil || errors.Is(err, ErrBound) {
-			return next, err
-		}
-	}
-	return t.ask(ctx, nil)
+	return &Transfer{zone: s.Zone, steps: steps}
 }
 
-// ask takes the differences from a version, or the whole zone, over a connection of its own.
-func (t *transfer) ask(ctx context.Context, from *Zone) (*Zone, error) {
-	in := &incoming{apex: t.apex, from: from, max: t.bounds.Records}
-	qtype := uint16(wire.TypeAXFR)
-	if from != nil {
-		qtype = wire.TypeIXFR
-	}
-	err := t.exchange(ctx, qtype, from, func(msg []byte) (bool, error) {
-		err := in.message(msg)
-		return err == nil && (in.state == stateDone || in.isCurrent()), err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", wire.TypeText(qtype), err)
-	}
-	if in.isCurrent() {
-		return from, nil
-	}
-	return t.result(in)
-}
+// Current reports whether the secondary has the present version.
+func (t *Transfer) Current() bool { return t.current }
 
-// result is the zone that a transfer leads to.
-func (t *transfer) result(in *incoming) (next *Zone, err error) {
-	behind(t.octets, func() {
-		if len(in.diffs) == 0 {
-			next, err = t.whole(in.records)
-			return
-		}
-		steps := make([]*Step, len(in.diffs))
-		for i := range in.diffs {
-			steps[i] = pack(&in.diffs[i])
-		}
-		if next, err = Apply(in.from, Condense(steps)); err == nil {
-			t.steps = len(steps)
-		}
-	})
-	return next, err
-}
+// Whole reports whether the zone is sent whole.
+func (t *Transfer) Whole() bool { return !t.current && t.steps == nil }
 
-// whole is the zone of all its records. Faults that its owner has to mend do not keep it from being served, as those of a file here would.
-func (t *transfer) whole(records []Record) (*Zone, error) {
-	c := &checker{apex: t.apex, file: t.primary.Addr.String(), now: t.now(), lenient: true}
-	for _, r := range records {
-		if err := c.record(r); err != nil {
-			return nil, err
-		}
-	}
-	next, _, err := c.make(c.file)
-	return next, err
-}
+// Serial is the one that the secondary has afterwards.
+func (t *Transfer) Serial() uint32 { return t.zone.serial }
 
-// serial asks for the SOA record.
-func (t *transfer) serial(ctx context.Context) (serial uint32, err error) {
-	in := &incoming{apex: t.apex, max: 100}
-	err = t.exchange(ctx, wire.TypeSOA, nil, func(msg []byte) (bool, error) {
-		if wire.Count(msg, 1) == 0 {
-			return false, fmt.Errorf("%w: it has no such zone", ErrTransfer)
-		}
-		wire.SetCount(msg, 1, 1) // signatures, servers and their addresses are not looked at
-		wire.SetCount(msg, 2, 0)
-		wire.SetCount(msg, 3, 0)
-		return true, in.message(msg)
-	})
-	return in.serial, err
-}
-
-// exchange sends one question and hands on what comes, until take says that it was all. With a key everything must be signed.
-func (t *transfer) exchange(ctx context.Context, qtype uint16, from *Zone, take func(msg []byte) (bool, error)) error {
-	conn, err := t.dial(ctx)
-	if err != nil {
+// Send writes the messages, one after the other, into buf, and hands each to send, which keeps nothing of it. question is that of the request, whose id and
+// flags to be repeated the head has. reserve octets of each message are left free. An error of send ends it.
+func (t *Transfer) Send(buf []byte, id, flags uint16, question []byte, reserve int, send func(msg []byte) error) error {
+	w := transferWriter{question: question, limit: transferSize, most: wire.MessageMax - reserve, send: send, buf: buf[:0]}
+	w.id, w.flags = id, flags|wire.FlagQR|wire.FlagAA
+	w.begin()
+	if err := t.write(&w); err != nil {
 		return err
 	}
-	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
-	request, mac := t.request(qtype, from)
-	_ = conn.SetDeadline(time.Now().Add(silenceMax))
-	if _, err := conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(request))), request...)); err != nil {
+	return w.flush()
+}
+
+func (t *Transfer) write(w *transferWriter) error {
+	z := t.zone
+	apex, soa := []byte(z.apex), z.soa.first()
+	if err := w.record(apex, wire.TypeSOA, z.soa.ttl, soa); err != nil || t.current {
 		return err
 	}
-	var signed *tsig.StreamVerifier
-	if t.primary.Key != nil {
-		signed = tsig.NewStreamVerifier(t.primary.Key, mac)
+	if err := t.writeData(w); err != nil {
+		return err
 	}
-	for range messagesMax {
-		msg, err := t.read(ctx, conn)
-		if err != nil {
-			return err
-		}
-		if err := t.check(msg, request, signed); err != nil {
-			return err
-		}
-		done, err := take(msg)
-		if err != nil {
-			return err
-		}
-		if done && signed != nil && signed.Done() != tsig.FaultNone {
-			return fmt.Errorf("%w: %w", ErrTransfer, signed.Done())
-		}
-		if done {
-			return nil
-		}
-	}
-	return fmt.Errorf("%w: more than %d messages", ErrBound, messagesMax)
+	return w.record(apex, wire.TypeSOA, z.soa.ttl, soa)
 }
 
-func (t *transfer) dial(ctx context.Context) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "tcp", t.primary.Addr.String())
-	if err != nil || t.primary.TLS == nil {
-		return conn, err
+// writeData writes what stands between the first and the last SOA record.
+func (t *Transfer) writeData(w *transferWriter) error {
+	if t.steps == nil {
+		return w.zone(t.zone)
 	}
-	secure := tls.Client(conn, t.primary.TLS)
-	if err := secure.HandshakeContext(ctx); err != nil {
-		conn.Close()
-		return nil, err
-	}
-	if secure.ConnectionState().NegotiatedProtocol != "dot" {
-		conn.Close()
-		return nil, fmt.Errorf("%w: the server does not speak DNS over TLS (RFC 9103 section 7.1)", ErrTransfer)
-	}
-	return secure, nil
-}
-
-// request is a question, signed if there is a key.
-func (t *transfer) request(qtype uint16, from *Zone) (msg, mac []byte) {
-	msg = make([]byte, wire.HeaderLen, 512)
-	wire.SetID(msg, uint16(rand.Uint32()))
-	wire.SetCount(msg, 0, 1)
-	msg = append(msg, t.apex...)
-	msg = binary.BigEndian.AppendUint16(msg, qtype)
-	msg = binary.BigEndian.AppendUint16(msg, wire.ClassIN)
-	if from != nil {
-		wire.SetCount(msg, 2, 1)
-		msg = wire.AppendRecord(msg, []byte(t.apex), wire.TypeSOA, wire.ClassIN, 0, from.soa.first())
-	}
-	if t.primary.Key != nil {
-		msg, mac = tsig.Sign(msg, t.primary.Key, t.now(), nil)
-	}
-	return msg, mac
-}
-
-// read reads the next message.
-func (t *transfer) read(ctx context.Context, conn net.Conn) ([]byte, error) {
-	if ctx.Err() == nil {
-		_ = conn.SetDeadline(time.Now().Add(silenceMax))
-	}
-	var size [2]byte
-	if _, err := io.ReadFull(conn, size[:]); err != nil {
-		return nil, t.cut(ctx, err)
-	}
-	msg := make([]byte, binary.BigEndian.Uint16(size[:]))
-	if _, err := io.ReadFull(conn, msg); err != nil {
-		return nil, t.cut(ctx, err)
-	}
-	if t.octets += int64(len(msg)); t.octets > t.bounds.Octets {
-		return nil, fmt.Errorf("%w: more than %d octets", ErrBound, t.bounds.Octets)
-	}
-	return msg, nil
-}
-
-func (t *transfer) cut(ctx context.Context, err error) error {
-	switch {
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return fmt.Errorf("%w: more than %v", ErrBound, t.bounds.Time)
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return fmt.Errorf("%w: the primary ended it before it was whole", ErrTransfer)
-	}
-	return err
-}
-
-// check looks whether a message is a reply to the request, with a right signature if it has to have one.
-func (t *transfer) check(msg, request []byte, signed *tsig.StreamVerifier) error {
-	if len(msg) < wire.HeaderLen || wire.ID(msg) != wire.ID(request) || wire.Flags(msg)&wire.FlagQR == 0 || wire.Opcode(msg) != wire.OpcodeQuery {
-		return fmt.Errorf("%w: a message that is no reply to what was asked", ErrTransfer)
-	}
-	if signed != nil {
-		s, fault := signed.Next(msg, t.now())
-		if fault != tsig.FaultNone || s.Code != 0 {
-			return fmt.Errorf("%w: %s", ErrTransfer, signatureText(&s, fault))
+	for _, s := range t.steps {
+		for rest := s.data; len(rest) > 0; {
+			owner, r, more, err := cutPacked(rest)
+			if err != nil {
+				return err
+			}
+			if err := w.record(owner, r.Type, r.TTL, r.Data); err != nil {
+				return err
+			}
+			rest = more
 		}
-	}
-	if rcode := wire.Rcode(msg); rcode != wire.RcodeSuccess {
-		return fmt.Errorf("the primary answers %s", wire.RcodeText(rcode))
-	}
-	question := request[wire.HeaderLen : wire.HeaderLen+len(t.apex)+4]
-	if n := wire.Count(msg, 0); n > 1 || n == 1 && !sameQuestion(msg, question) {
-		return fmt.Errorf("%w: a message about something else", ErrTransfer)
 	}
 	return nil
 }
 
-// sameQuestion compares the question of a message with one that is canonical.
-func sameQuestion(msg, question []byte) bool {
-	end := wire.HeaderLen + len(question)
-	if len(msg) < end {
-		return false
-	}
-	got := slices.Clone(msg[wire.HeaderLen:end])
-	dnsname.Lower(got[:len(got)-4], got[:len(got)-4])
-	return string(got) == string(question)
+// transferWriter writes records into messages. Names are compressed against the apex, the owner before and the name in the data before: in canonical order
+// that finds nearly all there is to find.
+type transferWriter struct {
+	question []byte
+	id       uint16
+	flags    uint16
+	limit    int // of a message with more than one record
+	most     int // of one with a single record
+	send     func([]byte) error
+
+	buf    []byte
+	count  int
+	owner  knownName
+	target knownName
 }
 
-// signatureText tells what is wrong with a signature, with the clocks of both if they differ.
-func signatureText(s *tsig.Signature, fault tsig.Fault) string {
-	if skew, ok := s.Skew(); ok {
-		return fmt.Sprintf("the clock of the primary is %v ahead of this one (BADTIME)", skew)
+// knownName is a name that stands in the message.
+type knownName struct {
+	name   [dnsname.WireMax]byte
+	size   int
+	labels int
+	at     [dnsname.LabelsMax + 1]uint8  // where each label lies in name
+	off    [dnsname.LabelsMax + 1]uint16 // and in the message; 0: too far behind
+}
+
+// begin begins a message with the question, against which the apex is compressed. RFC 5936 section 2.2.1 lets it stand in every message.
+func (w *transferWriter) begin() {
+	w.buf = append(w.buf[:0], 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0)
+	w.buf = append(w.buf, w.question...)
+	wire.SetID(w.buf, w.id)
+	wire.SetFlags(w.buf, w.flags)
+	k := &w.owner
+	k.size = len(w.question) - 4
+	dnsname.Lower(k.name[:k.size], w.question[:k.size])
+	k.labels = dnsname.Offsets(k.name[:k.size], &k.at)
+	for i := range k.labels {
+		k.off[i] = wire.HeaderLen + uint16(k.at[i])
 	}
-	if text := tsig.CodeText(s.Code); text != "" {
-		return "the primary refuses our signature: " + text
+	w.target.size, w.target.labels, w.count = 0, 0, 0
+}
+
+// flush sends the message.
+func (w *transferWriter) flush() error {
+	wire.SetCount(w.buf, 1, w.count)
+	return w.send(w.buf)
+}
+
+// zone writes all records but the SOA record.
+func (w *transferWriter) zone(z *Zone) error {
+	var owner [dnsname.WireMax]byte
+	for n := node(0); int(n) < len(z.data); {
+		name := z.appendOwner(owner[:0], n)
+		sets := z.sets(n)
+		for sets.next() {
+			if err := w.set(name, &sets.set); err != nil {
+				return err
+			}
+		}
+		n = node(sets.at)
 	}
-	return fault.String()
+	return nil
+}
+
+func (w *transferWriter) set(owner []byte, s *set) error {
+	rest := s.records
+	for i := range s.count + s.sigs {
+		var data []byte
+		data, rest = cutRecord(rest)
+		rtype := s.rtype
+		if i >= s.count {
+			rtype = wire.TypeRRSIG
+		} else if rtype == wire.TypeSOA {
+			continue
+		}
+		if err := w.record(owner, rtype, s.ttl, data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// record writes a record into the message, or sends that and writes it into the next.
+func (w *transferWriter) record(owner []byte, rtype uint16, ttl uint32, data []byte) error {
+	if w.count > 0 && len(w.buf)+len(owner)+10+len(data) > w.limit {
+		if err := w.flush(); err != nil {
+			return err
+		}
+		w.begin()
+	}
+	w.name(owner, &w.owner, &w.target, &w.owner)
+	w.buf = append(w.buf, byte(rtype>>8), byte(rtype), 0, wire.ClassIN, byte(ttl>>24), byte(ttl>>16), byte(ttl>>8), byte(ttl), 0, 0)
+	start := len(w.buf)
+	w.data(rtype, data)
+	binary.BigEndian.PutUint16(w.buf[start-2:], uint16(len(w.buf)-start))
+	if w.count++; len(w.buf) > w.most {
+		return errRecordLarge
+	}
+	return nil
+}
+
+// data writes the data of a record, with the names in it compressed where others can read that (RFC 3597 section 4).
+func (w *transferWriter) data(rtype uint16, data []byte) {
+	fixed, names := compressible(rtype)
+	if names == 0 || len(data) < fixed {
+		w.buf = append(w.buf, data...)
+		return
+	}
+	w.buf = append(w.buf, data[:fixed]...)
+	rest := data[fixed:]
+	for range names {
+		n, _, err := dnsname.Check(rest)
+		if err != nil {
+			break
+		}
+		w.name(rest[:n], &w.target, &w.owner, &w.target)
+		rest = rest[n:]
+	}
+	w.buf = append(w.buf, rest...)
+}
+
+// name writes a name, its end as a pointer to the same labels of one of two known names, and notes it in place of another.
+func (w *transferWriter) name(name []byte, a, b, into *knownName) {
+	var at [dnsname.LabelsMax + 1]uint8
+	labels := dnsname.Offsets(name, &at)
+	known, common := a, a.common(name, &at, labels)
+	if common < labels {
+		if n := b.common(name, &at, labels); n > common {
+			known, common = b, n
+		}
+	}
+	own := labels - common
+	pointer := uint16(0)
+	if common > 0 {
+		pointer = known.off[known.labels-common]
+	}
+	var off [dnsname.LabelsMax + 1]uint16
+	for i := range common {
+		off[own+i] = known.off[known.labels-common+i]
+	}
+	for i := range own {
+		if here := len(w.buf) + int(at[i]); here < 1<<14 {
+			off[i] = uint16(here)
+		}
+	}
+	if common == 0 {
+		w.buf = append(w.buf, name...)
+	} else {
+		w.buf = append(w.buf, name[:at[own]]...)
+		w.buf = append(w.buf, 0xc0|byte(pointer>>8), byte(pointer))
+	}
+	into.size, into.labels = copy(into.name[:], name), labels
+	copy(into.at[:labels], at[:labels])
+	copy(into.off[:labels], off[:labels])
+}
+
+// common is how many labels at the end of a name are those of k, octet by octet, and within reach.
+func (k *knownName) common(name []byte, at *[dnsname.LabelsMax + 1]uint8, labels int) int {
+	n := 0
+	for n < labels && n < k.labels {
+		i, j := at[labels-n-1], k.at[k.labels-n-1]
+		size := 1 + int(name[i])
+		if k.off[k.labels-n-1] == 0 || k.name[j] != name[i] || !bytes.Equal(k.name[j:int(j)+size], name[i:int(i)+size]) {
+			break
+		}
+		n++
+	}
+	return n
+}
+
+// Ready reports whether the zone has a state that can be served.
+func (s *Served) Ready() bool { return !s.Zone.absent }
+
+// SOA writes the answer that has the SOA record alone into buf, which has room for it.
+func (s *Served) SOA(buf, question []byte) (msg []byte) {
+	t := Transfer{zone: s.Zone, current: true}
+	_ = t.Send(buf[:0], 0, 0, question, 0, func(m []byte) error { msg = m; return nil }) // one record of limited size
+	return msg
 }

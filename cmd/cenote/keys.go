@@ -26,8 +26,8 @@ func signingKeys(c *config.Config) (*tsig.Keys, error) {
 	return tsig.NewKeys(keys...)
 }
 
-// secondaries are the zones of a configuration that are taken from primaries.
-func secondaries(c *config.Config, keys *tsig.Keys) ([]zone.Secondary, error) {
+// followedZones are the zones of a configuration that are taken from primaries.
+func followedZones(c *config.Config, keys *tsig.Keys) ([]zone.Secondary, error) {
 	var out []zone.Secondary
 	for i := range c.Zones {
 		z := &c.Zones[i]

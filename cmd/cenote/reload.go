@@ -237,7 +237,7 @@ func (s *server) applyRooms(next, before *config.Config) (undo func() error, err
 		if err != nil {
 			return err
 		}
-		taken, err := secondaries(c, keys)
+		taken, err := followedZones(c, keys)
 		if err != nil {
 			return err
 		}

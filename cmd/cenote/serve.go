@@ -152,7 +152,7 @@ func (s *server) openZones(c *config.Config) (err error) {
 		return err
 	}
 	s.keys.Store(keys)
-	taken, err := secondaries(c, keys)
+	taken, err := followedZones(c, keys)
 	if err != nil {
 		return err
 	}
