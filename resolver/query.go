@@ -44,6 +44,8 @@ type manner struct {
 	direct bool
 	// padded is a query that is encrypted.
 	padded bool
+	// note is an EDNS option in wire form, nil for none.
+	note []byte
 }
 
 // appendQuery appends a query with a new id, and a new letter case if it is to be mixed.
@@ -72,7 +74,7 @@ func (q *question) appendQuery(dst []byte, m manner) []byte {
 	if m.edns {
 		wire.SetCount(dst[start:], 3, 1)
 		opt := len(dst) - start
-		dst = wire.AppendOPT(dst, wire.UDPSafe, 0, q.do, nil)
+		dst = wire.AppendOPT(dst, wire.UDPSafe, 0, q.do, m.note)
 		if m.padded {
 			dst = append(dst[:start], pad(dst[start:], opt)...)
 		}

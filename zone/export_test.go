@@ -44,7 +44,7 @@ func Mend(file []byte) []byte {
 }
 
 // Look looks at the files once, as Run does.
-func (k *Keeper) Look() { k.look() }
+func (k *Keeper) Look() { k.look(context.Background()) }
 
 // Look asks the primaries of a zone once, as follow does, and notes what came of it.
 func (s *Secondaries) Look(ctx context.Context, apex dnsname.Name) error {
