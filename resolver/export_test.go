@@ -229,3 +229,11 @@ func (r *Resolver) Denials() (zones, records int) {
 	}
 	return len(r.denials.all), records
 }
+
+// Scoped returns how many answers are kept that are for some clients alone.
+func (r *Resolver) Scoped() int { return r.scoped.len() }
+
+// ReplyScope reads for which clients a reply to a query that told of a network is.
+func ReplyScope(packet []byte, told netip.Prefix) (scope netip.Prefix, ok bool) {
+	return scopeOf(subnetOption(packet), told)
+}

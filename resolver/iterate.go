@@ -66,6 +66,7 @@ func (it *iteration) run() outcome {
 			it.r.counts.bounds[boundAliases].Add(1)
 			return m.failed(outcome{ede: EDENone, err: errChain})
 		}
+		it.f.scope = narrower(it.f.scope, got.scope)
 		it.withoutPrivate(m, &got)
 		m.add(got.found)
 		m.judged(got.verdict)
@@ -181,6 +182,7 @@ func (r *response) goesOn(z *cut, target dnsname.Name, qtype uint16) *finding {
 func (it *iteration) follow(m *assembly, target dnsname.Name, aliases int) error {
 	q := it.f.q
 	q.name = string(target)
+	q.audience = it.s.audience(&q, it.f.q.audience.subnet)
 	got, err := it.sub(q, it.f.depth, aliases)
 	if got != nil {
 		if fault := m.merge(got); err == nil {
@@ -453,8 +455,9 @@ func (it *iteration) search(z *cut, q *question, pool []*upstream) outcome {
 	var mu sync.Mutex
 	var unsure *outcome
 	a := it.searchAmong(z, q, pool)
+	a.subnet = it.subnetFor(z, q)
 	a.read = func(up *upstream, packet []byte) outcome {
-		got := it.read(z, q, up, packet)
+		got := it.readFor(a.subnet, z, q, up, packet)
 		if got.err == nil && !got.found.sure && got.found.kind != kindReferral {
 			mu.Lock()
 			unsure = &got
@@ -472,6 +475,19 @@ func (it *iteration) search(z *cut, q *question, pool []*upstream) outcome {
 	}
 	it.noteOwn(z, &got)
 	it.noteAsked(z, q, &got, a, time.Since(begun))
+	return got
+}
+
+// readFor is read for a query that told of a client's network, if that is valid.
+func (it *iteration) readFor(subnet netip.Prefix, z *cut, q *question, up *upstream, packet []byte) outcome {
+	got := it.read(z, q, up, packet)
+	if got.err != nil || !subnet.IsValid() {
+		return got
+	}
+	var ok bool
+	if got.scope, ok = scopeOf(subnetOption(packet), subnet); !ok {
+		got.err = errUnrelated
+	}
 	return got
 }
 
@@ -640,6 +656,12 @@ func (it *iteration) need(q question, depth, aliases int, look bool) (msg []byte
 func (it *iteration) needOnce(q question, depth, aliases int, look bool) (msg []byte, f *flight, err error) {
 	defer it.r.rescue(&err)
 	msg, a := it.r.peek(q.key(), nil)
+	if a.State != rrcache.Fresh {
+		if msg, scope, ok := it.r.peekScoped(q, nil); ok {
+			it.f.scope = narrower(it.f.scope, scope)
+			return msg, nil, nil
+		}
+	}
 	if a.State == rrcache.Fresh {
 		if wire.Rcode(msg[:a.Len]) == wire.RcodeServFail {
 			return msg[:a.Len], nil, errAnswer
@@ -658,6 +680,7 @@ func (it *iteration) needOnce(q question, depth, aliases int, look bool) (msg []
 	}()
 	select {
 	case <-f.done:
+		it.narrow(q.audience, f)
 		return f.msg, f, f.err
 	case <-it.ctx.Done():
 		return nil, f, ErrTimeout

@@ -46,6 +46,8 @@ type Recursion struct {
 	Private *Private
 	// DNS64 is the prefix that IPv4 addresses are put behind for names that have no IPv6 addresses (RFC 6147). Default none. Example: 64:ff9b::/96.
 	DNS64 netip.Prefix
+	// Subnets says which zones are told of the clients' networks. Default none.
+	Subnets Subnets
 	// Bounds say how much work one question may make.
 	Bounds RecursionBounds
 }
@@ -122,6 +124,8 @@ func (r *Recursion) setDefaults() {
 	if r.Private != nil && r.Private.Addresses == nil {
 		r.Private = &Private{Addresses: PrivateAddresses(), Allow: r.Private.Allow}
 	}
+	orDefault(&r.Subnets.Bits4, 24)
+	orDefault(&r.Subnets.Bits6, 56)
 	orDefault(&r.Port, dnsPort)
 	orDefault(&b.Packets, 100)
 	orDefault(&b.Targets, 24)
@@ -149,6 +153,9 @@ func (r *Recursion) check() error {
 	}
 	if n == 0 && !r.holdsRoot() {
 		return errors.New("recursion: no address of a root server that may be asked")
+	}
+	if err := r.Subnets.check(); err != nil {
+		return err
 	}
 	if err := checkDNS64(r.DNS64); err != nil {
 		return err

@@ -8,7 +8,7 @@ import (
 
 // rootward is the metrics of names that are looked for from the root down.
 type rootward struct {
-	questions, packets, referrals, spent, delegations, servers, trusts, signatures, hashes, slow *prometheus.Desc
+	questions, packets, referrals, spent, delegations, servers, trusts, signatures, hashes, slow, told, toldShed, scopedHits, scoped *prometheus.Desc
 }
 
 func newRootward() rootward {
@@ -26,12 +26,16 @@ func newRootward() rootward {
 		trusts:      desc("trusts", "Names of which it is kept whether they lie in a signed zone."),
 		signatures:  desc("signatures_total", "Signatures verified. The processor's time goes there; look when it rises faster than the questions."),
 		hashes:      desc("hashes_total", "Names hashed for NSEC3. Look when it rises faster than the questions."),
+		told:        desc("subnet_queries_total", "Queries that told the servers of a zone the network of a client (recursion.subnets)."),
+		toldShed:    desc("subnet_shed_total", "Questions that were asked without the client's network, since one name was asked for too many at a time. A rise says that somebody tries to have forged replies believed."),
+		scopedHits:  desc("subnet_hits_total", "Questions answered by what is kept for the client's network."),
+		scoped:      desc("subnet_answers", "Answers that are kept for some networks of clients alone."),
 		slow:        desc("slow_questions_total", "Questions that took longer than resolver.slow. The log has some of them."),
 	}
 }
 
 func (m *rootward) all() []*prometheus.Desc {
-	return []*prometheus.Desc{m.questions, m.packets, m.referrals, m.spent, m.delegations, m.servers, m.trusts, m.signatures, m.hashes, m.slow}
+	return []*prometheus.Desc{m.questions, m.packets, m.referrals, m.spent, m.delegations, m.servers, m.trusts, m.signatures, m.hashes, m.slow, m.told, m.toldShed, m.scopedHits, m.scoped}
 }
 
 // collect gives only those questions that there were: most extended errors never come. Names that are forwarded have none of this but slow ones.
@@ -59,6 +63,10 @@ func (m *rootward) collect(ch chan<- prometheus.Metric, r *Resolver) {
 	counter(ch, m.referrals, c.referrals.Load())
 	counter(ch, m.signatures, c.signatures.Load())
 	counter(ch, m.hashes, c.hashes.Load())
+	counter(ch, m.told, c.subnetsTold.Load())
+	counter(ch, m.toldShed, c.subnetsShed.Load())
+	counter(ch, m.scopedHits, c.scopedHits.Load())
+	gauge(ch, m.scoped, float64(r.scoped.len()))
 	gauge(ch, m.delegations, float64(r.cuts.len()))
 	gauge(ch, m.servers, float64(r.authorities.len()))
 	gauge(ch, m.trusts, float64(r.trusts.len()))

@@ -39,6 +39,7 @@ type Resolver struct {
 	denials     *denials
 	crowds      crowds
 	gate        *gate
+	scoped      *scoped
 	root        atomic.Pointer[rootCopy]
 	rootLoading sync.Mutex    // held while the file of the root zone is read
 	rootFault   string        // what was wrong with it when it was last read; guarded by rootLoading
@@ -47,6 +48,7 @@ type Resolver struct {
 
 	mu      sync.Mutex // guards the rest
 	flights map[question]*flight
+	subnets map[question]int // flights for a network of clients, by question without it
 	closed  bool
 }
 
@@ -75,7 +77,7 @@ func New(config Config) (*Resolver, error) {
 		cache: config.Cache, now: config.Now, log: config.Log,
 		ahead:    newAhead(),
 		suspects: make(chan *upstream, suspectsMax),
-		flights:  map[question]*flight{}, rootChanged: make(chan struct{}, 1),
+		flights:  map[question]*flight{}, subnets: map[question]int{}, scoped: newScoped(), rootChanged: make(chan struct{}, 1),
 		crowds: crowds{all: map[dnsname.Name]int{}},
 	}
 	r.cuts, r.authorities, r.trusts, r.denials, r.gate = newCuts(), newAuthorities(), newTrusts(), newDenials(), newGate()
@@ -193,6 +195,9 @@ func (r *Resolver) Resolve(ctx context.Context, k *rrcache.Key, dst []byte) (Res
 	if a.State == rrcache.Fresh || a.Held {
 		return r.known(dst[:a.Len], a), nil
 	}
+	if msg, ok := r.knownToSome(ctx, k, dst); ok {
+		return Result{Msg: msg, EDE: EDENone}, nil
+	}
 	f, err := r.joinAndWait(ctx, questionOf(k), a.State == rrcache.Stale)
 	if err == nil {
 		return r.landed(f, k, dst), nil
@@ -217,6 +222,20 @@ func (r *Resolver) joinAndWait(ctx context.Context, q question, stale bool) (f *
 		}
 	}
 	return f, err
+}
+
+// knownToSome looks for an answer that is for the client of a query alone.
+func (r *Resolver) knownToSome(ctx context.Context, k *rrcache.Key, dst []byte) (msg []byte, ok bool) {
+	s := r.state.Load()
+	if s.config.Recursion == nil || len(s.config.Recursion.Subnets.Zones) == 0 {
+		return nil, false
+	}
+	q := questionOf(k)
+	q.audience = s.audience(&q, ledgerOf(ctx).askerOf())
+	if msg, _, ok = r.peekScoped(q, dst); ok {
+		k.Reset()
+	}
+	return msg, ok
 }
 
 // peek reads the cache into dst, which it lets grow if needed.
@@ -266,7 +285,7 @@ func (r *Resolver) known(msg []byte, a rrcache.Answer) Result {
 // cached, the flight's own copy serves all who waited.
 func (r *Resolver) landed(f *flight, k *rrcache.Key, dst []byte) Result {
 	dst, a := r.peek(k, dst)
-	if a.State == rrcache.Fresh {
+	if a.State == rrcache.Fresh && !f.q.audience.some {
 		return Result{Msg: dst[:a.Len], EDE: f.ede}
 	}
 	k.Reset()

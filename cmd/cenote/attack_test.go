@@ -240,8 +240,10 @@ func TestServerBesideKeyTraps(t *testing.T) {
 			t.Errorf("%s: %v signatures and %v hashes for %d queries", c.what, signatures, hashes, trap.sent)
 		}
 		atMost(t, c.what, each, hostileCost)
-		trap.ask = func(n int) dnsname.Name { return dnsname.MustParse(strings.ReplaceAll(c.format, "%", "again"+strconv.Itoa(n))) }
-		again := a.newCrowd(sized(50, 200), "")
+		trap.ask = func(n int) dnsname.Name {
+			return dnsname.MustParse(strings.ReplaceAll(c.format, "%", "again"+strconv.Itoa(n)))
+		}
+		again := a.newCrowd(sized(50, 100), "")
 		again.ask = trap.ask
 		together(t, time.Duration(sized(500, 10_000))*time.Millisecond, again, fresh, cached)
 		t.Logf("beside it 99 of 100 cached names within %v (alone %v), fresh ones within %v", cached.p99(), alone.p99(), fresh.p99())

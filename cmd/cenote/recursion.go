@@ -25,6 +25,7 @@ func recursion(c *config.Recursion, store resolver.AnchorStore) (*resolver.Recur
 			PerZone: c.Limits.PerZone, Cuts: c.Limits.Delegations, Servers: c.Limits.Servers,
 		},
 	}
+	out.Subnets = resolver.Subnets{Zones: c.Subnets.Zones, Bits4: c.Subnets.IPv4Prefix, Bits6: c.Subnets.IPv6Prefix}
 	if out.Never == nil {
 		out.Never = []netip.Prefix{}
 	}
