@@ -71,6 +71,7 @@ func (a *search) attempt(ctx context.Context, up *upstream, wait time.Duration, 
 		return outcome{up: up, ede: EDENone, err: fmt.Errorf("%w: %w", errNearMisses, err)} // whoever sent them would have it blamed
 	}
 	if err != nil {
+		r.routes.note(up.Addr.Addr(), err, r.now())
 		r.blame(up, err, time.Since(begun), wait)
 		return outcome{up: up, ede: EDENone, err: err}
 	}

@@ -278,9 +278,10 @@ func (it *iteration) forward(group uint8, name dnsname.Name, qtype uint16) outco
 	return got
 }
 
-// question is what servers are asked: with signatures where they are wanted or checked here, and without validation by others.
+// question is what servers are asked: with signatures where they are wanted or anything is checked here, for what a referral says of DS then holds for the next question
+// too, and without validation by others.
 func (it *iteration) question(name dnsname.Name, qtype uint16) *question {
-	return &question{name: string(name), qtype: qtype, class: it.f.q.class, do: it.f.q.do || it.s.validates(&it.f.q), cd: true}
+	return &question{name: string(name), qtype: qtype, class: it.f.q.class, do: it.f.q.do || it.s.keys != nil, cd: true}
 }
 
 // keepCut remembers a delegation for as long as its parent said, and, below a zone that somebody holds, no longer than that is delegated itself:
@@ -507,7 +508,7 @@ func (it *iteration) read(z *cut, q *question, up *upstream, packet []byte) outc
 }
 
 // pool returns the servers of a zone whose addresses are known and that were not tried, and notes that they are. Those that are lame or
-// distrusted are left to the end.
+// distrusted, or that no way leads to, are left to the end.
 func (it *iteration) pool(z *cut, tried map[netip.AddrPort]bool) []*upstream {
 	now := it.r.now()
 	var good, lame []*upstream
@@ -518,7 +519,7 @@ func (it *iteration) pool(z *cut, tried map[netip.AddrPort]bool) []*upstream {
 				continue
 			}
 			tried[to] = true
-			if it.f.distrust[to] || it.r.authorities.isLame(to, z.zone, now) {
+			if it.f.distrust[to] || it.r.routes.leadsNowhere(to.Addr(), now) || it.r.authorities.isLame(to, z.zone, now) {
 				lame = append(lame, it.r.authorities.get(to, now))
 			} else {
 				good = append(good, it.r.authorities.get(to, now))
@@ -609,7 +610,7 @@ func (it *iteration) learn(z *cut) bool {
 	var looks sync.WaitGroup
 	var mu sync.Mutex
 	for _, name := range names {
-		for _, rtype := range it.s.config.Recursion.families() {
+		for _, rtype := range it.families() {
 			if it.b.target() != nil {
 				break
 			}

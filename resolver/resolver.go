@@ -31,6 +31,7 @@ type Resolver struct {
 	buffers  sync.Pool      // of *[udpBuffer]byte
 	counts   counts
 	sockets  sockets
+	routes   routes
 	slow     slowLog
 
 	cuts        *cuts
@@ -45,6 +46,8 @@ type Resolver struct {
 	rootFault   string        // what was wrong with it when it was last read; guarded by rootLoading
 	rootChanged chan struct{} // one place: look at the file of the root zone again
 	priming     sync.Mutex    // held while the servers of the root are asked for
+
+	updating sync.Mutex // held by Update
 
 	mu      sync.Mutex // guards the rest
 	flights map[question]*flight
@@ -86,7 +89,7 @@ func New(config Config) (*Resolver, error) {
 	r.buffers.New = func() any { return new([udpBuffer]byte) }
 	r.life, r.end = context.WithCancel(context.Background())
 	first := newState(config, nil)
-	r.setKeys(first, nil)
+	first.keys = r.nextKeys(&config)
 	r.state.Store(first)
 	return r, nil
 }
@@ -108,18 +111,16 @@ func newState(config Config, before *state) *state {
 	return s
 }
 
-// setKeys makes the trust anchors of a state; the same ones go on as they are.
-func (r *Resolver) setKeys(after, before *state) {
-	c := after.config.Recursion
+// nextKeys makes the trust anchors of a config, which reads files; the same ones go on as they are. nil for none.
+func (r *Resolver) nextKeys(config *Config) *keyring {
+	c := config.Recursion
 	if c == nil || len(c.Anchors) == 0 {
-		return
+		return nil
 	}
-	if before != nil && before.keys != nil && reflect.DeepEqual(before.config.Recursion.Anchors, c.Anchors) {
-		after.keys = before.keys
-		return
+	if before := r.state.Load(); before != nil && before.keys != nil && reflect.DeepEqual(before.config.Recursion.Anchors, c.Anchors) {
+		return before.keys
 	}
-	after.keys = r.newKeyring(c)
-	r.trusts.flush(dnsname.Root)
+	return r.newKeyring(c)
 }
 
 // bound sets the room for what recursion learns.
@@ -152,7 +153,9 @@ func (r *Resolver) Update(config Config) error {
 	if err := config.check(); err != nil {
 		return err
 	}
-	before, after := r.swap(config)
+	r.updating.Lock() // the anchors are those that follow on what is in force
+	defer r.updating.Unlock()
+	before, after := r.swap(config, r.nextKeys(&config))
 	select {
 	case r.rootChanged <- struct{}{}:
 	default:
@@ -163,15 +166,17 @@ func (r *Resolver) Update(config Config) error {
 	return nil
 }
 
-// swap puts a checked config in force.
-func (r *Resolver) swap(config Config) (before, after *state) {
+// swap puts a checked config in force, with its trust anchors.
+func (r *Resolver) swap(config Config, keys *keyring) (before, after *state) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before, after = r.state.Load(), newState(config, r.state.Load())
 	if after.source = before.source; len(outdated(before.config.Recursion, after.config.Recursion)) > 0 {
 		after.source++
 	}
-	r.setKeys(after, before)
+	if after.keys = keys; keys != nil && keys != before.keys {
+		r.trusts.flush(dnsname.Root)
+	}
 	r.state.Store(after)
 	r.bound(&after.config)
 	r.ahead.look()
