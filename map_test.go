@@ -25,7 +25,7 @@ func arrows() map[string][]string {
 		"policy":    {"nameindex", "dnsname", "wire"},
 		"rrcache":   {"hugepage", "dnsname", "wire"},
 		"dnssec":    {"dnsname", "wire"},
-		"zone":      {"dnssec", "dnsname", "wire"},
+		"zone":      {"dnssec", "pace", "dnsname", "wire"},
 		"resolver":  {"rrcache", "dnssec", "wire", "crew", "dnsname"},
 		"blocklist": {"policy", "nameindex", "pace", "dnsname", "wire"},
 		"sighting":  {"ring", "pace", "prefetch", "dnsname", "policy"},

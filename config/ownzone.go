@@ -11,8 +11,10 @@ import (
 type OwnZone struct {
 	// Name is the apex of the zone.
 	Name dnsname.Name `yaml:"name" required:"true" example:"corp.example"`
-	// File is the master file (RFC 1035) with the zone's records. It is read again within two seconds of a change, however it is made; put a new file in
-	// place by renaming it, so that nobody sees half of it. A file with faults, or with a serial that goes back, changes nothing: the last good state is served.
+	// File is the master file (RFC 1035) with the zone's records. It is read again within two seconds of a change, however it is made. Put a new file in
+	// place by renaming it, so that nobody sees half of it: a file that changes while it is read is not taken, and one whose last line has no end is read only
+	// when it has stayed so for ten seconds, but of one that pauses between two lines nobody can know. A file with faults, or with a serial that goes back,
+	// changes nothing: the last good state is served.
 	File Path `yaml:"file" required:"true" shown:"true" example:"/etc/cenote/zones/corp.example"`
 	// Allow are the networks that may ask for names of the zone, in place of those of `access`. Those that `access` does not admit get answers from this
 	// zone alone, without recursion; to serve it to the world, write `[0.0.0.0/0, '::/0']`.

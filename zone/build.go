@@ -54,12 +54,16 @@ func isSignature(r *Record) int {
 type builder struct {
 	z     *Zone
 	nodes []node
-	owner dnsname.Name // of the last node
+	last  []byte // the last name, without the apex; nil before the first
+}
+
+func newBuilder(apex dnsname.Name) *builder {
+	return &builder{z: &Zone{apex: apex, labels: apex.Labels(), seed: maphash.MakeSeed()}}
 }
 
 // build makes a zone of records that are sorted and checked: the apex has one SOA.
 func build(apex dnsname.Name, records []Record) (*Zone, error) {
-	b := &builder{z: &Zone{apex: apex, labels: apex.Labels(), seed: maphash.MakeSeed(), records: len(records)}}
+	b, all := newBuilder(apex), len(records)
 	for len(records) > 0 {
 		n := 1
 		for n < len(records) && records[n].Owner == records[0].Owner {
@@ -71,41 +75,69 @@ func build(apex dnsname.Name, records []Record) (*Zone, error) {
 		records = records[n:]
 	}
 	b.z.data = slices.Clip(b.z.data)
+	return b.finish(all), nil
+}
+
+// finish is the zone, of so many records.
+func (b *builder) finish(records int) *Zone {
+	b.z.records = records
 	b.index()
-	return b.z, nil
+	return b.z
 }
 
 // add lays out one name, and before it the empty names between it and the zone's names before.
 func (b *builder) add(records []Record) error {
 	owner := records[0].Owner
-	if b.owner != "" {
-		for _, between := range b.missing(owner) {
-			b.node(between, nil)
-		}
-	}
-	b.owner = owner
-	if b.node(owner, records); len(b.z.data) > dataMax {
+	prefix := []byte(owner[:len(owner)-len(b.z.apex)])
+	b.addMissing(prefix)
+	b.node(prefix, records)
+	return b.fits()
+}
+
+// fits fails if the zone is larger than one may be.
+func (b *builder) fits() error {
+	if len(b.z.data) > dataMax {
 		return fmt.Errorf("more than %d octets in memory", dataMax)
 	}
 	return nil
 }
 
-// missing are the ancestors of owner that have no records, from the top down. In canonical order they come directly before owner.
-func (b *builder) missing(owner dnsname.Name) (out []dnsname.Name) {
-	for n := owner.Parent(); n != b.z.apex && n != b.owner && !b.owner.IsBelow(n); n = n.Parent() {
-		out = append(out, n)
+// copy lays out the name at a node of another zone, which ends at end. Empty names come of those below them alone.
+func (b *builder) copy(from *Zone, n, end node) {
+	prefix := from.prefix(n)
+	if from.sets(n).left == 0 {
+		return
 	}
-	slices.Reverse(out)
-	return out
+	b.addMissing(prefix)
+	z := b.z
+	at := node(len(z.data))
+	b.nodes = append(b.nodes, at)
+	z.data = append(z.data, from.data[n:end]...)
+	z.data[int(at)+1+len(prefix)] = 0
+	b.last = z.prefix(at)
 }
 
-func (b *builder) node(owner dnsname.Name, records []Record) {
+// addMissing lays out the ancestors of a name that have no records, from the top down. In canonical order they come directly before it.
+func (b *builder) addMissing(prefix []byte) {
+	if b.last == nil || len(prefix) == 0 {
+		return
+	}
+	parent := parentPrefix(prefix)
+	if len(parent) == 0 || bytes.Equal(parent, b.last) || endsBelow(b.last, parent) {
+		return
+	}
+	b.addMissing(parent)
+	b.node(parent, nil)
+}
+
+// node lays out one name without its apex.
+func (b *builder) node(prefix []byte, records []Record) {
 	z := b.z
-	b.nodes = append(b.nodes, node(len(z.data)))
-	prefix := owner[:len(owner)-len(z.apex)]
+	at := node(len(z.data))
+	b.nodes = append(b.nodes, at)
 	z.data = append(append(z.data, byte(len(prefix))), prefix...)
 	z.data = append(z.data, 0, 0, 0)
-	at, sets := len(z.data)-2, uint16(0)
+	count, sets := len(z.data)-2, uint16(0)
 	for len(records) > 0 {
 		n := 1
 		for n < len(records) && covered(&records[n]) == covered(&records[0]) {
@@ -115,7 +147,8 @@ func (b *builder) node(owner dnsname.Name, records []Record) {
 		sets++
 		records = records[n:]
 	}
-	binary.BigEndian.PutUint16(z.data[at:], sets)
+	binary.BigEndian.PutUint16(z.data[count:], sets)
+	b.last = z.prefix(at)
 }
 
 // set lays out a set with its signatures. Its records all live as long as the shortest-lived (RFC 2181 section 5.2), and so do its signatures (RFC 4034
@@ -155,7 +188,8 @@ func (b *builder) index() {
 	}
 	b.mark()
 	z.soa, _ = z.set(0, wire.TypeSOA)
-	if soa := z.soa.first(); len(soa) >= 20 {
+	if z.soa.count > 0 && len(z.soa.first()) >= 20 {
+		soa := z.soa.first()
 		numbers := soa[len(soa)-20:]
 		z.serial, z.minimum = binary.BigEndian.Uint32(numbers), min(z.soa.ttl, binary.BigEndian.Uint32(numbers[16:]))
 	}

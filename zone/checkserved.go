@@ -2,6 +2,7 @@ package zone
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"cenote/dnsname"
 	"cenote/dnssec"
@@ -10,15 +11,7 @@ import (
 
 // kept are the records that are served: signatures of what is not there are left out.
 func (c *checker) kept(records []Record) []Record {
-	out := make([]Record, 0, len(records))
-	for i := range records {
-		r := &records[i]
-		if r.Type == wire.TypeRRSIG && (len(out) == 0 || out[len(out)-1].Owner != r.Owner || covered(&out[len(out)-1]) != covered(r)) {
-			continue
-		}
-		out = append(out, *r)
-	}
-	return out
+	return withoutOrphans(slices.Clone(records))
 }
 
 // checkServed looks at what records say of others, by looking those up as a query does.

@@ -5,7 +5,8 @@
 // sockets, EDNS and the policy: an answer is a message in wire form, without OPT.
 //
 // A Zone never changes after Load, and a Set of zones never after NewSet: many may read both at once, and whoever changes a zone publishes a new
-// one whole. A Keeper does that for zones whose files change.
+// one whole. A Keeper does that for zones whose files change, and for those whose states others install; with each Zone it publishes the History that leads
+// there (Compare, Apply), and a journal keeps both over a restart.
 //
 // Start reading at search.lookup in lookup.go, the algorithm; layout.go says how names and records lie in memory; check.go has what is wrong with a zone.
 package zone

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -24,7 +25,10 @@ var ErrSerial = errors.New("the serial goes back")
 // Source is where a zone comes from, and who may see it.
 type Source struct {
 	Name dnsname.Name
+	// Path is its master file. Empty: the zone's states come by Install and Edit, and the last one lasts over a restart.
 	Path string
+	// Origin is what Status shows as the source of a zone without a file.
+	Origin string
 	// Allow is that of Served.
 	Allow func(netip.Addr) bool
 }
@@ -33,6 +37,13 @@ type Source struct {
 type KeeperConfig struct {
 	// Sources are the zones, no two of the same name.
 	Sources []Source
+	// Dir is where journals are kept, which is made if it is not there. Empty: histories and zones without a file last as long as the keeper.
+	Dir string
+	// Bounds are those of histories.
+	Bounds HistoryBounds
+	// Changed is told after another version of a zone was published. It must return at once, and may call Set, but nothing else of the keeper. Nil: nobody
+	// is told.
+	Changed func(apex dnsname.Name, serial uint32)
 	// Poll is how often files are looked at. Default 500ms.
 	Poll time.Duration
 	// Now is the clock. Nil: time.Now.
@@ -41,28 +52,42 @@ type KeeperConfig struct {
 	Log *slog.Logger
 }
 
-// Keeper keeps the zones of a server as their files are: it looks for changes, and publishes a new Set for each. A zone whose file has become faulty keeps
-// its last good state. Its methods may be called by many at once.
+// Keeper keeps the zones of a server as their sources are: it looks for changes of files, takes what others install, and publishes a new Set for each, with
+// each zone's history. A zone whose file has become faulty keeps its last good state. Its methods may be called by many at once.
 type Keeper struct {
-	poll     time.Duration
-	now      func() time.Time
-	log      *slog.Logger
-	set      atomic.Pointer[Set]
-	loads    atomic.Uint64
-	failures atomic.Uint64
+	poll    time.Duration
+	now     func() time.Time
+	log     *slog.Logger
+	dir     string
+	bounds  HistoryBounds
+	changed func(dnsname.Name, uint32)
+	set     atomic.Pointer[Set]
+	counters
 
 	mu    sync.Mutex // held while zones are loaded and published
 	zones []*kept    // changed with mu and state held
+	news  []*kept    // guarded by mu: those whose serial is another since the last Set
 	state sync.Mutex // guards the status of zones, so that asking for it never waits for a load
+}
+
+// counters count what became of zones.
+type counters struct {
+	loads         atomic.Uint64
+	failures      atomic.Uint64
+	journalFaults atomic.Uint64 // journals that could not be read or written
+	journalCut    atomic.Uint64 // octets of journals that were found damaged
 }
 
 // kept is a zone with what was seen of its file.
 type kept struct {
-	source Source
-	zone   *Zone // nil before the first that is good
-	loaded stamp // of the file that was read last, good or bad
-	seen   stamp // by the last look
-	status Status
+	source  Source
+	zone    *Zone // nil before the first that is good
+	history *History
+	journal *journal // nil before the zone has a state, or without a directory
+	loaded  stamp    // of the file that was read last, good or bad
+	seen    stamp    // by the last look
+	looks   int      // how often the file was seen like that
+	status  Status
 }
 
 // State is how a zone stands.
@@ -78,7 +103,7 @@ const (
 // Status is how a zone stands, for people.
 type Status struct {
 	Name     string    `json:"name"`
-	Source   string    `json:"source"` // the path of its file
+	Source   string    `json:"source"` // the path of its file, or what gives its states
 	State    State     `json:"state"`
 	Serial   uint32    `json:"serial"`
 	Records  int       `json:"records"`
@@ -87,18 +112,26 @@ type Status struct {
 	Signed   bool      `json:"signed"`
 	Loaded   time.Time `json:"loaded,omitzero"` // when the state that is served was read
 	Warnings int       `json:"warnings"`        // of the file that was read last
-	Fault    string    `json:"fault,omitempty"` // why the file is not what is served
+	Oldest   uint32    `json:"oldest"`          // the oldest serial from which the history leads to the present one
+	Steps    int       `json:"steps"`           // of the history
+	Frozen   bool      `json:"frozen"`          // nothing changes the zone until it is thawed
+	Fault    string    `json:"fault,omitempty"` // why the source is not what is served
 	Since    time.Time `json:"since,omitzero"`  // and since when
 }
 
 // NewKeeper makes a keeper and reads every zone once. Zones that cannot be served are no error: Status tells of them.
 func NewKeeper(c KeeperConfig) (*Keeper, error) {
-	k := &Keeper{poll: cmp.Or(c.Poll, pollDefault), now: c.Now, log: c.Log}
+	k := &Keeper{poll: cmp.Or(c.Poll, pollDefault), now: c.Now, log: c.Log, dir: c.Dir, bounds: c.Bounds.withDefaults(), changed: c.Changed}
 	if k.now == nil {
 		k.now = time.Now
 	}
 	if k.log == nil {
 		k.log = slog.Default()
+	}
+	if k.dir != "" {
+		if err := os.MkdirAll(k.dir, 0o750); err != nil {
+			return nil, fmt.Errorf("making the directory of journals: %w", err)
+		}
 	}
 	return k, k.Update(c.Sources)
 }
@@ -124,7 +157,10 @@ func (k *Keeper) Update(sources []Source) error {
 		next = append(next, z)
 	}
 	for _, z := range next {
-		if z.loaded == (stamp{}) {
+		switch {
+		case z.source.Path == "" && z.zone == nil:
+			k.restore(z)
+		case z.source.Path != "" && z.loaded == (stamp{}):
 			k.load(z, false)
 		}
 	}
@@ -134,10 +170,13 @@ func (k *Keeper) Update(sources []Source) error {
 	return k.publish()
 }
 
-// Reload reads every file that has changed, at once, and again those that are not served as they are. force takes serials that go back.
+// Reload reads every file that has changed, at once, and again those that are not served as they are. force takes serials that go back. Frozen zones stay.
 func (k *Keeper) Reload(force bool) ([]Status, error) {
 	k.mu.Lock()
 	for _, z := range k.zones {
+		if z.source.Path == "" || z.status.Frozen {
+			continue
+		}
 		if now, err := stampOf(z.source.Path); err != nil || now != z.loaded || z.status.State != StateServed {
 			k.load(z, force)
 		}
@@ -167,10 +206,16 @@ func (k *Keeper) look() {
 	defer k.mu.Unlock()
 	changed := false
 	for _, z := range k.zones {
+		if z.source.Path == "" || z.status.Frozen {
+			continue
+		}
 		now, err := stampOf(z.source.Path)
-		rests := now == z.seen
-		z.seen = now
-		if rests && (now != z.loaded || err != nil && z.status.Fault == "") {
+		if now != z.seen {
+			z.seen, z.looks = now, 0
+			continue
+		}
+		z.looks++
+		if (now != z.loaded || err != nil && z.status.Fault == "") && (z.looks >= cutLooks || !isCut(z.source.Path)) {
 			k.load(z, false)
 			changed = true
 		}
@@ -184,9 +229,15 @@ func (k *Keeper) look() {
 func (k *Keeper) load(z *kept, force bool) {
 	before, statErr := stampOf(z.source.Path)
 	z.loaded, z.seen = before, before
-	next, faults, err := Load(z.source.Name, z.source.Path, k.now())
+	var next *Zone
+	var faults []Fault
+	var err error
+	behind(before.size, func() { next, faults, err = Load(z.source.Name, z.source.Path, k.now()) })
 	if err == nil {
 		err = statErr
+	}
+	if after, _ := stampOf(z.source.Path); err == nil && after != before {
+		err = errMoving
 	}
 	if err == nil && z.zone != nil && !force && isBefore(next.serial, z.zone.serial) {
 		err = fmt.Errorf("%w: the file has %d, and %d is served; raise it, or take it with `cenote reload --force`", ErrSerial, next.serial, z.zone.serial)
@@ -197,28 +248,42 @@ func (k *Keeper) load(z *kept, force bool) {
 			warnings++
 		}
 	}
-	k.note(z, next, warnings, err)
+	if err == nil {
+		k.install(z, next)
+	}
+	k.note(z, warnings, err)
 }
 
 // note keeps what came of a load.
-func (k *Keeper) note(z *kept, next *Zone, warnings int, err error) {
+func (k *Keeper) note(z *kept, warnings int, err error) {
 	k.state.Lock()
 	defer k.state.Unlock()
 	s := &z.status
-	s.Name, s.Source, s.Warnings = z.source.Name.String(), z.source.Path, warnings
-	if err != nil {
+	z.describe()
+	if s.Warnings = warnings; err != nil {
 		k.failures.Add(1)
 		k.refuse(z, err)
 		return
 	}
 	k.loads.Add(1)
-	if z.zone != nil && z.zone.serial == next.serial {
-		k.log.Warn("zone has changed, and its serial has not: secondaries will not see it", "zone", s.Name, "serial", next.serial)
+	s.State, s.Loaded, s.Fault, s.Since = StateServed, k.now(), "", time.Time{}
+	k.log.Info("zone loaded", "zone", s.Name, "serial", s.Serial, "records", s.Records, "warnings", warnings)
+}
+
+// describe writes into the status what the zone is. state is held.
+func (z *kept) describe() {
+	s := &z.status
+	if s.Name, s.Source = z.source.Name.String(), z.source.Path; s.Source == "" {
+		s.Source = z.source.Origin
 	}
-	z.zone = next
-	s.State, s.Serial, s.Records, s.Names, s.Bytes, s.Signed = StateServed, next.serial, next.records, next.names, next.Bytes(), next.signed
-	s.Loaded, s.Fault, s.Since = k.now(), "", time.Time{}
-	k.log.Info("zone loaded", "zone", s.Name, "serial", next.serial, "records", next.records, "warnings", warnings)
+	if z.zone == nil {
+		return
+	}
+	s.Serial, s.Records, s.Names, s.Bytes, s.Signed = z.zone.serial, z.zone.records, z.zone.names, z.zone.Bytes(), z.zone.signed
+	s.Oldest, s.Steps = s.Serial, len(z.history.Steps())
+	if s.Steps > 0 {
+		s.Oldest = z.history.steps[0].From
+	}
 }
 
 // refuse keeps the last good state, and tells of a fault once.
@@ -240,21 +305,29 @@ func (k *Keeper) refuse(z *kept, err error) {
 // isBefore reports whether serial a is less than b (RFC 1982 section 3.2). Where that is not defined, halfway round, it counts as before.
 func isBefore(a, b uint32) bool { return a != b && int32(a-b) < 0 }
 
-// publish makes a Set of what there is now. A zone that was never good is in it, so that its names are asked of nobody else.
+// publish makes a Set of what there is now, and tells who wants to know. A zone that was never good is in it, so that its names are asked of nobody else.
 func (k *Keeper) publish() error {
+	k.boundHistories()
 	var served []Served
 	for _, z := range k.zones {
 		data := z.zone
 		if data == nil {
 			data = &Zone{apex: z.source.Name, labels: z.source.Name.Labels(), absent: true}
 		}
-		served = append(served, Served{Zone: data, Allow: z.source.Allow})
+		served = append(served, Served{Zone: data, History: z.history, Allow: z.source.Allow})
 	}
 	set, err := NewSet(served...)
-	if err == nil {
-		k.set.Store(set)
+	if err != nil {
+		return err
 	}
-	return err
+	k.set.Store(set)
+	for _, z := range k.news {
+		if k.changed != nil {
+			k.changed(z.source.Name, z.zone.serial)
+		}
+	}
+	k.news = nil
+	return nil
 }
 
 // Status tells how every zone stands.

@@ -176,3 +176,21 @@ func TestUpdateKeepsZonesThatStay(t *testing.T) {
 		t.Error("the same zone twice is taken")
 	}
 }
+
+// TestCutFileIsReadLate holds that a file that is not written to its end is left alone, and read when it stays like that.
+func TestCutFileIsReadLate(t *testing.T) {
+	k := keep(t, serial("1", "192.0.2.1"))
+	k.put(strings.TrimSuffix(serial("2", "192.0.2.22"), "\n"))
+	for range 10 {
+		k.Look()
+	}
+	if got := k.state(); got != "served 192.0.2.1" {
+		t.Errorf("soon: got %s, want the file of before", got)
+	}
+	for range 20 {
+		k.Look()
+	}
+	if got := k.state(); got != "served 192.0.2.22" {
+		t.Errorf("late: got %s, want what the file says", got)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -43,6 +44,23 @@ func Read(apex dnsname.Name, r io.Reader, path string, now time.Time) (zone *Zon
 	if err != nil {
 		return nil, c.sorted(), fmt.Errorf("%s: %w", path, err)
 	}
+	return c.make(path)
+}
+
+// Make is Read for records that come from elsewhere than a file; source is how faults name where. The data of the records are not kept.
+func Make(apex dnsname.Name, records iter.Seq[Record], source string, now time.Time) (zone *Zone, faults []Fault, err error) {
+	c := &checker{apex: apex.Canonical(), file: source, now: now}
+	for r := range records {
+		r.Owner = r.Owner.Canonical()
+		if err := c.record(r); err != nil {
+			return nil, c.sorted(), fmt.Errorf("%s: %w", source, err)
+		}
+	}
+	return c.make(source)
+}
+
+// make checks the records that were gathered as a whole, and lays them out.
+func (c *checker) make(path string) (zone *Zone, faults []Fault, err error) {
 	sort(c.records)
 	c.doubles()
 	records := slices.CompactFunc(c.records, isDouble)

@@ -4,16 +4,19 @@ import "github.com/prometheus/client_golang/prometheus"
 
 // describe are the metrics of zones. A server has the zones of its configuration, so that their number, and no name, is a metric.
 var (
-	descZones    = prometheus.NewDesc("cenote_zone_zones", "Zones by state; kept is served as it was when its file was last good, failed is answered with SERVFAIL. Look at `cenote zones` when there are any but served.", []string{"state"}, nil)
-	descRecords  = prometheus.NewDesc("cenote_zone_records", "Records of all zones that are served.", nil, nil)
-	descBytes    = prometheus.NewDesc("cenote_zone_memory_bytes", "Memory of all zones that are served, in octets.", nil, nil)
-	descLoads    = prometheus.NewDesc("cenote_zone_loads_total", "Files of zones that were read and taken.", nil, nil)
-	descFailures = prometheus.NewDesc("cenote_zone_load_failures_total", "Files of zones that were read and not taken. Look at `cenote zones` when it grows.", nil, nil)
+	descZones         = prometheus.NewDesc("cenote_zone_zones", "Zones by state; kept is served as it was when its file was last good, failed is answered with SERVFAIL. Look at `cenote zones` when there are any but served.", []string{"state"}, nil)
+	descRecords       = prometheus.NewDesc("cenote_zone_records", "Records of all zones that are served.", nil, nil)
+	descBytes         = prometheus.NewDesc("cenote_zone_memory_bytes", "Memory of all zones that are served, in octets.", nil, nil)
+	descLoads         = prometheus.NewDesc("cenote_zone_loads_total", "Files of zones that were read and taken.", nil, nil)
+	descFailures      = prometheus.NewDesc("cenote_zone_load_failures_total", "Files of zones that were read and not taken. Look at `cenote zones` when it grows.", nil, nil)
+	descJournalFaults = prometheus.NewDesc("cenote_zone_journal_failures_total", "Journals of zones that could not be read or written, so that a history ends with the server. Look at the log and the disk when it grows.", nil, nil)
+	descJournalCut    = prometheus.NewDesc("cenote_zone_journal_damaged_octets_total", "Octets of journals of zones that were found damaged and cut off; secondaries then take the zone whole. Some after a power loss are normal.", nil, nil)
+	descHistory       = prometheus.NewDesc("cenote_zone_history_bytes", "Memory of the histories of all zones, in octets; at its bound the largest lose their oldest steps.", nil, nil)
 )
 
 // Describe tells which metrics there are (prometheus.Collector).
 func (k *Keeper) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descZones, descRecords, descBytes, descLoads, descFailures} {
+	for _, d := range []*prometheus.Desc{descZones, descRecords, descBytes, descLoads, descFailures, descJournalFaults, descJournalCut, descHistory} {
 		out <- d
 	}
 }
@@ -36,4 +39,7 @@ func (k *Keeper) Collect(out chan<- prometheus.Metric) {
 	gauge(descBytes, bytes)
 	out <- prometheus.MustNewConstMetric(descLoads, prometheus.CounterValue, float64(k.loads.Load()))
 	out <- prometheus.MustNewConstMetric(descFailures, prometheus.CounterValue, float64(k.failures.Load()))
+	out <- prometheus.MustNewConstMetric(descJournalFaults, prometheus.CounterValue, float64(k.journalFaults.Load()))
+	out <- prometheus.MustNewConstMetric(descJournalCut, prometheus.CounterValue, float64(k.journalCut.Load()))
+	gauge(descHistory, k.historyBytes())
 }

@@ -3,6 +3,7 @@ package zone
 import (
 	"fmt"
 	"hash/maphash"
+	"iter"
 	"net/netip"
 	"slices"
 
@@ -41,6 +42,8 @@ type Answer struct {
 // Served is a zone, and who may see it.
 type Served struct {
 	Zone *Zone
+	// History leads to Zone. Nil: there is none.
+	History *History
 	// Allow says whether an address may ask. Nil: every one that the server admits.
 	Allow func(netip.Addr) bool
 }
@@ -105,6 +108,28 @@ func (s *Set) Find(name []byte) *Zone {
 		return z.Zone
 	}
 	return nil
+}
+
+// Exact returns the zone whose apex is a canonical name, or nil. What it points to never changes.
+func (s *Set) Exact(apex []byte) *Served {
+	if s == nil {
+		return nil
+	}
+	return s.zones[string(apex)]
+}
+
+// All visits every zone, in no order.
+func (s *Set) All() iter.Seq2[dnsname.Name, *Served] {
+	return func(yield func(dnsname.Name, *Served) bool) {
+		if s == nil {
+			return
+		}
+		for apex, z := range s.zones {
+			if !yield(dnsname.Name(apex), z) {
+				return
+			}
+		}
+	}
 }
 
 // find is Find; above leaves out the zone whose apex is the name.

@@ -28,6 +28,7 @@ func stateOf(c *config.Config) stateDirs { return stateDirs{string(c.State)} }
 func (d stateDirs) policy() string    { return filepath.Join(d.state, "policy") }
 func (d stateDirs) sightings() string { return filepath.Join(d.state, "sightings") }
 func (d stateDirs) anchors() string   { return filepath.Join(d.state, "anchors") }
+func (d stateDirs) zones() string     { return filepath.Join(d.state, "zones") }
 func (d stateDirs) answers() string   { return filepath.Join(d.state, "cache", "answers") }
 
 func feeds(c *config.Config) []blocklist.Feed {

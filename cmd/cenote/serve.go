@@ -143,7 +143,7 @@ func (s *server) openQueryLog(c *config.Config) (err error) {
 }
 
 func (s *server) openZones(c *config.Config) (err error) {
-	s.zones, err = zone.NewKeeper(zone.KeeperConfig{Sources: zoneSources(c), Now: s.now, Log: s.log})
+	s.zones, err = zone.NewKeeper(zone.KeeperConfig{Sources: zoneSources(c), Dir: stateOf(c).zones(), Now: s.now, Log: s.log})
 	return err
 }
 

@@ -1,0 +1,245 @@
+package zone
+
+import (
+	"encoding/binary"
+	"errors"
+	"iter"
+	"maps"
+	"slices"
+
+	"cenote/dnsname"
+)
+
+// Step is one difference as a History keeps it: packed into one array, without pointers. It never changes.
+type Step struct {
+	From, To       uint32 // the serials
+	removed, added int    // how many records
+	sum            sum    // of the zone that it leads to
+	data           []byte // records as appendPacked writes them: first those that are removed; each list begins with its SOA record
+}
+
+// stepRoom is what a step takes beside its records, in octets.
+const stepRoom = 64
+
+// errPacked is that a packed record is not whole.
+var errPacked = errors.New("a record is not whole")
+
+// newStep packs a difference that leads to a zone.
+func newStep(d *Diff, to *Zone) *Step {
+	s := &Step{From: d.From, To: d.To, removed: len(d.Removed), added: len(d.Added), sum: sumOf(to)}
+	size := 0
+	for _, list := range [][]Record{d.Removed, d.Added} {
+		for i := range list {
+			size += len(list[i].Owner) + packedHeader + len(list[i].Data)
+		}
+	}
+	s.data = make([]byte, 0, size)
+	for _, list := range [][]Record{d.Removed, d.Added} {
+		for i := range list {
+			s.data = appendPacked(s.data, &list[i])
+		}
+	}
+	return s
+}
+
+// packedHeader is a record's type, TTL and length of data, between its owner and its data.
+const packedHeader = 8
+
+// appendPacked appends a record: owner in wire form, type (2), TTL (4), length of the data (2), data.
+func appendPacked(dst []byte, r *Record) []byte {
+	dst = append(dst, r.Owner...)
+	dst = binary.BigEndian.AppendUint16(dst, r.Type)
+	dst = binary.BigEndian.AppendUint32(dst, r.TTL)
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(r.Data)))
+	return append(dst, r.Data...)
+}
+
+// cutPacked splits the first record off. Owner and data are parts of packed.
+func cutPacked(packed []byte) (owner []byte, r Record, rest []byte, err error) {
+	n, _, err := dnsname.Check(packed)
+	if err != nil || len(packed) < n+packedHeader {
+		return nil, r, nil, errPacked
+	}
+	owner, packed = packed[:n:n], packed[n:]
+	r.Type, r.TTL = binary.BigEndian.Uint16(packed), binary.BigEndian.Uint32(packed[2:])
+	end := packedHeader + int(binary.BigEndian.Uint16(packed[6:]))
+	if len(packed) < end {
+		return nil, r, nil, errPacked
+	}
+	r.Data = packed[packedHeader:end:end]
+	return owner, r, packed[end:], nil
+}
+
+// Records is how many records the step has.
+func (s *Step) Records() int { return s.removed + s.added }
+
+// Bytes is how much memory it takes.
+func (s *Step) Bytes() int { return stepRoom + len(s.data) }
+
+// Removed visits the records that are removed, the SOA record first. Their data are parts of the step.
+func (s *Step) Removed() iter.Seq[Record] { return s.records(0, s.removed) }
+
+// Added is Removed for the records that are added.
+func (s *Step) Added() iter.Seq[Record] { return s.records(s.removed, s.removed+s.added) }
+
+func (s *Step) records(from, to int) iter.Seq[Record] {
+	return func(yield func(Record) bool) {
+		rest := s.data
+		for i := range to {
+			owner, r, more, err := cutPacked(rest)
+			if rest = more; err != nil {
+				return // never: they were packed here, or checked when they were read
+			}
+			if r.Owner = dnsname.Name(owner); i >= from && !yield(r) {
+				return
+			}
+		}
+	}
+}
+
+// Diff is the step with its records as values, whose data are parts of it.
+func (s *Step) Diff() Diff {
+	d := Diff{From: s.From, To: s.To, Removed: make([]Record, 0, s.removed), Added: make([]Record, 0, s.added)}
+	for r := range s.Removed() {
+		d.Removed = append(d.Removed, r)
+	}
+	for r := range s.Added() {
+		d.Added = append(d.Added, r)
+	}
+	return d
+}
+
+// Condense is the one difference that steps make together, each of which goes on where the one before ends (RFC 1995 section 5). There is at least one.
+func Condense(steps []*Step) Diff {
+	removed, added := map[string]Record{}, map[string]Record{}
+	key := func(r *Record) string {
+		return string(r.Owner) + string([]byte{byte(r.Type >> 8), byte(r.Type)}) + string(r.Data)
+	}
+	for _, s := range steps {
+		for r := range s.Removed() {
+			k := key(&r)
+			if _, new := added[k]; new {
+				delete(added, k)
+			} else {
+				removed[k] = r
+			}
+		}
+		for r := range s.Added() {
+			k := key(&r)
+			if old, was := removed[k]; was && old.TTL == r.TTL {
+				delete(removed, k)
+			} else {
+				added[k] = r
+			}
+		}
+	}
+	d := Diff{From: steps[0].From, To: steps[len(steps)-1].To, Removed: inOrder(removed), Added: inOrder(added)}
+	return d
+}
+
+// inOrder are records as a Diff has them.
+func inOrder(set map[string]Record) []Record {
+	out := slices.Collect(maps.Values(set))
+	sort(out)
+	soaFirst(out)
+	return out
+}
+
+// History is the last steps of a zone, oldest first, each going on where the one before ends; the last leads to the zone beside which the History is
+// published. It never changes; nil is an empty one.
+type History struct {
+	steps []*Step
+	bytes int
+}
+
+// Steps are all steps, oldest first; they must not be changed.
+func (h *History) Steps() []*Step {
+	if h == nil {
+		return nil
+	}
+	return h.steps
+}
+
+// Bytes is how much memory the history takes.
+func (h *History) Bytes() int {
+	if h == nil {
+		return 0
+	}
+	return h.bytes
+}
+
+// Since are the steps from a serial to the present, and whether the history goes back so far.
+func (h *History) Since(serial uint32) ([]*Step, bool) {
+	all := h.Steps()
+	for i := len(all) - 1; i >= 0; i-- {
+		if all[i].From == serial {
+			return all[i:], true
+		}
+	}
+	return nil, false
+}
+
+// HistoryBounds are the bounds of histories.
+type HistoryBounds struct {
+	Steps     int // of one zone
+	ZoneBytes int // of one zone
+	Bytes     int // of all zones together
+}
+
+// Default bounds of histories.
+const (
+	historyStepsMax     = 1000
+	historyZoneBytesMax = 16 << 20
+	historyBytesMax     = 128 << 20
+	// historyRecordsMax is how many records a difference may have that is kept: one that is larger is hardly smaller than the zone.
+	historyRecordsMax = 1 << 18
+)
+
+func (b HistoryBounds) withDefaults() HistoryBounds {
+	setDefault(&b.Steps, historyStepsMax)
+	setDefault(&b.ZoneBytes, historyZoneBytesMax)
+	setDefault(&b.Bytes, historyBytesMax)
+	return b
+}
+
+func setDefault(field *int, value int) {
+	if *field <= 0 {
+		*field = value
+	}
+}
+
+// with is h with one step more, without the oldest ones that are too much for the bounds. A step that does not go on where h ends begins a new history.
+func (h *History) with(s *Step, b HistoryBounds) *History {
+	var steps []*Step
+	if all := h.Steps(); len(all) > 0 && all[len(all)-1].To == s.From {
+		steps = all
+	}
+	return newHistory(append(steps[:len(steps):len(steps)], s), b)
+}
+
+// newHistory is a history of the last of steps that are within the bounds. It stops where a serial comes again: from there on, a secondary would be told
+// half of what has changed.
+func newHistory(steps []*Step, b HistoryBounds) *History {
+	h := new(History)
+	from := len(steps)
+	seen := map[uint32]bool{}
+	for ; from > 0; from-- {
+		s := steps[from-1]
+		if len(steps)-from >= b.Steps || h.bytes+s.Bytes() > b.ZoneBytes || seen[s.From] || s.From == s.To {
+			break
+		}
+		if from < len(steps) && s.To != steps[from].From {
+			break
+		}
+		seen[s.From], seen[s.To] = true, true
+		h.bytes += s.Bytes()
+	}
+	h.steps = slices.Clone(steps[from:])
+	return h
+}
+
+// shorter is h without its oldest step.
+func (h *History) shorter() *History {
+	first := h.steps[0]
+	return &History{steps: slices.Clone(h.steps[1:]), bytes: h.bytes - first.Bytes()}
+}

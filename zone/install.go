@@ -1,0 +1,224 @@
+package zone
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"cenote/dnsname"
+	"cenote/pace"
+)
+
+// Errors of changes that are asked for.
+var (
+	ErrUnknown = errors.New("there is no such zone")
+	ErrFrozen  = errors.New("the zone is frozen; thaw it with `cenote zones thaw`")
+)
+
+// behindSize is how many octets of a file or a zone are worked on beside the queries; less takes less than a millisecond or two.
+const behindSize = 1 << 18
+
+// behind does work on so many octets, so that queries do not wait for it.
+func behind(size int64, work func()) {
+	if size < behindSize {
+		work()
+		return
+	}
+	_ = pace.Behind(func() error { work(); return nil })
+}
+
+// Install publishes the next version of a zone, whatever its source.
+func (k *Keeper) Install(next *Zone) error {
+	return k.Edit(next.apex, func(*Zone) (*Zone, error) { return next, nil })
+}
+
+// Edit publishes the version that change makes of the present one, which is nil if there is none. It waits for others that change zones; an error of change
+// is returned, and leaves all as it is. The version that is there already changes nothing.
+func (k *Keeper) Edit(apex dnsname.Name, change func(present *Zone) (*Zone, error)) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	z := k.named(apex)
+	switch {
+	case z == nil:
+		return fmt.Errorf("%w: %s", ErrUnknown, apex)
+	case z.status.Frozen:
+		return ErrFrozen
+	}
+	next, err := change(z.zone)
+	if err != nil || next == z.zone {
+		return err
+	}
+	k.install(z, next)
+	k.note(z, 0, nil)
+	return k.publish()
+}
+
+// named is the zone of a name, or nil. mu is held.
+func (k *Keeper) named(apex dnsname.Name) *kept {
+	apex = apex.Canonical()
+	for _, z := range k.zones {
+		if z.source.Name == apex {
+			return z
+		}
+	}
+	return nil
+}
+
+// Freeze keeps a zone as it is, or lets it change again: its file is not read, and what would be installed is refused. It lasts until the server ends.
+func (k *Keeper) Freeze(apex dnsname.Name, frozen bool) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	z := k.named(apex)
+	if z == nil {
+		return fmt.Errorf("%w: %s", ErrUnknown, apex)
+	}
+	k.state.Lock()
+	defer k.state.Unlock()
+	if z.status.Frozen != frozen {
+		k.log.Info("zone frozen or thawed", "zone", z.status.Name, "frozen", frozen)
+	}
+	z.status.Frozen = frozen
+	return nil
+}
+
+// install makes next the zone's state, and its history that which leads there. It is the one way for every source; publish follows. mu is held.
+func (k *Keeper) install(z *kept, next *Zone) {
+	before := z.zone
+	if before == nil {
+		k.begin(z, next)
+	} else {
+		k.advance(z, next)
+	}
+	if z.zone = next; before == nil || before.serial != next.serial {
+		k.news = append(k.news, z)
+	}
+}
+
+// begin takes the history of the journal up, if it leads to the zone's first state.
+func (k *Keeper) begin(z *kept, next *Zone) {
+	had := k.open(z)
+	n := len(had.steps)
+	if n > 0 && had.steps[n-1].To == next.serial && had.steps[n-1].sum == sumOf(next) {
+		z.history = newHistory(had.steps, k.bounds)
+		return
+	}
+	z.history = nil
+	if n > 0 || z.isDurable() {
+		k.record(z, nil, next)
+	}
+}
+
+// advance compares the zone's next state with the present one.
+func (k *Keeper) advance(z *kept, next *Zone) {
+	before := z.zone
+	if before.serial == next.serial {
+		if sumOf(before) != sumOf(next) {
+			k.log.Warn("zone has changed, and its serial has not: secondaries will not see it", "zone", z.status.Name, "serial", next.serial)
+			z.history = nil
+			k.record(z, nil, next)
+		}
+		return
+	}
+	var step *Step
+	behind(int64(len(before.data)), func() {
+		var p pace.Pace
+		if d, ok := compare(before, next, min(historyRecordsMax, max(next.records, 1000)), p.Look); ok {
+			step = newStep(&d, next)
+		}
+	})
+	if isBefore(next.serial, before.serial) {
+		step = nil // by force: nobody who has a later version asks for it
+	}
+	if step == nil {
+		z.history = nil
+	} else if z.history = z.history.with(step, k.bounds); len(z.history.steps) == 0 {
+		step = nil // too large to be kept
+	}
+	k.record(z, step, next)
+}
+
+// isDurable reports whether the state of a zone has to be kept, since no file has it.
+func (z *kept) isDurable() bool { return z.source.Path == "" }
+
+// open opens the journal of a zone.
+func (k *Keeper) open(z *kept) (had recorded) {
+	if k.dir == "" || z.journal != nil {
+		return had
+	}
+	j, had, err := openJournal(k.dir, z.source.Name)
+	if z.journal = j; err != nil {
+		k.journalFault(z, err)
+	}
+	if j.trimmed > 0 {
+		k.journalCut.Add(uint64(j.trimmed))
+		k.log.Warn("the journal of a zone was damaged; the history ends there", "zone", z.source.Name.String(), "file", j.path, "octets", j.trimmed)
+	}
+	return had
+}
+
+// record writes down what leads to next: a step, or nil to begin anew.
+func (k *Keeper) record(z *kept, step *Step, next *Zone) {
+	if z.journal == nil {
+		return
+	}
+	size := int64(0)
+	if z.isDurable() {
+		size = int64(len(next.data))
+	}
+	var err error
+	if behind(size, func() { err = z.journal.record(step, z.history, next, z.isDurable()) }); err != nil {
+		k.journalFault(z, err)
+	}
+}
+
+// journalFault tells that a history will not outlive the server. Zones are served all the same.
+func (k *Keeper) journalFault(z *kept, err error) {
+	k.journalFaults.Add(1)
+	k.log.Error("the journal of a zone cannot be kept; its history ends with this server", "zone", z.source.Name.String(), "err", err)
+}
+
+// restore serves a zone without a file as it was before the server was started. One that never had a state waits for its source.
+func (k *Keeper) restore(z *kept) {
+	had := k.open(z)
+	k.state.Lock()
+	defer k.state.Unlock()
+	z.describe()
+	if had.zone == nil {
+		if z.status.State = StateFailed; z.status.Fault == "" {
+			z.status.Fault, z.status.Since = "it has no state yet", k.now()
+		}
+		return
+	}
+	z.zone, z.history = had.zone, newHistory(had.steps, k.bounds)
+	k.news = append(k.news, z)
+	z.describe()
+	z.status.State, z.status.Loaded, z.status.Fault, z.status.Since = StateServed, k.now(), "", time.Time{}
+	k.log.Info("zone restored", "zone", z.status.Name, "serial", z.status.Serial, "records", z.status.Records)
+}
+
+// boundHistories keeps all histories together within their bound: the largest lose their oldest steps. mu is held.
+func (k *Keeper) boundHistories() {
+	all := 0
+	for _, z := range k.zones {
+		all += z.history.Bytes()
+	}
+	for all > k.bounds.Bytes {
+		largest := k.zones[0]
+		for _, z := range k.zones {
+			if z.history.Bytes() > largest.history.Bytes() {
+				largest = z
+			}
+		}
+		all -= largest.history.Bytes()
+		largest.history = largest.history.shorter()
+		all += largest.history.Bytes()
+	}
+}
+
+// historyBytes is how much memory the histories that are published take.
+func (k *Keeper) historyBytes() (n int) {
+	for _, s := range k.Set().All() {
+		n += s.History.Bytes()
+	}
+	return n
+}

@@ -1,0 +1,270 @@
+package zone_test
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"cenote/dnsname"
+	"cenote/zone"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// journaled is a keeper with a state directory, which can be started again.
+type journaled struct {
+	*zone.Keeper
+	t       *testing.T
+	dir     string
+	path    string // of the zone's file; "" if its states are installed
+	log     *lines
+	bounds  zone.HistoryBounds
+	changes []uint32
+}
+
+func newJournaled(t *testing.T, file bool, bounds zone.HistoryBounds) *journaled {
+	j := &journaled{t: t, dir: filepath.Join(t.TempDir(), "zones"), log: new(lines), bounds: bounds}
+	if file {
+		j.path = filepath.Join(t.TempDir(), "zone")
+	}
+	return j
+}
+
+// start begins again with what lies in the directories, as after a kill: nothing was closed or written at the end.
+func (j *journaled) start() {
+	j.t.Helper()
+	var err error
+	j.Keeper, err = zone.NewKeeper(zone.KeeperConfig{
+		Sources: []zone.Source{{Name: dnsname.MustParse("example"), Path: j.path, Origin: "a test"}}, Dir: j.dir, Bounds: j.bounds,
+		Changed: func(_ dnsname.Name, serial uint32) { j.changes = append(j.changes, serial) },
+		Poll:    time.Hour, Log: slog.New(slog.NewTextHandler(j.log, nil)),
+	})
+	if err != nil {
+		j.t.Fatal(err)
+	}
+}
+
+// put gives the zone its next version.
+func (j *journaled) put(n int) {
+	j.t.Helper()
+	text := serial(strconv.Itoa(n), "192.0.2."+strconv.Itoa(n))
+	if j.path == "" {
+		if err := j.Install(load(j.t, "example", text)); err != nil {
+			j.t.Fatal(err)
+		}
+		return
+	}
+	write(j.t, j.path, text)
+	if j.Keeper != nil {
+		if _, err := j.Reload(false); err != nil {
+			j.t.Fatal(err)
+		}
+	}
+}
+
+// history is the serials of the history that is published, such as "1 2 3".
+func (j *journaled) history() string {
+	served := j.Set().Exact([]byte(dnsname.MustParse("example")))
+	var out []string
+	for _, s := range served.History.Steps() {
+		out = append(out, strconv.Itoa(int(s.From)))
+	}
+	return strings.Join(append(out, strconv.Itoa(int(served.Zone.Serial()))), " ")
+}
+
+func (j *journaled) expect(what, want string) {
+	j.t.Helper()
+	if got := j.history(); got != want {
+		j.t.Fatalf("%s: the history is %s, want %s", what, got, want)
+	}
+}
+
+// TestHistoryOutlivesARestart holds what is left of a history after the server was killed, for a zone with a file and for one without.
+func TestHistoryOutlivesARestart(t *testing.T) {
+	for _, file := range []bool{true, false} {
+		t.Run(map[bool]string{true: "file", false: "installed"}[file], func(t *testing.T) {
+			j := newJournaled(t, file, zone.HistoryBounds{})
+			if file {
+				j.put(1)
+			}
+			j.start()
+			for n := 1; n <= 4; n++ {
+				j.put(n)
+			}
+			j.expect("before", "1 2 3 4")
+			j.start()
+			j.expect("after a restart", "1 2 3 4")
+			j.put(5)
+			j.start()
+			j.expect("after another", "1 2 3 4 5")
+			if got := j.Status()[0]; got.State != zone.StateServed || got.Oldest != 1 || got.Steps != 4 {
+				t.Errorf("status %+v", got)
+			}
+			since, ok := j.Set().Exact([]byte(dnsname.MustParse("example"))).History.Since(3)
+			if !ok || len(since) != 2 || since[0].Records() != 4 {
+				t.Errorf("since 3: %d steps, %v", len(since), ok)
+			}
+		})
+	}
+}
+
+// TestHistoryOfAnotherFileIsDropped holds that a file that was edited while the server was down does not get a history that does not lead to it.
+func TestHistoryOfAnotherFileIsDropped(t *testing.T) {
+	j := newJournaled(t, true, zone.HistoryBounds{})
+	j.put(1)
+	j.start()
+	j.put(2)
+	write(t, j.path, serial("2", "192.0.2.99"))
+	j.start()
+	j.expect("after a change that kept the serial", "2")
+	j.put(3)
+	j.start()
+	j.expect("afterwards", "2 3")
+}
+
+// TestDamagedJournalKeepsWhatIsSound cuts a journal at every place, and spoils every octet of it: what stands before is used, and the zone of a file is
+// served in any case.
+func TestDamagedJournalKeepsWhatIsSound(t *testing.T) {
+	j := newJournaled(t, false, zone.HistoryBounds{})
+	j.start()
+	for n := 1; n <= 4; n++ {
+		j.put(n)
+	}
+	files, _ := filepath.Glob(filepath.Join(j.dir, "*"))
+	if len(files) != 1 || filepath.Base(files[0]) != "example.journal" {
+		t.Fatalf("files %v", files)
+	}
+	whole, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := load(t, "example", serial("4", "192.0.2.4"))
+	for at := range whole {
+		for _, file := range [][]byte{whole[:at], append(append(bytes.Clone(whole[:at]), whole[at]^0x55), whole[at+1:]...)} {
+			steps, state, good := zone.ReadJournal(last, file)
+			if state != nil && int(state.Serial()) != 1+len(steps) || good > int64(at) || len(steps) > 3 || state != nil && zone.SameData(state, last) {
+				t.Fatalf("damaged at %d of %d: %d steps, %d octets are sound", at, len(whole), len(steps), good)
+			}
+		}
+	}
+	write(t, files[0], string(whole[:len(whole)-3]))
+	j.start()
+	j.expect("cut", "1 2 3")
+	if got := gathered(t, j.Keeper, "cenote_zone_journal_damaged_octets_total"); got == 0 {
+		t.Error("the damage is not counted")
+	}
+	j.put(5)
+	j.start()
+	j.expect("afterwards", "1 2 3 5")
+}
+
+// gathered is the value of a metric without labels.
+func gathered(t *testing.T, c prometheus.Collector, name string) float64 {
+	t.Helper()
+	r := prometheus.NewRegistry()
+	r.MustRegister(c)
+	families, err := r.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			return f.GetMetric()[0].GetCounter().GetValue()
+		}
+	}
+	t.Fatalf("no metric %s", name)
+	return 0
+}
+
+// TestHistoryIsBounded holds the bounds of steps and octets, and that the journal does not grow for ever.
+func TestHistoryIsBounded(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		bounds zone.HistoryBounds
+		want   string
+	}{
+		{"steps", zone.HistoryBounds{Steps: 2}, "28 29 30"},
+		{"octets of a zone", zone.HistoryBounds{ZoneBytes: 700}, "28 29 30"},
+		{"octets of all", zone.HistoryBounds{Bytes: 700}, "28 29 30"},
+		{"no room at all", zone.HistoryBounds{ZoneBytes: 1}, "30"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			j := newJournaled(t, false, tc.bounds)
+			j.start()
+			for n := 1; n <= 30; n++ {
+				j.put(n)
+			}
+			j.expect("bounded", tc.want)
+			j.start()
+			j.expect("after a restart", tc.want)
+		})
+	}
+}
+
+// TestSameSerialBeginsANewHistory holds that nobody is told half of what has changed.
+func TestSameSerialBeginsANewHistory(t *testing.T) {
+	j := newJournaled(t, true, zone.HistoryBounds{})
+	j.put(1)
+	j.start()
+	j.put(2)
+	write(t, j.path, serial("2", "192.0.2.77"))
+	if _, err := j.Reload(false); err != nil {
+		t.Fatal(err)
+	}
+	j.expect("the same serial", "2")
+	write(t, j.path, serial("1", "192.0.2.77"))
+	if _, err := j.Reload(true); err != nil {
+		t.Fatal(err)
+	}
+	j.expect("back by force", "1")
+	if got := len(j.changes); got != 3 || j.changes[2] != 1 {
+		t.Errorf("told of %v, want 1, 2 and 1", j.changes)
+	}
+}
+
+// TestFrozenZoneStays holds that nothing changes a frozen zone, and that a thawed one catches up.
+func TestFrozenZoneStays(t *testing.T) {
+	j := newJournaled(t, true, zone.HistoryBounds{})
+	j.put(1)
+	j.start()
+	if err := j.Freeze(dnsname.MustParse("Example"), true); err != nil || !j.Status()[0].Frozen {
+		t.Fatal(err)
+	}
+	j.put(2)
+	j.expect("frozen", "1")
+	if err := j.Install(load(t, "example", serial("3", "192.0.2.3"))); err != zone.ErrFrozen {
+		t.Errorf("got %v, want ErrFrozen", err)
+	}
+	if err := j.Freeze(dnsname.MustParse("example"), false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := j.Reload(false); err != nil {
+		t.Fatal(err)
+	}
+	j.expect("thawed", "1 2")
+	if err := j.Freeze(dnsname.MustParse("nobody.test"), true); err == nil {
+		t.Error("a zone that is not there can be frozen")
+	}
+}
+
+// FuzzJournal holds that whatever a journal holds, it is read to where it is sound.
+func FuzzJournal(f *testing.F) {
+	a, b := load(f, "example", serial("1", "192.0.2.1")), load(f, "example", serial("2", "192.0.2.2"))
+	f.Add(zone.JournalOf(a, b))
+	f.Fuzz(func(t *testing.T, file []byte) {
+		_, state, good := zone.ReadJournal(a, zone.Mend(file))
+		if good > int64(len(file)) {
+			t.Errorf("%d octets are sound of %d", good, len(file))
+		}
+		if state != nil {
+			for r := range state.All() {
+				_ = r.Owner.String()
+			}
+		}
+	})
+}
