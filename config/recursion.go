@@ -33,6 +33,9 @@ type Recursion struct {
 	Never []netip.Prefix `yaml:"never_asked" default:"[0.0.0.0/8, 127.0.0.0/8, 169.254.0.0/16, 224.0.0.0/4, 240.0.0.0/4, '::/128', '::1/128', 'fe80::/10', 'ff00::/8']"`
 	// Minimise tells the servers on the way no more of a name than they need to know (RFC 9156).
 	Minimise bool `yaml:"minimise" default:"true"`
+	// NothingBelow takes the word of a zone that is not signed that a name is not there for all names below it, too (RFC 8020). It spares its servers floods of such names;
+	// some servers deny names that exist only because others lie below them, and those are not found any more. Signed zones prove it, whatever is set here.
+	NothingBelow bool `yaml:"nothing_below" default:"false"`
 	// Validation checks signatures (DNSSEC).
 	Validation Validation `yaml:"validation"`
 	// Forward are zones whose names are asked of other resolvers.

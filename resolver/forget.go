@@ -11,6 +11,7 @@ import (
 func (r *Resolver) Flush(name dnsname.Name, subtree bool) int {
 	name = name.Canonical()
 	n := r.scoped.flush(name, subtree)
+	r.absent.flush(name)
 	if subtree {
 		r.cuts.flush(name)
 		r.trusts.flush(name)
@@ -43,6 +44,9 @@ func outdated(before, after *Recursion) (names []dnsname.Name) {
 	same = same && before.DNS64 == after.DNS64 && reflect.DeepEqual(before.Private, after.Private)
 	if !same || !reflect.DeepEqual(before.Anchors, after.Anchors) {
 		return []dnsname.Name{dnsname.Root}
+	}
+	if before.NothingBelow && !after.NothingBelow {
+		names = append(names, dnsname.Root)
 	}
 	if !reflect.DeepEqual(before.Subnets, after.Subnets) {
 		names = append(append(names, before.Subnets.Zones...), after.Subnets.Zones...)

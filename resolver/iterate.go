@@ -125,6 +125,9 @@ func (it *iteration) judge(name dnsname.Name, got outcome) outcome {
 	if it.s.validates(&it.f.q) {
 		got.verdict = it.validate(got.zone, name, got.found)
 	}
+	if got.verdict.Status != dnssec.Bogus {
+		it.keepAbsent(name, &got)
+	}
 	if got.verdict.Status == dnssec.Bogus && it.b.busy.Load() {
 		return outcome{up: got.up, ede: EDENone, err: errGate}
 	}
@@ -199,6 +202,9 @@ func (it *iteration) lookUp(name dnsname.Name, qtype uint16) outcome {
 	}
 	if f := it.infer(name); f != nil {
 		return outcome{ede: EDENone, found: f, inferred: true}
+	}
+	if got, ok := it.belowAbsent(name); ok {
+		return got
 	}
 	if f, group := it.s.config.Recursion.forwardAt(name, qtype); f != nil {
 		got := it.forward(group, name, qtype)

@@ -28,6 +28,8 @@ type Recursion struct {
 	Never []netip.Prefix
 	// WholeNames sends the whole name to every server on the way, which RFC 9156 advises against. Default false.
 	WholeNames bool
+	// NothingBelow takes a name that is not there as proof that nothing is below it (RFC 8020), in zones that nobody signs too. Default false.
+	NothingBelow bool
 	// Forwards are zones whose names are asked of other resolvers.
 	Forwards []Forward
 	// Stubs are zones whose servers are known beforehand, whoever is named elsewhere.

@@ -8,7 +8,7 @@ import (
 
 // rootward is the metrics of names that are looked for from the root down.
 type rootward struct {
-	questions, packets, referrals, delegations, servers, trusts, signatures, hashes, slow, told, scopedHits, scoped *prometheus.Desc
+	questions, packets, referrals, delegations, servers, trusts, signatures, hashes, slow, inferred, told, scopedHits, scoped *prometheus.Desc
 }
 
 func newRootward() rootward {
@@ -25,6 +25,7 @@ func newRootward() rootward {
 		trusts:      desc("trusts", "Names of which it is kept whether they lie in a signed zone."),
 		signatures:  desc("signatures_total", "Signatures verified. The processor's time goes there; look when it rises faster than the questions."),
 		hashes:      desc("hashes_total", "Names hashed for NSEC3. Look when it rises faster than the questions."),
+		inferred:    desc("inferred_total", "Questions answered without a query: by what a zone has proved before (proof, RFC 8198), or below a name that is not there (absent, recursion.nothing_below).", "by"),
 		told:        desc("subnet_queries_total", "Queries that told the servers of a zone the network of a client (recursion.subnets)."),
 		scopedHits:  desc("subnet_hits_total", "Questions answered by what is kept for the client's network."),
 		scoped:      desc("subnet_answers", "Answers that are kept for some networks of clients alone."),
@@ -33,7 +34,7 @@ func newRootward() rootward {
 }
 
 func (m *rootward) all() []*prometheus.Desc {
-	return []*prometheus.Desc{m.questions, m.packets, m.referrals, m.delegations, m.servers, m.trusts, m.signatures, m.hashes, m.slow, m.told, m.scopedHits, m.scoped}
+	return []*prometheus.Desc{m.questions, m.packets, m.referrals, m.delegations, m.servers, m.trusts, m.signatures, m.hashes, m.slow, m.inferred, m.told, m.scopedHits, m.scoped}
 }
 
 // collect gives only those questions that there were: most extended errors never come. Names that are forwarded have none of this but slow ones.
@@ -58,6 +59,8 @@ func (m *rootward) collect(ch chan<- prometheus.Metric, r *Resolver) {
 	counter(ch, m.referrals, c.referrals.Load())
 	counter(ch, m.signatures, c.signatures.Load())
 	counter(ch, m.hashes, c.hashes.Load())
+	counter(ch, m.inferred, c.inferred.Load(), "proof")
+	counter(ch, m.inferred, c.belowAbsent.Load(), "absent")
 	counter(ch, m.told, c.subnetsTold.Load())
 	counter(ch, m.scopedHits, c.scopedHits.Load())
 	gauge(ch, m.scoped, float64(r.scoped.len()))

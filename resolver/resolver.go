@@ -41,6 +41,7 @@ type Resolver struct {
 	crowds      crowds
 	gate        *gate
 	scoped      *scoped
+	absent      *absent
 	root        atomic.Pointer[rootCopy]
 	rootLoading sync.Mutex    // held while the file of the root zone is read
 	rootFault   string        // what was wrong with it when it was last read; guarded by rootLoading
@@ -80,7 +81,7 @@ func New(config Config) (*Resolver, error) {
 		cache: config.Cache, now: config.Now, log: config.Log,
 		ahead:    newAhead(),
 		suspects: make(chan *upstream, suspectsMax),
-		flights:  map[question]*flight{}, subnets: map[question]int{}, scoped: newScoped(), rootChanged: make(chan struct{}, 1),
+		flights:  map[question]*flight{}, subnets: map[question]int{}, scoped: newScoped(), absent: newAbsent(), rootChanged: make(chan struct{}, 1),
 		crowds: crowds{all: map[dnsname.Name]int{}},
 	}
 	r.cuts, r.authorities, r.trusts, r.denials, r.gate = newCuts(), newAuthorities(), newTrusts(), newDenials(), newGate()
