@@ -21,23 +21,25 @@ func arrows() map[string][]string {
 		"prefetch":  {},
 		"ring":      {"hugepage"},
 		"wire":      {"dnsname"},
+		"tsig":      {"dnsname", "wire"},
 		"nameindex": {"dnsname", "hugepage", "prefetch"},
 		"policy":    {"nameindex", "dnsname", "wire"},
 		"rrcache":   {"hugepage", "dnsname", "wire"},
 		"dnssec":    {"dnsname", "wire"},
-		"zone":      {"dnssec", "pace", "dnsname", "wire"},
+		"zone":      {"dnssec", "tsig", "pace", "dnsname", "wire"},
 		"resolver":  {"rrcache", "dnssec", "wire", "crew", "dnsname"},
 		"blocklist": {"policy", "nameindex", "pace", "dnsname", "wire"},
 		"sighting":  {"ring", "pace", "prefetch", "dnsname", "policy"},
 		"querylog":  {"ring", "dnsname", "policy", "wire"},
 		"forecast":  {"policy", "dnsname"},
-		"dnsserver": {"policy", "zone", "rrcache", "wire", "crew", "dnsname", "ring", "sighting", "querylog"},
+		"rpz":       {"policy", "nameindex", "dnsname", "wire"},
+		"dnsserver": {"policy", "zone", "rrcache", "tsig", "wire", "crew", "dnsname", "ring", "sighting", "querylog"},
 		"api":       {"blocklist", "zone", "sighting", "policy", "dnsname", "wire"},
 		"config":    {"dnsname"},
 		"dnstest":   {"dnsname"},
 		"bench":     {"dnsname", "wire"},
 		"cmd/cenote": {"dnsname", "ring", "pace", "prefetch", "wire", "nameindex", "policy", "rrcache", "dnssec", "zone", "resolver", "blocklist", "sighting", "querylog",
-			"forecast", "dnsserver", "api", "config"},
+			"forecast", "rpz", "tsig", "dnsserver", "api", "config"},
 	}
 }
 
@@ -153,7 +155,7 @@ func imports(s source) []string {
 
 // TestPurePackages holds that some packages are values in, values out: no clock, no goroutine, no file, no socket, no log.
 func TestPurePackages(t *testing.T) {
-	pure := []string{"dnsname", "wire", "policy", "forecast", "dnssec"}
+	pure := []string{"dnsname", "wire", "tsig", "policy", "forecast", "rpz", "dnssec"}
 	banned := []string{"os", "io/fs", "net", "net/http", "log", "log/slog", "syscall", "math/rand", "math/rand/v2", "os/exec"}
 	for _, s := range sources(t) {
 		if s.test || !slices.Contains(pure, s.dir) {

@@ -285,7 +285,7 @@ func TestExplainTakesNameOrReference(t *testing.T) {
 		t.Errorf("explain = %q, %v", answer.Name, err)
 	}
 	for _, bad := range []string{"", "?name=a..b", "?name=a&reference=b", "?name=a&client=nobody", "?name=a&type=BOGUS", "?name=a&transport=pigeon",
-		"?name=a&listener=here", "?name=a&rd=perhaps", "?name=a&do=2", "?name=a&resolve=2"} {
+		"?name=a&listener=here", "?name=a&key=a..b", "?name=a&rd=perhaps", "?name=a&do=2", "?name=a&resolve=2"} {
 		if status, body := get(t, base+"/v1/explain"+bad, nil); status != http.StatusBadRequest {
 			t.Errorf("explain%s = %d %s, want 400", bad, status, body)
 		}
@@ -299,6 +299,7 @@ func TestExplainTakesTheWayOfAsking(t *testing.T) {
 		"type=https&rd=true":    {Type: 65},
 		"transport=tcp&do=true": {Transport: policy.TransportTCP, DO: true},
 		"rd=false&type=TYPE99":  {NoRD: true, Type: 99},
+		"key=Branch.Example":    {Key: "\x06branch\x07example\x00"},
 		"listener=192.0.2.53":   {Listener: netip.MustParseAddrPort("192.0.2.53:53")},
 		"listener=[2001:db8::53]:5353&resolve=true": {Listener: netip.MustParseAddrPort("[2001:db8::53]:5353"), Resolve: true},
 	} {

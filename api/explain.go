@@ -25,6 +25,7 @@ type Question struct {
 	Answers   []netip.Addr // addresses that Name is taken to have
 	Type      uint16       // that is asked for; 0 is A
 	Transport policy.Transport
+	Key       dnsname.Name   // canonical, of the key by which the question is signed; zero is none
 	Listener  netip.AddrPort // the address of this server that is asked; the zero value is none that a view names
 	NoRD      bool           // the client asks for no recursion
 	DO        bool           // it asks for signatures
@@ -123,6 +124,13 @@ func (q *Question) parseWay(values url.Values) (err error) {
 		if err := q.Transport.UnmarshalText([]byte(text)); err != nil {
 			return fmt.Errorf("transport: %w (there are udp, tcp, tls, https and quic)", err)
 		}
+	}
+	if text := values.Get("key"); text != "" {
+		key, err := dnsname.Parse(text)
+		if err != nil {
+			return fmt.Errorf("key: %w", err)
+		}
+		q.Key = key.Canonical()
 	}
 	if q.Listener, err = listenerOf(values.Get("listener")); err != nil {
 		return fmt.Errorf("listener: %w", err)

@@ -118,6 +118,8 @@ func (s *Server) controls() *http.ServeMux {
 	mux.HandleFunc("POST /v1/cache/flush", s.cacheFlush)
 	mux.HandleFunc("GET /v1/cache/dump", s.cacheDump)
 	mux.HandleFunc("POST /v1/cache/load", s.cacheLoad)
+	mux.HandleFunc("POST /v1/keys/roll", s.rollKeys)
+	mux.HandleFunc("POST /v1/keys/ds", s.markDS)
 	mux.HandleFunc("POST /v1/held", s.decide) // it is written down who decides, which the socket alone knows
 	return mux
 }
@@ -132,6 +134,7 @@ func (s *Server) routes() *http.ServeMux {
 	mux.HandleFunc("GET /v1/explain", s.explain)
 	mux.HandleFunc("GET /v1/feeds", s.feeds)
 	mux.HandleFunc("GET /v1/zones", s.zones)
+	mux.HandleFunc("GET /v1/keys", s.keys)
 	mux.HandleFunc("GET /v1/held", s.held)
 	mux.HandleFunc("GET /v1/anchors", s.anchors)
 	mux.HandleFunc("GET /v1/cache", s.cacheStats)

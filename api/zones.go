@@ -1,8 +1,11 @@
 package api
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
 
+	"cenote/dnsname"
 	"cenote/zone"
 )
 
@@ -10,6 +13,30 @@ import (
 type Zones interface {
 	// Status is how each of them stands.
 	Status() []zone.Status
+	// Keys are those of the zones that are signed here.
+	Keys() []zone.ZoneKeys
+	// RollKeys begins to roll the keys of a zone, those of one role or all.
+	RollKeys(apex dnsname.Name, role zone.Role) error
+	// MarkDS says that the zone above has the DS record of a key, or has it no more.
+	MarkDS(apex dnsname.Name, tag uint16, seen bool) error
+}
+
+// KeysAnswer is the answer of GET /v1/keys.
+type KeysAnswer struct {
+	Zones []zone.ZoneKeys `json:"zones"`
+}
+
+// RollRequest is the body of POST /v1/keys/roll.
+type RollRequest struct {
+	Zone string    `json:"zone"`
+	Role zone.Role `json:"role,omitempty"` // csk, ksk or zsk; none stands for all
+}
+
+// DSRequest is the body of POST /v1/keys/ds: what somebody knows of the zone above.
+type DSRequest struct {
+	Zone string `json:"zone"`
+	Tag  uint16 `json:"tag"`
+	Seen bool   `json:"seen"` // whether the DS record is there, or gone
 }
 
 // ZonesAnswer is the answer of GET /v1/zones.
@@ -19,4 +46,34 @@ type ZonesAnswer struct {
 
 func (s *Server) zones(w http.ResponseWriter, _ *http.Request) {
 	reply(w, http.StatusOK, ZonesAnswer{Zones: listOf(s.config.Rooms.Zones.Status())})
+}
+
+func (s *Server) keys(w http.ResponseWriter, _ *http.Request) {
+	reply(w, http.StatusOK, KeysAnswer{Zones: listOf(s.config.Rooms.Zones.Keys())})
+}
+
+func (s *Server) rollKeys(w http.ResponseWriter, r *http.Request) {
+	var request RollRequest
+	err := decodeBody(r, &request)
+	s.changeKeys(w, request.Zone, err, func(apex dnsname.Name) error { return s.config.Rooms.Zones.RollKeys(apex, request.Role) })
+}
+
+func (s *Server) markDS(w http.ResponseWriter, r *http.Request) {
+	var request DSRequest
+	err := decodeBody(r, &request)
+	s.changeKeys(w, request.Zone, err, func(apex dnsname.Name) error { return s.config.Rooms.Zones.MarkDS(apex, request.Tag, request.Seen) })
+}
+
+// changeKeys does something with the keys of a zone, and answers with what they are then.
+func (s *Server) changeKeys(w http.ResponseWriter, name string, err error, change func(dnsname.Name) error) {
+	apex, nameErr := dnsname.Parse(name)
+	if err = errors.Join(err, nameErr); err != nil {
+		failWith(w, http.StatusBadRequest, fmt.Errorf("the body is not a request about keys: %w", err), nil)
+		return
+	}
+	if err := change(apex.Canonical()); err != nil {
+		failWith(w, http.StatusUnprocessableEntity, err, nil)
+		return
+	}
+	s.keys(w, nil)
 }

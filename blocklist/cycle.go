@@ -358,8 +358,9 @@ func (p *Publisher) publish(index *nameindex.Index, job *CompileConfig, files st
 	p.noteDelta(index)
 	p.mu.Unlock()
 	p.counts.published.Add(1)
-	p.log.Info("policy published", "generation", number, "names", g.Policy.Index().Len(), "feeds", len(g.Policy.Manifest().Feeds))
+	names, feeds := g.Policy.Index().Len(), len(g.Policy.Manifest().Feeds) // while it is ours
 	p.config.Publish(g)
+	p.log.Info("policy published", "generation", number, "names", names, "feeds", feeds)
 	return nil
 }
 

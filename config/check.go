@@ -15,6 +15,7 @@ func (c *Config) check(r *reader) {
 	c.checkAccess(r)
 	c.checkLimits(r)
 	c.checkFeeds(r)
+	c.checkKeys(r)
 	c.checkOwnZones(r)
 	c.checkZones(r)
 	c.checkUpstreams(r)
@@ -227,16 +228,17 @@ func (c *Config) checkViews(r *reader) {
 		for _, list := range []struct {
 			key   string
 			empty bool
-		}{{"clients", len(v.Clients) == 0}, {"transports", len(v.Transports) == 0}, {"listeners", len(v.Listeners) == 0}} {
+		}{{"clients", len(v.Clients) == 0}, {"transports", len(v.Transports) == 0}, {"listeners", len(v.Listeners) == 0}, {"keys", len(v.Keys) == 0}} {
 			if _, written := r.places[key+"."+list.key]; written && list.empty && !r.lost(key+"."+list.key) {
 				r.fault(r.at(key+"."+list.key), "the list is empty, and without the key the view is for all", "leave the key out if that is meant")
 			}
 		}
+		c.checkKeyNames(r, key+".keys", v.Keys)
 		checkZoneNames(r, key+".zones", v.Zones)
 		if _, err := time.LoadLocation(v.Schedule.TimeZone); err != nil && !r.lost(key+".schedule.time_zone") {
 			r.fault(r.at(key+".schedule.time_zone"), quoted(v.Schedule.TimeZone)+" is no time zone that is known here", "write a name of the IANA database, such as Europe/Berlin")
 		}
-		if len(v.Clients)+len(v.Transports)+len(v.Listeners)+len(v.Schedule.Days) == 0 && v.Schedule.From == 0 && v.Schedule.To == minutesPerDay {
+		if len(v.Clients)+len(v.Transports)+len(v.Listeners)+len(v.Keys)+len(v.Schedule.Days) == 0 && v.Schedule.From == 0 && v.Schedule.To == minutesPerDay {
 			r.warn(r.at(key), "the view "+quoted(v.Name)+" is for every question, so that policy.zones and later views are for none", "give it clients, or move its zones to policy.zones")
 		}
 	}

@@ -19,6 +19,9 @@ type Config struct {
 	LocalZones LocalZones `yaml:"local_zones"`
 	// Zones are those that this server answers for with authority, from files. Policy comes before them.
 	Zones []OwnZone `yaml:"zones"`
+	// Keys are secrets shared with other name servers, by which transfers and what belongs to them are signed (TSIG), and with clients that sign their
+	// questions.
+	Keys []SharedKey `yaml:"keys"`
 	// TCP bounds the connections of clients.
 	TCP TCP `yaml:"tcp"`
 	// Limits bound the work of the server as a whole.

@@ -307,3 +307,18 @@ func words[T ~string](values ...T) []string {
 	}
 	return out
 }
+
+// KeyAlgorithm is how a key signs.
+type KeyAlgorithm string
+
+// The algorithms of keys.
+const (
+	KeySHA256 KeyAlgorithm = "hmac-sha256"
+	KeySHA384 KeyAlgorithm = "hmac-sha384"
+	KeySHA512 KeyAlgorithm = "hmac-sha512"
+)
+
+// String is the word in the file.
+func (a KeyAlgorithm) String() string { return string(a) }
+
+func (KeyAlgorithm) values() []string { return words(KeySHA256, KeySHA384, KeySHA512) }

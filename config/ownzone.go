@@ -19,6 +19,8 @@ type OwnZone struct {
 	// Allow are the networks that may ask for names of the zone, in place of those of `access`. Those that `access` does not admit get answers from this
 	// zone alone, without recursion; to serve it to the world, write `[0.0.0.0/0, '::/0']`.
 	Allow []netip.Prefix `yaml:"allow" example:"[0.0.0.0/0, '::/0']"`
+	// Sign has the server sign the zone (DNSSEC); `sign: {enabled: true}` is all that it takes.
+	Sign ZoneSign `yaml:"sign"`
 }
 
 // ownZonesMax is how many zones there may be.
@@ -32,6 +34,7 @@ func (c *Config) checkOwnZones(r *reader) {
 	names, files := map[dnsname.Name]int{}, map[Path]int{}
 	for i, z := range c.Zones {
 		key := fmt.Sprintf("zones[%d]", i)
+		z.Sign.check(r, key+".sign")
 		name := z.Name.Canonical()
 		if first, twice := names[name]; twice && !z.Name.IsZero() {
 			r.fault(r.at(key+".name"), "two zones are named "+quoted(z.Name.String()), fmt.Sprintf("the other is on line %d", r.at(fmt.Sprintf("zones[%d].name", first)).Line))

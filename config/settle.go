@@ -124,22 +124,20 @@ func (c *Config) checkFiles(r *reader) {
 	}
 	_, secretErr := c.Cookies.Read()
 	_, tokenErr := c.API.Token()
-	for _, secret := range []struct {
-		key  string
-		path Path
-		err  error
-		hint string
-	}{
+	secrets := []secretFile{
 		{"cookies.secret_file", c.Cookies.SecretFile, secretErr, "make one with: openssl rand -hex 16"},
 		{"api.token_file", c.API.TokenFile, tokenErr, "make one with: openssl rand -hex 32"},
-	} {
-		if secret.err != nil {
-			r.fault(r.at(secret.key), secret.err.Error(), secret.hint)
+	}
+	for i, k := range c.Keys {
+		key := fmt.Sprintf("keys[%d].secret_file", i)
+		_, err := k.Secret()
+		if err != nil {
+			err = fmt.Errorf("%s: %w", key, err)
 		}
-		info, err := os.Stat(string(secret.path))
-		if secret.path != "" && err == nil && info.Mode().Perm()&0o004 != 0 {
-			r.warn(r.at(secret.key), fmt.Sprintf("%s can be read by everybody on this host", secret.path), "chmod o-r "+string(secret.path))
-		}
+		secrets = append(secrets, secretFile{key, k.SecretFile, err, "make one with: openssl rand -base64 32"})
+	}
+	for _, s := range secrets {
+		s.check(r)
 	}
 	checkOpens(r, "compile.suffix_list", c.Compile.SuffixList, "remove the key to use the list that is built in")
 	for i, list := range c.Policy.Protect.Lists {
@@ -147,6 +145,28 @@ func (c *Config) checkFiles(r *reader) {
 	}
 	for i, list := range c.Policy.Protect.Popular.Lists {
 		checkOpens(r, fmt.Sprintf("policy.protect.popular.lists[%d]", i), list, "without the list no name is known to be popular: correct the path, or remove it")
+	}
+}
+
+// secretFile is a file with a secret that the configuration names.
+type secretFile struct {
+	key  string
+	path Path
+	err  error // why it holds none
+	hint string
+}
+
+// check wants the secret to be there, and to be one.
+func (s secretFile) check(r *reader) {
+	if s.path == "" {
+		return
+	}
+	if s.err != nil {
+		r.fault(r.at(s.key), s.err.Error(), s.hint)
+	}
+	info, err := os.Stat(string(s.path))
+	if err == nil && info.Mode().Perm()&0o004 != 0 {
+		r.warn(r.at(s.key), fmt.Sprintf("%s can be read by everybody on this host", s.path), "chmod o-r "+string(s.path))
 	}
 }
 

@@ -51,6 +51,8 @@ type View struct {
 	Transports []Transport `yaml:"transports" example:"[tcp]"`
 	// Listeners are the addresses of this server that were asked, with or without a port; without the key all.
 	Listeners []netip.AddrPort `yaml:"listeners" port:"0" example:"[192.0.2.53]"`
+	// Keys are names of `keys`, by one of which the question was signed (TSIG); without the key all.
+	Keys []dnsname.Name `yaml:"keys" example:"[branch.corp.example]"`
 	// Schedule is when the view is there. At other times its clients are in the next one that they belong to.
 	Schedule Schedule `yaml:"schedule"`
 	// Shadow records the matches of all its zones and changes no answer.

@@ -12,7 +12,7 @@ import (
 // with their draft made and step at stepReply.
 //
 // The access list and the rate look at the peer: what a packet says of itself proves nothing. The list comes first, so that outsiders
-// learn nothing of policy, then the rate, which covers error replies too, then the form of the question.
+// learn nothing of policy, then the rate, which covers error replies too, then the signature, then the form of the question.
 func (w *worker) admit(q *Query) bool {
 	q.settings = w.core.settings.Load()
 	w.counters.queries[q.Transport].Add(1)
@@ -32,8 +32,8 @@ func (w *worker) admit(q *Query) bool {
 	if !w.withinRate(q, fault) {
 		return w.drop(dropRate)
 	}
-	if q.step == stepReply {
-		return true // over the rate, and told so
+	if !w.verify(q) || q.step == stepReply {
+		return true // signed wrongly, or over the rate, and told so
 	}
 	if !allowed {
 		w.counters.refused.Add(1)
@@ -110,10 +110,6 @@ func (q *Query) inspect(fault wire.Fault) {
 		q.turnAway(q.cookieRcode(), policy.EDENone)
 	case fault != wire.FaultNone:
 		q.turnAway(wire.RcodeFormErr, policy.EDENone)
-	case q.msg.TSIG:
-		// We share no key with anybody, so every signature is made with one we do not know.
-		q.turnAway(wire.RcodeNotAuth, policy.EDENone)
-		q.draft.form = formTSIG
 	case q.msg.Class == wire.ClassCH:
 		q.inspectChaos()
 	case q.msg.Class != wire.ClassIN:
@@ -156,8 +152,8 @@ func (q *Query) ask() {
 	dnsname.Lower(name, q.msg.Name)
 	q.request = policy.Request{
 		Time: q.Time, Peer: q.Peer, Client: q.Client, Local: q.Local, Transport: q.Transport,
-		Verified: q.request.Verified,
-		RD:       q.msg.Flags&wire.FlagRD != 0, DO: q.msg.OPT.DO,
+		Verified: q.request.Verified, Key: q.keyName(),
+		RD: q.msg.Flags&wire.FlagRD != 0, DO: q.msg.OPT.DO,
 		Type: q.msg.Type, Class: q.msg.Class, Name: name,
 	}
 }

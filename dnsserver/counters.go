@@ -6,31 +6,33 @@ import (
 
 	"cenote/policy"
 	"cenote/querylog"
+	"cenote/tsig"
 	"cenote/wire"
 )
 
 // counters are one worker's. The scrape reads them while the worker counts, so each is atomic; no two workers share a cache line of
 // them, so counting costs a few nanoseconds. Every enum that indexes an array here is bounded by its constant below.
 type counters struct {
-	_         [64]byte
-	queries   [transportsMax]atomic.Uint64 // messages that came, by transport
-	replies   [rcodesMax]atomic.Uint64     // by response code; the last for all above
-	drops     [dropsMax]atomic.Uint64      // messages without a reply, by reason
-	faults    [faultsMax]atomic.Uint64     // queries that could not be answered as asked, by wire.Fault
-	decided   [actionsMax]atomic.Uint64    // queries that a rule decided, by action
-	observed  [actionsMax]atomic.Uint64    // matches that decided nothing, by action
-	sources   [sourcesMax]atomic.Uint64    // replies, by where the answer came from
-	cookies   [cookiesMax]atomic.Uint64    // queries, by what their cookie was worth
-	truncated atomic.Uint64
-	late      atomic.Uint64 // of them, cut since they came too late
-	slipped   atomic.Uint64 // over the rate and answered shortly
-	refused   atomic.Uint64 // outside the access list, with a reply
-	shed      atomic.Uint64 // found no room to wait for the network
-	failed    atomic.Uint64 // the resolver had no answer
-	bugs      atomic.Uint64 // faults of our own that were caught
-	waits     [waitsMax]atomic.Uint64
-	waited    atomic.Int64 // nanoseconds, of all that waits counts
-	_         [64]byte
+	_          [64]byte
+	queries    [transportsMax]atomic.Uint64 // messages that came, by transport
+	replies    [rcodesMax]atomic.Uint64     // by response code; the last for all above
+	drops      [dropsMax]atomic.Uint64      // messages without a reply, by reason
+	faults     [faultsMax]atomic.Uint64     // queries that could not be answered as asked, by wire.Fault
+	decided    [actionsMax]atomic.Uint64    // queries that a rule decided, by action
+	observed   [actionsMax]atomic.Uint64    // matches that decided nothing, by action
+	sources    [sourcesMax]atomic.Uint64    // replies, by where the answer came from
+	cookies    [cookiesMax]atomic.Uint64    // queries, by what their cookie was worth
+	signatures [signaturesMax]atomic.Uint64 // queries with a TSIG record, by tsig.Fault
+	truncated  atomic.Uint64
+	late       atomic.Uint64 // of them, cut since they came too late
+	slipped    atomic.Uint64 // over the rate and answered shortly
+	refused    atomic.Uint64 // outside the access list, with a reply
+	shed       atomic.Uint64 // found no room to wait for the network
+	failed     atomic.Uint64 // the resolver had no answer
+	bugs       atomic.Uint64 // faults of our own that were caught
+	waits      [waitsMax]atomic.Uint64
+	waited     atomic.Int64 // nanoseconds, of all that waits counts
+	_          [64]byte
 }
 
 const (
@@ -40,6 +42,7 @@ const (
 	actionsMax    = int(policy.ActionDisabled) + 1
 	sourcesMax    = int(querylog.SourceZone) + 1
 	cookiesMax    = int(cookieValid) + 1
+	signaturesMax = int(tsig.FaultUnsigned) + 1
 	waitsMax      = len(waitBounds) + 1
 )
 

@@ -6,6 +6,7 @@ import (
 
 	"cenote/policy"
 	"cenote/querylog"
+	"cenote/tsig"
 	"cenote/wire"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,8 +22,8 @@ type collector struct {
 
 // pathDescs describe what happens on the path of a query.
 type pathDescs struct {
-	queries, replies, drops, faults, matches, sources, cookies   *prometheus.Desc
-	truncated, late, slipped, refused, shed, failed, bugs, waits *prometheus.Desc
+	queries, replies, drops, faults, matches, sources, cookies, signatures *prometheus.Desc
+	truncated, late, slipped, refused, shed, failed, bugs, waits           *prometheus.Desc
 }
 
 // socketDescs describe what happens at its two ends.
@@ -41,21 +42,22 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 
 func describePath() pathDescs {
 	return pathDescs{
-		queries:   describe("queries_total", "Messages that came, by transport.", "transport"),
-		replies:   describe("replies_total", "Replies, by response code. Look when SERVFAIL (2) rises: upstreams fail; when REFUSED (5) rises: the access list keeps somebody out.", "rcode"),
-		drops:     describe("dropped_total", "Messages without a reply, by reason. Look when rate rises: a client sends too much, or its address is forged.", "reason"),
-		faults:    describe("faults_total", "Messages that could not be answered as asked, by what is wrong with them.", "fault"),
-		matches:   describe("matches_total", "Matches of policy rules, by action and by whether the rule decided the reply or was only observed.", "action", "enforced"),
-		sources:   describe("answers_total", "Replies, by where the answer came from.", "source"),
-		cookies:   describe("cookies_total", "Queries, by what their DNS cookie proves (RFC 7873): none sent, new or not ours, valid.", "cookie"),
-		late:      describe("late_total", "Replies cut to a header with TC since their answers came after seconds, for clients whose address may be forged. Look when it rises: upstreams or servers are slow, or somebody holds answers back to send them at once."),
-		truncated: describe("truncated_total", "Replies cut to a header with TC. Look when it rises: answers do not fit udp_size, or clients are over the rate."),
-		slipped:   describe("slipped_total", "Queries over the rate that were told to come over TCP or with a cookie."),
-		refused:   describe("outsiders_refused_total", "Queries from outside the access list that were told so."),
-		shed:      describe("shed_total", "Queries that found no room to wait for the network. Look whenever it rises: upstreams are slow, or somebody asks for names that nobody answers."),
-		failed:    describe("unresolved_total", "Queries to which the resolver had no answer, not even a stale one."),
-		bugs:      describe("bugs_total", "Faults of the server itself that were caught; their queries got SERVFAIL. Look at once, and report the log line."),
-		waits:     describe("network_wait_seconds", "How long queries took that had to wait for the network, in seconds. All others take microseconds."),
+		queries:    describe("queries_total", "Messages that came, by transport.", "transport"),
+		replies:    describe("replies_total", "Replies, by response code. Look when SERVFAIL (2) rises: upstreams fail; when REFUSED (5) rises: the access list keeps somebody out.", "rcode"),
+		drops:      describe("dropped_total", "Messages without a reply, by reason. Look when rate rises: a client sends too much, or its address is forged.", "reason"),
+		faults:     describe("faults_total", "Messages that could not be answered as asked, by what is wrong with them.", "fault"),
+		matches:    describe("matches_total", "Matches of policy rules, by action and by whether the rule decided the reply or was only observed.", "action", "enforced"),
+		sources:    describe("answers_total", "Replies, by where the answer came from.", "source"),
+		cookies:    describe("cookies_total", "Queries, by what their DNS cookie proves (RFC 7873): none sent, new or not ours, valid.", "cookie"),
+		signatures: describe("signatures_total", "Queries with a signature (TSIG, RFC 8945), by what it is worth. Look when time rises: a clock is wrong; when key or signature rises: a client has another key, or somebody guesses.", "result"),
+		late:       describe("late_total", "Replies cut to a header with TC since their answers came after seconds, for clients whose address may be forged. Look when it rises: upstreams or servers are slow, or somebody holds answers back to send them at once."),
+		truncated:  describe("truncated_total", "Replies cut to a header with TC. Look when it rises: answers do not fit udp_size, or clients are over the rate."),
+		slipped:    describe("slipped_total", "Queries over the rate that were told to come over TCP or with a cookie."),
+		refused:    describe("outsiders_refused_total", "Queries from outside the access list that were told so."),
+		shed:       describe("shed_total", "Queries that found no room to wait for the network. Look whenever it rises: upstreams are slow, or somebody asks for names that nobody answers."),
+		failed:     describe("unresolved_total", "Queries to which the resolver had no answer, not even a stale one."),
+		bugs:       describe("bugs_total", "Faults of the server itself that were caught; their queries got SERVFAIL. Look at once, and report the log line."),
+		waits:      describe("network_wait_seconds", "How long queries took that had to wait for the network, in seconds. All others take microseconds."),
 	}
 }
 
@@ -113,10 +115,34 @@ func (d *pathDescs) collectArrays(ch chan<- prometheus.Metric, workers []*worker
 	each(d.faults, faultsMax, func(i int) string { return wire.Fault(i).String() }, func(c *counters, i int) *atomic.Uint64 { return &c.faults[i] })
 	each(d.sources, sourcesMax, func(i int) string { return querylog.Source(i).String() }, func(c *counters, i int) *atomic.Uint64 { return &c.sources[i] })
 	each(d.cookies, cookiesMax, func(i int) string { return cookieState(i).String() }, func(c *counters, i int) *atomic.Uint64 { return &c.cookies[i] })
+	each(d.signatures, signaturesMax, signatureLabel, func(c *counters, i int) *atomic.Uint64 { return &c.signatures[i] })
 	for i := policy.ActionSinkhole; int(i) < actionsMax; i++ {
 		count(ch, d.matches, sum(workers, func(c *counters) *atomic.Uint64 { return &c.decided[i] }), i.String(), "true")
 		count(ch, d.matches, sum(workers, func(c *counters) *atomic.Uint64 { return &c.observed[i] }), i.String(), "false")
 	}
+}
+
+// signatureLabel is the label value of what a signature is worth.
+func signatureLabel(i int) string {
+	switch tsig.Fault(i) {
+	case tsig.FaultNone:
+		return "right"
+	case tsig.FaultAbsent:
+		return "absent"
+	case tsig.FaultFormat:
+		return "format"
+	case tsig.FaultKey:
+		return "key"
+	case tsig.FaultSignature:
+		return "signature"
+	case tsig.FaultTime:
+		return "time"
+	case tsig.FaultTruncation:
+		return "truncation"
+	case tsig.FaultUnsigned:
+		return "unsigned"
+	}
+	return "unknown"
 }
 
 func rcodeLabel(i int) string {

@@ -46,6 +46,7 @@ type Query struct {
 	elsewhere bool           // a zone of ours holds the name, and leaves it to the world
 	alias     alias
 	msg       wire.Query // parts of In
+	signature signature
 	request   policy.Request
 	decision  policy.Decision
 	answer    policy.Answer
@@ -103,7 +104,6 @@ const (
 	formHeader             // header alone: what came cannot be read any further
 	formTruth              // what the source said
 	formPolicy             // what the winning rule says
-	formTSIG               // the key is not known (RFC 8945 section 5.2.1)
 	formNone               // no reply
 )
 
@@ -123,6 +123,9 @@ func (q *Query) Begin() {
 	q.Reply, q.step, q.settings, q.policy = nil, stepAdmit, nil, nil
 	q.msg, q.request, q.decision, q.answer = wire.Query{}, policy.Request{}, policy.Decision{}, policy.Answer{}
 	q.path = pathState{}
+	if q.signature.known {
+		q.signature = signature{}
+	}
 	q.zones, q.outside, q.elsewhere = nil, false, false
 	q.alias.wanted, q.alias.msg = false, q.alias.msg[:0]
 	q.source = source{buf: q.source.buf, ede: policy.EDENone}
@@ -152,6 +155,7 @@ func (q *Query) copyTo(to *Query) {
 	to.alias.msg = append(alias[:0], q.alias.msg...)
 	to.request.Name = to.name[:len(q.request.Name)]
 	to.msg.Parse(to.In)
+	to.signature.keep()
 }
 
 // release makes q fit for a pool: it lets go of the policy, and of buffers that an unusually large message made grow.

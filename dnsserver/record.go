@@ -102,23 +102,32 @@ func (w *worker) write(q *Query, v Verdict) {
 			return
 		}
 		if r := w.queries.Slot(); r != nil {
-			q.fillRecord(r, v, match, w.now(q))
+			q.fillRecord(r, v, match, w.keyNumber(q), w.now(q))
 			w.queries.Commit()
 		}
 	case w.log != nil && w.log.Want(match):
-		w.log.Put(func(r *querylog.Record) { q.fillRecord(r, v, match, w.now(q)) })
+		w.log.Put(func(r *querylog.Record) { q.fillRecord(r, v, match, w.keyNumber(q), w.now(q)) })
 	}
+}
+
+// keyNumber is the number by which the log knows the key of the query.
+func (w *worker) keyNumber(q *Query) uint16 {
+	if name := q.keyName(); !name.IsZero() && w.core.config.Queries != nil {
+		return w.core.config.Queries.KeyNumber(name)
+	}
+	return 0
 }
 
 // fillRecord sets every field, each by itself: a whole record at once would clear the room for the name too, and touch twice as many lines of the
 // cache.
-func (q *Query) fillRecord(r *querylog.Record, v Verdict, match bool, now time.Time) {
+func (q *Query) fillRecord(r *querylog.Record, v Verdict, match bool, key uint16, now time.Time) {
 	r.Time, r.Duration = q.Time.UnixNano(), int64(now.Sub(q.Time))
 	r.ClientPort, r.PeerPort, r.LocalPort = q.Client.Port(), q.Peer.Port(), q.Local.Port()
 	putAddr(&r.Client, q.Client.Addr())
 	putAddr(&r.Peer, q.Peer.Addr())
 	putAddr(&r.Local, q.Local.Addr())
 	r.ID, r.Flags, r.QType, r.QClass = q.msg.ID, q.msg.Flags, q.msg.Type, q.msg.Class
+	r.Key = key
 	r.Transport, r.Verified = uint8(q.Transport), q.request.Verified
 	q.fillRule(&r.Rule, match)
 	r.Reply = querylog.Reply{Rcode: uint16(q.draft.rcode), EDE: q.draft.ede, Source: q.source.kind}

@@ -23,7 +23,7 @@ func (w *worker) reply(q *Query) Verdict {
 
 // compose writes the message that the draft, as it is, calls for.
 func (w *worker) compose(q *Query) Verdict {
-	m := writer{buf: q.Out[:0], limit: q.limit() - q.optLen()}
+	m := writer{buf: q.Out[:0], limit: q.room()}
 	if !m.begin(q) {
 		w.drop(dropRoom)
 		return Dropped
@@ -33,7 +33,11 @@ func (w *worker) compose(q *Query) Verdict {
 		m.truncate(q)
 	}
 	m.finish(q)
-	q.Reply = m.buf
+	var ok bool
+	if q.Reply, ok = q.sign(m.buf, w.now(q)); !ok {
+		w.drop(dropRoom)
+		return Dropped
+	}
 	w.counters.reply(q)
 	return Replied
 }
@@ -69,6 +73,9 @@ func (q *Query) limit() int {
 	}
 	return min(n, size)
 }
+
+// room is how long the reply may be without its OPT and TSIG records.
+func (q *Query) room() int { return q.limit() - q.optLen() - q.signatureLen() }
 
 // writer lays out a reply from front to back. What does not fit sets full and is left out.
 type writer struct {
@@ -108,7 +115,7 @@ func (m *writer) body(w *worker, q *Query) {
 		m.truth(q)
 	case formPolicy:
 		m.policy(w, q)
-	case formEmpty, formHeader, formTSIG, formNone:
+	case formEmpty, formHeader, formNone:
 	}
 }
 
@@ -158,7 +165,7 @@ func (m *writer) truncate(q *Query) {
 }
 
 // withoutRecords takes all records but the OPT pseudo-record back from a whole reply, which it changes, and says so by TC (RFC 2181 section 9). It
-// returns nil where there is nothing to take back.
+// returns nil where there is nothing to take back, and for a reply that is signed.
 func withoutRecords(reply []byte) []byte {
 	w, err := wire.Records(reply)
 	if err != nil {
@@ -170,9 +177,12 @@ func withoutRecords(reply []byte) []byte {
 		if from == 0 {
 			from = w.NameOff
 		}
-		if w.Type == wire.TypeOPT {
+		switch w.Type {
+		case wire.TypeTSIG:
+			return nil // nobody would believe what is left
+		case wire.TypeOPT:
 			opt = reply[w.NameOff : w.DataOff+w.DataLen]
-		} else {
+		default:
 			others++
 		}
 	}
@@ -209,9 +219,6 @@ func (m *writer) finish(q *Query) {
 	if q.msg.OPT.Present {
 		m.limit += q.optLen()
 		m.opt(q)
-	}
-	if q.draft.form == formTSIG { // the last record of all (RFC 8945 section 5.1)
-		m.tsig(q)
 	}
 	flags := wire.FlagQR | m.flags | q.draft.flags | uint16(q.draft.rcode&15) |
 		q.msg.Flags&(opcodeMask|wire.FlagRD|wire.FlagCD)

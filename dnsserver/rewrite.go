@@ -1,8 +1,6 @@
 package dnsserver
 
 import (
-	"encoding/binary"
-
 	"cenote/dnsname"
 	"cenote/policy"
 	"cenote/wire"
@@ -180,37 +178,4 @@ func compressed(rtype uint16) (fixed, names int) {
 		return 6, 1
 	}
 	return 0, 0
-}
-
-// tsig answers a query signed with a key that we do not know: NOTAUTH, and in an unsigned TSIG record BADKEY with the name and
-// algorithm of that key (RFC 8945 section 5.2.1).
-func (m *writer) tsig(q *Query) {
-	records, err := wire.Records(q.In)
-	for err == nil && records.Next() {
-		if records.Type != wire.TypeTSIG {
-			continue
-		}
-		name, _, nameErr := wire.AppendName(m.owner[:0], q.In, records.NameOff)
-		data, ok := appendBadKey(m.scratch[:0], q.In, &records)
-		if nameErr != nil || !ok {
-			q.draft.rcode = wire.RcodeFormErr
-			return
-		}
-		m.record(wire.SectionAdditional, name, wire.TypeTSIG, wire.ClassANY, 0, data)
-		return
-	}
-}
-
-// appendBadKey appends the data of a TSIG record that answers r: algorithm, time and fudge as they came, no MAC, the query's id, BADKEY.
-func appendBadKey(dst, msg []byte, r *wire.Walker) ([]byte, bool) {
-	const timeAndFudge, badKey = 8, 17
-	dst, off, err := wire.AppendName(dst, msg, r.DataOff)
-	if err != nil || off+timeAndFudge > r.DataOff+r.DataLen {
-		return dst, false
-	}
-	dst = append(dst, msg[off:off+timeAndFudge]...)
-	dst = append(dst, 0, 0) // MAC size
-	dst = binary.BigEndian.AppendUint16(dst, wire.ID(msg))
-	dst = binary.BigEndian.AppendUint16(dst, badKey)
-	return append(dst, 0, 0), true // other length
 }

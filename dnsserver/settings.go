@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"cenote/dnsname"
+	"cenote/tsig"
 	"cenote/wire"
 
 	"github.com/gaissmai/bart"
@@ -26,6 +27,8 @@ type Settings struct {
 	Identity Identity
 	// UDPSize is the largest reply over UDP, in octets, and what we say we take. Default 1232, at least 512. Example: 1400.
 	UDPSize int
+	// Keys are those that clients may sign their queries with (RFC 8945); nil for none. Example: tsig.NewKeys(…).
+	Keys *tsig.Keys
 	// HideEDE leaves extended errors (RFC 8914) out of every reply. Default false.
 	HideEDE bool
 	// RequirePaths gives SERVFAIL where rules look at name servers and not all of them can be found out. Default false: the rules then look at those

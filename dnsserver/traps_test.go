@@ -96,7 +96,7 @@ func TestM14TSIGIsRefused(t *testing.T) {
 	if r.Rcode != dns.RcodeNotAuth || tsig == nil || len(r.Answer) != 0 {
 		t.Fatalf("reply = %v, want NOTAUTH with a TSIG record", &r)
 	}
-	if tsig.Error != dns.RcodeBadKey || tsig.Hdr.Name != "Key.example." || tsig.Algorithm != dns.HmacSHA256 || tsig.MACSize != 0 || tsig.OrigId != m.Id {
+	if tsig.Error != dns.RcodeBadKey || tsig.Hdr.Name != "key.example." || tsig.Algorithm != dns.HmacSHA256 || tsig.MACSize != 0 || tsig.OrigId != m.Id {
 		t.Errorf("TSIG = %v, want BADKEY for the key and algorithm that came, unsigned", tsig)
 	}
 }

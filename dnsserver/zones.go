@@ -79,7 +79,7 @@ func (w *worker) findZone(q *Query) bool {
 func (w *worker) askZones(q *Query, ask *zone.Question) zone.Answer {
 	limit := wire.MessageMax
 	if q.Out != nil && !q.chase.wanted {
-		limit = q.limit() - q.optLen()
+		limit = q.room()
 	}
 	buf := q.source.room()
 	ask.Limit = min(limit, len(buf))

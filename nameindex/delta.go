@@ -46,8 +46,8 @@ func (x *Index) emptySet() uint32 {
 
 // gain is how many names more are listed with the delta than without.
 func (x *Index) gain() (n int) {
-	for name, set := range x.delta.All() {
-		_, listed := x.base.Lookup([]byte(name))
+	for name, set := range x.delta.listed() {
+		_, listed := x.base.Lookup(name)
 		switch {
 		case set == x.removed && listed:
 			n--
@@ -84,15 +84,15 @@ func (x *Index) Lookup(name []byte) (set uint32, ok bool) {
 	return set, ok
 }
 
-// allOfBoth yields what is listed in the base and not in the delta, and then what is listed in the delta.
-func (x *Index) allOfBoth() iter.Seq2[dnsname.Name, uint32] {
-	return func(yield func(dnsname.Name, uint32) bool) {
-		for name, set := range x.base.All() {
-			if _, changed := x.delta.Lookup([]byte(name)); !changed && !yield(name, set) {
+// listedInBoth yields what is listed in the base and not in the delta, and then what is listed in the delta.
+func (x *Index) listedInBoth() iter.Seq2[[]byte, uint32] {
+	return func(yield func([]byte, uint32) bool) {
+		for name, set := range x.base.listed() {
+			if _, changed := x.delta.Lookup(name); !changed && !yield(name, set) {
 				return
 			}
 		}
-		for name, set := range x.delta.All() {
+		for name, set := range x.delta.listed() {
 			if set != x.removed && !yield(name, x.header.sets+set) {
 				return
 			}

@@ -170,10 +170,21 @@ func (h *header) sizes(total int64) Sizes {
 
 // All yields every listed name with its set, in the order of the file; those of a delta come last.
 func (x *Index) All() iter.Seq2[dnsname.Name, uint32] {
-	if x.delta != nil {
-		return x.allOfBoth()
-	}
 	return func(yield func(dnsname.Name, uint32) bool) {
+		for name, set := range x.listed() {
+			if !yield(dnsname.Name(name), set) {
+				return
+			}
+		}
+	}
+}
+
+// listed is All without a string for each name, which lives until the next.
+func (x *Index) listed() iter.Seq2[[]byte, uint32] {
+	if x.delta != nil {
+		return x.listedInBoth()
+	}
+	return func(yield func([]byte, uint32) bool) {
 		d := newDecoder(&x.lengths)
 		var name []byte
 		for i := range x.header.buckets {
@@ -186,7 +197,7 @@ func (x *Index) All() iter.Seq2[dnsname.Name, uint32] {
 				if n, _, err := dnsname.Check(name); !ok || err != nil || n != len(name) {
 					continue // no name is written so
 				}
-				if !yield(dnsname.Name(name), set) {
+				if !yield(name, set) {
 					return
 				}
 			}

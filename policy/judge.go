@@ -152,10 +152,14 @@ func (v *listing) first(zone, i int) (watched, decider mark) {
 	return watched, decider
 }
 
-// action resolves what a member does in a zone for the query. It reports false if there is no such rule for the type that is asked for.
+// action resolves what a member does in a zone for the query. It reports false if there is no such rule: for the type that is
+// asked for, or in an excerpt.
 func (v *listing) action(zone int, m *Member) (Action, bool) {
 	z := &v.policy.zones[zone]
 	a := z.action(m.Action)
+	if !z.selects.takes(v.policy.manifest, m, a) {
+		return a, false
+	}
 	if z.LocalDataOr == ActionDefault || a != ActionLocalData || v.policy.hasType(z, m, v.qtype) {
 		return a, true
 	}

@@ -162,7 +162,8 @@ type Zone struct {
 
 	View string // the name of the View that it belongs to; New sets it
 
-	data *LocalData // a CNAME to Target
+	data    *LocalData // a CNAME to Target
+	selects *Selection // of an excerpt: which rules count; nil: all
 }
 
 // MessageMax is how many octets the Message of a Zone may have.
@@ -174,6 +175,7 @@ type View struct {
 	Clients    []netip.Prefix   // who is in it; none: everybody
 	Transports []Transport      // how the query came; none: anyhow
 	Listeners  []netip.AddrPort // which of our addresses was asked, port 0 for any; none: whichever
+	Keys       []dnsname.Name   // canonical names of keys, by one of which the question was signed; none: signed or not
 	Schedule   Schedule         // when; the zero value is always
 	Zones      []Zone           // in order of precedence
 	Shadow     bool             // all zones only record
@@ -197,7 +199,8 @@ type Request struct {
 	Client    netip.AddrPort // who asked: the peer, or what a listed forwarder says of its client
 	Local     netip.AddrPort // the address asked
 	Transport Transport
-	Verified  bool // the source address cannot be forged: TCP, TLS, a valid cookie
+	Verified  bool         // the source address cannot be forged: TCP, TLS, a valid cookie
+	Key       dnsname.Name // canonical, of the key by which the question was signed; zero if it was not
 	RD, DO    bool
 	Type      uint16
 	Class     uint16

@@ -140,7 +140,7 @@ func (p *Policy) ViewOf(r *Request) string {
 func (v *View) holds(r *Request) bool {
 	return (len(v.Transports) == 0 || slices.Contains(v.Transports, r.Transport)) &&
 		(len(v.Listeners) == 0 || slices.ContainsFunc(v.Listeners, func(l netip.AddrPort) bool { return isAt(l, r.Local) })) &&
-		v.Schedule.holds(r.Time)
+		(len(v.Keys) == 0 || slices.Contains(v.Keys, r.Key)) && v.Schedule.holds(r.Time)
 }
 
 func isAt(l, local netip.AddrPort) bool {

@@ -54,6 +54,7 @@ func TestViewsHaveZonesOfTheirOwn(t *testing.T) {
 		policy.View{Name: "wide", Clients: prefixes("10.0.0.0/8"), Transports: []policy.Transport{policy.TransportTCP}, Zones: zoneOf(policy.ActionNODATA)},
 		policy.View{Name: "port", Listeners: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.53:5353"), netip.MustParseAddrPort("192.0.2.54:0")},
 			Zones: zoneOf(policy.ActionTCPOnly)},
+		policy.View{Name: "branch", Clients: prefixes("10.7.0.0/16"), Keys: []dnsname.Name{dnsname.MustParse("branch.example")}, Zones: zoneOf(policy.ActionDrop)},
 		policy.View{Name: "nobody", Clients: prefixes("10.9.0.0/16"), Zones: nil},
 		policy.View{Name: "shadow", Clients: prefixes("10.8.0.0/16"), Shadow: true, Zones: zoneOf(policy.ActionNXDOMAIN)},
 	)
@@ -72,6 +73,10 @@ func TestViewsHaveZonesOfTheirOwn(t *testing.T) {
 		{policy.Request{Client: at("198.51.100.1"), Local: netip.MustParseAddrPort("192.0.2.53:53")}, "sinkhole "},
 		{policy.Request{Client: at("198.51.100.1"), Local: netip.MustParseAddrPort("192.0.2.54:53")}, "tcp-only port"},
 		{policy.Request{Client: at("10.1.2.3"), Local: netip.MustParseAddrPort("192.0.2.54:53")}, "drop guests"},
+		{policy.Request{Client: at("10.7.1.1"), Key: dnsname.MustParse("branch.example")}, "drop branch"},
+		{policy.Request{Client: at("10.7.1.1"), Key: dnsname.MustParse("other.example")}, "sinkhole "},
+		{policy.Request{Client: at("10.7.1.1")}, "sinkhole "},
+		{policy.Request{Client: at("198.51.100.1"), Key: dnsname.MustParse("branch.example")}, "sinkhole "},
 		{policy.Request{Client: at("10.9.1.1")}, "none 0"},
 		{policy.Request{Client: at("10.8.1.1")}, "none 1"},
 	} {

@@ -21,6 +21,7 @@ const ednsNone = 0xffff
 // for pieces and rules that it meets first.
 type encoder struct {
 	matches   matchCache
+	keys      *keyNames
 	second    int64                                  // the second whose text is in stamp
 	stamp     [len(lineStart) + len(secondForm)]byte // the beginning of a line
 	stamped   bool
@@ -44,9 +45,9 @@ type nameFacts struct {
 	plain  bool // nothing in it is escaped
 }
 
-func newEncoder(names Names) encoder {
+func newEncoder(names Names, keys *keyNames) encoder {
 	return encoder{
-		matches: matchCache{names: names},
+		matches: matchCache{names: names}, keys: keys,
 		clients: newPieces[[16]byte](clientsMax), peers: newPieces[[16]byte](piecesMax), locals: newPieces[[16]byte](piecesMax),
 		questions: newPieces[uint32](piecesMax), replies: newPieces[uint64](piecesMax),
 		rules: newPieces[ruleKey](piecesMax), ends: newPieces[endKey](piecesMax),
@@ -92,7 +93,21 @@ func (e *encoder) appendParties(b []byte, r *Record) []byte {
 		b = appendAddress(b, &e.peers, `,"peer":"`, &r.Peer)
 		b = appendNumber(b, `,"peer_port":`, uint64(r.PeerPort))
 	}
-	return appendAddress(b, &e.locals, `,"local":"`, &r.Local)
+	b = appendAddress(b, &e.locals, `,"local":"`, &r.Local)
+	if r.Key != 0 {
+		b = e.appendKey(b, r.Key)
+	}
+	return b
+}
+
+// appendKey writes the name of the key that the query was signed with, as a name of the configuration is written.
+func (e *encoder) appendKey(b []byte, number uint16) []byte {
+	name := e.keys.name(number)
+	if name.IsZero() {
+		return b
+	}
+	b, _ = e.appendName(append(b, `,"key":"`...), []byte(name))
+	return append(b, '"')
 }
 
 // appendAddress writes an address that may be among those remembered; one that is all zero is not known, and left out.

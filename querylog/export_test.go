@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"cenote/dnsname"
 	"cenote/wire"
 )
 
@@ -23,7 +24,7 @@ const (
 )
 
 // NewEncoder makes an encoder that asks names.
-func NewEncoder(names Names) *Encoder { return new(newEncoder(names)) }
+func NewEncoder(names Names) *Encoder { return new(newEncoder(names, new(keyNames))) }
 
 // AppendLine is appendLine.
 func (e *encoder) AppendLine(b []byte, r *Record) []byte { return e.appendLine(b, r) }
@@ -83,3 +84,6 @@ func (p *Pump) Pass(now time.Time) int {
 
 // Close closes the file.
 func (p *Pump) Close() { p.w.finish() }
+
+// KeyNumber is the number by which the encoder knows a key.
+func (e *encoder) KeyNumber(name dnsname.Name) uint16 { return e.keys.number(name) }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"cenote/dnsname"
 	"cenote/ring"
 )
 
@@ -19,6 +20,7 @@ type Log struct {
 	config    atomic.Pointer[Config]
 	want      atomic.Uint64 // mode in the upper, Sample in the lower 32 bits
 	shared    *ring.MPSC[Record]
+	keys      keyNames
 	counters  counters
 	changed   chan struct{} // one place: the writer is to look at config
 	ran       atomic.Bool
@@ -28,6 +30,9 @@ type Log struct {
 	// appendTo writes to the open file; tests put a full disk in its place before Run.
 	appendTo func(*os.File, []byte) (int, error)
 }
+
+// KeyNumber is the number by which a Record names a key, 0 for the zero name. It never waits for long, and may be called from many goroutines.
+func (l *Log) KeyNumber(name dnsname.Name) uint16 { return l.keys.number(name) }
 
 // New checks c and makes a Log. It touches no file: Run does.
 func New(c Config) (*Log, error) {

@@ -14,6 +14,7 @@ type Record struct {
 	QType      uint16
 	QClass     uint16
 	Flags      uint16 // of the query's header
+	Key        uint16 // by which the query was signed, as Log.KeyNumber numbers it; 0 for none
 	Transport  uint8  // policy.Transport
 	Verified   bool
 	Rule

@@ -52,7 +52,7 @@ type writer struct {
 
 func newWriter(l *Log, a *archiver) *writer {
 	return &writer{
-		log: l, archiver: a, config: l.config.Load(), encoder: newEncoder(l.config.Load().Names),
+		log: l, archiver: a, config: l.config.Load(), encoder: newEncoder(l.config.Load().Names, &l.keys),
 		buf: make([]byte, 0, flushOctets+flushOctets/4), toldAt: time.Now(),
 	}
 }

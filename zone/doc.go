@@ -1,7 +1,7 @@
 // Package zone holds authoritative data: it reads a zone from its master file (RFC 1035 section 5), checks it, and answers from it.
 //
 // It owns the rules of RFC 1034 section 4.3.2 with what came later: NODATA and NXDOMAIN (RFC 2308), wildcards (RFC 4592), DNAME (RFC 6672), small
-// answers to ANY (RFC 8482), and the proofs of zones that were signed elsewhere (RFC 4035, RFC 5155). It leaves to others who may ask, the
+// answers to ANY (RFC 8482), and the proofs of zones that were signed elsewhere (RFC 4035, RFC 5155). It signs zones, and rolls their keys (RFC 7583). It leaves to others who may ask, the
 // sockets, EDNS and the policy: an answer is a message in wire form, without OPT.
 //
 // A Zone never changes after Load, and a Set of zones never after NewSet: many may read both at once, and whoever changes a zone publishes a new

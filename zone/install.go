@@ -44,12 +44,15 @@ func (k *Keeper) Edit(apex dnsname.Name, change func(present *Zone) (*Zone, erro
 	case z.status.Frozen:
 		return ErrFrozen
 	}
-	next, err := change(z.zone)
-	if err != nil || next == z.zone {
+	next, err := change(z.present())
+	if err != nil || next == z.present() {
 		return err
 	}
-	k.install(z, next)
-	k.note(z, 0, nil)
+	if err = k.take(z, next); err != nil && !z.unsigned {
+		z.wanted = nil // whoever asked for the change is told that there is none
+		return err
+	}
+	k.note(z, 0, err)
 	return k.publish()
 }
 

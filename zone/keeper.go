@@ -31,6 +31,8 @@ type Source struct {
 	Origin string
 	// Allow is that of Served.
 	Allow func(netip.Addr) bool
+	// Sign is how the zone is signed here. Nil: it is served as it comes.
+	Sign *Signing
 }
 
 // KeeperConfig is what a Keeper is made from.
@@ -39,6 +41,10 @@ type KeeperConfig struct {
 	Sources []Source
 	// Dir is where journals are kept, which is made if it is not there. Empty: histories and zones without a file last as long as the keeper.
 	Dir string
+	// Keys is where the keys of zones are kept that are signed here, a directory for each. It is needed if there are such zones.
+	Keys string
+	// Parent tells which DS records the zone above has. Nil: somebody has to say it, by MarkDS.
+	Parent ParentDS
 	// Bounds are those of histories.
 	Bounds HistoryBounds
 	// Changed is told after another version of a zone was published. It must return at once, and may call Set, but nothing else of the keeper. Nil: nobody
@@ -59,6 +65,8 @@ type Keeper struct {
 	now     func() time.Time
 	log     *slog.Logger
 	dir     string
+	keys    string
+	parent  ParentDS
 	bounds  HistoryBounds
 	changed func(dnsname.Name, uint32)
 	set     atomic.Pointer[Set]
@@ -80,14 +88,19 @@ type counters struct {
 
 // kept is a zone with what was seen of its file.
 type kept struct {
-	source  Source
-	zone    *Zone // nil before the first that is good
-	history *History
-	journal *journal // nil before the zone has a state, or without a directory
-	loaded  stamp    // of the file that was read last, good or bad
-	seen    stamp    // by the last look
-	looks   int      // how often the file was seen like that
-	status  Status
+	source    Source
+	zone      *Zone // nil before the first that is good
+	plain     *Zone // what the source has of a zone that is signed here; nil of others
+	wanted    *Zone // what could not be signed; nil if plain is what the source has
+	signing   *signedZone
+	unsigned  bool      // zone is plain, since it could not be signed
+	signAfter time.Time // it is not signed again before
+	history   *History
+	journal   *journal // nil before the zone has a state, or without a directory
+	loaded    stamp    // of the file that was read last, good or bad
+	seen      stamp    // by the last look
+	looks     int      // how often the file was seen like that
+	status    Status
 }
 
 // State is how a zone stands.
@@ -95,9 +108,10 @@ type State string
 
 // The states.
 const (
-	StateServed State = "served" // as its file is
-	StateKept   State = "kept"   // as its file was when it was last good
-	StateFailed State = "failed" // there was none that is good: its names get SERVFAIL
+	StateServed   State = "served"   // as its file is
+	StateKept     State = "kept"     // as its file was when it was last good
+	StateFailed   State = "failed"   // there was none that is good: its names get SERVFAIL
+	StateUnsigned State = "unsigned" // as its source is, without the signatures that it should have
 )
 
 // Status is how a zone stands, for people.
@@ -121,7 +135,7 @@ type Status struct {
 
 // NewKeeper makes a keeper and reads every zone once. Zones that cannot be served are no error: Status tells of them.
 func NewKeeper(c KeeperConfig) (*Keeper, error) {
-	k := &Keeper{poll: cmp.Or(c.Poll, pollDefault), now: c.Now, log: c.Log, dir: c.Dir, bounds: c.Bounds.withDefaults(), changed: c.Changed}
+	k := &Keeper{poll: cmp.Or(c.Poll, pollDefault), now: c.Now, log: c.Log, dir: c.Dir, keys: c.Keys, parent: c.Parent, bounds: c.Bounds.withDefaults(), changed: c.Changed}
 	if k.now == nil {
 		k.now = time.Now
 	}
@@ -152,6 +166,10 @@ func (k *Keeper) Update(sources []Source) error {
 		z := &kept{}
 		if at := slices.IndexFunc(k.zones, func(z *kept) bool { return z.source.Name == s.Name && z.source.Path == s.Path }); at >= 0 {
 			*z = *k.zones[at]
+		}
+		if another := z.zone != nil && !sameSigning(z.source.Sign, s.Sign); another {
+			z.source = s
+			k.resign(z)
 		}
 		z.source = s
 		next = append(next, z)
@@ -190,6 +208,7 @@ func (k *Keeper) Reload(force bool) ([]Status, error) {
 func (k *Keeper) Run(ctx context.Context) error {
 	tick := time.NewTicker(k.poll)
 	defer tick.Stop()
+	defer k.runParents(ctx)()
 	for {
 		select {
 		case <-ctx.Done():
@@ -204,7 +223,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 func (k *Keeper) look() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	changed := false
+	changed := k.renew()
 	for _, z := range k.zones {
 		if z.source.Path == "" || z.status.Frozen {
 			continue
@@ -239,8 +258,8 @@ func (k *Keeper) load(z *kept, force bool) {
 	if after, _ := stampOf(z.source.Path); err == nil && after != before {
 		err = errMoving
 	}
-	if err == nil && z.zone != nil && !force && isBefore(next.serial, z.zone.serial) {
-		err = fmt.Errorf("%w: the file has %d, and %d is served; raise it, or take it with `cenote reload --force`", ErrSerial, next.serial, z.zone.serial)
+	if had := z.present(); err == nil && had != nil && !force && isBefore(next.serial, had.serial) {
+		err = fmt.Errorf("%w: the file has %d, and %d is served; raise it, or take it with `cenote reload --force`", ErrSerial, next.serial, had.serial)
 	}
 	warnings := 0
 	for _, f := range faults {
@@ -249,7 +268,7 @@ func (k *Keeper) load(z *kept, force bool) {
 		}
 	}
 	if err == nil {
-		k.install(z, next)
+		err = k.take(z, next)
 	}
 	k.note(z, warnings, err)
 }
@@ -289,8 +308,13 @@ func (z *kept) describe() {
 // refuse keeps the last good state, and tells of a fault once.
 func (k *Keeper) refuse(z *kept, err error) {
 	s := &z.status
-	if s.State = StateKept; z.zone == nil {
+	switch {
+	case z.zone == nil:
 		s.State = StateFailed
+	case z.unsigned:
+		s.State = StateUnsigned
+	default:
+		s.State = StateKept
 	}
 	if s.Fault == err.Error() {
 		return

@@ -1,6 +1,7 @@
 package zone
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -103,4 +104,26 @@ func plainError(err error) string {
 		text = text[:at]
 	}
 	return strings.TrimSpace(strings.TrimPrefix(text, "dns: "))
+}
+
+// masterWriter writes records in presentation form.
+type masterWriter struct {
+	wire  []byte
+	again [wire.MessageMax]byte
+}
+
+// text is a record in presentation form, if that reads as the same record again.
+func (w *masterWriter) text(r *Record) (string, bool) {
+	w.wire = wire.AppendRecord(w.wire[:0], []byte(r.Owner), r.Type, wire.ClassIN, r.TTL, r.Data)
+	rr, _, err := dns.UnpackRR(w.wire, 0)
+	if err != nil {
+		return "", false
+	}
+	text := rr.String()
+	read, err := dns.NewRR(text)
+	if err != nil || read == nil {
+		return "", false
+	}
+	end, err := dns.PackRR(read, w.again[:], 0, nil, false)
+	return text, err == nil && bytes.Equal(w.again[:end], w.wire)
 }

@@ -31,6 +31,7 @@ type explainCommand struct {
 	Type    string       `placeholder:"TYPE" help:"The type that is asked for, such as AAAA or HTTPS. Default: A."`
 	Via     string       `name:"transport" enum:",udp,tcp,tls,https,quic" default:"" placeholder:"TRANSPORT" help:"How the question comes: udp or tcp. Default: udp."`
 	Listen  string       `name:"listener" placeholder:"ADDR[:PORT]" help:"The address of this server that is asked; without a port 53."`
+	Key     string       `placeholder:"NAME" help:"The name of the key that the question is signed with (TSIG). Default: it is not signed."`
 	RD      bool         `name:"rd" default:"true" negatable:"" help:"The client asks for recursion, as stubs do; --rd=false for one that does not."`
 	DO      bool         `name:"do" help:"The client asks for DNSSEC signatures."`
 	At      string       `placeholder:"TIME" help:"When the question is asked, such as 2026-11-30T12:00:00Z. Default: now."`
@@ -69,7 +70,7 @@ func (c *explainCommand) params() (url.Values, error) {
 	for _, addr := range c.Answer {
 		out.Add("answer", addr.String())
 	}
-	for key, text := range map[string]string{"time": c.At, "type": c.Type, "transport": c.Via, "listener": c.Listen} {
+	for key, text := range map[string]string{"time": c.At, "type": c.Type, "transport": c.Via, "listener": c.Listen, "key": c.Key} {
 		if text != "" {
 			out.Set(key, text)
 		}
@@ -246,7 +247,7 @@ func requestOf(q *api.Question) *policy.Request {
 		name = dnsname.Root
 	}
 	return &policy.Request{
-		Time: at, Peer: from, Client: from, Local: q.Listener, Transport: q.Transport, Verified: q.Transport != policy.TransportUDP,
+		Time: at, Peer: from, Client: from, Local: q.Listener, Transport: q.Transport, Verified: q.Transport != policy.TransportUDP, Key: q.Key,
 		RD: !q.NoRD, DO: q.DO, Type: cmp.Or(q.Type, wire.TypeA), Class: wire.ClassIN, Name: []byte(name),
 	}
 }

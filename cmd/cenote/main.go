@@ -30,9 +30,11 @@ type commandLine struct {
 	Sightings  sightingsCommand          `cmd:"" help:"Show which clients asked for listed names."`
 	Forecast   forecastCommand           `cmd:"" help:"Say what a feed would have matched, by replaying a query log against it."`
 	Feeds      feedsCommand              `cmd:"" help:"Show the feeds: entries, faults, age, generation."`
+	Keys       keysCommand               `cmd:"" help:"Show the keys of zones that are signed here, with the DS records for the zones above; roll them."`
 	Zones      zonesCommand              `cmd:"" help:"Show the zones that are served with authority: serial, age, source, faults."`
 	Held       heldCommand               `cmd:"" help:"Show the rows of feeds that wait for an operator, and release or refuse them."`
 	Reload     reloadCommand             `cmd:"" help:"Load the configuration and the feeds again, all or nothing."`
+	Export     exportCommand             `cmd:"" help:"Write the policy in the form of other programs."`
 	Compile    compileCommand            `cmd:"" help:"Compile the feeds into one policy file."`
 	Health     healthCommand             `cmd:"" help:"Ask the running server whether it is ready; exit 1 if not."`
 	Profile    profileCommand            `cmd:"" help:"Take a profile of the running server, for go tool pprof."`

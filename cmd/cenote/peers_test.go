@@ -296,13 +296,12 @@ remote-control:
 func TestDigSeesTheSinkhole(t *testing.T) {
 	dig := program(t, "dig")
 	dir := t.TempDir()
-	list := filepath.Join(dir, "list.domains")
-	if err := os.WriteFile(list, []byte("malware.example\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	list, key := filepath.Join(dir, "list.domains"), filepath.Join(dir, "branch.key")
+	writeAll(t, dir, map[string]string{"list.domains": "malware.example\n", "branch.key": "c2l4dGVlbiBvY3RldHMgYW5kIG1vcmUgb2YgdGhlbSE=\n"})
 	s := startServer(t, dir, `
 state: `+dir+`/state
 listen: [{address: 127.0.0.1:0}]
+keys: [{name: branch.example, algorithm: hmac-sha512, secret_file: `+key+`}]
 feeds: [{name: list, path: `+list+`}]
 policy: {sinkhole: {ipv4: [192.0.2.53], ipv6: ['2001:db8::53']}, zones: [{name: block, feeds: [list]}]}
 `)
@@ -320,6 +319,8 @@ policy: {sinkhole: {ipv4: [192.0.2.53], ipv6: ['2001:db8::53']}, zones: [{name: 
 		{"unknown option", []string{"+ednsopt=65001:00", "malware.example"}, []string{"192.0.2.53"}},
 		{"opcode", []string{"+opcode=NOTIFY", "malware.example"}, []string{"status: NOTIMP"}},
 		{"ANY", []string{"malware.example", "ANY"}, []string{"status: NOERROR"}},
+		{"signed", []string{"-y", "hmac-sha512:branch.example:c2l4dGVlbiBvY3RldHMgYW5kIG1vcmUgb2YgdGhlbSE=", "malware.example"}, []string{"192.0.2.53", "TSIG PSEUDOSECTION"}},
+		{"signed with another secret", []string{"-y", "hmac-sha512:branch.example:YW5vdGhlciBzZWNyZXQsIGFzIGxvbmcgYXMgdGhhdC4=", "malware.example"}, []string{"status: NOTAUTH", "BADSIG"}},
 		{"letter case", []string{"MaLware.Example"}, []string{"MaLware.Example."}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -233,6 +233,11 @@ func (s *server) applyRooms(next, before *config.Config) (undo func() error, err
 		if err != nil {
 			return err
 		}
+		keys, err := signingKeys(c)
+		if err != nil {
+			return err
+		}
+		s.keys.Store(keys)
 		s.logSettings.set(c)
 		s.dns.SetBounds(serverBounds(c))
 		return errors.Join(

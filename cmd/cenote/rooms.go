@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"log/slog"
 	"net/netip"
 	"path/filepath"
@@ -29,6 +30,7 @@ func (d stateDirs) policy() string    { return filepath.Join(d.state, "policy") 
 func (d stateDirs) sightings() string { return filepath.Join(d.state, "sightings") }
 func (d stateDirs) anchors() string   { return filepath.Join(d.state, "anchors") }
 func (d stateDirs) zones() string     { return filepath.Join(d.state, "zones") }
+func (d stateDirs) keys() string      { return filepath.Join(d.state, "keys") }
 func (d stateDirs) answers() string   { return filepath.Join(d.state, "cache", "answers") }
 
 func feeds(c *config.Config) []blocklist.Feed {
@@ -195,6 +197,9 @@ func policyView(v *config.View, strict bool) policy.View {
 	if share := v.Canary.Share(); share < 1 && share > 0 {
 		out.Canary = share
 	}
+	for _, key := range v.Keys {
+		out.Keys = append(out.Keys, key.Canonical())
+	}
 	for _, t := range v.Transports {
 		if t == config.TransportTCP {
 			out.Transports = append(out.Transports, policy.TransportTCP)
@@ -293,7 +298,9 @@ func serverBounds(c *config.Config) dnsserver.Bounds {
 
 func serverSettings(c *config.Config) (dnsserver.Settings, error) {
 	secrets, err := c.Cookies.Read()
+	keys, keysErr := signingKeys(c)
 	return dnsserver.Settings{
+		Keys:   keys,
 		Access: dnsserver.Access{Allow: c.Access.Allow, Deny: c.Access.Deny, Drop: c.Access.Refuse == config.RefusalDrop},
 		Rates: dnsserver.Rates{
 			Enabled: c.RateLimit.Enabled, PerSecond: float64(c.RateLimit.Queries), Burst: c.RateLimit.Burst, Slip: c.RateLimit.Slip,
@@ -307,7 +314,7 @@ func serverSettings(c *config.Config) (dnsserver.Settings, error) {
 		Identity: dnsserver.Identity{Version: c.LocalZones.Version, Hostname: c.LocalZones.Identity},
 		UDPSize:  c.Limits.UDPSize,
 		HideEDE:  !c.Policy.ExtendedErrors, RequirePaths: c.Policy.NSRequired, NAT64: c.Recursion.DNS64,
-	}, err
+	}, errors.Join(err, keysErr)
 }
 
 // seconds is d in whole seconds, rounded up, as TTLs are counted.

@@ -96,8 +96,8 @@ const patience, again = 20 * time.Second, 2 * time.Second
 //	list-server-returns    it is back at its address
 //	serve FILE             start the server with the configuration FILE; $DNS is where it listens
 //	shutdown, restart      end the server as SIGTERM does; start it again with the same configuration
-//	ask [-tcp] [-do] [-rd=false] [-edns=false] [-from ADDR] [-until REGEXP] [-wait TIME] NAME [TYPE [CLASS]]
-//	                       ask the server and print the reply; with -until ask again until it looks so; -wait is for silence: how
+//	ask [-tcp] [-do] [-rd=false] [-edns=false] [-from ADDR] [-key NAME=SECRET] [-until REGEXP] [-wait TIME] NAME [TYPE [CLASS]]
+//	                       ask the server and print the reply; with -key signed, and what the signature of the reply is worth; with -until ask again until it looks so; -wait is for silence: how
 //	                       long it must last
 //	cenote ARGS            run a command of the command line in this process; with -until REGEXP first, again until it prints so
 //
@@ -234,6 +234,7 @@ func (w *world) restart(ts *testscript.TestScript, _ bool, _ []string) {
 type question struct {
 	tcp, do, rd, edns bool
 	from, until       string
+	key               string        // NAME=SECRET in base64, to sign with
 	wait              time.Duration // for a reply; 0: with patience
 	name              string
 	qtype, class      uint16
@@ -248,6 +249,7 @@ func parseAsk(args []string) (question, error) {
 	set.BoolVar(&q.edns, "edns", true, "")
 	set.StringVar(&q.from, "from", "127.0.0.1", "")
 	set.StringVar(&q.until, "until", "", "")
+	set.StringVar(&q.key, "key", "", "")
 	set.DurationVar(&q.wait, "wait", 0, "")
 	if err := set.Parse(args); err != nil {
 		return q, err
@@ -334,11 +336,32 @@ func (q *question) exchange(server netip.AddrPort) string {
 	if q.tcp {
 		client.Net, client.Dialer = "tcp", &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(q.from)}}
 	}
+	if q.key != "" {
+		name, secret, _ := strings.Cut(q.key, "=")
+		client.TsigSecret = map[string]string{dns.CanonicalName(name): secret}
+		m.SetTsig(dns.CanonicalName(name), dns.HmacSHA256, 300, time.Now().Unix())
+	}
 	r, _, err := client.Exchange(m, server.String())
-	if err != nil {
+	if err != nil && (r == nil || q.key == "") {
 		return "no reply\n"
 	}
-	return show(r)
+	return show(r) + q.showSignature(r, err)
+}
+
+// showSignature prints what the signature of a reply to a signed question is worth.
+func (q *question) showSignature(r *dns.Msg, err error) string {
+	record := r.IsTsig()
+	switch {
+	case q.key == "":
+		return ""
+	case record == nil:
+		return "not signed\n"
+	case record.Error != 0:
+		return dns.RcodeToString[int(record.Error)] + "\n"
+	case err != nil:
+		return fmt.Sprintf("signed wrongly: %v\n", err)
+	}
+	return "signed\n"
 }
 
 // show prints what a scenario looks at: response code and flags, the answer section, extended errors.

@@ -22,6 +22,7 @@ import (
 	"cenote/resolver"
 	"cenote/rrcache"
 	"cenote/sighting"
+	"cenote/tsig"
 	"cenote/zone"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -70,6 +71,7 @@ type server struct {
 	resolver  *resolver.Resolver
 	ledger    *sighting.Store
 	queries   *querylog.Log
+	keys      atomic.Pointer[tsig.Keys] // by which other name servers sign
 	zones     *zone.Keeper
 	dns       *dnsserver.Server
 	publisher *blocklist.Publisher
@@ -143,7 +145,14 @@ func (s *server) openQueryLog(c *config.Config) (err error) {
 }
 
 func (s *server) openZones(c *config.Config) (err error) {
-	s.zones, err = zone.NewKeeper(zone.KeeperConfig{Sources: zoneSources(c), Dir: stateOf(c).zones(), Now: s.now, Log: s.log})
+	keys, err := signingKeys(c)
+	if err != nil {
+		return err
+	}
+	s.keys.Store(keys)
+	s.zones, err = zone.NewKeeper(zone.KeeperConfig{
+		Sources: zoneSources(c), Dir: stateOf(c).zones(), Keys: stateOf(c).keys(), Parent: s.parentDS, Now: s.now, Log: s.log,
+	})
 	return err
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"cenote/api"
 	"cenote/config"
+	"cenote/dnssec"
 	"cenote/zone"
 )
 
@@ -68,9 +69,24 @@ func printZoneFaults(to io.Writer, zones []zone.Status, now time.Time) error {
 func zoneSources(c *config.Config) []zone.Source {
 	out := make([]zone.Source, 0, len(c.Zones))
 	for _, z := range c.Zones {
-		out = append(out, zone.Source{Name: z.Name, Path: string(z.File), Allow: admitting(z.Allow)})
+		out = append(out, zone.Source{Name: z.Name, Path: string(z.File), Allow: admitting(z.Allow), Sign: signingOf(&z.Sign)})
 	}
 	return out
+}
+
+// signingOf is how a zone is signed, nil if it is not.
+func signingOf(s *config.ZoneSign) *zone.Signing {
+	if !s.Enabled {
+		return nil
+	}
+	algorithm := uint8(dnssec.ECDSAP256)
+	if s.Algorithm == config.SignEd25519 {
+		algorithm = dnssec.Ed25519
+	}
+	return &zone.Signing{
+		Algorithm: algorithm, Split: s.SplitKeys, Denial: zone.Denial(s.Denial), Validity: s.Validity, Refresh: s.Refresh, Lifetime: s.KeyLifetime,
+		ZSKLifetime: s.ZSKLifetime, Propagation: s.Propagation, ParentTTL: s.ParentTTL, Withdraw: s.Withdraw,
+	}
 }
 
 // admitting reports whether an address lies in one of the networks; nil stands for no list.
@@ -92,6 +108,9 @@ func (s *server) reloadZones(force bool) ([]zone.Status, error) {
 // checkZone reads a zone, and reports whether it can be served.
 func checkZone(z *config.OwnZone, now time.Time, to checkWriter) bool {
 	loaded, faults, err := zone.Load(z.Name, string(z.File), now)
+	if err == nil && z.Sign.Enabled {
+		err = loaded.CanBeSigned()
+	}
 	to.zone(z, loaded, faults, err)
 	return err == nil
 }

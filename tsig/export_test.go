@@ -1,0 +1,4 @@
+package tsig
+
+// UnsignedMax is unsignedMax.
+const UnsignedMax = unsignedMax
