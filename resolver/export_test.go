@@ -222,7 +222,7 @@ func (r *Resolver) Denials() (zones, records int) {
 	r.denials.mu.Lock()
 	defer r.denials.mu.Unlock()
 	for _, z := range r.denials.all {
-		records += z.ranges.Len()
+		records += z.len()
 	}
 	if records != r.denials.records {
 		return len(r.denials.all), -1
