@@ -131,9 +131,21 @@ func (c *checker) checkSigned(z *Zone, records []Record) {
 			c.fault(r.Line, SeverityWarning, "%s %s: the zone is signed, and this set is not", r.Owner, typeName(r.Type))
 		}
 	}
-	if par, ok := z.set(0, typeNSEC3PAR); ok {
+	c.checkDenial(z, records)
+}
+
+// checkDenial looks at how the zone proves what it does not have.
+func (c *checker) checkDenial(z *Zone, records []Record) {
+	par, hashed := z.set(0, typeNSEC3PAR)
+	switch {
+	case hashed:
 		c.checkNSEC3(z, par.first(), lineOf(records, typeNSEC3PAR))
-	} else if len(z.nsecs) == 0 {
+		if z.nsec3.inUse() {
+			c.checkHashes(z, records)
+		}
+	case len(z.nsecs) > 0:
+		c.checkNSEC(z, records)
+	default:
 		c.fault(0, SeverityWarning, "%s is signed, and has neither NSEC nor NSEC3 records: nothing that is not there can be proved", c.apex)
 	}
 }

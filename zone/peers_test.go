@@ -67,7 +67,7 @@ func startPeer(t *testing.T, addr netip.AddrPort, command ...string) {
 func peerAnswer(addr netip.AddrPort, name string, qtype uint16, do bool) *dns.Msg {
 	m := new(dns.Msg)
 	m.SetQuestion(name, qtype)
-	m.RecursionDesired = false
+	m.RecursionDesired = true // those that do not recurse pass over it
 	m.SetEdns0(4096, do)
 	c := dns.Client{Net: "tcp", Timeout: 5 * time.Second}
 	r, _, err := c.Exchange(m, addr.String())

@@ -68,8 +68,13 @@ func printZoneFaults(to io.Writer, zones []zone.Status, now time.Time) error {
 // zoneSources are the zones of a configuration, for the keeper of zones.
 func zoneSources(c *config.Config) []zone.Source {
 	out := make([]zone.Source, 0, len(c.Zones))
-	for _, z := range c.Zones {
-		out = append(out, zone.Source{Name: z.Name, Path: string(z.File), Allow: admitting(z.Allow), Sign: signingOf(&z.Sign)})
+	for i := range c.Zones {
+		z := &c.Zones[i]
+		source := zone.Source{Name: z.Name, Path: string(z.File), Allow: admitting(z.Allow), Sign: signingOf(&z.Sign)}
+		if z.IsPolicy() {
+			source.Origin, source.Allow = "policy", madeZoneAdmits(z.Allow)
+		}
+		out = append(out, source)
 	}
 	return out
 }
