@@ -338,7 +338,7 @@ func TestRangesExpandWhatIsNotThere(t *testing.T) {
 				_, how := w.above(q)
 				for labels := q.Labels() - 1; labels >= w.apex.Labels(); labels-- {
 					encloser := q.Suffix(labels)
-					if !w.exists[encloser] {
+					if _, hidden := w.above(encloser); !w.exists[encloser] || hidden != "" || w.sets[encloser][dns.TypeDNAME] != nil {
 						continue // no wildcard is below it that could have been found Secure
 					}
 					sets := ranges.Expanded([]byte(q), []byte(encloser), noon, dnssec.NewWork())

@@ -222,21 +222,22 @@ func proofsOf(sets []*dnssec.Set) (proofs []*rrset) {
 	return proofs
 }
 
-// infer answers from what the closest zone that is known to hold a name has proved. Only what is validated is inferred, and only from that.
-func (it *iteration) infer(name dnsname.Name) *finding {
+// infer answers from what the closest zone that is known to hold a name has proved. Only what is validated is inferred, and only from that. It
+// returns the zone, too.
+func (it *iteration) infer(name dnsname.Name) (*finding, *cut) {
 	q := &it.f.q
 	if !it.s.validates(q) || q.qtype == wire.TypeANY {
-		return nil
+		return nil, nil
 	}
 	now := it.r.now()
 	z := it.known(name, q.qtype)
 	if z == nil || it.s.negativeAt(name, now) != nil || it.isElsewhere(z.zone, name) {
-		return nil
+		return nil, nil
 	}
 	it.b.checking.Lock()
 	defer it.b.checking.Unlock()
 	if known := it.r.trusts.get(z.zone, now); known == nil || known.verdict.Status != dnssec.Secure {
-		return nil
+		return nil, nil
 	}
 	var f *finding
 	it.compute(z.zone, func() { f = it.r.denials.answer(z.zone, name, q.qtype, now, it.b.crypto) })
@@ -244,7 +245,7 @@ func (it *iteration) infer(name dnsname.Name) *finding {
 		it.r.counts.inferred.Add(1)
 		it.note(Step{Kind: StepCached, Name: name, Type: q.qtype, Zone: z.zone, Result: f.kind.String() + ", by what the zone has proved before"})
 	}
-	return f
+	return f, z
 }
 
 // isElsewhere reports whether a zone says nothing of a name, since others are asked for it, or since a trust anchor lies between.

@@ -200,8 +200,8 @@ func (it *iteration) lookUp(name dnsname.Name, qtype uint16) outcome {
 	if f := it.reverse64(name); f != nil {
 		return outcome{ede: EDENone, found: f, zone: forwardCut, said: new(response)}
 	}
-	if f := it.infer(name); f != nil {
-		return outcome{ede: EDENone, found: f, inferred: true}
+	if f, z := it.infer(name); f != nil {
+		return outcome{ede: EDENone, found: f, inferred: true, zone: z, said: new(response)}
 	}
 	if got, ok := it.belowAbsent(name); ok {
 		return got
