@@ -24,6 +24,14 @@ type OwnZone struct {
 	// Allow are the networks that may ask for names of the zone, in place of those of `access`. Those that `access` does not admit get answers from this
 	// zone alone, without recursion; to serve it to the world, write `[0.0.0.0/0, '::/0']`.
 	Allow []netip.Prefix `yaml:"allow" example:"[0.0.0.0/0, '::/0']"`
+	// AllowTransfer are the networks whose servers may take the zone whole (AXFR, RFC 5936) or what has changed in it (IXFR, RFC 1995), whatever `allow` and
+	// `access` say. Nobody else may: the default is nobody.
+	AllowTransfer []netip.Prefix `yaml:"allow_transfer" example:"[192.0.2.53/32, '2001:db8::53/128']"`
+	// TransferKeys are the names of keys by one of which such a request has to be signed (TSIG), beside coming from there. Without any it need not be signed.
+	TransferKeys []dnsname.Name `yaml:"transfer_keys" example:"[transfer.corp.example]"`
+	// Notify are the secondaries that are told when the zone has changed (NOTIFY, RFC 1996), and again until they confirm it. There is no other list: the
+	// zone's NS records are told nothing, since many a private zone has names there that nobody answers for.
+	Notify []netip.AddrPort `yaml:"notify" example:"['192.0.2.53:53', '[2001:db8::53]:53']"`
 	// Sign has the server sign the zone (DNSSEC); `sign: {enabled: true}` is all that it takes.
 	Sign ZoneSign `yaml:"sign"`
 }
@@ -63,6 +71,10 @@ func (c *Config) checkOwnZones(r *reader) {
 	for i, z := range c.Zones {
 		key := fmt.Sprintf("zones[%d]", i)
 		z.Sign.check(r, key+".sign")
+		c.checkKeyNames(r, key+".transfer_keys", z.TransferKeys)
+		if len(z.TransferKeys) > 0 && len(z.AllowTransfer) == 0 {
+			r.warn(r.at(key+".transfer_keys"), "nobody may take the zone, with or without a key", "name the networks under allow_transfer; [0.0.0.0/0, '::/0'] are all")
+		}
 		name := z.Name.Canonical()
 		if first, twice := names[name]; twice && !z.Name.IsZero() {
 			r.fault(r.at(key+".name"), "two zones are named "+quoted(z.Name.String()), fmt.Sprintf("the other is on line %d", r.at(fmt.Sprintf("zones[%d].name", first)).Line))

@@ -144,12 +144,18 @@ func (p *madeZones) install(apex dnsname.Name, g *rpz.Generator, now time.Time) 
 		}
 		return next, nil
 	})
+	if next.Bytes() > largeZone {
+		freeMemory()
+	}
 	if err == nil {
 		report := g.Report()
 		p.log.Info("zone made of the policy", "zone", apex.String(), "serial", next.Serial(), "records", report.Records, "names", report.Names, "left_out", report.LeftOut())
 	}
 	return err
 }
+
+// largeZone is how many octets a zone has whose making leaves so much memory that it is given back at once.
+const largeZone = 16 << 20
 
 // isSame reports whether two versions differ in nothing but their serials.
 func isSame(a, b *zone.Zone) bool {
