@@ -221,7 +221,7 @@ func TestServerUnderWaterTorture(t *testing.T) {
 			t.Errorf("%d of %d names of the flood got no reply at all", lost, c.sent)
 		}
 	}
-	if packets > dead.sent {
+	if packets > 2*dead.sent { // a few tries each until it is known that nobody is there
 		t.Errorf("%d names made %d packets to dead servers", dead.sent, packets)
 	}
 	atMost(t, "99 of 100 cached names", cached.p99(), cachedLate)
