@@ -21,6 +21,10 @@ type OwnZone struct {
 	// Policy makes the zone of what the policy decides, as a response policy zone (RPZ) for other resolvers, which take it by transfer. It follows the policy,
 	// and its serial changes when its records do. Nobody may ask for its names unless `allow` says so. See docs/export.md.
 	Policy PolicyZone `yaml:"policy" either:"source"`
+	// ZONEMD says what is wanted of the digest of the zone as a whole (RFC 8976). `check` wants one that is there to be right; and where validation is on
+	// and a trust anchor or the DS records of the parent say that the zone is signed, it has to be signed so, too. `require` wants that there is one. `log`
+	// tells of what is wrong and serves the zone all the same. `off` does not look at it.
+	ZONEMD Verify `yaml:"zonemd" default:"check"`
 	// Allow are the networks that may ask for names of the zone, in place of those of `access`. Those that `access` does not admit get answers from this
 	// zone alone, without recursion; to serve it to the world, write `[0.0.0.0/0, '::/0']`.
 	Allow []netip.Prefix `yaml:"allow" example:"[0.0.0.0/0, '::/0']"`

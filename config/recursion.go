@@ -103,9 +103,24 @@ type ForwardZone struct {
 	// Name is the zone.
 	Name dnsname.Name `yaml:"name" root:"true" required:"true" shown:"true" example:"corp.example"`
 	// Upstreams are the resolvers. What they call validated is validated here all the same.
-	Upstreams []Upstream `yaml:"upstreams" required:"true" shown:"true"`
+	Upstreams []Upstream `yaml:"upstreams" shown:"true"`
+	// Hosts are resolvers that are given by name, beside those by address or in place of them. Their addresses are looked for as those of any name are.
+	Hosts []UpstreamHost `yaml:"hosts"`
+	// Cache keeps the answers. Without, each question is asked of the resolvers anew, for names that are another thing to each who asks, or from one
+	// moment to the next.
+	Cache bool `yaml:"cache" default:"true"`
 	// First asks the servers of the zones where the resolvers have no answer.
 	First bool `yaml:"first" default:"false"`
+}
+
+// UpstreamHost is a resolver that is given by its name.
+type UpstreamHost struct {
+	// Name is its name.
+	Name dnsname.Name `yaml:"name" required:"true" short:"true" shown:"true" example:"dns.corp.example"`
+	// Port is where it listens.
+	Port int `yaml:"port" default:"53" min:"1" max:"65535"`
+	// TLS is the name in its certificate; it is then asked by TLS alone (mostly at port 853).
+	TLS string `yaml:"tls" pattern:"^([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?[.]?)+$" example:"dns.corp.example"`
 }
 
 // StubZone is a zone whose servers are given.
@@ -114,6 +129,8 @@ type StubZone struct {
 	Name dnsname.Name `yaml:"name" root:"true" required:"true" shown:"true" example:"lab.example"`
 	// Servers are its servers. Without a port it is 53.
 	Servers []netip.AddrPort `yaml:"servers" port:"53" required:"true" shown:"true" example:"[192.0.2.20]"`
+	// First looks for a name as if the zone were not listed here, where its servers have no answer.
+	First bool `yaml:"first" default:"false"`
 }
 
 // RecursionLimits bound the work that one question of a client may make, with all that is asked on the way.
@@ -167,10 +184,14 @@ func (c *Config) checkRecursion(r *reader) {
 	var forwarded, stubbed []dnsname.Name
 	for i, f := range n.Forward {
 		c.checkServers(r, fmt.Sprintf("recursion.forward[%d]", i), "upstreams", f.Name, addressesOf(f.Upstreams), forwarded)
+		c.checkHosts(r, i)
 		forwarded = append(forwarded, f.Name)
 	}
 	for i, s := range n.Stub {
 		c.checkServers(r, fmt.Sprintf("recursion.stub[%d]", i), "servers", s.Name, s.Servers, append(stubbed, forwarded...))
+		if s.First && s.Name.IsRoot() {
+			r.fault(r.at(fmt.Sprintf("recursion.stub[%d].first", i)), "above the root there is nobody to ask", "leave first out")
+		}
 		stubbed = append(stubbed, s.Name)
 	}
 	if p := n.DNS64; p.IsValid() && (!p.Addr().Is6() || !slices.Contains([]int{32, 40, 48, 56, 64, 96}, p.Bits())) {
@@ -189,6 +210,21 @@ func (s *Subnets) check(r *reader) {
 	}
 	if s.IPv4Prefix > 24 || s.IPv6Prefix > 56 {
 		r.warn(r.at("recursion.subnets"), "servers are told more of clients' addresses than 24 bits of IPv4 and 56 of IPv6", "RFC 7871 section 11.1 advises against that")
+	}
+}
+
+// checkHosts wants a forwarded zone to have resolvers, and some that are found without them.
+func (c *Config) checkHosts(r *reader, i int) {
+	f := &c.Recursion.Forward[i]
+	key := fmt.Sprintf("recursion.forward[%d]", i)
+	if len(f.Upstreams)+len(f.Hosts) == 0 && !r.lost(key+".upstreams") && !r.lost(key+".hosts") {
+		r.fault(r.at(key), "nobody is named who is to be asked", "add upstreams, or hosts")
+	}
+	for j, h := range f.Hosts {
+		at := fmt.Sprintf("%s.hosts[%d]", key, j)
+		if name := h.Name.Canonical(); len(f.Upstreams) == 0 && !f.First && (name == f.Name.Canonical() || name.IsBelow(f.Name.Canonical())) {
+			r.fault(r.at(at), h.Name.String()+" has to be found before it can be asked, and its address is asked of itself", "add an address under upstreams")
+		}
 	}
 }
 

@@ -39,7 +39,11 @@ type exchange struct {
 }
 
 func (r *Resolver) exchangeWith(ctx context.Context, s *state, up *upstream, q *question) *exchange {
-	return &exchange{r: r, s: s, ctx: ctx, up: up, q: q, manner: up.manner(r.now(), s.config.PlainCase)}
+	x := &exchange{r: r, s: s, ctx: ctx, up: up, q: q, manner: up.manner(r.now(), s.config.PlainCase)}
+	if len(s.config.Notes) > 0 {
+		x.manner.note = s.config.noteFor(up.Addr.Addr())
+	}
+	return x
 }
 
 // isLate has others asked, once.

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/netip"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"cenote/dnsname"
@@ -22,15 +23,16 @@ type flight struct {
 	waiters int           // guarded by the resolver's mu
 
 	// Of questions that are asked of the servers of zones; see iteration.
-	budget  *budget         // shared by all that one question of a client begins
-	depth   int             // questions that this one is asked for, one inside the other
-	aliases int             // steps of aliases that led here
-	inner   bool            // another flight needs it, and its budget is that one's
-	look    bool            // it is for the address of a name server
-	trace   *Trace          // nil where nobody looks
-	tally   tally           // of questions that upstreams are asked; a budget has its own
-	begun   time.Time       // set by who finds its answer
-	needs   map[*flight]int // the flights whose answers this one waits for; guarded by the resolver's mu
+	budget   *budget         // shared by all that one question of a client begins
+	depth    int             // questions that this one is asked for, one inside the other
+	aliases  int             // steps of aliases that led here
+	inner    bool            // another flight needs it, and its budget is that one's
+	uncached atomic.Bool     // its answer holds what is not to be kept
+	look     bool            // it is for the address of a name server
+	trace    *Trace          // nil where nobody looks
+	tally    tally           // of questions that upstreams are asked; a budget has its own
+	begun    time.Time       // set by who finds its answer
+	needs    map[*flight]int // the flights whose answers this one waits for; guarded by the resolver's mu
 	// distrust are servers that are asked last: what they said did not stand up to validation. Its own goroutine alone writes to it.
 	distrust map[netip.AddrPort]bool
 
@@ -191,6 +193,8 @@ func (r *Resolver) land(s *state, f *flight, got *outcome) {
 	k, now := f.q.key(), r.now().UnixNano()
 	defer r.account(f, got)
 	switch {
+	case got.err == nil && f.uncached.Load():
+		r.cache.Remove(k)
 	case got.err == nil && r.keepScoped(f):
 	case got.err == nil:
 		r.keep(k, f.msg, now)
@@ -234,6 +238,12 @@ func (r *Resolver) isStale(k *rrcache.Key, now int64) bool {
 	return r.cache.Peek(k, now, make([]byte, wire.MessageMax)).State == rrcache.Stale
 }
 
+// isAnswered reports whether the cache has an answer, fresh or past its time, which a failure puts on hold.
+func (r *Resolver) isAnswered(k *rrcache.Key, now int64) bool {
+	msg, a := r.peek(k, nil)
+	return a.State == rrcache.Stale || a.State == rrcache.Fresh && wire.Rcode(msg[:a.Len]) != wire.RcodeServFail
+}
+
 // rescue keeps a fault of our own, met while foreign octets were read, from stopping the process (invariant 6): it becomes an error.
 func (r *Resolver) rescue(err *error) {
 	if fault := recover(); fault != nil {
@@ -252,7 +262,7 @@ func (r *Resolver) remember(k *rrcache.Key, msg []byte, err error, now int64) {
 	switch {
 	case errors.Is(err, ErrNoUpstreams), errors.Is(err, ErrBusy), errors.Is(err, ErrClosed):
 		return
-	case errors.Is(err, errNetwork) && r.state.Load().config.Recursion == nil && !r.isStale(k, now):
+	case errors.Is(err, errNetwork) && r.state.Load().config.Recursion == nil && !r.isAnswered(k, now):
 		return
 	case isVerdict(edeOf(err)) && r.isStale(k, now):
 		r.cache.Remove(k)

@@ -207,7 +207,7 @@ func (it *iteration) lookUp(name dnsname.Name, qtype uint16) outcome {
 		return got
 	}
 	if f, group := it.s.config.Recursion.forwardAt(name, qtype); f != nil {
-		got := it.forward(group, name, qtype)
+		got := it.forward(f, group, name, qtype)
 		got.zone = f.cut()
 		if got.err == nil || !f.First {
 			return got
@@ -224,7 +224,24 @@ func (it *iteration) lookUp(name dnsname.Name, qtype uint16) outcome {
 			return it.goDown(z, name, qtype)
 		}
 	}
+	if s := it.s.config.Recursion.stubAt(parentSide(name, qtype)); s != nil && s.First && got.err != nil && !isFinal(got.err) {
+		return it.pastStub(s, name, qtype)
+	}
 	return got
+}
+
+// pastStub looks for a name as if a stub were not there.
+func (it *iteration) pastStub(s *Stub, name dnsname.Name, qtype uint16) outcome {
+	if f, group := it.s.config.Recursion.forwardAbove(s.Zone); f != nil {
+		got := it.forward(f, group, name, qtype)
+		got.zone = f.cut()
+		return got
+	}
+	z, err := it.closest(s.Zone.Parent(), wire.TypeNS)
+	if err != nil {
+		return outcome{ede: EDENone, err: err}
+	}
+	return it.goDown(z, name, qtype)
 }
 
 // movedAfter is for how long a delegation is believed whatever its servers say, so that those above are not asked each time.
@@ -260,15 +277,32 @@ func (f *Forward) cut() *cut {
 	return &cut{zone: f.Zone, parent: f.Zone, recurse: true, own: !f.Zone.IsRoot()}
 }
 
-// forward asks the resolvers of a group.
-func (it *iteration) forward(group uint8, name dnsname.Name, qtype uint16) outcome {
-	q := it.question(name, qtype)
-	var pool []*upstream
+// forward asks the resolvers of a zone: first those whose addresses are known.
+func (it *iteration) forward(f *Forward, group uint8, name dnsname.Name, qtype uint16) outcome {
+	if f.Uncached {
+		it.f.uncached.Store(true)
+	}
+	pool := it.hostsOf(f, group)
 	for _, up := range it.s.upstreams {
 		if up.Group == group && !it.avoid[up.Addr] {
 			pool = append(pool, up)
 		}
 	}
+	got := outcome{ede: EDENone, err: errNoServers, zone: forwardCut}
+	if len(pool) > 0 {
+		got = it.forwardTo(pool, name, qtype)
+	}
+	if got.err != nil && !isFinal(got.err) {
+		if more := it.findHosts(f, group, pool); len(more) > 0 {
+			return it.forwardTo(more, name, qtype)
+		}
+	}
+	return got
+}
+
+// forwardTo asks some resolvers.
+func (it *iteration) forwardTo(pool []*upstream, name dnsname.Name, qtype uint16) outcome {
+	q := it.question(name, qtype)
 	a := it.searchAmong(forwardCut, q, pool)
 	a.read = func(up *upstream, packet []byte) outcome {
 		got := it.read(forwardCut, q, up, packet)
@@ -504,6 +538,9 @@ func (it *iteration) read(z *cut, q *question, up *upstream, packet []byte) outc
 	if got.said, got.err = readResponse(packet, q.class); got.err != nil {
 		return got
 	}
+	if got.said.cut > 0 {
+		it.r.counts.bounds[boundSignatures].Add(1)
+	}
 	if got.found, got.err = got.said.classify(z.zone, dnsname.Name(q.name), q.qtype); got.err == nil && got.found.kind == kindLame {
 		got.err = errLame
 	}
@@ -656,6 +693,9 @@ func (it *iteration) need(q question, depth, aliases int, look bool) (msg []byte
 	}
 	if f != nil && err == nil {
 		from = f.from
+	}
+	if f != nil && f.uncached.Load() {
+		it.f.uncached.Store(true)
 	}
 	return msg, from, err
 }

@@ -48,6 +48,8 @@ type manner struct {
 	padded bool
 	// subnet is the network of the client, where the server is told of it; not valid for none.
 	subnet netip.Prefix
+	// note is an EDNS option in wire form, nil for none.
+	note []byte
 }
 
 // appendQuery appends a query with a new id, and a new letter case if it is to be mixed.
@@ -76,9 +78,9 @@ func (q *question) appendQuery(dst []byte, m manner) []byte {
 	if m.edns {
 		wire.SetCount(dst[start:], 3, 1)
 		opt := len(dst) - start
-		var options []byte
+		options := m.note
 		if m.subnet.IsValid() {
-			options = appendSubnet(nil, m.subnet)
+			options = appendSubnet(options[:len(options):len(options)], m.subnet)
 		}
 		dst = wire.AppendOPT(dst, wire.UDPSafe, 0, q.do, options)
 		if m.padded {

@@ -64,14 +64,19 @@ type Hint struct {
 type Forward struct {
 	Zone      dnsname.Name
 	Upstreams []Upstream // whose Group and Trusted say nothing
+	Hosts     []Host     // resolvers that are known by name, beside the Upstreams
 	// First asks the servers of the zones where the resolvers have no answer. Default false.
 	First bool
+	// Uncached has answers given to those who wait for them, and not kept. Default false.
+	Uncached bool
 }
 
 // Stub is a zone whose servers are known beforehand.
 type Stub struct {
 	Zone    dnsname.Name
 	Servers []netip.AddrPort
+	// First asks as if there were no stub where its servers have no answer. Default false.
+	First bool
 }
 
 // AliasesMax is the most that RecursionBounds.Aliases may be: rules of the policy are applied to that many (policy.ChainMax).
@@ -129,6 +134,11 @@ func (r *Recursion) setDefaults() {
 	orDefault(&r.Subnets.Bits4, 24)
 	orDefault(&r.Subnets.Bits6, 56)
 	orDefault(&r.Port, dnsPort)
+	for i := range r.Forwards {
+		for j := range r.Forwards[i].Hosts {
+			orDefault(&r.Forwards[i].Hosts[j].Port, dnsPort)
+		}
+	}
 	orDefault(&b.Packets, 100)
 	orDefault(&b.Targets, 24)
 	orDefault(&b.TargetFailures, 6)
@@ -195,14 +205,20 @@ func (r *Recursion) holdsRoot() bool {
 // forwardAt returns the zone that a question is forwarded for, nil for none, and its group of upstreams. DS records are the parent's.
 func (r *Recursion) forwardAt(name dnsname.Name, rtype uint16) (best *Forward, group uint8) {
 	name = parentSide(name, rtype)
+	best, group = r.forwardAbove(name)
+	if s := r.stubAt(name); best != nil && s != nil && s.Zone.IsBelow(best.Zone) {
+		return nil, 0
+	}
+	return best, group
+}
+
+// forwardAbove returns the closest zone that is forwarded at or above a name, whatever stub lies between, nil for none, and its group.
+func (r *Recursion) forwardAbove(name dnsname.Name) (best *Forward, group uint8) {
 	for i := range r.Forwards {
 		f := &r.Forwards[i]
 		if atOrBelow(name, f.Zone) && (best == nil || f.Zone.IsBelow(best.Zone)) {
 			best, group = f, uint8(i+1)
 		}
-	}
-	if s := r.stubAt(name); best != nil && s != nil && s.Zone.IsBelow(best.Zone) {
-		return nil, 0
 	}
 	return best, group
 }

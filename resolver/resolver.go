@@ -38,6 +38,7 @@ type Resolver struct {
 	authorities *authorities
 	trusts      *trusts
 	denials     *denials
+	hosted      hosted
 	crowds      crowds
 	gate        *gate
 	scoped      *scoped
@@ -82,7 +83,7 @@ func New(config Config) (*Resolver, error) {
 		ahead:    newAhead(),
 		suspects: make(chan *upstream, suspectsMax),
 		flights:  map[question]*flight{}, subnets: map[question]int{}, scoped: newScoped(), absent: newAbsent(), rootChanged: make(chan struct{}, 1),
-		crowds: crowds{all: map[dnsname.Name]int{}},
+		crowds: crowds{all: map[dnsname.Name]int{}}, hosted: hosted{all: map[Upstream]*upstream{}},
 	}
 	r.cuts, r.authorities, r.trusts, r.denials, r.gate = newCuts(), newAuthorities(), newTrusts(), newDenials(), newGate()
 	r.bound(&config)
@@ -195,10 +196,11 @@ func (r *Resolver) swap(config Config, keys *keyring) (before, after *state) {
 func (r *Resolver) Resolve(ctx context.Context, k *rrcache.Key, dst []byte) (Result, error) {
 	r.counts.asked.Add(1)
 	dst, a := r.peek(k, dst)
-	if a.State == rrcache.Miss && k.DO {
+	plain := a.State == rrcache.Miss && k.DO
+	if plain {
 		dst, a = r.peekPlain(k, dst)
 	}
-	if a.State == rrcache.Fresh || a.Held {
+	if a.State == rrcache.Fresh && !plain || a.Held {
 		return r.known(dst[:a.Len], a), nil
 	}
 	if msg, ok := r.knownToSome(ctx, k, dst); ok {
@@ -208,7 +210,7 @@ func (r *Resolver) Resolve(ctx context.Context, k *rrcache.Key, dst []byte) (Res
 	if err == nil {
 		return r.landed(f, k, dst), nil
 	}
-	if a.State == rrcache.Stale && !isVerdict(edeOf(err)) {
+	if a.State != rrcache.Miss && !isVerdict(edeOf(err)) {
 		return r.known(dst[:a.Len], a), nil
 	}
 	r.counts.failed.Add(1)
@@ -255,10 +257,10 @@ func (r *Resolver) peek(k *rrcache.Key, dst []byte) ([]byte, rrcache.Answer) {
 	return dst, a
 }
 
-// peekPlain looks for a stale answer that was given without signatures: it is better than none for who asks for them.
+// peekPlain looks for an answer that was given without signatures, fresh or past its time: it is better than none for who asks for them.
 func (r *Resolver) peekPlain(k *rrcache.Key, dst []byte) ([]byte, rrcache.Answer) {
 	dst, a := r.peek(plainOf(k), dst)
-	if a.State != rrcache.Stale {
+	if a.State == rrcache.Fresh && wire.Rcode(dst[:a.Len]) == wire.RcodeServFail {
 		return dst, rrcache.Answer{}
 	}
 	return dst, a
@@ -344,7 +346,7 @@ func (r *Resolver) Run(ctx context.Context) error {
 	own.Wait()
 	r.running.End()
 	r.sockets.closeIdle()
-	for _, u := range r.state.Load().upstreams {
+	for _, u := range r.allUpstreams(r.state.Load()) {
 		u.connections.retire()
 	}
 	r.authorities.closeIdle(0)
@@ -363,6 +365,7 @@ func (r *Resolver) sweep(ctx context.Context) {
 				u.connections.closeIdle(s.config.Timeouts.Idle)
 			}
 			r.authorities.closeIdle(s.config.Timeouts.Idle)
+			r.hosted.sweep(s.config.Timeouts.Idle)
 			r.sockets.sweep()
 		case <-ctx.Done():
 			return

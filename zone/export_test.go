@@ -2,6 +2,7 @@ package zone
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"io"
 )
@@ -40,4 +41,4 @@ func Mend(file []byte) []byte {
 }
 
 // Look looks at the files once, as Run does.
-func (k *Keeper) Look() { k.look() }
+func (k *Keeper) Look() { k.look(context.Background()) }

@@ -33,10 +33,14 @@ func recursion(c *config.Recursion, store resolver.AnchorStore) (*resolver.Recur
 		out.Private = &resolver.Private{Addresses: c.Private.Addresses, Allow: c.Private.Allow}
 	}
 	for _, f := range c.Forward {
-		out.Forwards = append(out.Forwards, resolver.Forward{Zone: f.Name, Upstreams: upstreams(f.Upstreams), First: f.First})
+		forward := resolver.Forward{Zone: f.Name, Upstreams: upstreams(f.Upstreams), First: f.First, Uncached: !f.Cache}
+		for _, h := range f.Hosts {
+			forward.Hosts = append(forward.Hosts, resolver.Host{Name: h.Name.Canonical(), Port: uint16(h.Port), TLS: h.TLS})
+		}
+		out.Forwards = append(out.Forwards, forward)
 	}
 	for _, s := range c.Stub {
-		out.Stubs = append(out.Stubs, resolver.Stub{Zone: s.Name, Servers: s.Servers})
+		out.Stubs = append(out.Stubs, resolver.Stub{Zone: s.Name, Servers: s.Servers, First: s.First})
 	}
 	if c.RootHints != "" {
 		hints, err := readHints(string(c.RootHints))

@@ -152,7 +152,7 @@ func (s *server) openZones(c *config.Config) (err error) {
 	}
 	s.keys.Store(keys)
 	s.zones, err = zone.NewKeeper(zone.KeeperConfig{
-		Sources: zoneSources(c), Dir: stateOf(c).zones(), Keys: stateOf(c).keys(), Parent: s.parentDS, Now: s.now, Log: s.log,
+		Sources: zoneSources(c), Dir: stateOf(c).zones(), Keys: stateOf(c).keys(), Parent: s.parentDS, Trust: s.trustSeal, Now: s.now, Log: s.log,
 	})
 	if err != nil {
 		return err
@@ -171,7 +171,7 @@ func (s *server) openDNS(c *config.Config) error {
 	s.dns, err = dnsserver.New(dnsserver.Config{
 		Listen: listenAddrs(c), Policy: func() *policy.Policy { return s.catalog.policy.Load() }, Cache: s.cache, Resolver: network{s.resolver},
 		Paths: network{s.resolver}, Zones: s.zones.Set,
-		OneQuery:  s.resolver.OneQuery,
+		OneQuery: s.resolver.OneQuery, Referral: s.resolver.Referral,
 		Sightings: s.ledger, Queries: s.queries, Settings: settings, Bounds: serverBounds(c), Now: s.now, Log: s.log,
 	})
 	if err == nil {

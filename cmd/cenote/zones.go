@@ -72,7 +72,7 @@ func zoneSources(c *config.Config) []zone.Source {
 	for i := range c.Zones {
 		z := &c.Zones[i]
 		source := zone.Source{
-			Name: z.Name, Path: string(z.File), Allow: admitting(z.Allow), Transfer: admitting(z.AllowTransfer), TransferKeys: canonicals(z.TransferKeys),
+			Name: z.Name, Path: string(z.File), Verify: verifyOf(z.ZONEMD), Allow: admitting(z.Allow), Transfer: admitting(z.AllowTransfer), TransferKeys: canonicals(z.TransferKeys),
 			Notify: z.Notify, Sign: signingOf(&z.Sign),
 		}
 		if z.IsPolicy() {
@@ -81,6 +81,25 @@ func zoneSources(c *config.Config) []zone.Source {
 		out = append(out, source)
 	}
 	return out
+}
+
+// verifyOf is what is wanted of the digest of a zone.
+func verifyOf(v config.Verify) zone.Verify {
+	switch v {
+	case config.VerifyRequire:
+		return zone.VerifyRequire
+	case config.VerifyLog:
+		return zone.VerifyLog
+	case config.VerifyOff:
+		return zone.VerifyOff
+	case config.VerifyCheck:
+	}
+	return zone.VerifyCheck
+}
+
+// trustSeal asks the resolver whether the digest of a zone is signed as the chain of trust wants it.
+func (s *server) trustSeal(ctx context.Context, seal *zone.Seal) (known bool, err error) {
+	return s.resolver.Sealed(ctx, seal.Apex, seal.Keys, seal.SOA, seal.Digest)
 }
 
 // signingOf is how a zone is signed, nil if it is not.
