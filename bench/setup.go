@@ -11,6 +11,7 @@ type setup struct {
 	feeds         []feed     // empty: domains.txt
 	zones         [][]string // the names of the feeds of each policy zone, in order; empty: one zone with all feeds
 	cache         int        // octets; 0: the default
+	compile       string     // the processor of the child that compiles; "": the server's
 	logAll        bool       // the query log writes every query
 	recurses      bool       // the upstream is asked as the server of missZone
 }
@@ -37,6 +38,9 @@ func (s *setup) text() string {
 		fmt.Fprintf(&b, "upstreams:\n  - address: %s\n", s.upstream)
 	}
 	fmt.Fprintf(&b, "sightings:\n  indicators_max: 1000000\napi:\n  http: %s\nlog:\n  level: warn\n", adminAddr)
+	if s.compile != "" {
+		fmt.Fprintf(&b, "compile:\n  processors: [%s]\n", s.compile)
+	}
 	if s.cache > 0 {
 		fmt.Fprintf(&b, "cache:\n  size: %dKiB\n", (s.cache+1023)/1024)
 	}

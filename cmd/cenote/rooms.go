@@ -172,7 +172,7 @@ func compileSettings(c *config.Config, program []string) blocklist.Settings {
 	k := &c.Compile
 	return blocklist.Settings{
 		Poll: k.Poll, Debounce: k.Debounce, PollOnly: k.PollOnly, Mapped: k.Mapped, History: k.History, HistoryBytes: orNever(int64(k.HistorySize)),
-		Child: blocklist.ChildConfig{Command: program, MemoryBytes: int64(k.Memory), Cores: k.Cores, Timeout: k.Timeout},
+		Child: blocklist.ChildConfig{Command: program, MemoryBytes: int64(k.Memory), Cores: k.Cores, Processors: k.Processors, Timeout: k.Timeout},
 	}
 }
 
