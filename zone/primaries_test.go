@@ -78,6 +78,7 @@ zone:
    acl: out
    semantic-checks: off
    zonefile-load: difference
+   zonefile-sync: -1
    journal-content: changes
 `, dir, addr.Port(), secretText(), rule, file))
 	startPeer(t, addr, knotd, "-c", conf)
