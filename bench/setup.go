@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 )
 
@@ -28,7 +29,7 @@ func (s *setup) text() string {
 	for _, f := range s.lists() {
 		fmt.Fprintf(&b, "  - name: %s\n    path: %s/%s\n    format: domains\n    match: subtree\n    limits: {size: 64GiB, unpacked: 64GiB, rows: 1000000000}\n", f.name, s.dir, f.file)
 	}
-	b.WriteString("policy:\n  sinkhole:\n    ipv4: [192.0.2.53]\n    ipv6: [\"2001:db8::53\"]\n  zones:\n")
+	fmt.Fprintf(&b, "policy:\n  sinkhole:\n    ipv4: [%s]\n    ipv6: [\"2001:db8::53\"]\n  zones:\n", netip.AddrFrom4(sinkAddr))
 	for i, feeds := range s.policy() {
 		fmt.Fprintf(&b, "    - name: zone-%d\n      feeds: [%s]\n", i+1, strings.Join(feeds, ", "))
 	}

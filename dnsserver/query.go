@@ -253,3 +253,20 @@ func (q *Query) wantedKey() *rrcache.Key {
 	}
 	return &q.source.key
 }
+
+// asker is the client's address with as many bits as it lets others be told: all of them, unless it says fewer (RFC 7871 section 7.1.2). Not valid if it wants nobody to be
+// told, or says it in a way that cannot be read. What it says of its address itself does not count: it may be anybody's.
+func (q *Query) asker() netip.Prefix {
+	client := q.Client.Addr()
+	bits := client.BitLen()
+	if o := q.msg.OPT.ECS; o != nil {
+		if len(o) < ecsHead || o[2] == 0 {
+			return netip.Prefix{}
+		}
+		bits = min(bits, int(o[2]))
+	}
+	return netip.PrefixFrom(client, bits)
+}
+
+// ecsHead is the part of an ECS option before the address: family, source prefix length, scope prefix length (RFC 7871 section 6).
+const ecsHead = 4

@@ -61,6 +61,7 @@ func (a *search) attempt(ctx context.Context, up *upstream, wait time.Duration, 
 	begun := time.Now()
 	x := r.exchangeWith(ctx, a.s, up, a.q)
 	x.work, x.tally, x.purpose, x.attempts = a.work, a.tally, a.purpose, a.attempts
+	x.manner.subnet = a.subnet
 	x.late, x.lateAt = late, begun.Add(wait)
 	if end, ok := ctx.Deadline(); ok && end.Before(x.lateAt) {
 		x.lateAt = end
@@ -74,6 +75,7 @@ func (a *search) attempt(ctx context.Context, up *upstream, wait time.Duration, 
 		return outcome{up: up, ede: EDENone, err: fmt.Errorf("%w: %w", errNearMisses, err)} // whoever sent them would have it blamed
 	}
 	if err != nil {
+		r.routes.note(up.Addr.Addr(), err, r.now())
 		r.blame(up, err, time.Since(begun), wait)
 		return outcome{up: up, ede: EDENone, err: err}
 	}
@@ -151,6 +153,9 @@ func (x *exchange) leg() ([]byte, error) {
 	}
 	query := x.q.appendQuery(room[:0], x.manner)
 	x.up.counts.queries.Add(1)
+	if x.manner.edns && x.manner.subnet.IsValid() {
+		x.r.counts.subnetsTold.Add(1)
+	}
 	x.count()
 	ended := x.noteLeg()
 	packet, err := x.put(query)

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"cenote/dnsname"
 	"cenote/dnssec"
 	"cenote/rrcache"
 	"cenote/wire"
@@ -39,6 +40,8 @@ type flight struct {
 	ede  uint16 // what the upstream said beside its answer
 	err  error
 	from netip.AddrPort // who answered, if one server did
+	// scope is the clients for whom the answer is; not valid for all.
+	scope netip.Prefix
 }
 
 // join returns the flight of a question, which it starts if there is none.
@@ -50,11 +53,13 @@ func (r *Resolver) joinFor(q question, l *ledger) (*flight, error) {
 		return nil, &Error{edeNotSupported, ErrType}
 	}
 	s := r.state.Load()
+	q.audience = s.audience(&q, l.askerOf())
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
 		return nil, &Error{edeNotReady, ErrClosed}
 	}
+	r.crowdedSubnets(&q)
 	f := r.flights[q]
 	switch {
 	case f != nil && f.waiters >= s.config.Bounds.Waiters, f == nil && len(r.flights) >= s.config.Bounds.Outstanding:
@@ -77,6 +82,7 @@ func (r *Resolver) joinFor(q question, l *ledger) (*flight, error) {
 // launch starts a flight. The caller holds mu.
 func (r *Resolver) launch(s *state, f *flight) {
 	r.flights[f.q] = f
+	r.countSubnet(f.q, 1)
 	r.running.Go(func() { r.fly(s, f) })
 }
 
@@ -95,6 +101,7 @@ func (r *Resolver) joinFrom(parent *flight, q question, depth, aliases int, look
 	if r.closed {
 		return nil, ErrClosed
 	}
+	r.crowdedSubnets(&q)
 	f := r.flights[q]
 	switch {
 	case f != nil && f.reaches(parent, map[*flight]bool{}):
@@ -161,6 +168,7 @@ func (r *Resolver) fly(s *state, f *flight) {
 	r.land(s, f, &got)
 	r.mu.Lock()
 	delete(r.flights, f.q)
+	r.countSubnet(f.q, -1)
 	r.mu.Unlock()
 	close(f.done)
 }
@@ -187,6 +195,7 @@ func (r *Resolver) land(s *state, f *flight, got *outcome) {
 	switch {
 	case got.err == nil && f.uncached.Load():
 		r.cache.Remove(k)
+	case got.err == nil && r.keepScoped(f):
 	case got.err == nil:
 		r.keep(k, f.msg, now)
 	default:
@@ -197,6 +206,7 @@ func (r *Resolver) land(s *state, f *flight, got *outcome) {
 	}
 	if r.isOver(s) {
 		r.cache.Remove(k)
+		r.scoped.flush(dnsname.Name(f.q.name), false)
 	}
 }
 
@@ -272,9 +282,10 @@ type outcome struct {
 	ede uint16 // what the upstream said, EDENone for nothing
 	err error
 
-	found    *finding  // of a server of a zone: what its reply means
-	said     *response // and all that it said
-	zone     *cut      // whose servers said so
+	found    *finding     // of a server of a zone: what its reply means
+	said     *response    // and all that it said
+	zone     *cut         // whose servers said so
+	scope    netip.Prefix // the clients for whom it is; not valid for all
 	verdict  dnssec.Verdict
 	inferred bool // from what the zone has proved before
 }
@@ -319,6 +330,7 @@ type search struct {
 	work     *account                                  // what each query is taken from, nil for none
 	tally    *tally                                    // where they are added up
 	purpose  purpose                                   // what they are for
+	subnet   netip.Prefix                              // what is told of the client; not valid for nothing
 	attempts *attempts                                 // nil where nobody looks
 	read     func(up *upstream, packet []byte) outcome // makes sense of a reply
 	trials   []trial                                   // of those that were tried

@@ -28,6 +28,8 @@ type Recursion struct {
 	Never []netip.Prefix
 	// WholeNames sends the whole name to every server on the way, which RFC 9156 advises against. Default false.
 	WholeNames bool
+	// NothingBelow takes a name that is not there as proof that nothing is below it (RFC 8020), in zones that nobody signs too. Default false.
+	NothingBelow bool
 	// Forwards are zones whose names are asked of other resolvers.
 	Forwards []Forward
 	// Stubs are zones whose servers are known beforehand, whoever is named elsewhere.
@@ -46,6 +48,8 @@ type Recursion struct {
 	Private *Private
 	// DNS64 is the prefix that IPv4 addresses are put behind for names that have no IPv6 addresses (RFC 6147). Default none. Example: 64:ff9b::/96.
 	DNS64 netip.Prefix
+	// Subnets says which zones are told of the clients' networks. Default none.
+	Subnets Subnets
 	// Bounds say how much work one question may make.
 	Bounds RecursionBounds
 }
@@ -127,6 +131,8 @@ func (r *Recursion) setDefaults() {
 	if r.Private != nil && r.Private.Addresses == nil {
 		r.Private = &Private{Addresses: PrivateAddresses(), Allow: r.Private.Allow}
 	}
+	orDefault(&r.Subnets.Bits4, 24)
+	orDefault(&r.Subnets.Bits6, 56)
 	orDefault(&r.Port, dnsPort)
 	for i := range r.Forwards {
 		for j := range r.Forwards[i].Hosts {
@@ -159,6 +165,9 @@ func (r *Recursion) check() error {
 	}
 	if n == 0 && !r.holdsRoot() {
 		return errors.New("recursion: no address of a root server that may be asked")
+	}
+	if err := r.Subnets.check(); err != nil {
+		return err
 	}
 	if err := checkDNS64(r.DNS64); err != nil {
 		return err

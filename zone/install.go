@@ -55,6 +55,7 @@ func (k *Keeper) Edit(apex dnsname.Name, change func(present *Zone) (*Zone, erro
 		z.wanted = nil // whoever asked for the change is told that there is none
 		return err
 	}
+	z.expired = false
 	k.note(z, 0, err)
 	return k.publish()
 }

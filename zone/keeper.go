@@ -112,6 +112,7 @@ type kept struct {
 	unproved  time.Time // when to ask again whether it is signed as it has to be; zero where that is known
 	looks     int       // how often the file was seen like that
 	status    Status
+	expired   bool // guarded by mu: served no more until a primary confirms it
 }
 
 // State is how a zone stands.
@@ -123,6 +124,9 @@ const (
 	StateKept     State = "kept"     // as its file was when it was last good
 	StateFailed   State = "failed"   // there was none that is good: its names get SERVFAIL
 	StateUnsigned State = "unsigned" // as its source is, without the signatures that it should have
+	// StateExpired is that no primary has confirmed a zone for as long as its SOA record lets it be served without (RFC 1035 section 3.3.13): its names get
+	// SERVFAIL until one does.
+	StateExpired State = "expired"
 )
 
 // Status is how a zone stands, for people.
@@ -135,13 +139,17 @@ type Status struct {
 	Names    int       `json:"names"`
 	Bytes    int       `json:"bytes"` // in memory
 	Signed   bool      `json:"signed"`
-	Loaded   time.Time `json:"loaded,omitzero"` // when the state that is served was read
-	Warnings int       `json:"warnings"`        // of the file that was read last
-	Oldest   uint32    `json:"oldest"`          // the oldest serial from which the history leads to the present one
-	Steps    int       `json:"steps"`           // of the history
-	Frozen   bool      `json:"frozen"`          // nothing changes the zone until it is thawed
-	Fault    string    `json:"fault,omitempty"` // why the source is not what is served
-	Since    time.Time `json:"since,omitzero"`  // and since when
+	Loaded   time.Time `json:"loaded,omitzero"`   // when the state that is served was read
+	Warnings int       `json:"warnings"`          // of the file that was read last
+	Oldest   uint32    `json:"oldest"`            // the oldest serial from which the history leads to the present one
+	Steps    int       `json:"steps"`             // of the history
+	Frozen   bool      `json:"frozen"`            // nothing changes the zone until it is thawed
+	Primary  string    `json:"primary,omitempty"` // of a zone by transfer: the server that confirmed it last
+	Checked  time.Time `json:"checked,omitzero"`  // and when
+	Next     time.Time `json:"next,omitzero"`     // when a primary is asked again
+	Expires  time.Time `json:"expires,omitzero"`  // until when the zone is served without
+	Fault    string    `json:"fault,omitempty"`   // why the source is not what is served
+	Since    time.Time `json:"since,omitzero"`    // and since when
 }
 
 // NewKeeper makes a keeper and reads every zone once. Zones that cannot be served are no error: Status tells of them.
@@ -342,6 +350,8 @@ func (k *Keeper) refuse(z *kept, err error) {
 	switch {
 	case z.zone == nil:
 		s.State = StateFailed
+	case z.expired:
+		s.State = StateExpired
 	case z.unsigned:
 		s.State = StateUnsigned
 	default:
@@ -366,7 +376,7 @@ func (k *Keeper) publish() error {
 	var served []Served
 	for _, z := range k.zones {
 		data := z.zone
-		if data == nil {
+		if data == nil || z.expired {
 			data = &Zone{apex: z.source.Name, labels: z.source.Name.Labels(), absent: true}
 		}
 		served = append(served, Served{Zone: data, History: z.history, Allow: z.source.Allow, Transfer: z.source.Transfer, TransferKeys: z.source.TransferKeys, Notify: z.source.Notify})

@@ -45,7 +45,7 @@ func (c *zonesList) Run(ctx context.Context, std streams) error {
 }
 
 func printZones(to io.Writer, zones []zone.Status, now time.Time) error {
-	t := newTable(to, "ZONE", "STATE", "SERIAL", "RECORDS", "SIGNED", "WARNINGS", "LOADED", "SOURCE")
+	t := newTable(to, "ZONE", "STATE", "SERIAL", "RECORDS", "SIGNED", "WARNINGS", "LOADED", "CHECKED", "SOURCE")
 	for i := range zones {
 		z := &zones[i]
 		signed := "no"
@@ -53,7 +53,7 @@ func printZones(to io.Writer, zones []zone.Status, now time.Time) error {
 			signed = "yes"
 		}
 		t.row(printable(z.Name), zoneState(z), strconv.FormatUint(uint64(z.Serial), 10), strconv.Itoa(z.Records), signed, strconv.Itoa(z.Warnings),
-			age(z.Loaded, now), printable(z.Source))
+			age(z.Loaded, now), age(z.Checked, now), printable(z.Source))
 	}
 	if err := t.flush(); err != nil {
 		return err
@@ -92,6 +92,9 @@ func zoneSources(c *config.Config) []zone.Source {
 		}
 		if z.IsPolicy() {
 			source.Origin, source.Allow = "policy", madeZoneAdmits(z.Allow)
+		}
+		if len(z.Primaries) > 0 {
+			source.Origin = "primary " + z.Primaries[0].Address.String()
 		}
 		out = append(out, source)
 	}
