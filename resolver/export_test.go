@@ -246,7 +246,7 @@ func NewGate() Gate { return Gate{newGate()} }
 
 // Enter waits for a place for a zone; leave is nil if there was none.
 func (g Gate) Enter(zone string, now time.Time, done <-chan struct{}) (leave func()) {
-	leave, _ = g.g.enter(dnsname.MustParse(zone).Canonical(), now, done)
+	leave, _, _ = g.g.enter(dnsname.MustParse(zone).Canonical(), now, done)
 	return leave
 }
 
