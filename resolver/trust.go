@@ -201,7 +201,7 @@ func (it *iteration) trustDelegation(name dnsname.Name) *trusted {
 		if err != nil {
 			return bogus(codeOf(err, dnssec.CodeIndeterminate), "DS of %v cannot be had: %v", name, err)
 		}
-		if last = it.trustParent(name, sets); last.verdict.Status != dnssec.Bogus || !last.above || it.b.crypto.Spent() {
+		if last = it.trustParent(name, sets); last.verdict.Status != dnssec.Bogus || !last.above || it.b.checkedOut() {
 			break
 		}
 		it.distrust(from)
@@ -348,7 +348,7 @@ func (it *iteration) trustKeys(zone dnsname.Name, until time.Time, check func(*d
 			}
 			last = &trusted{zone: z, verdict: v, expires: minTime(until, it.r.now().Add(leastTTL([]*rrset{keys})))}
 		}
-		if last.verdict.Status != dnssec.Bogus || it.b.crypto.Spent() {
+		if last.verdict.Status != dnssec.Bogus || it.b.checkedOut() {
 			break
 		}
 		it.distrust(from)
