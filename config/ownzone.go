@@ -19,7 +19,7 @@ type OwnZone struct {
 	// changes nothing: the last good state is served. A zone has either it or `policy`.
 	File Path `yaml:"file" either:"source" shown:"true" example:"/etc/cenote/zones/corp.example"`
 	// Policy makes the zone of what the policy decides, as a response policy zone (RPZ) for other resolvers, which take it by transfer. It follows the policy,
-	// and its serial changes when its records do. Nobody may ask for its names unless `allow` says so. See docs/export.md.
+	// and its serial changes when its records do. Nobody may ask for its names unless `allow` or `allow_transfer` says so. See docs/export.md.
 	Policy PolicyZone `yaml:"policy" either:"source"`
 	// Allow are the networks that may ask for names of the zone, in place of those of `access`. Those that `access` does not admit get answers from this
 	// zone alone, without recursion; to serve it to the world, write `[0.0.0.0/0, '::/0']`.

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -210,9 +211,10 @@ func answerOf(a config.PolicyAnswer) policy.Action {
 	return policy.ActionDefault
 }
 
-// madeZoneAdmits is who may ask for names of a zone that is made of the policy: nobody, if no list says otherwise, for it tells what is listed.
-func madeZoneAdmits(networks []netip.Prefix) func(netip.Addr) bool {
-	if admits := admitting(networks); admits != nil {
+// madeZoneAdmits is who may ask for names of a zone that is made of the policy: nobody, if no list says otherwise, for it tells what is listed. Those to
+// whom it is sent may, since secondaries ask for the SOA record first (RFC 1034 section 4.3.5).
+func madeZoneAdmits(z *config.OwnZone) func(netip.Addr) bool {
+	if admits := admitting(slices.Concat(z.Allow, z.AllowTransfer)); admits != nil {
 		return admits
 	}
 	return func(netip.Addr) bool { return false }

@@ -76,7 +76,7 @@ func zoneSources(c *config.Config) []zone.Source {
 			Notify: z.Notify, Sign: signingOf(&z.Sign),
 		}
 		if z.IsPolicy() {
-			source.Origin, source.Allow = "policy", madeZoneAdmits(z.Allow)
+			source.Origin, source.Allow = "policy", madeZoneAdmits(z)
 		}
 		out = append(out, source)
 	}
