@@ -38,7 +38,7 @@ func (c *zonesCommand) Run(ctx context.Context, std streams) error {
 }
 
 func printZones(to io.Writer, zones []zone.Status, now time.Time) error {
-	t := newTable(to, "ZONE", "STATE", "SERIAL", "RECORDS", "SIGNED", "WARNINGS", "LOADED", "SOURCE")
+	t := newTable(to, "ZONE", "STATE", "SERIAL", "RECORDS", "SIGNED", "WARNINGS", "LOADED", "CHECKED", "SOURCE")
 	for i := range zones {
 		z := &zones[i]
 		signed := "no"
@@ -46,7 +46,7 @@ func printZones(to io.Writer, zones []zone.Status, now time.Time) error {
 			signed = "yes"
 		}
 		t.row(printable(z.Name), string(z.State), strconv.FormatUint(uint64(z.Serial), 10), strconv.Itoa(z.Records), signed, strconv.Itoa(z.Warnings),
-			age(z.Loaded, now), printable(z.Source))
+			age(z.Loaded, now), age(z.Checked, now), printable(z.Source))
 	}
 	if err := t.flush(); err != nil {
 		return err
@@ -72,15 +72,37 @@ func zoneSources(c *config.Config) []zone.Source {
 	for i := range c.Zones {
 		z := &c.Zones[i]
 		source := zone.Source{
-			Name: z.Name, Path: string(z.File), Allow: admitting(z.Allow), Transfer: admitting(z.AllowTransfer), TransferKeys: canonicals(z.TransferKeys),
+			Name: z.Name, Path: string(z.File), Verify: verifyOf(z.ZONEMD), Allow: admitting(z.Allow), Transfer: admitting(z.AllowTransfer), TransferKeys: canonicals(z.TransferKeys),
 			Notify: z.Notify, Sign: signingOf(&z.Sign),
 		}
 		if z.IsPolicy() {
 			source.Origin, source.Allow = "policy", madeZoneAdmits(z)
 		}
+		if len(z.Primaries) > 0 {
+			source.Origin = "primary " + z.Primaries[0].Address.String()
+		}
 		out = append(out, source)
 	}
 	return out
+}
+
+// verifyOf is what is wanted of the digest of a zone.
+func verifyOf(v config.Verify) zone.Verify {
+	switch v {
+	case config.VerifyRequire:
+		return zone.VerifyRequire
+	case config.VerifyLog:
+		return zone.VerifyLog
+	case config.VerifyOff:
+		return zone.VerifyOff
+	case config.VerifyCheck:
+	}
+	return zone.VerifyCheck
+}
+
+// trustSeal asks the resolver whether the digest of a zone is signed as the chain of trust wants it.
+func (s *server) trustSeal(ctx context.Context, seal *zone.Seal) (known bool, err error) {
+	return s.resolver.Sealed(ctx, seal.Apex, seal.Keys, seal.SOA, seal.Digest)
 }
 
 // signingOf is how a zone is signed, nil if it is not.
