@@ -121,18 +121,15 @@ zone "rpz.test" { type secondary; primaries { 127.0.0.1 port %d key "transfer.te
 				feeds.r.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
 				names = names[:24]
 			}
-			if compareNames(t, s.addr(), peer.addr, names); t.Failed() {
-				t.Fatalf("edit %d: %s answers otherwise", feeds.n, peer.name)
-			}
+			awaitNone(t, fmt.Sprint("edit ", feeds.n, ": ", peer.name, " answers otherwise"), func() string { return difference(s.addr(), peer.addr, names) })
 		}
-		want := exportedLines(t, dir)
-		asked++
-		if got := withoutSerial(whole(s.addr(), "rpz.test.", true)); got != want {
-			t.Fatalf("edit %d: the zone that is sent is not what export writes:\n%s", feeds.n, cmp.Diff(want, got))
-		}
-		if got := withoutSerial(whole(peers[0].addr, "rpz.test.", false)); got != want {
-			t.Fatalf("edit %d: the zone of named is not what export writes:\n%s", feeds.n, cmp.Diff(want, got))
-		}
+		awaitNone(t, fmt.Sprint("edit ", feeds.n, ": the zone that is sent is not what export writes"), func() string {
+			asked++
+			return cmp.Diff(exportedLines(t, dir), withoutSerial(whole(s.addr(), "rpz.test.", true)))
+		})
+		awaitNone(t, fmt.Sprint("edit ", feeds.n, ": the zone of named is not what export writes"), func() string {
+			return cmp.Diff(exportedLines(t, dir), withoutSerial(whole(peers[0].addr, "rpz.test.", false)))
+		})
 	}
 	if whole, changes := s.transfers(t, "whole"), s.transfers(t, "changes"); whole != float64(asked+len(peers)) || changes < float64(len(peers)*edits) {
 		t.Errorf("%v zones were sent whole, of which %d to this test, and %v times what had changed, in %d edits for %d resolvers", whole, asked, changes, edits, len(peers))
@@ -163,6 +160,20 @@ func awaitAnswer(t *testing.T, ours, peer netip.AddrPort, name string) {
 	for deadline := time.Now().Add(within); reduced(peer, "127.0.0.1", name, 1) != want; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s is answered with %s, want %s", name, reduced(peer, "127.0.0.1", name, 1), want)
+		}
+	}
+}
+
+// awaitNone waits until there is no difference: feeds that are edited together may be taken one after the other.
+func awaitNone(t *testing.T, what string, difference func() string) {
+	t.Helper()
+	for deadline := time.Now().Add(within); ; time.Sleep(20 * time.Millisecond) {
+		got := difference()
+		if got == "" {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s:\n%s", what, got)
 		}
 	}
 }
