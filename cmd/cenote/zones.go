@@ -17,12 +17,19 @@ import (
 )
 
 type zonesCommand struct {
+	List   zonesList   `cmd:"" default:"withargs" help:"Show how the zones stand; this is the default."`
+	Diff   zonesDiff   `cmd:"" help:"Compare two versions of a zone: a line for each record that went or came."`
+	Freeze zonesFreeze `cmd:"" help:"Keep a zone as it is, whatever its source says, until it is thawed or the server ends."`
+	Thaw   zonesThaw   `cmd:"" help:"Let a zone change again."`
+}
+
+type zonesList struct {
 	socketFlag
 	JSON bool `help:"Print JSON."`
 }
 
 // Run shows how the zones of the running server stand.
-func (c *zonesCommand) Run(ctx context.Context, std streams) error {
+func (c *zonesList) Run(ctx context.Context, std streams) error {
 	client, err := c.client(0)
 	if err != nil {
 		return err
@@ -38,20 +45,28 @@ func (c *zonesCommand) Run(ctx context.Context, std streams) error {
 }
 
 func printZones(to io.Writer, zones []zone.Status, now time.Time) error {
-	t := newTable(to, "ZONE", "STATE", "SERIAL", "RECORDS", "SIGNED", "WARNINGS", "LOADED", "SOURCE")
+	t := newTable(to, "ZONE", "STATE", "SERIAL", "RECORDS", "SIGNED", "WARNINGS", "LOADED", "CHECKED", "SOURCE")
 	for i := range zones {
 		z := &zones[i]
 		signed := "no"
 		if z.Signed {
 			signed = "yes"
 		}
-		t.row(printable(z.Name), string(z.State), strconv.FormatUint(uint64(z.Serial), 10), strconv.Itoa(z.Records), signed, strconv.Itoa(z.Warnings),
-			age(z.Loaded, now), printable(z.Source))
+		t.row(printable(z.Name), zoneState(z), strconv.FormatUint(uint64(z.Serial), 10), strconv.Itoa(z.Records), signed, strconv.Itoa(z.Warnings),
+			age(z.Loaded, now), age(z.Checked, now), printable(z.Source))
 	}
 	if err := t.flush(); err != nil {
 		return err
 	}
 	return printZoneFaults(to, zones, now)
+}
+
+// zoneState is how a zone stands, in words.
+func zoneState(z *zone.Status) string {
+	if z.Frozen {
+		return string(z.State) + ", frozen"
+	}
+	return string(z.State)
 }
 
 // printZoneFaults shows why zones are not served as their files are.
@@ -72,15 +87,37 @@ func zoneSources(c *config.Config) []zone.Source {
 	for i := range c.Zones {
 		z := &c.Zones[i]
 		source := zone.Source{
-			Name: z.Name, Path: string(z.File), Allow: admitting(z.Allow), Transfer: admitting(z.AllowTransfer), TransferKeys: canonicals(z.TransferKeys),
+			Name: z.Name, Path: string(z.File), Verify: verifyOf(z.ZONEMD), Allow: admitting(z.Allow), Transfer: admitting(z.AllowTransfer), TransferKeys: canonicals(z.TransferKeys),
 			Notify: z.Notify, Sign: signingOf(&z.Sign),
 		}
 		if z.IsPolicy() {
 			source.Origin, source.Allow = "policy", madeZoneAdmits(z.Allow)
 		}
+		if len(z.Primaries) > 0 {
+			source.Origin = "primary " + z.Primaries[0].Address.String()
+		}
 		out = append(out, source)
 	}
 	return out
+}
+
+// verifyOf is what is wanted of the digest of a zone.
+func verifyOf(v config.Verify) zone.Verify {
+	switch v {
+	case config.VerifyRequire:
+		return zone.VerifyRequire
+	case config.VerifyLog:
+		return zone.VerifyLog
+	case config.VerifyOff:
+		return zone.VerifyOff
+	case config.VerifyCheck:
+	}
+	return zone.VerifyCheck
+}
+
+// trustSeal asks the resolver whether the digest of a zone is signed as the chain of trust wants it.
+func (s *server) trustSeal(ctx context.Context, seal *zone.Seal) (known bool, err error) {
+	return s.resolver.Sealed(ctx, seal.Apex, seal.Keys, seal.SOA, seal.Digest)
 }
 
 // signingOf is how a zone is signed, nil if it is not.
