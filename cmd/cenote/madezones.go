@@ -126,11 +126,15 @@ func (p *madeZones) make(z *config.OwnZone, from *policy.Policy, now time.Time, 
 	}
 	next.expires, _ = excerpt.NextExpiry(now)
 	for {
-		next.is, err = p.install(z.Name, next.by, now, had)
-		if !errors.Is(err, errOvertaken) {
-			return next, err
+		if next.is, err = p.install(z.Name, next.by, now, had); !errors.Is(err, errOvertaken) {
+			break
 		}
 	}
+	if err == nil {
+		report := next.by.Report()
+		p.keeper.LeftOut(z.Name, leftOut(&report))
+	}
+	return next, err
 }
 
 // errOvertaken is that a zone was changed by somebody else meanwhile.
