@@ -119,6 +119,8 @@ func (s *Server) controls() *http.ServeMux {
 	mux.HandleFunc("POST /v1/cache/flush", s.cacheFlush)
 	mux.HandleFunc("GET /v1/cache/dump", s.cacheDump)
 	mux.HandleFunc("POST /v1/cache/load", s.cacheLoad)
+	mux.HandleFunc("GET /v1/zones/diff", s.zoneDiff) // what is in zones that not everybody may see
+	mux.HandleFunc("POST /v1/zones/freeze", s.freeze)
 	mux.HandleFunc("POST /v1/zones/transfer", s.transfer)
 	mux.HandleFunc("POST /v1/keys/roll", s.rollKeys)
 	mux.HandleFunc("POST /v1/keys/ds", s.markDS)

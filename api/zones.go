@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 
 	"cenote/dnsname"
@@ -15,6 +16,10 @@ import (
 type Zones interface {
 	// Status is how each of them stands.
 	Status() []zone.Status
+	// Difference compares two versions of a zone; nil stands for the one that is served as to, and for the one before to as from.
+	Difference(apex dnsname.Name, from, to *uint32) (*zone.Difference, error)
+	// Freeze keeps a zone as it is, or lets it change again.
+	Freeze(apex dnsname.Name, frozen bool) error
 	// Keys are those of the zones that are signed here.
 	Keys() []zone.ZoneKeys
 	// RollKeys begins to roll the keys of a zone, those of one role or all.
@@ -57,8 +62,59 @@ type ZonesAnswer struct {
 	Zones []zone.Status `json:"zones"`
 }
 
+// FreezeRequest is the body of POST /v1/zones/freeze.
+type FreezeRequest struct {
+	Zone   string `json:"zone"`
+	Frozen bool   `json:"frozen"` // false thaws it
+}
+
 func (s *Server) zones(w http.ResponseWriter, _ *http.Request) {
 	reply(w, http.StatusOK, ZonesAnswer{Zones: listOf(s.config.Rooms.Zones.Status())})
+}
+
+func (s *Server) zoneDiff(w http.ResponseWriter, r *http.Request) {
+	values := r.URL.Query()
+	apex, err := dnsname.Parse(values.Get("zone"))
+	from, fromErr := parseSerial(values.Get("from"))
+	to, toErr := parseSerial(values.Get("to"))
+	if err = errors.Join(err, fromErr, toErr); err != nil {
+		failWith(w, http.StatusBadRequest, err, nil)
+		return
+	}
+	answer, err := s.config.Rooms.Zones.Difference(apex, from, to)
+	if err != nil {
+		failWith(w, http.StatusUnprocessableEntity, err, nil)
+		return
+	}
+	reply(w, http.StatusOK, answer)
+}
+
+// parseSerial reads a serial; none is nil.
+func parseSerial(text string) (*uint32, error) {
+	if text == "" {
+		return nil, nil
+	}
+	n, err := strconv.ParseUint(text, 10, 32)
+	if err != nil {
+		return nil, fmt.Errorf("%q is not a serial", text)
+	}
+	serial := uint32(n)
+	return &serial, nil
+}
+
+func (s *Server) freeze(w http.ResponseWriter, r *http.Request) {
+	var request FreezeRequest
+	err := decodeBody(r, &request)
+	apex, nameErr := dnsname.Parse(request.Zone)
+	if err = errors.Join(err, nameErr); err != nil {
+		failWith(w, http.StatusBadRequest, fmt.Errorf("the body does not say which zone to freeze or thaw: %w", err), nil)
+		return
+	}
+	if err := s.config.Rooms.Zones.Freeze(apex, request.Frozen); err != nil {
+		failWith(w, http.StatusUnprocessableEntity, err, nil)
+		return
+	}
+	s.zones(w, r)
 }
 
 // transferTime is the longest that a client of the API waits for a transfer, which goes on without it.

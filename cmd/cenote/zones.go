@@ -17,12 +17,19 @@ import (
 )
 
 type zonesCommand struct {
+	List   zonesList   `cmd:"" default:"withargs" help:"Show how the zones stand; this is the default."`
+	Diff   zonesDiff   `cmd:"" help:"Compare two versions of a zone: a line for each record that went or came."`
+	Freeze zonesFreeze `cmd:"" help:"Keep a zone as it is, whatever its source says, until it is thawed or the server ends."`
+	Thaw   zonesThaw   `cmd:"" help:"Let a zone change again."`
+}
+
+type zonesList struct {
 	socketFlag
 	JSON bool `help:"Print JSON."`
 }
 
 // Run shows how the zones of the running server stand.
-func (c *zonesCommand) Run(ctx context.Context, std streams) error {
+func (c *zonesList) Run(ctx context.Context, std streams) error {
 	client, err := c.client(0)
 	if err != nil {
 		return err
@@ -45,13 +52,21 @@ func printZones(to io.Writer, zones []zone.Status, now time.Time) error {
 		if z.Signed {
 			signed = "yes"
 		}
-		t.row(printable(z.Name), string(z.State), strconv.FormatUint(uint64(z.Serial), 10), strconv.Itoa(z.Records), signed, strconv.Itoa(z.Warnings),
+		t.row(printable(z.Name), zoneState(z), strconv.FormatUint(uint64(z.Serial), 10), strconv.Itoa(z.Records), signed, strconv.Itoa(z.Warnings),
 			age(z.Loaded, now), age(z.Checked, now), printable(z.Source))
 	}
 	if err := t.flush(); err != nil {
 		return err
 	}
 	return printZoneFaults(to, zones, now)
+}
+
+// zoneState is how a zone stands, in words.
+func zoneState(z *zone.Status) string {
+	if z.Frozen {
+		return string(z.State) + ", frozen"
+	}
+	return string(z.State)
 }
 
 // printZoneFaults shows why zones are not served as their files are.
