@@ -36,7 +36,7 @@ type Source struct {
 	Transfer     func(netip.Addr) bool
 	TransferKeys []dnsname.Name
 	// Notify is that of Served.
-	Notify []netip.AddrPort
+	Notify []Notified
 	// NotifyFrom and NotifyKeys are those of Served.
 	NotifyFrom func(netip.Addr) bool
 	NotifyKeys []dnsname.Name
@@ -164,7 +164,7 @@ func NewKeeper(c KeeperConfig) (*Keeper, error) {
 	if k.log == nil {
 		k.log = slog.Default()
 	}
-	k.teller = NewNotifier(k.Set, k.log)
+	k.teller = NewNotifier(k.Set, k.now, k.log)
 	if k.dir != "" {
 		if err := os.MkdirAll(k.dir, 0o750); err != nil {
 			return nil, fmt.Errorf("making the directory of journals: %w", err)

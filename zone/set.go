@@ -51,7 +51,7 @@ type Served struct {
 	// TransferKeys are the keys by one of which a request for the zone has to be signed. None: it need not be.
 	TransferKeys []dnsname.Name
 	// Notify are the secondaries that are told of changes.
-	Notify []netip.AddrPort
+	Notify []Notified
 	// NotifyFrom says whether an address may tell that the zone has changed at its primaries. Nil: it is taken from nobody, and hears nothing.
 	NotifyFrom func(netip.Addr) bool
 	// NotifyKeys are keys by which a notice is heard from everywhere.

@@ -198,7 +198,10 @@ zones: [{name: example, primaries: ['127.0.0.1:%[3]d']}]
 	}
 	serves(s, "192.0.2.83")
 	from.stop()
-	s.wait("answering SERVFAIL", func() bool { _, got := s.ask("udp", "www.example", dns.TypeA); return strings.HasPrefix(got, "SERVFAIL") })
+	s.wait("answering SERVFAIL", func() bool {
+		_, got := s.ask("udp", "www.example", dns.TypeA)
+		return strings.HasPrefix(got, "SERVFAIL")
+	})
 	if st := s.zones.Status()[0]; st.State != zone.StateExpired {
 		t.Errorf("%+v", st)
 	}

@@ -13,6 +13,7 @@ import (
 	"cenote/config"
 	"cenote/dnsname"
 	"cenote/dnssec"
+	"cenote/tsig"
 	"cenote/zone"
 )
 
@@ -82,13 +83,13 @@ func printZoneFaults(to io.Writer, zones []zone.Status, now time.Time) error {
 }
 
 // zoneSources are the zones of a configuration, for the keeper of zones.
-func zoneSources(c *config.Config) []zone.Source {
+func zoneSources(c *config.Config, keys *tsig.Keys) []zone.Source {
 	out := make([]zone.Source, 0, len(c.Zones))
 	for i := range c.Zones {
 		z := &c.Zones[i]
 		source := zone.Source{
 			Name: z.Name, Path: string(z.File), Verify: verifyOf(z.ZONEMD), Allow: admitting(z.Allow), Transfer: admitting(z.AllowTransfer), TransferKeys: canonicals(z.TransferKeys),
-			Notify: z.Notify, Sign: signingOf(&z.Sign),
+			Notify: notified(z.Notify, keys), Sign: signingOf(&z.Sign),
 		}
 		if z.IsPolicy() {
 			source.Origin, source.Allow = "policy", madeZoneAdmits(z.Allow)
@@ -112,6 +113,15 @@ func noticesOf(z *config.OwnZone) (from func(netip.Addr) bool, keys []dnsname.Na
 		}
 	}
 	return admitting(networks), keys
+}
+
+// notified are the secondaries that are told of changes, with their keys.
+func notified(all []config.Notified, keys *tsig.Keys) []zone.Notified {
+	out := make([]zone.Notified, 0, len(all))
+	for _, n := range all {
+		out = append(out, zone.Notified{Addr: n.Address, Key: keys.Find(n.Key)})
+	}
+	return out
 }
 
 // verifyOf is what is wanted of the digest of a zone.
