@@ -13,6 +13,7 @@ import (
 	"cenote/config"
 	"cenote/dnsname"
 	"cenote/dnssec"
+	"cenote/tsig"
 	"cenote/zone"
 )
 
@@ -69,10 +70,16 @@ func zoneState(z *zone.Status) string {
 	return string(z.State)
 }
 
-// printZoneFaults shows why zones are not served as their files are.
+// printZoneFaults shows what is not in zones, and why they are not served as their files are.
 func printZoneFaults(to io.Writer, zones []zone.Status, now time.Time) error {
 	for i := range zones {
-		if z := &zones[i]; z.Fault != "" {
+		z := &zones[i]
+		if len(z.LeftOut) > 0 {
+			if _, err := fmt.Fprintf(to, "\n%s: left out: %s\n", printable(z.Name), leftOutText(z.LeftOut)); err != nil {
+				return err
+			}
+		}
+		if z.Fault != "" {
 			if _, err := fmt.Fprintf(to, "\n%s: since %s: %s\n", printable(z.Name), age(z.Since, now), printable(z.Fault)); err != nil {
 				return err
 			}
@@ -82,21 +89,30 @@ func printZoneFaults(to io.Writer, zones []zone.Status, now time.Time) error {
 }
 
 // zoneSources are the zones of a configuration, for the keeper of zones.
-func zoneSources(c *config.Config) []zone.Source {
+func zoneSources(c *config.Config, keys *tsig.Keys) []zone.Source {
 	out := make([]zone.Source, 0, len(c.Zones))
 	for i := range c.Zones {
 		z := &c.Zones[i]
 		source := zone.Source{
 			Name: z.Name, Path: string(z.File), Verify: verifyOf(z.ZONEMD), Allow: admitting(z.Allow), Transfer: admitting(z.AllowTransfer), TransferKeys: canonicals(z.TransferKeys),
-			Notify: z.Notify, Sign: signingOf(&z.Sign),
+			Notify: notified(z.Notify, keys), Sign: signingOf(&z.Sign),
 		}
 		if z.IsPolicy() {
-			source.Origin, source.Allow = "policy", madeZoneAdmits(z.Allow)
+			source.Origin, source.Allow = "policy", madeZoneAdmits(z)
 		}
 		if len(z.Primaries) > 0 {
 			source.Origin = "primary " + z.Primaries[0].Address.String()
 		}
 		out = append(out, source)
+	}
+	return out
+}
+
+// notified are the secondaries that are told of changes, with their keys.
+func notified(all []config.Notified, keys *tsig.Keys) []zone.Notified {
+	out := make([]zone.Notified, 0, len(all))
+	for _, n := range all {
+		out = append(out, zone.Notified{Addr: n.Address, Key: keys.Find(n.Key)})
 	}
 	return out
 }
