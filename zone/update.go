@@ -323,7 +323,19 @@ func (e *edit) finish() (*Zone, int) {
 	if err != nil {
 		return nil, wire.RcodeServFail
 	}
+	if !next.hasServers() {
+		return nil, wire.RcodeRefused
+	}
 	return next, wire.RcodeSuccess
+}
+
+// hasServers reports whether the servers of the apex can be found as far as the zone knows them; without that it would not be read from a file again either.
+func (z *Zone) hasServers() bool {
+	c := checker{apex: z.apex}
+	for _, r := range z.setRecords(z.apex, wire.TypeNS) {
+		c.checkServer(z, &r, []byte(z.apex))
+	}
+	return c.errors == 0
 }
 
 // nextSerial is the serial after one; 0 is passed over, which some secondaries take for none.
