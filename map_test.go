@@ -33,7 +33,7 @@ func arrows() map[string][]string {
 		"querylog":  {"ring", "dnsname", "policy", "wire"},
 		"forecast":  {"policy", "dnsname"},
 		"rpz":       {"policy", "nameindex", "dnsname", "wire"},
-		"dnsserver": {"policy", "zone", "rrcache", "tsig", "wire", "crew", "dnsname", "ring", "sighting", "querylog"},
+		"dnsserver": {"policy", "zone", "rrcache", "tsig", "wire", "crew", "pace", "dnsname", "ring", "sighting", "querylog"},
 		"api":       {"blocklist", "zone", "sighting", "policy", "dnsname", "wire"},
 		"config":    {"dnsname"},
 		"dnstest":   {"dnsname"},

@@ -118,6 +118,27 @@ func (Action) values() []string {
 	return words(ActionSinkhole, ActionNXDOMAIN, ActionNODATA, ActionPassthru, ActionDrop, ActionTCPOnly, ActionCNAME)
 }
 
+// PolicyAnswer is what a zone that is made of the policy says of names that the policy stops.
+type PolicyAnswer string
+
+// The answers.
+const (
+	AnswerGiven    PolicyAnswer = "given" // what the policy does
+	AnswerSinkhole PolicyAnswer = "sinkhole"
+	AnswerNXDOMAIN PolicyAnswer = "nxdomain"
+	AnswerNODATA   PolicyAnswer = "nodata"
+	AnswerDrop     PolicyAnswer = "drop"
+	AnswerTCPOnly  PolicyAnswer = "tcp-only"
+	AnswerCNAME    PolicyAnswer = "cname"
+)
+
+// String is the word in the file.
+func (a PolicyAnswer) String() string { return string(a) }
+
+func (PolicyAnswer) values() []string {
+	return words(AnswerGiven, AnswerSinkhole, AnswerNXDOMAIN, AnswerNODATA, AnswerDrop, AnswerTCPOnly, AnswerCNAME)
+}
+
 // Override is what replaces the actions that a feed's rows give.
 type Override string
 

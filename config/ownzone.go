@@ -3,6 +3,8 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"slices"
+	"time"
 
 	"cenote/dnsname"
 )
@@ -14,13 +16,47 @@ type OwnZone struct {
 	// File is the master file (RFC 1035) with the zone's records. It is read again within two seconds of a change, however it is made. Put a new file in
 	// place by renaming it, so that nobody sees half of it: a file that changes while it is read is not taken, and one whose last line has no end is read only
 	// when it has stayed so for ten seconds, but of one that pauses between two lines nobody can know. A file with faults, or with a serial that goes back,
-	// changes nothing: the last good state is served.
-	File Path `yaml:"file" required:"true" shown:"true" example:"/etc/cenote/zones/corp.example"`
+	// changes nothing: the last good state is served. A zone has either it or `policy`.
+	File Path `yaml:"file" either:"source" shown:"true" example:"/etc/cenote/zones/corp.example"`
+	// Policy makes the zone of what the policy decides, as a response policy zone (RPZ) for other resolvers, which take it by transfer. It follows the policy,
+	// and its serial changes when its records do. Nobody may ask for its names unless `allow` says so. See docs/export.md.
+	Policy PolicyZone `yaml:"policy" either:"source"`
 	// Allow are the networks that may ask for names of the zone, in place of those of `access`. Those that `access` does not admit get answers from this
 	// zone alone, without recursion; to serve it to the world, write `[0.0.0.0/0, '::/0']`.
 	Allow []netip.Prefix `yaml:"allow" example:"[0.0.0.0/0, '::/0']"`
+	// AllowTransfer are the networks whose servers may take the zone whole (AXFR, RFC 5936) or what has changed in it (IXFR, RFC 1995), whatever `allow` and
+	// `access` say. Nobody else may: the default is nobody.
+	AllowTransfer []netip.Prefix `yaml:"allow_transfer" example:"[192.0.2.53/32, '2001:db8::53/128']"`
+	// TransferKeys are the names of keys by one of which such a request has to be signed (TSIG), beside coming from there. Without any it need not be signed.
+	TransferKeys []dnsname.Name `yaml:"transfer_keys" example:"[transfer.corp.example]"`
+	// Notify are the secondaries that are told when the zone has changed (NOTIFY, RFC 1996), and again until they confirm it. There is no other list: the
+	// zone's NS records are told nothing, since many a private zone has names there that nobody answers for.
+	Notify []netip.AddrPort `yaml:"notify" example:"['192.0.2.53:53', '[2001:db8::53]:53']"`
 	// Sign has the server sign the zone (DNSSEC); `sign: {enabled: true}` is all that it takes.
 	Sign ZoneSign `yaml:"sign"`
+}
+
+// IsPolicy reports whether the zone is made of the policy.
+func (z *OwnZone) IsPolicy() bool { return z.File == "" }
+
+// PolicyZone says which of the policy a zone is made of. Filters choose among the rules that stop something; whatever lets names through always belongs to it.
+type PolicyZone struct {
+	// View is the view whose policy zones count, whatever its clients and schedule. Without one those of everybody do.
+	View string `yaml:"view" pattern:"^[a-z0-9][a-z0-9._-]{0,62}$" example:"kids"`
+	// Feeds are the feeds whose rows count. Without any all do that policy zones hold.
+	Feeds []string `yaml:"feeds" pattern:"^[a-z0-9][a-z0-9._-]{0,62}$" example:"[malware]"`
+	// Types are the threat types of rows that count. Without any all do.
+	Types []string `yaml:"types" example:"[c2]"`
+	// Confidence is how sure a row has to be. Above 0, rows that do not say how sure they are do not count.
+	Confidence int `yaml:"confidence" default:"0" min:"0" max:"100"`
+	// Action is what the zone says of all that is stopped: `given` is what the policy does, the others are those of policy zones.
+	Action PolicyAnswer `yaml:"action" default:"given"`
+	// Sinkhole are the addresses for the action `sinkhole`. A family that is left out is taken from `policy.sinkhole`.
+	Sinkhole Sinkhole `yaml:"sinkhole"`
+	// Target is where the action `cname` leads to; `*.garden.example` puts the name that was asked for before `garden.example`.
+	Target dnsname.Name `yaml:"target" example:"garden.example"`
+	// TTL is that of records which stand in place of what the policy does.
+	TTL time.Duration `yaml:"ttl" default:"10s" min:"0s" max:"1d"`
 }
 
 // ownZonesMax is how many zones there may be.
@@ -35,11 +71,19 @@ func (c *Config) checkOwnZones(r *reader) {
 	for i, z := range c.Zones {
 		key := fmt.Sprintf("zones[%d]", i)
 		z.Sign.check(r, key+".sign")
+		c.checkKeyNames(r, key+".transfer_keys", z.TransferKeys)
+		if len(z.TransferKeys) > 0 && len(z.AllowTransfer) == 0 {
+			r.warn(r.at(key+".transfer_keys"), "nobody may take the zone, with or without a key", "name the networks under allow_transfer; [0.0.0.0/0, '::/0'] are all")
+		}
 		name := z.Name.Canonical()
 		if first, twice := names[name]; twice && !z.Name.IsZero() {
 			r.fault(r.at(key+".name"), "two zones are named "+quoted(z.Name.String()), fmt.Sprintf("the other is on line %d", r.at(fmt.Sprintf("zones[%d].name", first)).Line))
 		} else {
 			names[name] = i
+		}
+		if c.Zones[i].IsPolicy() {
+			c.checkPolicyZone(r, key+".policy", &c.Zones[i])
+			continue
 		}
 		if first, twice := files[z.File]; twice && z.File != "" {
 			r.warn(r.at(key+".file"), "two zones are read from "+quoted(string(z.File)), fmt.Sprintf("the other is on line %d; records with whole names fit but one", r.at(fmt.Sprintf("zones[%d].file", first)).Line))
@@ -47,4 +91,38 @@ func (c *Config) checkOwnZones(r *reader) {
 			files[z.File] = i
 		}
 	}
+}
+
+// policyApexMax is how long the name of a zone that is made of the policy may be, in octets on the wire: the names of the policy stand before it.
+const policyApexMax = 128
+
+// checkPolicyZone wants a zone that is made of the policy to be made of what there is.
+func (c *Config) checkPolicyZone(r *reader, key string, z *OwnZone) {
+	p := &z.Policy
+	if len(z.Name) > policyApexMax {
+		r.fault(r.at(key), fmt.Sprintf("the name of the zone has %d octets; %d is the most for one that is made of the policy", len(z.Name), policyApexMax), "choose a short one, such as rpz.corp.example")
+	}
+	if p.View != "" && !slices.ContainsFunc(c.Policy.Views, func(v View) bool { return v.Name == p.View }) && !r.lost("policy.views") {
+		r.fault(r.at(key+".view"), "there is no view "+quoted(p.View), "describe it under policy.views")
+	}
+	for i, name := range p.Feeds {
+		if !c.answersBy(p.View, name) && !r.lost("policy.zones") {
+			r.fault(r.at(fmt.Sprintf("%s.feeds[%d]", key, i)), "no policy zone that answers holds the feed "+quoted(name), "name it in the feeds of a zone of the view, or under policy.zones")
+		}
+	}
+	if z.Sign.Enabled {
+		r.fault(r.at(key), "the zone is made of the policy, and is to be signed", "resolvers take policy zones as they are: leave sign out; keys for transfers say whom it is from")
+	}
+	if p.Action == AnswerCNAME && p.Target.IsZero() {
+		r.fault(r.at(key+".action"), "`cname` leads nowhere", "name its target")
+	}
+}
+
+// answersBy reports whether a zone of a view, or of everybody, acts on the rows of a feed.
+func (c *Config) answersBy(view, feed string) bool {
+	zones := c.Policy.Zones
+	if at := slices.IndexFunc(c.Policy.Views, func(v View) bool { return v.Name == view }); view != "" && at >= 0 {
+		zones = c.Policy.Views[at].Zones
+	}
+	return slices.ContainsFunc(zones, func(z Zone) bool { return !z.LogOnly && slices.Contains(z.Feeds, feed) })
 }

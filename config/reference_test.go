@@ -350,11 +350,27 @@ func (ref *reference) exampleOf(b *strings.Builder, t reflect.Type, indent, firs
 		case list != "":
 			fmt.Fprintf(b, "%s%s:\n", lead, k.Name)
 			ref.exampleOf(b, inner, indent+"    ", indent+"  - ")
+		case k.Either != "" && !k.Shown:
+			var sub strings.Builder
+			ref.exampleOf(&sub, inner, indent+"  ", "")
+			fmt.Fprintf(b, "%s# %s:\n%s", lead, k.Name, commentedOut(sub.String(), indent))
 		default:
 			fmt.Fprintf(b, "%s%s:\n", lead, k.Name)
 			ref.exampleOf(b, inner, indent+"  ", "")
 		}
 	}
+}
+
+// commentedOut puts a mark before every line that is none.
+func commentedOut(text, indent string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		if rest := strings.TrimPrefix(line, indent); !strings.HasPrefix(strings.TrimSpace(rest), "#") {
+			line = indent + "# " + rest
+		}
+		b.WriteString(line)
+	}
+	return b.String()
 }
 
 func exampleText(k config.Key) string {

@@ -112,6 +112,9 @@ type Limits struct {
 	Steering Steering `yaml:"steering" reload:"restart" default:"random"`
 	// Waiting is how many queries wait for an upstream at once. Above it clients get SERVFAIL at once.
 	Waiting int `yaml:"waiting" default:"10000" min:"1" max:"1000000"`
+	// Transfers is how many transfers of zones (`zones[].allow_transfer`) are sent at once; one client network gets a quarter of them, but at least one. Further
+	// ones get SERVFAIL, and secondaries come again.
+	Transfers int `yaml:"transfers" default:"10" min:"1" max:"1000"`
 	// UDPSize is the largest UDP reply, in octets; a larger answer is truncated and the client comes back over TCP.
 	UDPSize int `yaml:"udp_size" default:"1232" min:"512" max:"4096"`
 	// ReceiveBuffer is the kernel's buffer of each UDP socket, in which bursts wait.

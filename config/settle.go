@@ -37,6 +37,20 @@ func (c *Config) inherit() {
 			z.Sinkhole.IPv6 = c.Policy.Sinkhole.IPv6
 		}
 	})
+	c.inheritOwn()
+}
+
+// inheritOwn does the same for zones that are made of the policy.
+func (c *Config) inheritOwn() {
+	for i := range c.Zones {
+		z := &c.Zones[i].Policy
+		if z.Sinkhole.IPv4 == nil {
+			z.Sinkhole.IPv4 = c.Policy.Sinkhole.IPv4
+		}
+		if z.Sinkhole.IPv6 == nil {
+			z.Sinkhole.IPv6 = c.Policy.Sinkhole.IPv6
+		}
+	}
 }
 
 // EachZone calls visit for the policy zones of everybody and of all views, with their keys.

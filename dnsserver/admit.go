@@ -44,7 +44,11 @@ func (w *worker) admit(q *Query) bool {
 	if q.outside {
 		q.draft.flags &^= wire.FlagRA
 	}
-	if q.inspect(fault); q.step != stepReply {
+	switch q.inspect(fault); {
+	case q.step == stepReply:
+	case q.isTransfer():
+		w.transfer(q)
+	default:
 		q.ask()
 	}
 	return true
@@ -137,8 +141,8 @@ const (
 
 func (q *Query) inspectType() {
 	switch t := q.msg.Type; {
-	case t == wire.TypeAXFR, t == wire.TypeIXFR, t == typeTKEY:
-		q.turnAway(wire.RcodeRefused, edeNotSupported) // no zones are given away whole, and no keys are made
+	case t == typeTKEY:
+		q.turnAway(wire.RcodeRefused, edeNotSupported) // no keys are made
 	case t == typeMAILA, t == typeMAILB:
 		q.turnAway(wire.RcodeNotImp, edeNotSupported) // obsolete, RFC 1035 section 3.2.3
 	case t == 0, t == wire.TypeOPT, t >= typeNXNAME && t <= wire.TypeTSIG:

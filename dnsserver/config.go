@@ -79,6 +79,8 @@ type Bounds struct {
 	Read time.Duration
 	// Write is how long a client may take to accept one reply. Default 3s.
 	Write time.Duration
+	// Transfers is how many transfers of zones are sent at once, a quarter of them, or one, to one client network. Default 10.
+	Transfers int
 	// Shutdown is how long queries in work may take once Run's context has ended. Default 5s.
 	Shutdown time.Duration
 }

@@ -18,6 +18,7 @@ type collector struct {
 	server  *Server
 	path    pathDescs
 	sockets socketDescs
+	zones   transferDescs
 }
 
 // pathDescs describe what happens on the path of a query.
@@ -33,7 +34,7 @@ type socketDescs struct {
 
 // Collector returns the metrics of the server, for a registry.
 func (s *Server) Collector() prometheus.Collector {
-	return &collector{server: s, path: describePath(), sockets: describeSockets()}
+	return &collector{server: s, path: describePath(), sockets: describeSockets(), zones: describeTransfers()}
 }
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
@@ -83,6 +84,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	c.path.collectSingles(ch, workers)
 	c.path.collectWaits(ch, workers)
 	c.sockets.collect(ch, c.server)
+	c.zones.collect(ch, c.server.core.transfers)
 }
 
 func (c *core) allWorkers() []*worker {
@@ -203,4 +205,25 @@ func (d *socketDescs) collect(ch chan<- prometheus.Metric, s *Server) {
 	gauge(d.waiting, s.network.waiting.Load())
 	count(ch, d.turnedAway, s.network.full.Load(), "full")
 	count(ch, d.turnedAway, s.network.greedy.Load(), "greedy-client")
+}
+
+// transferDescs describe what became of requests for zones.
+type transferDescs struct{ requests, octets, open *prometheus.Desc }
+
+func describeTransfers() transferDescs {
+	return transferDescs{
+		requests: describe("transfers_total", "Requests for zones (AXFR, IXFR), by what became of them: sent whole, sent as changes, nothing had changed, broken off, refused, for no zone of ours, no place left (full). Look when broken or full rises: a secondary is slow, or there are more than limits.transfers.", "outcome"),
+		octets:   describe("transfer_octets_total", "Octets of zones that were sent to secondaries."),
+		open:     describe("transfers", "Transfers of zones that are being sent now."),
+	}
+}
+
+func (d *transferDescs) collect(ch chan<- prometheus.Metric, t *transfers) {
+	for label, n := range map[string]*atomic.Uint64{
+		"whole": &t.whole, "changes": &t.changes, "current": &t.current, "broken": &t.broken, "refused": &t.refused, "no-zone": &t.noZone, "full": &t.full,
+	} {
+		count(ch, d.requests, n.Load(), label)
+	}
+	count(ch, d.octets, t.octets.Load())
+	ch <- prometheus.MustNewConstMetric(d.open, prometheus.GaugeValue, float64(t.open.Load()))
 }

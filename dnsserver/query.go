@@ -44,6 +44,7 @@ type Query struct {
 	zones     *zone.Set      // nil if there are none
 	outside   bool           // the access list does not admit the client, but that of a zone does: it is told of that zone and of nothing else
 	elsewhere bool           // a zone of ours holds the name, and leaves it to the world
+	transfer  *transfer      // to be sent in place of Reply; nil for none
 	alias     alias
 	msg       wire.Query // parts of In
 	signature signature
@@ -126,7 +127,7 @@ func (q *Query) Begin() {
 	if q.signature.known {
 		q.signature = signature{}
 	}
-	q.zones, q.outside, q.elsewhere = nil, false, false
+	q.zones, q.outside, q.elsewhere, q.transfer = nil, false, false, nil
 	q.alias.wanted, q.alias.msg = false, q.alias.msg[:0]
 	q.source = source{buf: q.source.buf, ede: policy.EDENone}
 	q.draft = draft{ede: policy.EDENone, flags: wire.FlagRA}

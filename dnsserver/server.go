@@ -55,6 +55,7 @@ func (b Bounds) withDefaults() Bounds {
 	setDefault(&b.Idle, 10*time.Second)
 	setDefault(&b.Read, 3*time.Second)
 	setDefault(&b.Write, 3*time.Second)
+	setDefault(&b.Transfers, 10)
 	setDefault(&b.Shutdown, 5*time.Second)
 	return b
 }

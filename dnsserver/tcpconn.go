@@ -161,7 +161,10 @@ func (c *tcpConn) answer(msg []byte) {
 	if verdict == NeedNetwork && !c.wait(q) {
 		verdict = t.worker.shed(q)
 	}
-	if verdict == Replied {
+	switch {
+	case q.transfer != nil:
+		c.stream(q)
+	case verdict == Replied:
 		c.queue(q.Reply)
 	}
 	q.In, q.Out = nil, nil

@@ -14,11 +14,12 @@ import (
 
 // core is what all workers share: where policy, truth and records come from, and the settings in force.
 type core struct {
-	config   Config
-	log      *slog.Logger
-	settings atomic.Pointer[settings]
-	bounds   atomic.Pointer[Bounds] // with their defaults
-	applying sync.Mutex             // held while settings are replaced
+	config    Config
+	log       *slog.Logger
+	settings  atomic.Pointer[settings]
+	bounds    atomic.Pointer[Bounds] // with their defaults
+	applying  sync.Mutex             // held while settings are replaced
+	transfers *transfers
 
 	mu      sync.Mutex
 	workers []*worker // guarded by mu; for the scrape
@@ -37,6 +38,7 @@ func newCore(c Config) (*core, error) {
 		out.log = slog.Default()
 	}
 	out.setBounds(c.Bounds)
+	out.transfers = newTransfers(out)
 	return out, out.apply(c.Settings)
 }
 

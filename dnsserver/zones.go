@@ -32,7 +32,10 @@ func (w *worker) servedOutside(q *Query, fault wire.Fault) bool {
 	name := q.name[:len(q.msg.Name)]
 	dnsname.Lower(name, q.msg.Name)
 	ask := zone.Question{Name: name, Type: q.msg.Type, Client: q.Peer.Addr().WithZone("")}
-	q.outside = q.zones.Allows(&ask)
+	if q.outside = q.zones.Allows(&ask); q.isTransfer() {
+		z := q.zones.Exact(name)
+		q.outside = z != nil && z.Lists(ask.Client)
+	}
 	return q.outside
 }
 

@@ -29,8 +29,12 @@ type Source struct {
 	Path string
 	// Origin is what Status shows as the source of a zone without a file.
 	Origin string
-	// Allow is that of Served.
-	Allow func(netip.Addr) bool
+	// Allow, Transfer and TransferKeys are those of Served.
+	Allow        func(netip.Addr) bool
+	Transfer     func(netip.Addr) bool
+	TransferKeys []dnsname.Name
+	// Notify is that of Served.
+	Notify []netip.AddrPort
 	// Sign is how the zone is signed here. Nil: it is served as it comes.
 	Sign *Signing
 }
@@ -69,6 +73,7 @@ type Keeper struct {
 	parent  ParentDS
 	bounds  HistoryBounds
 	changed func(dnsname.Name, uint32)
+	teller  *Notifier
 	set     atomic.Pointer[Set]
 	counters
 
@@ -142,6 +147,7 @@ func NewKeeper(c KeeperConfig) (*Keeper, error) {
 	if k.log == nil {
 		k.log = slog.Default()
 	}
+	k.teller = NewNotifier(k.Set, k.log)
 	if k.dir != "" {
 		if err := os.MkdirAll(k.dir, 0o750); err != nil {
 			return nil, fmt.Errorf("making the directory of journals: %w", err)
@@ -204,10 +210,13 @@ func (k *Keeper) Reload(force bool) ([]Status, error) {
 	return k.Status(), err
 }
 
-// Run looks for changes until ctx ends.
+// Run looks for changes, and tells secondaries of them, until ctx ends.
 func (k *Keeper) Run(ctx context.Context) error {
 	tick := time.NewTicker(k.poll)
 	defer tick.Stop()
+	var notices sync.WaitGroup
+	defer notices.Wait()
+	notices.Go(func() { _ = k.teller.Run(ctx) })
 	defer k.runParents(ctx)()
 	for {
 		select {
@@ -338,7 +347,7 @@ func (k *Keeper) publish() error {
 		if data == nil {
 			data = &Zone{apex: z.source.Name, labels: z.source.Name.Labels(), absent: true}
 		}
-		served = append(served, Served{Zone: data, History: z.history, Allow: z.source.Allow})
+		served = append(served, Served{Zone: data, History: z.history, Allow: z.source.Allow, Transfer: z.source.Transfer, TransferKeys: z.source.TransferKeys, Notify: z.source.Notify})
 	}
 	set, err := NewSet(served...)
 	if err != nil {
@@ -346,6 +355,7 @@ func (k *Keeper) publish() error {
 	}
 	k.set.Store(set)
 	for _, z := range k.news {
+		k.teller.Changed(z.source.Name, z.zone.serial)
 		if k.changed != nil {
 			k.changed(z.source.Name, z.zone.serial)
 		}

@@ -1,6 +1,10 @@
 package zone
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // describe are the metrics of zones. A server has the zones of its configuration, so that their number, and no name, is a metric.
 var (
@@ -11,12 +15,13 @@ var (
 	descFailures      = prometheus.NewDesc("cenote_zone_load_failures_total", "Files of zones that were read and not taken. Look at `cenote zones` when it grows.", nil, nil)
 	descJournalFaults = prometheus.NewDesc("cenote_zone_journal_failures_total", "Journals of zones that could not be read or written, so that a history ends with the server. Look at the log and the disk when it grows.", nil, nil)
 	descJournalCut    = prometheus.NewDesc("cenote_zone_journal_damaged_octets_total", "Octets of journals of zones that were found damaged and cut off; secondaries then take the zone whole. Some after a power loss are normal.", nil, nil)
+	descNotices       = prometheus.NewDesc("cenote_zone_notices_total", "Notices to secondaries that a zone has changed: sent, confirmed, of these rejected, and given up. Look at the log when rejected or given-up grows.", []string{"event"}, nil)
 	descHistory       = prometheus.NewDesc("cenote_zone_history_bytes", "Memory of the histories of all zones, in octets; at its bound the largest lose their oldest steps.", nil, nil)
 )
 
 // Describe tells which metrics there are (prometheus.Collector).
 func (k *Keeper) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descZones, descRecords, descBytes, descLoads, descFailures, descJournalFaults, descJournalCut, descHistory} {
+	for _, d := range []*prometheus.Desc{descZones, descRecords, descBytes, descLoads, descFailures, descJournalFaults, descJournalCut, descHistory, descNotices} {
 		out <- d
 	}
 }
@@ -41,5 +46,10 @@ func (k *Keeper) Collect(out chan<- prometheus.Metric) {
 	out <- prometheus.MustNewConstMetric(descFailures, prometheus.CounterValue, float64(k.failures.Load()))
 	out <- prometheus.MustNewConstMetric(descJournalFaults, prometheus.CounterValue, float64(k.journalFaults.Load()))
 	out <- prometheus.MustNewConstMetric(descJournalCut, prometheus.CounterValue, float64(k.journalCut.Load()))
+	for event, n := range map[string]*atomic.Uint64{
+		"sent": &k.teller.sent, "confirmed": &k.teller.confirmed, "rejected": &k.teller.rejected, "given-up": &k.teller.given,
+	} {
+		out <- prometheus.MustNewConstMetric(descNotices, prometheus.CounterValue, float64(n.Load()), event)
+	}
 	gauge(descHistory, k.historyBytes())
 }

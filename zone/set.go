@@ -46,7 +46,21 @@ type Served struct {
 	History *History
 	// Allow says whether an address may ask. Nil: every one that the server admits.
 	Allow func(netip.Addr) bool
+	// Transfer says whether an address may be sent the zone. Nil: nobody may.
+	Transfer func(netip.Addr) bool
+	// TransferKeys are the keys by one of which a request for the zone has to be signed. None: it need not be.
+	TransferKeys []dnsname.Name
+	// Notify are the secondaries that are told of changes.
+	Notify []netip.AddrPort
 }
+
+// MayTransfer reports whether an address may be sent the zone, with a key by which it has signed, or "".
+func (s *Served) MayTransfer(client netip.Addr, key dnsname.Name) bool {
+	return s.Lists(client) && (len(s.TransferKeys) == 0 || slices.Contains(s.TransferKeys, key))
+}
+
+// Lists reports whether an address is on the list of those who may be sent the zone.
+func (s *Served) Lists(client netip.Addr) bool { return s.Transfer != nil && s.Transfer(client) }
 
 func (s *Served) may(q *Question) bool {
 	if s.Allow != nil {
@@ -73,8 +87,10 @@ func NewSet(zones ...Served) (*Set, error) {
 			return nil, fmt.Errorf("zone %s is there twice", z.apex)
 		}
 		s.zones[string(z.apex)] = &zones[i]
-		if zones[i].Allow != nil {
-			s.lists = append(s.lists, zones[i].Allow)
+		for _, list := range []func(netip.Addr) bool{zones[i].Allow, zones[i].Transfer} {
+			if list != nil {
+				s.lists = append(s.lists, list)
+			}
 		}
 		s.labels[z.labels] = true
 		s.depth = max(s.depth, z.labels)
@@ -89,7 +105,7 @@ func (s *Set) Allows(q *Question) bool {
 	return z != nil && z.Allow != nil && z.Allow(q.Client)
 }
 
-// Admits reports whether an address is on the list of any zone that has one of its own.
+// Admits reports whether an address is on a list of any zone that has one of its own, for queries or for transfers.
 func (s *Set) Admits(client netip.Addr) bool {
 	if s == nil {
 		return false

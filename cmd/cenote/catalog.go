@@ -24,6 +24,8 @@ type catalog struct {
 	log    *slog.Logger
 	truth  func(context.Context, *policy.Request, *policy.Policy) dnsserver.Truth // what a question is answered with; nil: nobody can be asked
 
+	published func() // another generation is in force; it returns at once. Nil: nobody wants to know
+
 	mu   sync.Mutex
 	held map[uint64]*heldGeneration // guarded by mu
 	last uint64                     // the generation in force; guarded by mu
@@ -51,6 +53,9 @@ func (c *catalog) publish(g *blocklist.Generation) {
 	c.last = g.Number
 	c.mu.Unlock()
 	c.policy.Store(g.Policy)
+	if c.published != nil {
+		c.published()
+	}
 }
 
 // generation returns the generation of that number, or nil if it is not held any more.

@@ -240,6 +240,7 @@ func (s *server) applyRooms(next, before *config.Config) (undo func() error, err
 		s.keys.Store(keys)
 		s.logSettings.set(c)
 		s.dns.SetBounds(serverBounds(c))
+		defer s.made.update(c) // when its zones are known
 		return errors.Join(
 			s.dns.Apply(settings),
 			s.cache.Update(cacheConfig(c)),

@@ -290,7 +290,7 @@ func listenAddrs(c *config.Config) []dnsserver.Listen {
 
 func serverBounds(c *config.Config) dnsserver.Bounds {
 	return dnsserver.Bounds{
-		Workers: c.Limits.Workers, ByCore: c.Limits.Steering == config.SteerCPU, Waiting: c.Limits.Waiting, ReceiveBuffer: int(c.Limits.ReceiveBuffer),
+		Workers: c.Limits.Workers, Transfers: c.Limits.Transfers, ByCore: c.Limits.Steering == config.SteerCPU, Waiting: c.Limits.Waiting, ReceiveBuffer: int(c.Limits.ReceiveBuffer),
 		Connections: c.TCP.Connections, PerClient: c.TCP.PerClient, Pipeline: c.TCP.Pipeline,
 		Idle: c.TCP.Idle, Read: c.TCP.Read, Write: c.TCP.Write, Shutdown: max(c.Limits.Shutdown, 1), // 0 is "not set" there, and "at once" here
 	}

@@ -73,6 +73,7 @@ type server struct {
 	queries   *querylog.Log
 	keys      atomic.Pointer[tsig.Keys] // by which other name servers sign
 	zones     *zone.Keeper
+	made      *madeZones // those that are made of the policy
 	dns       *dnsserver.Server
 	publisher *blocklist.Publisher
 	api       *api.Server
@@ -153,7 +154,13 @@ func (s *server) openZones(c *config.Config) (err error) {
 	s.zones, err = zone.NewKeeper(zone.KeeperConfig{
 		Sources: zoneSources(c), Dir: stateOf(c).zones(), Keys: stateOf(c).keys(), Parent: s.parentDS, Now: s.now, Log: s.log,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	s.made = newMadeZones(s.zones, s.catalog.policy.Load, s.now, s.log)
+	s.made.update(c)
+	s.catalog.published = s.made.changed
+	return nil
 }
 
 func (s *server) openDNS(c *config.Config) error {
@@ -236,6 +243,7 @@ func (s *server) run(ctx context.Context) error {
 	rooms.run("resolver", func() error { return s.resolver.Run(behind) })
 	rooms.run("ledger of sightings", func() error { return s.ledger.Run(behind) })
 	rooms.run("zones", func() error { return s.zones.Run(behind) })
+	rooms.run("zones of the policy", func() error { return s.made.run(behind) })
 	rooms.run("query log", func() error { return s.queries.Run(behind) })
 	rooms.run("catalog", func() error { return s.catalog.run(behind, s.ledger.Drained, s.queryLife()) })
 	rooms.run("kept answers", func() error { s.keeper.load(behind); return nil })

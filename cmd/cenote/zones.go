@@ -11,6 +11,7 @@ import (
 
 	"cenote/api"
 	"cenote/config"
+	"cenote/dnsname"
 	"cenote/dnssec"
 	"cenote/zone"
 )
@@ -68,8 +69,16 @@ func printZoneFaults(to io.Writer, zones []zone.Status, now time.Time) error {
 // zoneSources are the zones of a configuration, for the keeper of zones.
 func zoneSources(c *config.Config) []zone.Source {
 	out := make([]zone.Source, 0, len(c.Zones))
-	for _, z := range c.Zones {
-		out = append(out, zone.Source{Name: z.Name, Path: string(z.File), Allow: admitting(z.Allow), Sign: signingOf(&z.Sign)})
+	for i := range c.Zones {
+		z := &c.Zones[i]
+		source := zone.Source{
+			Name: z.Name, Path: string(z.File), Allow: admitting(z.Allow), Transfer: admitting(z.AllowTransfer), TransferKeys: canonicals(z.TransferKeys),
+			Notify: z.Notify, Sign: signingOf(&z.Sign),
+		}
+		if z.IsPolicy() {
+			source.Origin, source.Allow = "policy", madeZoneAdmits(z.Allow)
+		}
+		out = append(out, source)
 	}
 	return out
 }
@@ -87,6 +96,15 @@ func signingOf(s *config.ZoneSign) *zone.Signing {
 		Algorithm: algorithm, Split: s.SplitKeys, Denial: zone.Denial(s.Denial), Validity: s.Validity, Refresh: s.Refresh, Lifetime: s.KeyLifetime,
 		ZSKLifetime: s.ZSKLifetime, Propagation: s.Propagation, ParentTTL: s.ParentTTL, Withdraw: s.Withdraw,
 	}
+}
+
+// canonicals are names as rooms compare them.
+func canonicals(names []dnsname.Name) []dnsname.Name {
+	var out []dnsname.Name
+	for _, n := range names {
+		out = append(out, n.Canonical())
+	}
+	return out
 }
 
 // admitting reports whether an address lies in one of the networks; nil stands for no list.

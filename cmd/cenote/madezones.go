@@ -1,0 +1,219 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+
+	"cenote/config"
+	"cenote/dnsname"
+	"cenote/pace"
+	"cenote/policy"
+	"cenote/rpz"
+	"cenote/zone"
+)
+
+// madeZones keep the zones that are made of the policy as the policy is. They are made behind the queries, one after the other.
+type madeZones struct {
+	keeper *zone.Keeper
+	latest func() *policy.Policy // that is in force; nil before the first
+	now    func() time.Time
+	log    *slog.Logger
+	news   chan struct{} // another policy is in force, or another configuration
+
+	mu    sync.Mutex
+	zones []config.OwnZone // guarded by mu
+
+	made map[dnsname.Name]madeZone // of run alone
+}
+
+// madeZone is of what a zone was made.
+type madeZone struct {
+	generation uint64
+	zone       *config.OwnZone
+	expires    time.Time // when the first of its rules expires; zero: none does
+	failed     string    // why it could not be made, as it was told
+}
+
+// madeZonesEvery is how often it is looked whether rules have expired, or a zone was thawed.
+const madeZonesEvery = 10 * time.Second
+
+func newMadeZones(keeper *zone.Keeper, latest func() *policy.Policy, now func() time.Time, log *slog.Logger) *madeZones {
+	return &madeZones{keeper: keeper, latest: latest, now: now, log: log, news: make(chan struct{}, 1), made: map[dnsname.Name]madeZone{}}
+}
+
+// update takes the zones of a configuration.
+func (p *madeZones) update(c *config.Config) {
+	p.mu.Lock()
+	p.zones = p.zones[:0:0]
+	for i := range c.Zones {
+		if c.Zones[i].IsPolicy() {
+			p.zones = append(p.zones, c.Zones[i])
+		}
+	}
+	p.mu.Unlock()
+	p.changed()
+}
+
+// changed has the zones made anew. It returns at once.
+func (p *madeZones) changed() {
+	select {
+	case p.news <- struct{}{}:
+	default: // they will be
+	}
+}
+
+// run makes the zones until ctx ends.
+func (p *madeZones) run(ctx context.Context) error {
+	tick := time.NewTicker(madeZonesEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		case <-p.news:
+		}
+		p.mu.Lock()
+		zones := p.zones
+		p.mu.Unlock()
+		if now := p.latest(); now != nil {
+			for i := range zones {
+				p.follow(&zones[i], now)
+			}
+		}
+	}
+}
+
+// follow makes one zone, if it is not what the policy says.
+func (p *madeZones) follow(z *config.OwnZone, from *policy.Policy) {
+	had, now := p.made[z.Name], p.now()
+	if had.generation == from.Generation() && had.zone == z && (had.expires.IsZero() || now.Before(had.expires)) {
+		return
+	}
+	next := madeZone{generation: from.Generation(), zone: z}
+	err := pace.Behind(func() (err error) { next.expires, err = p.make(z, from, now); return err })
+	if err != nil {
+		if next = (madeZone{failed: err.Error()}); had.failed != next.failed {
+			p.log.Error("zone of the policy not made", "zone", z.Name.String(), "err", err)
+		}
+	}
+	p.made[z.Name] = next
+}
+
+// make makes one zone and installs it, with another serial than before if anything in it has changed. It returns when a rule of it expires.
+func (p *madeZones) make(z *config.OwnZone, from *policy.Policy, now time.Time) (expires time.Time, err error) {
+	excerpt, err := from.Excerpt(policy.Selection{View: z.Policy.View, Feeds: z.Policy.Feeds, Threats: z.Policy.Types, Confidence: uint8(z.Policy.Confidence)})
+	if err != nil {
+		return expires, err
+	}
+	g, err := rpz.New(rpz.Config{Apex: z.Name, Policy: excerpt, Answer: policyAnswer(&z.Policy), At: now, Rest: new(pace.Pace).Look})
+	if err != nil {
+		return expires, err
+	}
+	expires, _ = excerpt.NextExpiry(now)
+	for {
+		err := p.install(z.Name, g, now)
+		if !errors.Is(err, errOvertaken) {
+			return expires, err
+		}
+	}
+}
+
+// errOvertaken is that a zone was changed by somebody else meanwhile.
+var errOvertaken = errors.New("the zone was changed meanwhile")
+
+// install makes the version that follows the present one, without holding it, and puts it in place.
+func (p *madeZones) install(apex dnsname.Name, g *rpz.Generator, now time.Time) error {
+	var present *zone.Zone
+	err := p.keeper.Edit(apex, func(z *zone.Zone) (*zone.Zone, error) { present = z; return z, nil })
+	if err != nil {
+		return err
+	}
+	next, err := zone.Build(apex, zoneRecords(g, apex, serialAfter(present, now)))
+	if err != nil || present != nil && isSame(present, next) {
+		return err
+	}
+	err = p.keeper.Edit(apex, func(z *zone.Zone) (*zone.Zone, error) {
+		if z != present {
+			return z, errOvertaken
+		}
+		return next, nil
+	})
+	if next.Bytes() > largeZone {
+		freeMemory()
+	}
+	if err == nil {
+		report := g.Report()
+		p.log.Info("zone made of the policy", "zone", apex.String(), "serial", next.Serial(), "records", report.Records, "names", report.Names, "left_out", report.LeftOut())
+	}
+	return err
+}
+
+// largeZone is how many octets a zone has whose making leaves so much memory that it is given back at once.
+const largeZone = 16 << 20
+
+// isSame reports whether two versions differ in nothing but their serials.
+func isSame(a, b *zone.Zone) bool {
+	d := zone.Compare(a, b)
+	return len(d.Removed) <= 1 && len(d.Added) <= 1 // the SOA records
+}
+
+// serialAfter is the seconds since 1970, or the number after the present serial if that is not later (RFC 1982): so a zone that lost its state goes on.
+func serialAfter(present *zone.Zone, now time.Time) uint32 {
+	serial := uint32(now.Unix())
+	if present != nil && int32(serial-present.Serial()) <= 0 {
+		return present.Serial() + 1
+	}
+	return serial
+}
+
+// zoneRecords are the records of a generator as zone has them.
+func zoneRecords(g *rpz.Generator, apex dnsname.Name, serial uint32) iter.Seq[zone.Record] {
+	return func(yield func(zone.Record) bool) {
+		var last dnsname.Name
+		give := func(r *rpz.Record) bool {
+			if string(last) != string(r.Owner) {
+				last = dnsname.Name(r.Owner)
+			}
+			return yield(zone.Record{Owner: last, Type: r.Type, TTL: r.TTL, Data: r.Data})
+		}
+		for _, r := range rpz.Apex(apex, serial) {
+			if !give(&r) {
+				return
+			}
+		}
+		for r := range g.Records() {
+			if !give(&r) {
+				return
+			}
+		}
+	}
+}
+
+// policyAnswer is what a zone says in place of the policy.
+func policyAnswer(z *config.PolicyZone) rpz.Answer {
+	return rpz.Answer{Action: answerOf(z.Action), IPv4: z.Sinkhole.IPv4, IPv6: z.Sinkhole.IPv6, Target: z.Target, TTL: seconds(z.TTL)}
+}
+
+func answerOf(a config.PolicyAnswer) policy.Action {
+	switch a {
+	case config.AnswerGiven:
+		return policy.ActionDefault
+	case config.AnswerSinkhole, config.AnswerNXDOMAIN, config.AnswerNODATA, config.AnswerDrop, config.AnswerTCPOnly, config.AnswerCNAME:
+		return actionOf(config.Action(a))
+	}
+	return policy.ActionDefault
+}
+
+// madeZoneAdmits is who may ask for names of a zone that is made of the policy: nobody, if no list says otherwise, for it tells what is listed.
+func madeZoneAdmits(networks []netip.Prefix) func(netip.Addr) bool {
+	if admits := admitting(networks); admits != nil {
+		return admits
+	}
+	return func(netip.Addr) bool { return false }
+}
