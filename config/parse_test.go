@@ -76,6 +76,7 @@ func TestReadingFaults(t *testing.T) {
 		"scalar for the file":         {"malware", []string{`1:1: the file is not a mapping`}},
 		"unknown word":                {"log: {level: warning}", []string{`1:14: log.level: unknown word "warning" | did you mean "warn"?`}},
 		"word for true":               {"cookies: {enabled: yes}", []string{`1:20: cookies.enabled: "yes" is not true or false`}},
+		"listener in braces":          {"policy: {views: [{name: a, listeners: [192.0.2.1:53]}]}", []string{`is not an address and port | write an IP address with a port, such as 192.0.2.1:53 or [2001:db8::1]:53; in braces and brackets, what has a colon stands in quotes`}},
 		"number for text":             {"feeds: [{name: a, path: x, family: 12}]", []string{`1:36: feeds[0].family: "12" is not text | write text; put it in quotes`}},
 		"text for number":             {"tcp: {pipeline: many}", []string{`tcp.pipeline: "many" is not a whole number`}},
 		"fraction for whole number":   {"tcp: {pipeline: 1.5}", []string{`tcp.pipeline: "1.5" is not a whole number`}},

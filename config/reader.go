@@ -158,7 +158,11 @@ func (r *reader) scalar(n ast.Node, v reflect.Value, f field, place Place) {
 	s, _ := scalarOf(f.typ)
 	text, ok := scalarText(n, f.typ)
 	if !ok {
-		r.fault(place, fmt.Sprintf("%s is not %s", quoted(n.GetToken().Value), article(s.name)), "write "+s.form)
+		hint := "write " + s.form
+		if _, mapped := n.(ast.MapNode); mapped {
+			hint += "; in braces and brackets, what has a colon stands in quotes"
+		}
+		r.fault(place, fmt.Sprintf("%s is not %s", quoted(n.GetToken().Value), article(s.name)), hint)
 		return
 	}
 	got, err := s.parse(text, f)

@@ -130,6 +130,10 @@ func (q *Query) fillRecord(r *querylog.Record, v Verdict, match bool, key uint16
 	r.Key = key
 	r.Transport, r.Verified = uint8(q.Transport), q.request.Verified
 	q.fillRule(&r.Rule, match)
+	r.ListedLen = 0
+	if match {
+		q.fillListed(r, q.shown(match))
+	}
 	r.Reply = querylog.Reply{Rcode: uint16(q.draft.rcode), EDE: q.draft.ede, Source: q.source.kind}
 	if v == Replied {
 		r.ReplyFlags, r.ReplySize = wire.Flags(q.Reply), uint16(len(q.Reply))
@@ -137,11 +141,28 @@ func (q *Query) fillRecord(r *querylog.Record, v Verdict, match bool, key uint16
 	r.NameLen = uint8(copy(r.Name[:dnsname.WireMax], q.msg.Name))
 }
 
-func (q *Query) fillRule(r *querylog.Rule, match bool) {
-	h := &q.decision.Winner
+// shown is the match that the log shows: that which decided, else the first that was observed.
+func (q *Query) shown(match bool) *policy.Hit {
 	if !q.decision.Matched() && match {
-		h = &q.decision.Observed[0]
+		return &q.decision.Observed[0]
 	}
+	return &q.decision.Winner
+}
+
+// fillListed writes what is listed of a name that the answer leads to: the log has the query name alone otherwise.
+func (q *Query) fillListed(r *querylog.Record, h *policy.Hit) {
+	if h.Trigger != policy.TriggerQNAME || h.Stage == 0 {
+		return
+	}
+	name := q.nameOf(h)
+	for _, labels, _ := dnsname.Check(name); labels > int(h.Labels); labels-- {
+		name = name[1+int(name[0]):]
+	}
+	r.ListedLen = uint8(copy(r.ListedName[:], name))
+}
+
+func (q *Query) fillRule(r *querylog.Rule, match bool) {
+	h := q.shown(match)
 	*r = querylog.Rule{
 		Set: h.Set, Zone: h.Zone, Member: h.Member, Labels: h.Labels,
 		Action: uint8(h.Action), Trigger: uint8(h.Trigger), Stage: h.Stage, Match: match, Enforced: q.decision.Matched(),

@@ -155,6 +155,7 @@ func TestTargetsOfServicesAreRecorded(t *testing.T) {
 	}
 	answers := map[string]string{
 		"name.example HTTPS":    "name.example. 300 HTTPS 1 . alpn=h2\nname.example. 300 HTTPS 2 X.Bad.example.",
+		"away.example A":        "away.example. 300 CNAME Y.bad.example.\ny.bad.example. 300 A 192.0.2.1",
 		"pattern.example HTTPS": "pattern.example. 300 HTTPS 1 good.example.\npattern.example. 300 HTTPS 2 Evil7.example.",
 		"alias.example SVCB":    "alias.example. 300 CNAME far.example.\nfar.example. 300 SVCB 0 evil7.example.",
 		"both.example HTTPS":    "both.example. 300 HTTPS 1 shade.example.\nboth.example. 300 HTTPS 2 evil7.example.",
@@ -163,11 +164,13 @@ func TestTargetsOfServicesAreRecorded(t *testing.T) {
 		qname string
 		qtype uint16
 		want  []string // name, trigger, stage
+		log   string   // the listed name in the query log
 	}{
-		{"name.example", dns.TypeHTTPS, []string{"x.bad.example qname 1"}},
-		{"pattern.example", dns.TypeHTTPS, []string{pattern(`^evil\d`, "evil7.example") + " pattern 1"}},
-		{"alias.example", dns.TypeSVCB, []string{pattern(`^evil\d`, "evil7.example") + " pattern 2"}},
-		{"both.example", dns.TypeHTTPS, []string{pattern(`^evil\d`, "evil7.example") + " pattern 1", pattern("shade", "shade.example") + " pattern 1"}},
+		{"name.example", dns.TypeHTTPS, []string{"x.bad.example qname 1"}, "bad.example"},
+		{"away.example", dns.TypeA, []string{"y.bad.example qname 1"}, "bad.example"},
+		{"pattern.example", dns.TypeHTTPS, []string{pattern(`^evil\d`, "evil7.example") + " pattern 1"}, ""},
+		{"alias.example", dns.TypeSVCB, []string{pattern(`^evil\d`, "evil7.example") + " pattern 2"}, ""},
+		{"both.example", dns.TypeHTTPS, []string{pattern(`^evil\d`, "evil7.example") + " pattern 1", pattern("shade", "shade.example") + " pattern 1"}, ""},
 	} {
 		b := newTapped(t, options{policy: p, answers: answers})
 		b.ask(query(tc.qname, tc.qtype))
@@ -181,6 +184,8 @@ func TestTargetsOfServicesAreRecorded(t *testing.T) {
 		}
 		if len(b.tap.records) != 1 || b.tap.records[0].Stage == 0 || !b.tap.records[0].Match {
 			t.Errorf("%s: records %+v, want a match that is not of the query name", tc.qname, b.tap.records)
+		} else if r := &b.tap.records[0]; tc.log != strings.TrimSuffix(dnsname.Name(r.ListedName[:r.ListedLen]).String(), ".") {
+			t.Errorf("%s: listed %x, want %s", tc.qname, r.ListedName[:r.ListedLen], tc.log)
 		}
 	}
 }
@@ -320,7 +325,7 @@ func TestFullLogCostsNothing(t *testing.T) {
 	}
 }
 
-// TestRecordsHaveNothingOfThoseBefore: a record is the same whatever lay in its place of the queue, but for the room behind its name.
+// TestRecordsHaveNothingOfThoseBefore: a record is the same whatever lay in its place of the queue, but for the room behind its names.
 func TestRecordsHaveNothingOfThoseBefore(t *testing.T) {
 	p := newPolicy(t, 9, []policy.Zone{sink("sink", policy.ActionSinkhole)}, listed{name: "bad.example", zone: "sink", kind: policy.KindSubtree})
 	for _, peer := range []string{"192.168.1.2:5353", "[fd00::7]:99"} {
@@ -336,6 +341,7 @@ func TestRecordsHaveNothingOfThoseBefore(t *testing.T) {
 				got[i].Time -= b.now.UnixNano()
 				got[i].Duration = min(0, got[i].Duration) // of what waited
 				clear(got[i].Name[got[i].NameLen:])
+				clear(got[i].ListedName[got[i].ListedLen:])
 			}
 			if got[0] != got[1] {
 				t.Errorf("%s from %s: the record depends on the one before:\n%+v\n%+v", qname, peer, got[0], got[1])

@@ -17,9 +17,34 @@ type addressRule struct {
 	trigger Trigger
 }
 
+// packedRule is an addressRule in 24 octets without pointers: lists have hundreds of thousands.
+type packedRule struct {
+	addr    [16]byte // IPv4 as IPv4-mapped IPv6
+	set     uint32
+	bits    uint8 // of the prefix as it is written
+	four    bool
+	trigger Trigger
+}
+
+func pack(t Trigger, prefix netip.Prefix, set uint32) packedRule {
+	return packedRule{addr: prefix.Addr().As16(), set: set, bits: uint8(prefix.Bits()), four: prefix.Addr().Is4(), trigger: t}
+}
+
+func (r *packedRule) prefix() netip.Prefix {
+	addr := netip.AddrFrom16(r.addr)
+	if r.four {
+		addr = addr.Unmap()
+	}
+	return netip.PrefixFrom(addr, int(r.bits))
+}
+
+func (r *packedRule) unpack() addressRule {
+	return addressRule{prefix: r.prefix(), set: r.set, trigger: r.trigger}
+}
+
 // addresses finds the rules by address. A policy that is another one with a delta shares what has not changed with it.
 type addresses struct {
-	rules  []addressRule
+	rules  []packedRule
 	tables [TriggerNSIP + 1]*bart.Table[uint32] // by trigger: indices into rules; nil for none
 }
 
@@ -31,6 +56,7 @@ func addressesOf(index *nameindex.Index) (a addresses) {
 			table.Insert(prefix, entry)
 		}
 	}
+	a.rules = slices.Clone(a.rules) // without the room in which it grew
 	return a
 }
 
@@ -54,7 +80,7 @@ func (a addresses) with(index *nameindex.Index) addresses {
 
 // add notes a rule and returns its number, and the table that it belongs into.
 func (a *addresses) add(t Trigger, prefix netip.Prefix, set uint32) (uint32, *bart.Table[uint32]) {
-	a.rules = append(a.rules, addressRule{prefix: prefix, set: set, trigger: t})
+	a.rules = append(a.rules, pack(t, prefix, set))
 	if a.tables[t] == nil {
 		a.tables[t] = new(bart.Table[uint32])
 	}
@@ -104,7 +130,7 @@ func (a *addresses) find(hits []addressHit, t Trigger, addr netip.Addr) []addres
 		return hits
 	}
 	for _, entry := range a.tables[t].Supernets(netip.PrefixFrom(addr, addr.BitLen())) {
-		hits = append(hits, addressHit{a.rules[entry], entry})
+		hits = append(hits, addressHit{a.rules[entry].unpack(), entry})
 	}
 	if within, ok := embedded(addr); ok {
 		return a.find(hits, t, within)

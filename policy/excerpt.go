@@ -110,7 +110,7 @@ func (p *Policy) rulingOnPrefix(x *asking, t Trigger, key []byte, below bool) Hi
 	}
 	var hits []addressHit
 	for _, entry := range p.addresses.tables[t].Supernets(prefix) {
-		hits = append(hits, addressHit{p.addresses.rules[entry], entry})
+		hits = append(hits, addressHit{p.addresses.rules[entry].unpack(), entry})
 	}
 	s := stage{policy: p, asking: *x}
 	hits = inOrder(hits)

@@ -289,7 +289,7 @@ func (p *Policy) Prefix(h *Hit) netip.Prefix {
 	if !h.Trigger.ByAddress() || int(h.Entry) >= len(p.addresses.rules) {
 		return netip.Prefix{}
 	}
-	return p.addresses.rules[h.Entry].prefix
+	return p.addresses.rules[h.Entry].prefix()
 }
 
 // AppendKey appends what the rule of a hit lists, as the index has it, to dst. name is the name that the hit is about: of QNAME triggers the

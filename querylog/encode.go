@@ -289,8 +289,12 @@ func appendEDE(b []byte, code uint16) []byte {
 	return appendNumber(b, `,"ede":`, uint64(code))
 }
 
-// appendListed writes the listed name where it is a part of the query name: its last labels, in lower case.
+// appendListed writes the listed name: that of another name on the way, or the last labels of the query name, in lower case.
 func (e *encoder) appendListed(b []byte, r *Record) []byte {
+	if n, _, err := dnsname.Check(r.ListedName[:r.ListedLen]); err == nil {
+		b, _ = e.appendName(append(b, `,"listed":"`...), r.ListedName[:n])
+		return append(b, '"')
+	}
 	skip := e.name.labels - int(r.Labels)
 	if e.name.wire == 0 || r.Stage > 0 || r.Labels == 0 || skip < 0 || policy.Trigger(r.Trigger) != policy.TriggerQNAME {
 		return b

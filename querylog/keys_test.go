@@ -28,3 +28,13 @@ func TestKeysAreNamed(t *testing.T) {
 		t.Error("a key that nobody has is named")
 	}
 }
+
+// TestListedOnTheWay: a line tells what is listed of a name that the answer leads to.
+func TestListedOnTheWay(t *testing.T) {
+	e := querylog.NewEncoder(nil)
+	r := matched("www.example", 2)
+	r.Stage, r.ListedLen = 1, uint8(copy(r.ListedName[:], dnsname.MustParse("bad.example")))
+	if got := string(e.AppendLine(nil, &r)); !strings.Contains(got, `,"stage":1,"listed":"bad.example","verified"`) {
+		t.Errorf("line = %s, want what is listed of a name of the answer", got)
+	}
+}

@@ -21,6 +21,10 @@ type Record struct {
 	Reply
 	NameLen uint8
 	Name    [255]byte // the query name in the client's letter case, in wire form
+
+	// ListedName is what a rule lists of a name that is not the query name, canonical and in wire form; ListedLen is 0 for none.
+	ListedLen  uint8
+	ListedName [255]byte
 }
 
 // Rule is what the policy said about a query: the rule that decided it, else the first that observed it.
