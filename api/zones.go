@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"cenote/dnsname"
 	"cenote/zone"
@@ -13,6 +14,10 @@ import (
 type Zones interface {
 	// Status is how each of them stands.
 	Status() []zone.Status
+	// Freeze keeps a zone as it is, or lets it change again.
+	Freeze(apex dnsname.Name, frozen bool) error
+	// State is a zone as it comes, or as it is served, signed.
+	State(apex dnsname.Name, signed bool) (*zone.Zone, error)
 	// Keys are those of the zones that are signed here.
 	Keys() []zone.ZoneKeys
 	// RollKeys begins to roll the keys of a zone, those of one role or all.
@@ -46,6 +51,49 @@ type ZonesAnswer struct {
 
 func (s *Server) zones(w http.ResponseWriter, _ *http.Request) {
 	reply(w, http.StatusOK, ZonesAnswer{Zones: listOf(s.config.Rooms.Zones.Status())})
+}
+
+// FreezeRequest is the body of POST /v1/zones/freeze.
+type FreezeRequest struct {
+	Zone   string `json:"zone"`
+	Frozen bool   `json:"frozen"` // false thaws it
+}
+
+// freezeZone freezes or thaws a zone, and answers with how it stands then.
+func (s *Server) freezeZone(w http.ResponseWriter, r *http.Request) {
+	var request FreezeRequest
+	err := decodeBody(r, &request)
+	apex, nameErr := dnsname.Parse(request.Zone)
+	if err = errors.Join(err, nameErr); err != nil {
+		failWith(w, http.StatusBadRequest, fmt.Errorf("the body is not a request to freeze a zone: %w", err), nil)
+		return
+	}
+	zones := s.config.Rooms.Zones
+	if err := zones.Freeze(apex, request.Frozen); err != nil {
+		failWith(w, http.StatusUnprocessableEntity, err, nil)
+		return
+	}
+	all := slices.DeleteFunc(zones.Status(), func(z zone.Status) bool { return z.Name != apex.Canonical().String() })
+	reply(w, http.StatusOK, ZonesAnswer{Zones: listOf(all)})
+}
+
+// dumpZone writes a zone as a master file.
+func (s *Server) dumpZone(w http.ResponseWriter, r *http.Request) {
+	apex, err := dnsname.Parse(r.FormValue("zone"))
+	if err != nil {
+		failWith(w, http.StatusBadRequest, fmt.Errorf("the parameter zone: %w", err), nil)
+		return
+	}
+	z, err := s.config.Rooms.Zones.State(apex, r.FormValue("signed") == "true")
+	if err != nil {
+		failWith(w, http.StatusUnprocessableEntity, err, nil)
+		return
+	}
+	w.Header().Set("Content-Type", "text/dns")
+	w.Header().Set("Cache-Control", "no-store")
+	if z.WriteMaster(w) != nil {
+		panic(http.ErrAbortHandler) // so that the client does not take a part for the whole
+	}
 }
 
 func (s *Server) keys(w http.ResponseWriter, _ *http.Request) {

@@ -24,6 +24,8 @@ type Config struct {
 	Cache *rrcache.Cache
 	// Zones returns the zones that are served with authority, or nil. It is called once a query and must not wait. Nil: there are none.
 	Zones func() *zone.Set
+	// Updates makes the changes that messages ask for. It must be set if a zone takes updates.
+	Updates Updater
 	// Resolver asks the network for what the cache does not hold.
 	Resolver Resolver
 	// OneQuery prepares the context of all that one query asks the Resolver and Paths for, so that they may bound it together. Nil: nothing.
@@ -93,6 +95,12 @@ type Resolver interface {
 	Resolve(ctx context.Context, key *rrcache.Key, dst []byte) (Resolved, error)
 	// Prefetch asks for key afresh behind the caller's back. It never waits and copies what it keeps of key.
 	Prefetch(key *rrcache.Key)
+}
+
+// Updater changes the zones that are served, as UPDATE messages ask (RFC 2136). It is called from many goroutines.
+type Updater interface {
+	// ApplyUpdate makes the changes of a message, whole or not at all, and returns the RCODE of the reply. Of r it keeps nothing. It may wait for the disk.
+	ApplyUpdate(r *zone.UpdateRequest) (rcode int)
 }
 
 // PathFinder finds the name servers on the way to a name. It is called from many goroutines.

@@ -35,6 +35,8 @@ type Source struct {
 	TransferKeys []dnsname.Name
 	// Notify is that of Served.
 	Notify []netip.AddrPort
+	// Updates say who may change the zone by messages. Nil: nobody.
+	Updates *Updates
 	// Sign is how the zone is signed here. Nil: it is served as it comes.
 	Sign *Signing
 }
@@ -77,10 +79,11 @@ type Keeper struct {
 	set     atomic.Pointer[Set]
 	counters
 
-	mu    sync.Mutex // held while zones are loaded and published
-	zones []*kept    // changed with mu and state held
-	news  []*kept    // guarded by mu: those whose serial is another since the last Set
-	state sync.Mutex // guards the status of zones, so that asking for it never waits for a load
+	mu      sync.Mutex     // held while zones are loaded and published
+	zones   []*kept        // changed with mu and state held
+	updated updateMemories // guarded by mu
+	news    []*kept        // guarded by mu: those whose serial is another since the last Set
+	state   sync.Mutex     // guards the status of zones, so that asking for it never waits for a load
 }
 
 // counters count what became of zones.
@@ -89,6 +92,7 @@ type counters struct {
 	failures      atomic.Uint64
 	journalFaults atomic.Uint64 // journals that could not be read or written
 	journalCut    atomic.Uint64 // octets of journals that were found damaged
+	updates       updateCounters
 }
 
 // kept is a zone with what was seen of its file.
@@ -102,6 +106,9 @@ type kept struct {
 	signAfter time.Time // it is not signed again before
 	history   *History
 	journal   *journal // nil before the zone has a state, or without a directory
+	updated   *Zone    // what updates made of the source, which is then the present state; nil without any
+	updates   *journal // of updated; nil where there are none, or without a directory
+	file      sum      // of the file that was taken last, or for which updates stand
 	loaded    stamp    // of the file that was read last, good or bad
 	seen      stamp    // by the last look
 	looks     int      // how often the file was seen like that
@@ -129,13 +136,14 @@ type Status struct {
 	Names    int       `json:"names"`
 	Bytes    int       `json:"bytes"` // in memory
 	Signed   bool      `json:"signed"`
-	Loaded   time.Time `json:"loaded,omitzero"` // when the state that is served was read
-	Warnings int       `json:"warnings"`        // of the file that was read last
-	Oldest   uint32    `json:"oldest"`          // the oldest serial from which the history leads to the present one
-	Steps    int       `json:"steps"`           // of the history
-	Frozen   bool      `json:"frozen"`          // nothing changes the zone until it is thawed
-	Fault    string    `json:"fault,omitempty"` // why the source is not what is served
-	Since    time.Time `json:"since,omitzero"`  // and since when
+	Loaded   time.Time `json:"loaded,omitzero"`  // when the state that is served was read
+	Warnings int       `json:"warnings"`         // of the file that was read last
+	Oldest   uint32    `json:"oldest"`           // the oldest serial from which the history leads to the present one
+	Steps    int       `json:"steps"`            // of the history
+	Frozen   bool      `json:"frozen"`           // nothing changes the zone until it is thawed
+	Updated  time.Time `json:"updated,omitzero"` // when an update changed it last, since the server was started
+	Fault    string    `json:"fault,omitempty"`  // why the source is not what is served
+	Since    time.Time `json:"since,omitzero"`   // and since when
 }
 
 // NewKeeper makes a keeper and reads every zone once. Zones that cannot be served are no error: Status tells of them.
@@ -178,6 +186,7 @@ func (k *Keeper) Update(sources []Source) error {
 			k.resign(z)
 		}
 		z.source = s
+		k.openUpdates(z)
 		next = append(next, z)
 	}
 	for _, z := range next {
@@ -267,8 +276,8 @@ func (k *Keeper) load(z *kept, force bool) {
 	if after, _ := stampOf(z.source.Path); err == nil && after != before {
 		err = errMoving
 	}
-	if had := z.present(); err == nil && had != nil && !force && isBefore(next.serial, had.serial) {
-		err = fmt.Errorf("%w: the file has %d, and %d is served; raise it, or take it with `cenote reload --force`", ErrSerial, next.serial, had.serial)
+	if err == nil {
+		next, err = k.choose(z, next, force)
 	}
 	warnings := 0
 	for _, f := range faults {
@@ -276,8 +285,13 @@ func (k *Keeper) load(z *kept, force bool) {
 			warnings++
 		}
 	}
-	if err == nil {
-		err = k.take(z, next)
+	switch {
+	case err == nil:
+		if err = k.take(z, next); err == nil && z.updated != nil && next != z.updated {
+			k.dropUpdates(z)
+		}
+	case z.zone == nil && z.updated != nil:
+		err = errors.Join(err, k.take(z, z.updated))
 	}
 	k.note(z, warnings, err)
 }
@@ -347,7 +361,7 @@ func (k *Keeper) publish() error {
 		if data == nil {
 			data = &Zone{apex: z.source.Name, labels: z.source.Name.Labels(), absent: true}
 		}
-		served = append(served, Served{Zone: data, History: z.history, Allow: z.source.Allow, Transfer: z.source.Transfer, TransferKeys: z.source.TransferKeys, Notify: z.source.Notify})
+		served = append(served, Served{Zone: data, History: z.history, Allow: z.source.Allow, Transfer: z.source.Transfer, TransferKeys: z.source.TransferKeys, Notify: z.source.Notify, Updates: z.source.Updates})
 	}
 	set, err := NewSet(served...)
 	if err != nil {

@@ -52,6 +52,8 @@ type Served struct {
 	TransferKeys []dnsname.Name
 	// Notify are the secondaries that are told of changes.
 	Notify []netip.AddrPort
+	// Updates say who may change the zone by messages. Nil: nobody.
+	Updates *Updates
 }
 
 // MayTransfer reports whether an address may be sent the zone, with a key by which it has signed, or "".
@@ -71,11 +73,12 @@ func (s *Served) may(q *Question) bool {
 
 // Set is the zones of a server. It never changes.
 type Set struct {
-	zones  map[string]*Served
-	labels [dnsname.LabelsMax + 1]bool // whether an apex has so many labels
-	depth  int                         // the most labels of an apex
-	seed   maphash.Seed
-	lists  []func(netip.Addr) bool // of the zones that have one
+	zones   map[string]*Served
+	labels  [dnsname.LabelsMax + 1]bool // whether an apex has so many labels
+	depth   int                         // the most labels of an apex
+	seed    maphash.Seed
+	lists   []func(netip.Addr) bool // of the zones that have one
+	updates bool                    // a zone takes updates
 }
 
 // NewSet makes a set of zones, no two of the same name.
@@ -87,7 +90,11 @@ func NewSet(zones ...Served) (*Set, error) {
 			return nil, fmt.Errorf("zone %s is there twice", z.apex)
 		}
 		s.zones[string(z.apex)] = &zones[i]
-		for _, list := range []func(netip.Addr) bool{zones[i].Allow, zones[i].Transfer} {
+		lists := []func(netip.Addr) bool{zones[i].Allow, zones[i].Transfer}
+		if u := zones[i].Updates; u != nil {
+			lists, s.updates = append(lists, u.Allow), true
+		}
+		for _, list := range lists {
 			if list != nil {
 				s.lists = append(s.lists, list)
 			}
@@ -105,7 +112,7 @@ func (s *Set) Allows(q *Question) bool {
 	return z != nil && z.Allow != nil && z.Allow(q.Client)
 }
 
-// Admits reports whether an address is on a list of any zone that has one of its own, for queries or for transfers.
+// Admits reports whether an address is on a list of any zone that has one of its own, for queries, transfers or updates.
 func (s *Set) Admits(client netip.Addr) bool {
 	if s == nil {
 		return false
@@ -117,6 +124,9 @@ func (s *Set) Admits(client netip.Addr) bool {
 	}
 	return false
 }
+
+// TakesUpdates reports whether there is a zone that is changed by UPDATE messages.
+func (s *Set) TakesUpdates() bool { return s != nil && s.updates }
 
 // Find returns the zone that is closest to a canonical name: its apex is the name or the next above it. It returns nil if there is none.
 func (s *Set) Find(name []byte) *Zone {

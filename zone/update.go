@@ -24,28 +24,33 @@ type Update struct {
 	Changes       []Instruction
 }
 
-const (
-	classNone    = 254 // RFC 2136 section 2.4
-	rcodeYXRRSet = 7   // RFC 2136 section 2.2
-	rcodeNXRRSet = 8
-	rcodeNotZone = 10
-	changesMax   = 10_000 // records that one update may change, with those that it deletes by name
-)
+// changesMax is how many records one update may change, with those that it deletes by name.
+const changesMax = 10_000
 
 // Apply makes the version of a zone that an update leads to, whole or not at all (RFC 2136 section 3). The RCODE is NOERROR, and the zone z itself, where nothing
-// changes. granted says whether whoever asks may change a name's sets of a type, ANY standing for all.
+// changes. granted says whether whoever asks may change a name's set of a type; ANY asks for the name alone.
 func (u *Update) Apply(z *Zone, granted func(owner dnsname.Name, rtype uint16) bool) (*Zone, int) {
+	next, _, rcode := u.apply(z, granted)
+	return next, rcode
+}
+
+// apply is Apply, with what it changed.
+func (u *Update) apply(z *Zone, granted func(owner dnsname.Name, rtype uint16) bool) (*Zone, Diff, int) {
 	e := edit{z: z, sets: map[setKey][]Record{}}
-	if rcode := e.require(u.Prerequisites); rcode != wire.RcodeSuccess {
-		return nil, rcode
-	}
-	if rcode := e.scan(u.Changes, granted); rcode != wire.RcodeSuccess {
-		return nil, rcode
+	rcode := e.require(u.Prerequisites)
+	if rcode == wire.RcodeSuccess {
+		rcode = e.scan(u.Changes, granted)
 	}
 	for i := range u.Changes {
-		if e.change(&u.Changes[i]); e.count > changesMax {
-			return nil, wire.RcodeRefused
+		if rcode != wire.RcodeSuccess {
+			break
 		}
+		if e.change(&u.Changes[i]); e.count > changesMax {
+			rcode = wire.RcodeRefused
+		}
+	}
+	if rcode != wire.RcodeSuccess {
+		return nil, Diff{}, rcode
 	}
 	return e.finish()
 }
@@ -127,14 +132,14 @@ func (e *edit) require(all []Instruction) int {
 		case p.TTL != 0 || p.Class != wire.ClassIN && len(p.Data) > 0:
 			return wire.RcodeFormErr
 		case !e.within(p.Owner):
-			return rcodeNotZone
+			return wire.RcodeNotZone
 		case p.Class == wire.ClassIN && isMeta(p.Type):
 			return wire.RcodeFormErr
 		case p.Class == wire.ClassIN:
 			k := setKey{p.Owner, p.Type}
 			wanted[k] = append(wanted[k], p.Data)
 			continue
-		case p.Class != wire.ClassANY && p.Class != classNone:
+		case p.Class != wire.ClassANY && p.Class != wire.ClassNONE:
 			return wire.RcodeFormErr
 		}
 		if rcode := e.exists(p); rcode != wire.RcodeSuccess {
@@ -143,7 +148,7 @@ func (e *edit) require(all []Instruction) int {
 	}
 	for k, data := range wanted {
 		if !sameSet(e.get(k.owner, k.rtype), data) {
-			return rcodeNXRRSet
+			return wire.RcodeNXRRSet
 		}
 	}
 	return wire.RcodeSuccess
@@ -155,16 +160,16 @@ func (e *edit) exists(p *Instruction) int {
 		switch inUse := len(e.types(p.Owner)) > 0; {
 		case p.Class == wire.ClassANY && !inUse:
 			return wire.RcodeNXDomain
-		case p.Class == classNone && inUse:
+		case p.Class == wire.ClassNONE && inUse:
 			return wire.RcodeYXDomain
 		}
 		return wire.RcodeSuccess
 	}
 	switch there := len(e.get(p.Owner, p.Type)) > 0; {
 	case p.Class == wire.ClassANY && !there:
-		return rcodeNXRRSet
-	case p.Class == classNone && there:
-		return rcodeYXRRSet
+		return wire.RcodeNXRRSet
+	case p.Class == wire.ClassNONE && there:
+		return wire.RcodeYXRRSet
 	}
 	return wire.RcodeSuccess
 }
@@ -206,7 +211,7 @@ func (e *edit) scan(all []Instruction, granted func(dnsname.Name, uint16) bool) 
 	for i := range all {
 		c := &all[i]
 		if !e.within(c.Owner) {
-			return rcodeNotZone
+			return wire.RcodeNotZone
 		}
 		meta := isMeta(c.Type)
 		switch c.Class {
@@ -218,7 +223,7 @@ func (e *edit) scan(all []Instruction, granted func(dnsname.Name, uint16) bool) 
 			if c.TTL != 0 || len(c.Data) > 0 || meta && c.Type != wire.TypeANY {
 				return wire.RcodeFormErr
 			}
-		case classNone:
+		case wire.ClassNONE:
 			if c.TTL != 0 || meta {
 				return wire.RcodeFormErr
 			}
@@ -227,11 +232,32 @@ func (e *edit) scan(all []Instruction, granted func(dnsname.Name, uint16) bool) 
 		}
 	}
 	for i := range all {
-		if !granted(all[i].Owner, all[i].Type) {
+		if !e.mayChange(&all[i], granted) {
 			return wire.RcodeRefused
 		}
 	}
 	return wire.RcodeSuccess
+}
+
+// mayChange reports whether a change is granted. To delete a name takes a grant for each of its sets.
+func (e *edit) mayChange(c *Instruction, granted func(dnsname.Name, uint16) bool) bool {
+	if !granted(c.Owner, c.Type) {
+		return false
+	}
+	if c.Type != wire.TypeANY {
+		return true
+	}
+	for _, t := range e.types(c.Owner) {
+		if !e.staysAtApex(c.Owner, t) && !granted(c.Owner, t) {
+			return false
+		}
+	}
+	return true
+}
+
+// staysAtApex reports whether a set is one that is not deleted whole: those that make the zone one.
+func (e *edit) staysAtApex(owner dnsname.Name, t uint16) bool {
+	return owner == e.z.apex && (t == wire.TypeSOA || t == wire.TypeNS)
 }
 
 // change makes one change (RFC 2136 section 3.4.2).
@@ -241,11 +267,11 @@ func (e *edit) change(c *Instruction) {
 		e.add(c)
 	case wire.ClassANY:
 		for _, t := range e.types(c.Owner) {
-			if (c.Type == wire.TypeANY || c.Type == t) && !(c.Owner == e.z.apex && (t == wire.TypeSOA || t == wire.TypeNS)) {
+			if (c.Type == wire.TypeANY || c.Type == t) && !e.staysAtApex(c.Owner, t) {
 				e.put(c.Owner, t, nil)
 			}
 		}
-	case classNone:
+	case wire.ClassNONE:
 		e.remove(c)
 	}
 }
@@ -257,7 +283,7 @@ func (e *edit) add(c *Instruction) {
 	added := Record{Owner: c.Owner, Type: c.Type, TTL: c.TTL, Data: c.Data}
 	switch {
 	case c.Type == wire.TypeSOA:
-		if c.Owner == e.z.apex && len(had) == 1 && isBefore(serialOf(had[0].Data), serialOf(c.Data)) {
+		if c.Owner == e.z.apex && len(had) == 1 && isBefore(soaSerial(had[0].Data), soaSerial(c.Data)) {
 			e.put(c.Owner, c.Type, []Record{added})
 			e.soa = true
 		}
@@ -288,7 +314,8 @@ func besideAlias(t uint16) bool {
 	return t == wire.TypeCNAME || t == wire.TypeRRSIG || t == wire.TypeNSEC
 }
 
-func serialOf(soa []byte) uint32 { return binary.BigEndian.Uint32(soa[len(soa)-20:]) }
+// soaSerial is the serial in the data of a SOA record that is well formed.
+func soaSerial(soa []byte) uint32 { return binary.BigEndian.Uint32(soa[len(soa)-20:]) }
 
 // remove removes a record (RFC 2136 section 3.4.2.4). The SOA record and the last server of the apex stay.
 func (e *edit) remove(c *Instruction) {
@@ -301,13 +328,13 @@ func (e *edit) remove(c *Instruction) {
 }
 
 // finish makes the version that the changes lead to, with the next serial unless the update brought one (RFC 2136 section 3.6).
-func (e *edit) finish() (*Zone, int) {
+func (e *edit) finish() (*Zone, Diff, int) {
 	d := Diff{From: e.z.serial}
 	for _, k := range e.order {
 		d.gather(e.z.setRecords(k.owner, k.rtype), e.sets[k])
 	}
 	if len(d.Removed)+len(d.Added) == 0 {
-		return e.z, wire.RcodeSuccess
+		return e.z, d, wire.RcodeSuccess
 	}
 	soa := e.get(e.z.apex, wire.TypeSOA)[0]
 	if !e.soa {
@@ -316,17 +343,17 @@ func (e *edit) finish() (*Zone, int) {
 		d.Removed, d.Added = append(d.Removed, soa), append(d.Added, next)
 		soa = next
 	}
-	d.To = serialOf(soa.Data)
+	d.To = soaSerial(soa.Data)
 	soaFirst(d.Removed)
 	soaFirst(d.Added)
 	next, err := Apply(e.z, d)
 	if err != nil {
-		return nil, wire.RcodeServFail
+		return nil, d, wire.RcodeServFail
 	}
 	if !next.hasServers() {
-		return nil, wire.RcodeRefused
+		return nil, d, wire.RcodeRefused
 	}
-	return next, wire.RcodeSuccess
+	return next, d, wire.RcodeSuccess
 }
 
 // hasServers reports whether the servers of the apex can be found as far as the zone knows them; without that it would not be read from a file again either.

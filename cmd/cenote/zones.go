@@ -13,16 +13,24 @@ import (
 	"cenote/config"
 	"cenote/dnsname"
 	"cenote/dnssec"
+	"cenote/wire"
 	"cenote/zone"
 )
 
 type zonesCommand struct {
+	Show   zonesShow   `cmd:"" default:"withargs" help:"Show how the zones stand; this is the default."`
+	Freeze zonesFreeze `cmd:"" help:"Keep a zone as it is: its file is not read, and updates are refused, until it is thawed or the server is started again."`
+	Thaw   zonesThaw   `cmd:"" help:"Let a zone that was frozen change again. Its file is read if it has changed."`
+	Dump   zonesDump   `cmd:"" help:"Write a zone as a master file, with all that updates have made of it."`
+}
+
+type zonesShow struct {
 	socketFlag
 	JSON bool `help:"Print JSON."`
 }
 
 // Run shows how the zones of the running server stand.
-func (c *zonesCommand) Run(ctx context.Context, std streams) error {
+func (c *zonesShow) Run(ctx context.Context, std streams) error {
 	client, err := c.client(0)
 	if err != nil {
 		return err
@@ -37,6 +45,61 @@ func (c *zonesCommand) Run(ctx context.Context, std streams) error {
 	return printZones(std.out, answer.Zones, time.Now())
 }
 
+type zonesFreeze struct {
+	socketFlag
+	Zone string `arg:"" help:"The zone."`
+}
+
+// Run freezes a zone.
+func (c *zonesFreeze) Run(ctx context.Context, std streams) error {
+	return c.freeze(ctx, std, c.Zone, true)
+}
+
+type zonesThaw struct {
+	socketFlag
+	Zone string `arg:"" help:"The zone."`
+}
+
+// Run thaws a zone.
+func (c *zonesThaw) Run(ctx context.Context, std streams) error {
+	return c.freeze(ctx, std, c.Zone, false)
+}
+
+// freeze freezes or thaws a zone, and shows how it stands then.
+func (c *socketFlag) freeze(ctx context.Context, std streams, name string, frozen bool) error {
+	client, err := c.client(0)
+	if err != nil {
+		return err
+	}
+	if name, err = asciiName(name); err != nil {
+		return err
+	}
+	var answer api.ZonesAnswer
+	if err := client.Post(ctx, "/v1/zones/freeze", api.FreezeRequest{Zone: name, Frozen: frozen}, &answer); err != nil {
+		return err
+	}
+	return printZones(std.out, answer.Zones, time.Now())
+}
+
+type zonesDump struct {
+	socketFlag
+	Zone   string `arg:"" help:"The zone."`
+	Signed bool   `help:"Write it as it is served, with the keys and signatures that are made here."`
+}
+
+// Run writes a zone to standard output.
+func (c *zonesDump) Run(ctx context.Context, std streams) error {
+	client, err := c.client(transferTimeout)
+	if err != nil {
+		return err
+	}
+	name, err := asciiName(c.Zone)
+	if err != nil {
+		return err
+	}
+	return client.DumpZone(ctx, name, c.Signed, std.out)
+}
+
 func printZones(to io.Writer, zones []zone.Status, now time.Time) error {
 	t := newTable(to, "ZONE", "STATE", "SERIAL", "RECORDS", "SIGNED", "WARNINGS", "LOADED", "SOURCE")
 	for i := range zones {
@@ -45,13 +108,21 @@ func printZones(to io.Writer, zones []zone.Status, now time.Time) error {
 		if z.Signed {
 			signed = "yes"
 		}
-		t.row(printable(z.Name), string(z.State), strconv.FormatUint(uint64(z.Serial), 10), strconv.Itoa(z.Records), signed, strconv.Itoa(z.Warnings),
+		t.row(printable(z.Name), stateText(z), strconv.FormatUint(uint64(z.Serial), 10), strconv.Itoa(z.Records), signed, strconv.Itoa(z.Warnings),
 			age(z.Loaded, now), printable(z.Source))
 	}
 	if err := t.flush(); err != nil {
 		return err
 	}
 	return printZoneFaults(to, zones, now)
+}
+
+// stateText is how a zone stands, and whether it may change.
+func stateText(z *zone.Status) string {
+	if z.Frozen {
+		return string(z.State) + ", frozen"
+	}
+	return string(z.State)
 }
 
 // printZoneFaults shows why zones are not served as their files are.
@@ -73,12 +144,30 @@ func zoneSources(c *config.Config) []zone.Source {
 		z := &c.Zones[i]
 		source := zone.Source{
 			Name: z.Name, Path: string(z.File), Allow: admitting(z.Allow), Transfer: admitting(z.AllowTransfer), TransferKeys: canonicals(z.TransferKeys),
-			Notify: z.Notify, Sign: signingOf(&z.Sign),
+			Notify: z.Notify, Updates: updatesOf(&z.Update), Sign: signingOf(&z.Sign),
 		}
 		if z.IsPolicy() {
 			source.Origin, source.Allow = "policy", madeZoneAdmits(z.Allow)
 		}
 		out = append(out, source)
+	}
+	return out
+}
+
+// updatesOf is who may change a zone, nil if nobody may.
+func updatesOf(u *config.ZoneUpdate) *zone.Updates {
+	if len(u.Grants) == 0 {
+		return nil
+	}
+	out := &zone.Updates{Allow: admitting(u.Allow)}
+	for _, g := range u.Grants {
+		grant := zone.Grant{Keys: canonicals(g.Keys), Names: canonicals(g.Names), Below: canonicals(g.Below), Self: g.Self}
+		for _, t := range g.Types {
+			if n, err := wire.ParseType(t.String()); err == nil { // as all that the configuration knows do: see TestGrantedTypes
+				grant.Types = append(grant.Types, n)
+			}
+		}
+		out.Grants = append(out.Grants, grant)
 	}
 	return out
 }
@@ -128,6 +217,9 @@ func checkZone(z *config.OwnZone, now time.Time, to checkWriter) bool {
 	loaded, faults, err := zone.Load(z.Name, string(z.File), now)
 	if err == nil && z.Sign.Enabled {
 		err = loaded.CanBeSigned()
+	}
+	if err == nil && len(z.Update.Grants) > 0 {
+		err = loaded.CanBeUpdated()
 	}
 	to.zone(z, loaded, faults, err)
 	return err == nil
