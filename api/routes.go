@@ -27,6 +27,7 @@ type Rooms struct {
 	Reviewer  Reviewer
 	Ledger    Ledger
 	Zones     Zones
+	Transfers Transfers
 	Truth     Truth
 	Cache     Cache
 	Dumper    Dumper
@@ -118,11 +119,13 @@ func (s *Server) controls() *http.ServeMux {
 	mux.HandleFunc("POST /v1/cache/flush", s.cacheFlush)
 	mux.HandleFunc("GET /v1/cache/dump", s.cacheDump)
 	mux.HandleFunc("POST /v1/cache/load", s.cacheLoad)
+	mux.HandleFunc("GET /v1/zones/diff", s.zoneDiff) // what is in zones that not everybody may see
+	mux.HandleFunc("POST /v1/zones/freeze", s.freeze)
+	mux.HandleFunc("POST /v1/zones/transfer", s.transfer)
 	mux.HandleFunc("POST /v1/keys/roll", s.rollKeys)
 	mux.HandleFunc("POST /v1/keys/ds", s.markDS)
-	mux.HandleFunc("POST /v1/zones/freeze", s.freezeZone)
 	mux.HandleFunc("GET /v1/zones/dump", s.dumpZone) // what a zone holds is for those alone who may take it
-	mux.HandleFunc("POST /v1/held", s.decide) // it is written down who decides, which the socket alone knows
+	mux.HandleFunc("POST /v1/held", s.decide)        // it is written down who decides, which the socket alone knows
 	return mux
 }
 

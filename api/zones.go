@@ -1,10 +1,12 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
+	"strconv"
+	"time"
 
 	"cenote/dnsname"
 	"cenote/zone"
@@ -14,10 +16,12 @@ import (
 type Zones interface {
 	// Status is how each of them stands.
 	Status() []zone.Status
-	// Freeze keeps a zone as it is, or lets it change again.
-	Freeze(apex dnsname.Name, frozen bool) error
+	// Difference compares two versions of a zone; nil stands for the one that is served as to, and for the one before to as from.
+	Difference(apex dnsname.Name, from, to *uint32) (*zone.Difference, error)
 	// State is a zone as it comes, or as it is served, signed.
 	State(apex dnsname.Name, signed bool) (*zone.Zone, error)
+	// Freeze keeps a zone as it is, or lets it change again.
+	Freeze(apex dnsname.Name, frozen bool) error
 	// Keys are those of the zones that are signed here.
 	Keys() []zone.ZoneKeys
 	// RollKeys begins to roll the keys of a zone, those of one role or all.
@@ -44,13 +48,20 @@ type DSRequest struct {
 	Seen bool   `json:"seen"` // whether the DS record is there, or gone
 }
 
+// Transfers asks the primaries of a zone.
+type Transfers interface {
+	// Transfer asks at once, and returns what came of it.
+	Transfer(ctx context.Context, apex dnsname.Name) error
+}
+
+// TransferRequest is the body of POST /v1/zones/transfer.
+type TransferRequest struct {
+	Zone string `json:"zone"`
+}
+
 // ZonesAnswer is the answer of GET /v1/zones.
 type ZonesAnswer struct {
 	Zones []zone.Status `json:"zones"`
-}
-
-func (s *Server) zones(w http.ResponseWriter, _ *http.Request) {
-	reply(w, http.StatusOK, ZonesAnswer{Zones: listOf(s.config.Rooms.Zones.Status())})
 }
 
 // FreezeRequest is the body of POST /v1/zones/freeze.
@@ -59,22 +70,25 @@ type FreezeRequest struct {
 	Frozen bool   `json:"frozen"` // false thaws it
 }
 
-// freezeZone freezes or thaws a zone, and answers with how it stands then.
-func (s *Server) freezeZone(w http.ResponseWriter, r *http.Request) {
-	var request FreezeRequest
-	err := decodeBody(r, &request)
-	apex, nameErr := dnsname.Parse(request.Zone)
-	if err = errors.Join(err, nameErr); err != nil {
-		failWith(w, http.StatusBadRequest, fmt.Errorf("the body is not a request to freeze a zone: %w", err), nil)
+func (s *Server) zones(w http.ResponseWriter, _ *http.Request) {
+	reply(w, http.StatusOK, ZonesAnswer{Zones: listOf(s.config.Rooms.Zones.Status())})
+}
+
+func (s *Server) zoneDiff(w http.ResponseWriter, r *http.Request) {
+	values := r.URL.Query()
+	apex, err := dnsname.Parse(values.Get("zone"))
+	from, fromErr := parseSerial(values.Get("from"))
+	to, toErr := parseSerial(values.Get("to"))
+	if err = errors.Join(err, fromErr, toErr); err != nil {
+		failWith(w, http.StatusBadRequest, err, nil)
 		return
 	}
-	zones := s.config.Rooms.Zones
-	if err := zones.Freeze(apex, request.Frozen); err != nil {
+	answer, err := s.config.Rooms.Zones.Difference(apex, from, to)
+	if err != nil {
 		failWith(w, http.StatusUnprocessableEntity, err, nil)
 		return
 	}
-	all := slices.DeleteFunc(zones.Status(), func(z zone.Status) bool { return z.Name != apex.Canonical().String() })
-	reply(w, http.StatusOK, ZonesAnswer{Zones: listOf(all)})
+	reply(w, http.StatusOK, answer)
 }
 
 // dumpZone writes a zone as a master file.
@@ -93,6 +107,62 @@ func (s *Server) dumpZone(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	if z.WriteMaster(w) != nil {
 		panic(http.ErrAbortHandler) // so that the client does not take a part for the whole
+	}
+}
+
+// parseSerial reads a serial; none is nil.
+func parseSerial(text string) (*uint32, error) {
+	if text == "" {
+		return nil, nil
+	}
+	n, err := strconv.ParseUint(text, 10, 32)
+	if err != nil {
+		return nil, fmt.Errorf("%q is not a serial", text)
+	}
+	serial := uint32(n)
+	return &serial, nil
+}
+
+func (s *Server) freeze(w http.ResponseWriter, r *http.Request) {
+	var request FreezeRequest
+	err := decodeBody(r, &request)
+	apex, nameErr := dnsname.Parse(request.Zone)
+	if err = errors.Join(err, nameErr); err != nil {
+		failWith(w, http.StatusBadRequest, fmt.Errorf("the body does not say which zone to freeze or thaw: %w", err), nil)
+		return
+	}
+	if err := s.config.Rooms.Zones.Freeze(apex, request.Frozen); err != nil {
+		failWith(w, http.StatusUnprocessableEntity, err, nil)
+		return
+	}
+	s.zones(w, r)
+}
+
+// transferTime is the longest that a client of the API waits for a transfer, which goes on without it.
+const transferTime = 10 * time.Minute
+
+func (s *Server) transfer(w http.ResponseWriter, r *http.Request) {
+	var request TransferRequest
+	err := decodeBody(r, &request)
+	var apex dnsname.Name
+	if err == nil {
+		apex, err = dnsname.Parse(request.Zone)
+	}
+	if err != nil {
+		failWith(w, http.StatusBadRequest, fmt.Errorf("the body is not a request for a transfer: %w", err), nil)
+		return
+	}
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(transferTime + time.Minute))
+	ctx, cancel := context.WithTimeout(r.Context(), transferTime)
+	defer cancel()
+	err = s.config.Rooms.Transfers.Transfer(ctx, apex)
+	switch {
+	case errors.Is(err, zone.ErrUnknown):
+		failWith(w, http.StatusNotFound, err, nil)
+	case err != nil:
+		failWith(w, http.StatusBadGateway, err, nil)
+	default:
+		s.zones(w, r)
 	}
 }
 

@@ -31,6 +31,8 @@ type options struct {
 	ledger        time.Duration
 	reloads       int
 	rate          int
+	reloadEvery   time.Duration
+	compileCore   string
 	ratioMin      string
 	profile       string
 	loads         string
@@ -55,6 +57,8 @@ func parseOptions() *options {
 	flag.DurationVar(&o.ledger, "ledger", 50*time.Second, "how long the ledger is loaded; 0 leaves that out")
 	flag.IntVar(&o.reloads, "reloads", 10, "how often the list is replaced under load; 0 leaves that out")
 	flag.IntVar(&o.rate, "rate", 10_000, "queries a second while the list is replaced")
+	flag.DurationVar(&o.reloadEvery, "reload-every", 0, "how long there is at least between two replacements of the list")
+	flag.StringVar(&o.compileCore, "compile-core", "", "the core of the child that compiles: 0 is the server's, 1 the load's; empty leaves it to the server")
 	flag.StringVar(&o.ratioMin, "min", "hits=0.70,cached=0.65", "fail if the median ratio of a load is below, or the load was not run; empty never fails")
 	flag.StringVar(&o.loads, "loads", "", "the loads to run, with commas between; empty runs all")
 	flag.StringVar(&o.profile, "profile", "", "measure nothing: write a CPU profile of the server under every load to this file")

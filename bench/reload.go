@@ -14,10 +14,13 @@ import (
 // slice of time.
 type reloadResult struct {
 	rate, count    int
+	every          time.Duration // between two replacements, at least
+	core           string        // of the child that compiles
 	steady, during []outcome
 	times          []float64 // seconds from the replacement of the list to the first answer by the new one
 	deltas         *deltaResult
-	before, after  memory // of the server, the child that compiles apart; the peak of after is that during the reloads
+	witness        *witness // beside the load, during the reloads
+	before, after  memory   // of the server, the child that compiles apart; the peak of after is that during the reloads
 }
 
 // sliceLen is how long one run of the load generator is, in seconds.
@@ -28,7 +31,7 @@ const slicesSteady = 10
 
 // measureReloads asks at the flag's rate, first for a while and then until the list was replaced as often as the flag says.
 func (r *rig) measureReloads(ctx context.Context) (*reloadResult, error) {
-	result := &reloadResult{rate: r.rate, count: r.reloads}
+	result := &reloadResult{rate: r.rate, count: r.reloads, every: r.reloadEvery, core: r.compileCore}
 	if err := r.prepareLists(); err != nil {
 		return nil, err
 	}
@@ -44,7 +47,10 @@ func (r *rig) measureReloads(ctx context.Context) (*reloadResult, error) {
 	if result.before, err = r.server.memory(); err != nil {
 		return nil, err
 	}
-	if err := r.slicesWhile(ctx, &result.during, func() error { return r.replaceLists(ctx, result) }); err != nil {
+	if result.witness, err = r.newWitness(); err != nil {
+		return nil, err
+	}
+	if err := r.slicesWhile(ctx, &result.during, func() error { return r.replaceWatched(ctx, result) }); err != nil {
 		return nil, err
 	}
 	if result.after, err = r.server.memory(); err != nil {
@@ -121,6 +127,20 @@ func writeSynced(path string, parts ...[]byte) error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
+// replaceWatched replaces the list while the witness looks at answers.
+func (r *rig) replaceWatched(ctx context.Context, result *reloadResult) error {
+	watching, end := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		result.witness.watch(watching)
+	}()
+	err := r.replaceLists(ctx, result)
+	end()
+	<-ended
+	return err
+}
+
 // replaceLists replaces the list by another, and waits for it to be served, each time.
 func (r *rig) replaceLists(ctx context.Context, result *reloadResult) error {
 	for i := range r.reloads {
@@ -136,6 +156,11 @@ func (r *rig) replaceLists(ctx context.Context, result *reloadResult) error {
 		}
 		result.times = append(result.times, time.Since(began).Seconds())
 		fmt.Printf("reload %d: %.1f s\n", i+1, result.times[i])
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Until(began.Add(r.reloadEvery))):
+		}
 	}
 	return nil
 }
@@ -157,13 +182,32 @@ func lostOf(runs []outcome) (lost, sent uint64) {
 	return lost, sent
 }
 
+// onCore says whose core the child compiled on.
+func (l *reloadResult) onCore() string {
+	switch l.core {
+	case "", serverCore:
+		return "the server's"
+	case loadCore:
+		return "the load's"
+	}
+	return "another"
+}
+
+// pauses says how far apart the replacements were.
+func (l *reloadResult) pauses() string {
+	if l.every == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", one every %v at the soonest", l.every)
+}
+
 // text is the paragraph of the page.
 func (l *reloadResult) text() string {
 	steady, during := p999(l.steady), p999(l.during)
 	lost, sent := lostOf(l.during)
-	return fmt.Sprintf("\nReloads at %s queries/s, the child that compiles on the server's core, while nothing else wants it: %d reloads, %s of %s queries lost or SERVFAIL; the new list, of which %d %% are other names, "+
+	return fmt.Sprintf("\nReloads at %s queries/s, the child that compiles on %s core, while nothing else wants it: %d reloads%s, %s of %s queries lost or SERVFAIL; %s; the new list, of which %d %% are other names, "+
 		"answers after %.1f s (median). p99.9 in runs of %.0f s: %.0f us left alone, %.0f us during reloads (medians of %d and %d runs; worst %.0f and %.0f us), ratio %.2f. ",
-		thousands(float64(l.rate)), l.count, thousands(float64(lost)), thousands(float64(sent)), otherNames, median(l.times), sliceLen, median(steady), median(during),
+		thousands(float64(l.rate)), l.onCore(), l.count, l.pauses(), thousands(float64(lost)), thousands(float64(sent)), l.witness.text(), otherNames, median(l.times), sliceLen, median(steady), median(during),
 		len(steady), len(during), steady[len(steady)-1], during[len(during)-1], median(during)/median(steady)) +
 		fmt.Sprintf("Memory of the server: %.0f MiB before, reload peak %.0f MiB, %.0f MiB after; the child that compiles has its own.\n", l.before.rss/mib, l.after.peak/mib, l.after.rss/mib) +
 		l.deltas.text(median(steady))

@@ -18,9 +18,8 @@ import (
 	"time"
 
 	"cenote/dnsname"
+	"cenote/pace"
 	"cenote/wire"
-
-	"golang.org/x/sys/unix"
 )
 
 // Where the two responders listen. Both are bound to one address, as an operator who counts does.
@@ -203,14 +202,13 @@ func (c *cenote) stop() error {
 // cpu is the processor time that the server has used.
 func (c *cenote) cpu() time.Duration { return processCPU(c.cmd.Process.Pid) }
 
-// processCPU is the processor time that a process has used, with that of threads that have ended, exact to the nanosecond.
+// processCPU is the processor time that a process has used; 0 if it has ended.
 func processCPU(pid int) time.Duration {
-	const scheduled = 2 // of the clocks of a process, the one that counts all its time; clock_getcpuclockid(3) makes the number so
-	var ts unix.Timespec
-	if err := unix.ClockGettime(^int32(pid)<<3|scheduled, &ts); err != nil {
+	ran, err := pace.Ran(pid)
+	if err != nil {
 		return 0
 	}
-	return time.Duration(ts.Nano())
+	return ran
 }
 
 // metrics reads the server's metrics, each summed over its labels.

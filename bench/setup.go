@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 )
 
@@ -11,6 +12,7 @@ type setup struct {
 	feeds         []feed     // empty: domains.txt
 	zones         [][]string // the names of the feeds of each policy zone, in order; empty: one zone with all feeds
 	cache         int        // octets; 0: the default
+	compile       string     // the processor of the child that compiles; "": the server's
 	logAll        bool       // the query log writes every query
 	recurses      bool       // the upstream is asked as the server of missZone
 }
@@ -27,7 +29,7 @@ func (s *setup) text() string {
 	for _, f := range s.lists() {
 		fmt.Fprintf(&b, "  - name: %s\n    path: %s/%s\n    format: domains\n    match: subtree\n    limits: {size: 64GiB, unpacked: 64GiB, rows: 1000000000}\n", f.name, s.dir, f.file)
 	}
-	b.WriteString("policy:\n  sinkhole:\n    ipv4: [192.0.2.53]\n    ipv6: [\"2001:db8::53\"]\n  zones:\n")
+	fmt.Fprintf(&b, "policy:\n  sinkhole:\n    ipv4: [%s]\n    ipv6: [\"2001:db8::53\"]\n  zones:\n", netip.AddrFrom4(sinkAddr))
 	for i, feeds := range s.policy() {
 		fmt.Fprintf(&b, "    - name: zone-%d\n      feeds: [%s]\n", i+1, strings.Join(feeds, ", "))
 	}
@@ -37,6 +39,9 @@ func (s *setup) text() string {
 		fmt.Fprintf(&b, "upstreams:\n  - address: %s\n", s.upstream)
 	}
 	fmt.Fprintf(&b, "sightings:\n  indicators_max: 1000000\napi:\n  http: %s\nlog:\n  level: warn\n", adminAddr)
+	if s.compile != "" {
+		fmt.Fprintf(&b, "compile:\n  processors: [%s]\n", s.compile)
+	}
 	if s.cache > 0 {
 		fmt.Fprintf(&b, "cache:\n  size: %dKiB\n", (s.cache+1023)/1024)
 	}

@@ -16,6 +16,7 @@ func TestSetupText(t *testing.T) {
 			return len(c.Feeds) == 1 && len(c.Policy.Zones) == 1 && c.Cache.Size == 256<<20 && c.QueryLog.Mode.String() == "off"
 		}},
 		"cache": {setup{cache: 3<<30 + 1}, func(c *config.Config) bool { return c.Cache.Size == 3<<30+1024 }},
+		"child": {setup{compile: "1"}, func(c *config.Config) bool { return slices.Equal(c.Compile.Processors, []int{1}) }},
 		"log":   {setup{logAll: true}, func(c *config.Config) bool { return c.QueryLog.Mode.String() == "all" }},
 		"feeds": {setup{feeds: []feed{{"a", "a.txt"}, {"b", "b.txt"}}}, func(c *config.Config) bool {
 			return len(c.Feeds) == 2 && c.Feeds[1].Path == "/bench/b.txt" && slices.Equal(c.Policy.Zones[0].Feeds, []string{"a", "b"})

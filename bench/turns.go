@@ -110,7 +110,7 @@ func (t *tools) withRig(ctx context.Context, o *options, dir string, use func(*r
 	if err != nil {
 		return err
 	}
-	r := &rig{options: o, tools: t, up: up, setup: &setup{dir: dir, upstream: up.addr, feeds: []feed{{"bench", "domains.txt"}, {"small", smallFile}}}, dir: dir, next: map[string]uint64{}}
+	r := &rig{options: o, tools: t, up: up, setup: &setup{dir: dir, upstream: up.addr, compile: o.compileCore, feeds: []feed{{"bench", "domains.txt"}, {"small", smallFile}}}, dir: dir, next: map[string]uint64{}}
 	if r.server, err = startCenote(ctx, o, r.setup); err != nil {
 		return err
 	}

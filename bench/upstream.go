@@ -21,6 +21,9 @@ type upstream struct {
 // truthAddr is what the upstream answers for every name.
 var truthAddr = [4]byte{192, 0, 2, 77}
 
+// sinkAddr is what the server answers for listed names.
+var sinkAddr = [4]byte{192, 0, 2, 53}
+
 // startUpstream serves until the context ends.
 func startUpstream(ctx context.Context) (*upstream, error) {
 	packets, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 53, 1)})

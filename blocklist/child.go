@@ -31,6 +31,8 @@ type ChildConfig struct {
 	MemoryBytes int64
 	// Cores is how many cores the child uses at once. Default: half of them, at least one. Example: 1.
 	Cores int
+	// Processors are the numbers of those that the child may run on. Default: those of this process. Example: [1].
+	Processors []int
 	// Timeout ends a compilation that takes longer. Default: 10m. Example: 30m.
 	Timeout time.Duration
 	// Patience is how often a child, which has a processor only while nothing else wants it, is looked at. One that waited for one nine tenths
@@ -87,6 +89,7 @@ type childJob struct {
 	Job         CompileConfig `json:"job"`
 	MemoryBytes int64         `json:"memory_bytes"`
 	Hurry       bool          `json:"hurry"` // not only while nothing else wants the processor
+	Processors  []int         `json:"processors,omitempty"`
 }
 
 // childMessage is a message of a child: one of its fields is set.
@@ -122,10 +125,10 @@ type child struct {
 
 // compile does a job in a process, which never outlives ctx, nor this one. If the machine has no time for it, another takes its place.
 func (c *child) compile(ctx context.Context, job CompileConfig) (CompileReport, error) {
-	report, err := c.run(ctx, childJob{Job: job, MemoryBytes: c.config.MemoryBytes})
+	report, err := c.run(ctx, childJob{Job: job, MemoryBytes: c.config.MemoryBytes, Processors: c.config.Processors})
 	if errors.Is(err, errStarved) {
 		c.log.Info("the processors are busy: feeds are compiled at a higher priority", "wait", c.config.Patience)
-		return c.run(ctx, childJob{Job: job, MemoryBytes: c.config.MemoryBytes, Hurry: true})
+		return c.run(ctx, childJob{Job: job, MemoryBytes: c.config.MemoryBytes, Processors: c.config.Processors, Hurry: true})
 	}
 	return report, err
 }
@@ -233,7 +236,7 @@ func RunChild(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err := json.NewDecoder(in).Decode(&job); err != nil {
 		return fmt.Errorf("reading the job: %w", err)
 	}
-	if err := humble(job.MemoryBytes, job.Hurry); err != nil {
+	if err := humble(&job); err != nil {
 		return err
 	}
 	messages := json.NewEncoder(out)
@@ -246,11 +249,11 @@ func RunChild(ctx context.Context, in io.Reader, out io.Writer) error {
 	return errors.Join(messages.Encode(last), err)
 }
 
-// humble makes the process give way to every other: low priority for all of its threads, the first to be ended when memory runs out, and
+// humble makes the process give way to every other: low priority and the processors that it may run on for all of its threads, the first to be ended when memory runs out, and
 // a hard limit on its own memory.
-func humble(memory int64, hurry bool) error {
-	if memory > 0 {
-		hard := uint64(2*memory) + 256<<20
+func humble(job *childJob) error {
+	if job.MemoryBytes > 0 {
+		hard := uint64(2*job.MemoryBytes) + 256<<20
 		if err := unix.Setrlimit(unix.RLIMIT_DATA, &unix.Rlimit{Cur: hard, Max: hard}); err != nil {
 			return fmt.Errorf("limiting memory: %w", err)
 		}
@@ -258,8 +261,8 @@ func humble(memory int64, hurry bool) error {
 	// Without /proc the kernel chooses for itself whom to end, and top shows the program's own name.
 	os.WriteFile("/proc/self/oom_score_adj", []byte("1000"), 0)
 	os.WriteFile("/proc/self/comm", []byte("cenote-compile"), 0)
-	if err := giveWay(hurry); err != nil { // which costs queries time, but no list
-		fmt.Fprintln(os.Stderr, "a compilation does not give way:", err)
+	if err := giveWay(job.Hurry, job.Processors); err != nil { // which costs queries time, but no list
+		fmt.Fprintln(os.Stderr, "a compilation does not give way, or not stay on its processors:", err)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -154,7 +155,11 @@ func showLimits(path string) {
 		if err != nil {
 			continue // it has ended
 		}
-		thread := fmt.Sprintf("policy %d, nice %d", attr.Policy, attr.Nice)
+		var on unix.CPUSet
+		if unix.SchedGetaffinity(tid, &on) != nil {
+			continue
+		}
+		thread := fmt.Sprintf("policy %d, nice %d, on %d", attr.Policy, attr.Nice, on.Count())
 		if attr.Policy == unix.SCHED_BATCH && attr.Runtime != 0 && attr.Runtime != 100_000 { // Linux before 6.12 tells no slice
 			thread += fmt.Sprintf(", slice %d ns", attr.Runtime)
 		}
@@ -180,14 +185,50 @@ func TestChildGivesWay(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "limits")
 	child := childWith(t, "shows-limits="+path)
-	child.MemoryBytes, child.Cores, child.Patience = 1<<30, 1, time.Hour
+	child.MemoryBytes, child.Cores, child.Patience, child.Processors = 1<<30, 1, time.Hour, allowed(t)[:1]
 	w := newWorld(t, func(c *blocklist.Config) { c.Child = child })
 	w.feed("f", "0.0.0.0 a.example\n")
 	w.reload(blocklist.ReloadOptions{})
-	want := fmt.Sprintf("policy 5, nice 19; data %d MiB, oom 1000, GOMEMLIMIT %d, GOMAXPROCS 1", 2<<10+256, 1<<30)
+	want := fmt.Sprintf("policy 5, nice 19, on 1; data %d MiB, oom 1000, GOMEMLIMIT %d, GOMAXPROCS 1", 2<<10+256, 1<<30)
 	if got := readFile(path); got != want {
 		t.Errorf("the child has %q, want %q", got, want)
 	}
+}
+
+// allowed are the numbers of the processors that this process may run on.
+func allowed(t *testing.T) (numbers []int) {
+	t.Helper()
+	var set unix.CPUSet
+	must(t, unix.SchedGetaffinity(0, &set))
+	for number := range 1024 {
+		if set.IsSet(number) {
+			numbers = append(numbers, number)
+		}
+	}
+	return numbers
+}
+
+// TestOwnThreadsAreAll: the threads that are asked for one by one are those that the system lists.
+func TestOwnThreadsAreAll(t *testing.T) {
+	t.Parallel()
+	for range 100 {
+		var listed []int
+		tasks, err := filepath.Glob("/proc/self/task/*")
+		must(t, err)
+		for _, task := range tasks {
+			tid, err := strconv.Atoi(filepath.Base(task))
+			must(t, err)
+			listed = append(listed, tid)
+		}
+		found := blocklist.OwnThreads()
+		slices.Sort(listed)
+		slices.Sort(found)
+		if slices.Equal(listed, found) {
+			return
+		}
+		time.Sleep(time.Millisecond) // threads come and go
+	}
+	t.Error("not once were all threads found")
 }
 
 // compileAtEase is RunChild without giving way, which would let other tests starve it.
@@ -277,7 +318,7 @@ func TestChildIsNotStarved(t *testing.T) {
 	if !w.lists("a.example") {
 		t.Errorf("a.example is not listed after the reload; the log:\n%s", w.log())
 	}
-	if got := readFile(path); !strings.HasPrefix(got, "policy 3, nice 19; data ") {
+	if got := readFile(path); !regexp.MustCompile(`^policy 3, nice 19, on \d+; data `).MatchString(got) {
 		t.Errorf("the second child has %q, want policy 3, nice 19", got)
 	}
 }

@@ -28,6 +28,11 @@ type CompileConfig struct {
 	// DeltaMax is how many names may have changed for there to be no index, but the names in the report, of which the caller makes a delta. The
 	// index that it has must be of the kept copies. Default: 0, always an index.
 	DeltaMax int `json:"delta_max,omitempty"`
+	// MergeMax is how many names may have changed for the index to be made of that which is served, in the files of Base, and of the changes. Default:
+	// 0, the copies of all feeds are compiled together.
+	MergeMax int `json:"merge_max,omitempty"`
+	// Base are the files of the index that is served. Required with MergeMax.
+	Base storedFiles `json:"base,omitzero"`
 	// Families and Threats are the texts of the served policy, in the order of their numbers, which is that of precedence where nothing else decides
 	// between members of one feed. Those that are still used keep their order, so that an index decides as the one before did, and as that with a
 	// delta. Default: none, the order of the feeds.
@@ -110,8 +115,9 @@ type FeedResult struct {
 // CompileReport is what a job did.
 type CompileReport struct {
 	Feeds         []FeedResult `json:"feeds"`
-	Compiled      bool         `json:"compiled"`        // there is a new index; false: nothing that is served has changed, or Delta
-	Delta         bool         `json:"delta,omitempty"` // little that is served has changed: it is in Changes
+	Compiled      bool         `json:"compiled"`         // there is a new index; false: nothing that is served has changed, or Delta
+	Merged        bool         `json:"merged,omitempty"` // it was made of that which is served, and of what has changed
+	Delta         bool         `json:"delta,omitempty"`  // little that is served has changed: it is in Changes
 	Changes       []FeedChange `json:"changes,omitempty"`
 	Names         int          `json:"names"`
 	Sets          int          `json:"sets"`
@@ -127,6 +133,8 @@ type FeedChange struct {
 	Copy uint64 `json:"copy"`
 	// Names are those of which the feed says something else than before, or may do so, one after the other in wire form.
 	Names []byte `json:"names"`
+
+	rows []byte // what the copy says of them, see rowsTold; nil: it is to be looked up there
 }
 
 // FeedFailure is why a feed was not taken. It is an error that travels as JSON.
@@ -225,7 +233,7 @@ func Compile(ctx context.Context, c CompileConfig) (CompileReport, error) {
 	if c.Progress == nil {
 		c.Progress = func(Progress) {}
 	}
-	k := &compiler{config: c, layout: layout{c.Dir}, room: c.DeltaMax, whole: c.Merge || c.DeltaMax == 0,
+	k := &compiler{config: c, layout: layout{c.Dir}, room: max(c.DeltaMax, c.MergeMax), whole: c.Merge || c.DeltaMax == 0 && c.MergeMax == 0,
 		protected: map[string]*protection{}}
 	err := k.run(ctx)
 	k.report.Seconds = time.Since(began).Seconds()
@@ -238,7 +246,10 @@ type compiler struct {
 	config CompileConfig
 	report CompileReport
 	room   int  // how many names may still have changed
-	whole  bool // there is to be an index
+	moved  int  // how many have
+	whole  bool // all copies are to be compiled together
+
+	changes *rowsChanges // of the feed that was read last
 
 	protected map[string]*protection // what was read of lists of protected and popular names, by what they are and their state
 }
@@ -255,7 +266,10 @@ func (k *compiler) run(ctx context.Context) error {
 		k.report.Feeds = append(k.report.Feeds, result)
 	}
 	k.config.Progress(Progress{Stage: StageMerge}) // no feed is to be blamed for what fails from here on
-	if k.report.Delta = changed && !k.whole; !changed || k.report.Delta {
+	if k.report.Delta = changed && !k.whole && k.moved <= k.config.DeltaMax; !changed || k.report.Delta {
+		return nil
+	}
+	if !k.whole && k.mergeChanges() == nil {
 		return nil
 	}
 	k.report.Changes = nil
@@ -360,14 +374,21 @@ func (k *compiler) compare(ctx context.Context, f *CompileFeed, previous, fresh 
 	if k.whole {
 		return
 	}
-	names, n, err := changedNames(ctx, previous, fresh, k.room, func(done int) {
-		k.config.Progress(Progress{Stage: StageCompare, Done: done})
-	})
+	change := FeedChange{Feed: f.Name, Copy: fresh.Generation()}
+	n, err := 0, error(nil)
+	if c := k.changes; c.know() {
+		change.Names, change.rows, n = c.names, c.rows, c.count
+	} else {
+		change.Names, n, err = changedNames(ctx, previous, fresh, k.room, func(done int) {
+			k.config.Progress(Progress{Stage: StageCompare, Done: done})
+		})
+	}
+	k.changes = nil
 	if k.whole = err != nil; k.whole {
 		return
 	}
-	k.room -= n
-	k.report.Changes = append(k.report.Changes, FeedChange{Feed: f.Name, Copy: fresh.Generation(), Names: names})
+	k.room, k.moved = k.room-n, k.moved+n
+	k.report.Changes = append(k.report.Changes, change)
 }
 
 // saysTheSame reports whether a new copy adds nothing to the last good one, which must be whole for that.
@@ -439,6 +460,10 @@ func (k *compiler) readOnce(ctx context.Context, f *CompileFeed, result *FeedRes
 		return nil, err
 	}
 	defer w.close()
+	if k.changes = nil; f.Serve && !k.whole {
+		k.changes = &rowsChanges{most: k.room}
+		w.changes = k.changes
+	}
 	feed := f.FeedConfig
 	feed.AllowEmpty = feed.AllowEmpty || k.config.Force
 	feed.AllowHTML = feed.AllowHTML || k.config.Force
@@ -531,6 +556,41 @@ func tooManyPatterns(feeds []policy.Feed) error {
 	if sum > policy.PatternsMax {
 		return fmt.Errorf("the feeds list %d patterns, and a policy has at most %d; list names instead, or take a feed out of its zone", sum, policy.PatternsMax)
 	}
+	return nil
+}
+
+// mergeChanges makes the index of that which is served and of what has changed.
+func (k *compiler) mergeChanges() error {
+	base, err := k.open(k.config.Base, true)
+	if err != nil {
+		return err
+	}
+	manifest, err := policy.ReadManifest(base)
+	if err != nil {
+		return err
+	}
+	d := newDeltaMaker(manifest, base, k.config.Generation)
+	defer d.close()
+	for i := range k.report.Changes {
+		c := &k.report.Changes[i]
+		rows, err := OpenRows(k.rows(c.Feed, c.Copy))
+		if err != nil {
+			return err
+		}
+		if err := d.open(c, rows); err != nil {
+			return err
+		}
+	}
+	if err := d.fill(); err != nil {
+		return err
+	}
+	k.config.Progress(Progress{Stage: StageWrite, Done: k.moved, Of: k.moved})
+	stats, err := d.merge(k.index(k.config.Generation))
+	if err != nil {
+		return err
+	}
+	k.report.Compiled, k.report.Merged, k.report.Changes = true, true, nil
+	k.report.Names, k.report.Sets, k.report.Bytes = stats.Names, stats.Sets, stats.Sizes.Total
 	return nil
 }
 

@@ -159,7 +159,7 @@ func (p *Publisher) diff(ctx context.Context, o DiffOptions, out *FeedDiff) erro
 
 // pairAfter makes a pair of cursors that stand behind a name, or at the beginning for no name.
 func pairAfter(old, fresh *Rows, name []byte) (*rowsPair, error) {
-	pair := &rowsPair{families: sameTexts(old.tables.Families, fresh.tables.Families), threats: sameTexts(old.tables.Threats, fresh.tables.Threats)}
+	pair := &rowsPair{textNumbers: newTextNumbers(&old.tables, fresh.tables.Families, fresh.tables.Threats)}
 	var err error
 	if pair.old, pair.oldEnds, err = cursorAfter(old, name); err != nil {
 		return nil, err

@@ -51,7 +51,9 @@ func (p *Publisher) plan(o ReloadOptions) CompileConfig {
 	served := servedFeeds(p.order.zones())
 	job := CompileConfig{Dir: p.store.dir, Generation: p.next, Force: o.Force, firm: o.restore != ""}
 	job.Merge = p.trouble.merge || p.missesFeed(served) || p.current == nil && len(served) == 0 || p.deltaIsOld(now)
-	job.DeltaMax = p.deltaRoom(served)
+	if job.DeltaMax, job.MergeMax = p.changeRoom(served); job.MergeMax > 0 {
+		job.Base = p.state.Current.storedFiles
+	}
 	if p.current != nil {
 		m := p.current.Policy.Manifest()
 		job.Families, job.Threats = m.Families, m.Threats
@@ -139,9 +141,9 @@ func (p *Publisher) work(ctx context.Context, job CompileConfig) (CompileReport,
 		if ctx.Err() != nil {
 			return CompileReport{}, ctx.Err()
 		}
-		if errors.As(err, &crash) && crash.During == "" && job.DeltaMax > 0 { // perhaps while it compared: nothing need be compared
+		if errors.As(err, &crash) && crash.During == "" && job.DeltaMax+job.MergeMax > 0 { // perhaps while it compared: nothing need be compared
 			p.counts.childFailures.Add(1)
-			job.DeltaMax = 0
+			job.DeltaMax, job.MergeMax = 0, 0
 			continue
 		}
 		if !errors.As(err, &crash) || crash.During == "" {
@@ -167,7 +169,7 @@ func (p *Publisher) work(ctx context.Context, job CompileConfig) (CompileReport,
 
 // workWhole has an index made of the copies that a job left, for which no delta could be made.
 func (p *Publisher) workWhole(ctx context.Context, job CompileConfig, before CompileReport) (CompileReport, error) {
-	job.Merge, job.DeltaMax, job.Feeds = true, 0, slices.Clone(job.Feeds)
+	job.Merge, job.DeltaMax, job.MergeMax, job.Feeds = true, 0, 0, slices.Clone(job.Feeds)
 	for i := range job.Feeds {
 		job.Feeds[i].Read, job.Feeds[i].Kept = false, before.Feeds[i].Copy
 	}
@@ -295,7 +297,13 @@ func (p *Publisher) publishIfNew(job CompileConfig, report CompileReport) error 
 		if err != nil {
 			return fmt.Errorf("opening policy %d: %w", job.Generation, err)
 		}
-		return p.publish(index, &job, storedFiles{Index: job.Generation}, order)
+		if err := p.publish(index, &job, storedFiles{Index: job.Generation}, order); err != nil {
+			return err
+		}
+		if report.Merged {
+			p.counts.merged.Add(1)
+		}
+		return nil
 	case report.Delta:
 		return p.publishDelta(&job, report.Changes, order)
 	case current != nil && !sameOrder:

@@ -1,10 +1,10 @@
 package blocklist
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -16,30 +16,34 @@ import (
 
 // A change of few names is not merged with all the others into a new index. The names whose rows have changed are given their new sets in a
 // delta, which the index that is served carries from then on; the next change makes another delta of it and of what that one says. When the
-// delta has grown, or after an hour, everything is merged into an index again.
+// delta has grown, or after an hour, everything is merged into an index again. Of a change of more names than a delta may have, the child makes a delta
+// as well, but merges it with what it stands upon into an index of its own, so that most of that is copied as it is.
 
 // Bounds of deltas.
 const (
 	deltaShare  = 100       // a delta may have one name for so many of the index
 	deltaLeast  = 4096      // but always so many
 	deltaAgeMax = time.Hour // then its names go into an index
-	deltaTexts  = 4         // a delta may bring so many texts and local data for each name that it may have
+	deltaTexts  = 4         // changes may bring so many texts, local data and sets for each name that a delta may have
+	mergeShare  = 4         // one name may have changed for so many of the index to be merged with it
 )
 
 // deltaBounds are those of the bounds of deltas that tests change.
 type deltaBounds struct {
 	least int
 	age   time.Duration
+	merge int // as mergeShare; 0: nothing is merged
+	texts int // as deltaTexts
 }
 
 // errNoDelta says that what has changed cannot be served as a delta. The copies are compiled whole then.
 var errNoDelta = errors.New("the change cannot be served as a delta")
 
-// deltaRoom is how many names may change for there to be a delta: none, if what is served is not the index of the copies as they are, feed by
-// feed. Called with mu held.
-func (p *Publisher) deltaRoom(served map[string]bool) int {
+// changeRoom is how many names may change for there to be a delta, and how many for them to be merged with the served index: none, if what is served
+// is not the index of the copies as they are, feed by feed. Called with mu held.
+func (p *Publisher) changeRoom(served map[string]bool) (delta, merge int) {
 	if p.current == nil || p.trouble.merge {
-		return 0
+		return 0, 0
 	}
 	var copies []policy.Feed
 	for _, f := range p.feeds {
@@ -51,17 +55,20 @@ func (p *Publisher) deltaRoom(served map[string]bool) int {
 		}
 	}
 	if !slices.EqualFunc(copies, p.current.Policy.Manifest().Feeds, sameFeed) {
-		return 0
+		return 0, 0
 	}
 	index := p.current.Policy.Index()
 	room := max(index.Base().Len()/deltaShare, p.deltas.least)
-	if p.grown > deltaTexts*room { // they stay until an index is compiled, also those that are used no more
-		return 0
+	if p.current.Policy.Manifest().Grown > p.deltas.texts*max(room, 1) { // what was brought stays until an index is compiled, also what is used no more
+		return 0, 0
+	}
+	if p.deltas.merge > 0 {
+		merge = index.Base().Len() / p.deltas.merge
 	}
 	if delta := index.Delta(); delta != nil {
 		room -= delta.Len()
 	}
-	return max(room, 0)
+	return max(room, 0), merge
 }
 
 // sameFeed reports whether a copy is what was compiled. Its SOA is that of the same copy.
@@ -79,7 +86,7 @@ func (p *Publisher) deltaIsOld(now time.Time) bool {
 func (p *Publisher) noteDelta(index *nameindex.Index) {
 	switch {
 	case index.Delta() == nil:
-		p.differs, p.grown = time.Time{}, 0
+		p.differs = time.Time{}
 	case p.differs.IsZero():
 		p.differs = time.Now()
 	}
@@ -108,30 +115,18 @@ func (p *Publisher) publishDelta(job *CompileConfig, changes []FeedChange, o Ord
 // makeDelta writes the delta of the served index, and returns that index with it.
 func (p *Publisher) makeDelta(number uint64, changes []FeedChange) (*nameindex.Index, error) {
 	current := p.Current().Policy
-	d := &deltaMaker{
-		numbering: newNumbering(current.Manifest(), number), index: current.Index(), feeds: map[uint16]bool{}, changed: map[string]uint64{},
-		builder: nameindex.NewBuilder(nameindex.BuildOptions{Base: current.Index()}),
-	}
-	d.dataBytes = len(current.Index().Manifest()) // what is there already counts
+	d := newDeltaMaker(current.Manifest(), current.Index(), number)
 	defer d.close()
-	for _, c := range changes {
-		if err := d.open(c, p.copyOf(c.Feed, c.Copy)); err != nil {
-			return nil, fmt.Errorf("feed %q: %w", c.Feed, err)
+	for i := range changes {
+		if err := d.open(&changes[i], p.copyOf(changes[i].Feed, changes[i].Copy)); err != nil {
+			return nil, fmt.Errorf("feed %q: %w", changes[i].Feed, err)
 		}
 	}
 	if err := d.fill(); err != nil {
 		return nil, err
 	}
-	index, err := d.write(p.store.delta(number))
-	if err == nil {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.grown += textsOf(&d.manifest) - textsOf(current.Manifest())
-	}
-	return index, err
+	return d.write(p.store.delta(number))
 }
-
-func textsOf(m *policy.Manifest) int { return len(m.Families) + len(m.Threats) + len(m.Data) }
 
 // copyOf returns the copy of a feed that a job made or restored, or nil if another one is the last good one.
 func (p *Publisher) copyOf(feed string, number uint64) *Rows {
@@ -147,18 +142,51 @@ func (p *Publisher) copyOf(feed string, number uint64) *Rows {
 // deltaMaker makes the delta of an index from the names whose rows have changed in some feeds.
 type deltaMaker struct {
 	numbering
+	before  *policy.Manifest
 	index   *nameindex.Index // with the delta that there is
-	all     []deltaInput
-	feeds   map[uint16]bool   // which those are of
-	changed map[string]uint64 // names and their nameHash
+	all     []*deltaInput
+	changed []changedName
 	builder *nameindex.Builder
 	members []policy.Member
+	sets    map[policy.Member]uint32 // sets of one member, which most are
 }
 
-// deltaInput is the new copy of a feed.
+// changedName is a name with its nameHash, a part of what the child has told.
+type changedName struct {
+	hash uint64
+	name []byte
+}
+
+// compareNames puts names into the order of rows files.
+func compareNames(a, b changedName) int {
+	return cmp.Or(cmp.Compare(a.hash, b.hash), bytes.Compare(a.name, b.name))
+}
+
+// deltaInput is the new copy of a feed, and where its rows of changed names are found.
 type deltaInput struct {
 	numberedRows
-	*rowsSeeker
+	seeker *rowsSeeker
+	told   *rowsTold // nil: they are sought
+}
+
+// find returns the rows of a name; names come in the order of rows files. What it returns lives until the next call. It does not know those of a name of
+// which the feed says what it said before, if it was told those of the others.
+func (in *deltaInput) find(c *changedName) (rows []rawRow, known bool, err error) {
+	if in.told != nil {
+		return in.told.find(c.name)
+	}
+	rows, err = in.seeker.find(c.name, c.hash)
+	return rows, true, err
+}
+
+// newDeltaMaker makes a maker of deltas of an index, which has the manifest, for the policy of the given number.
+func newDeltaMaker(manifest *policy.Manifest, index *nameindex.Index, number uint64) *deltaMaker {
+	d := &deltaMaker{
+		numbering: newNumbering(manifest, number), before: manifest, index: index,
+		builder: nameindex.NewBuilder(nameindex.BuildOptions{Base: index}), sets: map[policy.Member]uint32{},
+	}
+	d.dataBytes = len(index.Manifest()) // what is there already counts
+	return d
 }
 
 func (d *deltaMaker) close() {
@@ -168,13 +196,16 @@ func (d *deltaMaker) close() {
 }
 
 // open takes the new copy of a feed and the names that it changes.
-func (d *deltaMaker) open(c FeedChange, rows *Rows) error {
+func (d *deltaMaker) open(c *FeedChange, rows *Rows) error {
 	if rows == nil {
 		return errors.New("there is no copy of it to go by")
 	}
 	i := slices.IndexFunc(d.manifest.Feeds, func(f policy.Feed) bool { return f.Name == c.Feed })
-	in := d.number(uint16(max(i, 0)), rows)
-	d.all, d.feeds[in.feed] = append(d.all, deltaInput{in, rows.seeker()}), true
+	in := &deltaInput{numberedRows: d.number(uint16(max(i, 0)), rows), seeker: rows.seeker()}
+	if c.rows != nil {
+		in.told = &rowsTold{rest: rowBytes{b: c.rows}}
+	}
+	d.all = append(d.all, in)
 	if i < 0 {
 		return errors.New("the policy does not hold it")
 	}
@@ -185,7 +216,7 @@ func (d *deltaMaker) open(c FeedChange, rows *Rows) error {
 		if err != nil {
 			return err
 		}
-		d.changed[string(rest[:n])] = nameHash(rest[:n])
+		d.changed = append(d.changed, changedName{nameHash(rest[:n]), rest[:n:n]})
 		rest = rest[n:]
 	}
 	return nil
@@ -196,72 +227,93 @@ func (d *deltaMaker) fill() error {
 	if err := tooManyPatterns(d.manifest.Feeds); err != nil {
 		return err
 	}
+	if len(d.all) > 1 || !slices.IsSortedFunc(d.changed, compareNames) {
+		slices.SortFunc(d.changed, compareNames)
+	}
+	d.changed = slices.CompactFunc(d.changed, func(a, b changedName) bool { return compareNames(a, b) == 0 })
 	if before := d.index.Delta(); before != nil {
 		for name, set := range before.All() {
-			if _, again := d.changed[string(name)]; again {
+			wire := []byte(name)
+			if _, again := slices.BinarySearchFunc(d.changed, changedName{nameHash(wire), wire}, compareNames); again {
 				continue
 			}
-			if err := d.builder.Add([]byte(name), d.builder.AddSet(before.Set(set))); err != nil {
+			if err := d.builder.Add(wire, d.builder.AddSet(before.Set(set))); err != nil {
 				return err
 			}
 		}
 	}
-	for _, name := range d.inOrder() {
-		if err := d.add([]byte(name)); err != nil {
+	for i := range d.changed {
+		if err := d.add(&d.changed[i]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// inOrder are the changed names in the order of rows files.
-func (d *deltaMaker) inOrder() []string {
-	return slices.SortedFunc(maps.Keys(d.changed), func(a, b string) int {
-		return cmp.Or(cmp.Compare(d.changed[a], d.changed[b]), cmp.Compare(a, b))
-	})
-}
-
 // add gives a name its set, unless that is what the base says of it.
-func (d *deltaMaker) add(name []byte) error {
-	if err := d.gather(name); err != nil {
+func (d *deltaMaker) add(c *changedName) error {
+	if err := d.gather(c); err != nil {
 		return err
 	}
-	set := policy.EncodeSet(d.members)
-	id, listed := d.index.Base().Lookup(name)
-	if listed && string(d.index.Set(id)) == string(set) || !listed && len(set) == 0 {
+	set := d.set()
+	id, listed := d.index.Base().Lookup(c.name)
+	if listed && string(d.index.Set(id)) == d.builder.Set(set) || !listed && len(d.members) == 0 {
 		return nil
 	}
-	return d.builder.Add(name, d.builder.AddSet(set))
+	return d.builder.Add(c.name, set)
 }
 
-// gather collects the members of a name: what is served of it by feeds that have not changed, and what the new copies say.
-func (d *deltaMaker) gather(name []byte) error {
+// set returns the number of the set of the members.
+func (d *deltaMaker) set() uint32 {
+	if len(d.members) != 1 {
+		return d.builder.AddSet(policy.EncodeSet(d.members))
+	}
+	id, ok := d.sets[d.members[0]]
+	if !ok {
+		id = d.builder.AddSet(policy.EncodeSet(d.members))
+		d.sets[d.members[0]] = id
+	}
+	return id
+}
+
+// gather collects the members of a name: what the new copies say, and what is served of it by feeds that have not changed it.
+func (d *deltaMaker) gather(c *changedName) error {
 	d.members = d.members[:0]
-	if set, listed := d.index.Lookup(name); listed {
-		members, err := policy.DecodeSet(d.index.Set(set))
-		if err != nil {
+	var served []policy.Member
+	if set, listed := d.index.Lookup(c.name); listed {
+		var err error
+		if served, err = policy.DecodeSet(d.index.Set(set)); err != nil {
 			return err
 		}
-		d.members = append(d.members, slices.DeleteFunc(members, func(m policy.Member) bool { return d.feeds[m.Feed] })...)
 	}
-	for i := range d.all {
-		in := &d.all[i]
-		rows, err := in.find(name, d.changed[string(name)])
-		if err == nil {
+	for _, in := range d.all {
+		rows, known, err := in.find(c)
+		if err == nil && known {
+			served = slices.DeleteFunc(served, func(m policy.Member) bool { return m.Feed == in.feed })
 			d.members, err = d.take(d.members, &in.numberedRows, rows)
 		}
 		if err != nil {
 			return err
 		}
 	}
+	d.members = append(d.members, served...)
 	return nil
 }
 
-// write writes the delta and returns the index that has it.
-func (d *deltaMaker) write(path string) (*nameindex.Index, error) {
+// encode returns the manifest as the index is to have it.
+func (d *deltaMaker) encode() ([]byte, error) {
 	if d.dropped > 0 {
 		return nil, fmt.Errorf("%d families and threats find no number beside those that there are", d.dropped)
 	}
+	m := &d.manifest
+	m.Grown += len(d.families.texts) + len(d.threats.texts) + len(m.Data) - textsOf(d.before)
+	return d.numbering.encode()
+}
+
+func textsOf(m *policy.Manifest) int { return len(m.Families) + len(m.Threats) + len(m.Data) }
+
+// write writes the delta and returns the index that has it.
+func (d *deltaMaker) write(path string) (*nameindex.Index, error) {
 	manifest, err := d.encode()
 	if err != nil {
 		return nil, err
@@ -274,4 +326,14 @@ func (d *deltaMaker) write(path string) (*nameindex.Index, error) {
 		return nil, err
 	}
 	return d.index.With(delta)
+}
+
+// merge writes an index of its own that says what the index with the delta would say.
+func (d *deltaMaker) merge(path string) (nameindex.Stats, error) {
+	d.manifest.Grown += d.builder.Sets()
+	manifest, err := d.encode()
+	if err != nil {
+		return nameindex.Stats{}, err
+	}
+	return d.builder.MergeFile(path, manifest)
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"math"
-	"slices"
 )
 
 // errTooMany says that two copies of a feed differ in too many names for a delta.
@@ -15,16 +14,15 @@ var errTooMany = errors.New("too many names have changed")
 
 // rowsPair walks two copies of a feed side by side.
 type rowsPair struct {
-	old, fresh        *rowsCursor
-	oldEnds, newEnds  bool
-	families, threats []uint32 // from the numbers of the old copy to those of the fresh one
+	old, fresh       *rowsCursor
+	oldEnds, newEnds bool
+	textNumbers
 }
 
 // newRowsPair stands before the first names.
 func newRowsPair(old, fresh *rowsCursor) (*rowsPair, error) {
 	p := &rowsPair{
-		old: old, fresh: fresh, families: sameTexts(old.file.tables.Families, fresh.file.tables.Families),
-		threats: sameTexts(old.file.tables.Threats, fresh.file.tables.Threats),
+		old: old, fresh: fresh, textNumbers: newTextNumbers(&old.file.tables, fresh.file.tables.Families, fresh.file.tables.Threats),
 	}
 	return p, errors.Join(advance(p.old, &p.oldEnds), advance(p.fresh, &p.newEnds))
 }
@@ -63,6 +61,10 @@ func changedNames(ctx context.Context, old, fresh *Rows, most int, progress func
 	d := &rowsDiff{rowsPair: pair, most: most}
 	err = pair.walk(ctx, progress, d.see)
 	return d.names, d.count, err
+}
+
+func newTextNumbers(old *rowTables, families, threats []string) textNumbers {
+	return textNumbers{sameTexts(old.Families, families), sameTexts(old.Threats, threats)}
 }
 
 // sameTexts returns for each text of old the number that fresh has for it, or one that it has for none.
@@ -138,16 +140,31 @@ func (d *rowsDiff) note(name []byte) error {
 // same reports whether the rows of both cursors make the same members.
 func (d *rowsDiff) same() (bool, error) {
 	var failed error
-	equal := slices.EqualFunc(d.old.rows, d.fresh.rows, func(a, b rawRow) bool {
-		if a.Kind != b.Kind || a.Action != b.Action || a.Exception != b.Exception || a.Confidence != b.Confidence ||
-			d.families[a.Family] != uint32(b.Family) || d.threats[a.Threat] != uint32(b.Threat) || expiryHours(a.Expiry) != expiryHours(b.Expiry) {
-			return false
-		}
-		same, err := d.sameData(&a, &b)
+	equal := d.sameMembers(d.old.rows, d.fresh.rows, func(a, b *rawRow) bool {
+		same, err := d.sameData(a, b)
 		failed = cmp.Or(failed, err)
 		return same
 	})
 	return equal, failed
+}
+
+// textNumbers maps the numbers of the texts of an old copy to those of a fresh one.
+type textNumbers struct{ families, threats []uint32 }
+
+// sameMembers reports whether rows of a name of an old and of a fresh copy make the same members, if data tells whether their local data are.
+func (n *textNumbers) sameMembers(old, fresh []rawRow, data func(a, b *rawRow) bool) bool {
+	if len(old) != len(fresh) {
+		return false
+	}
+	for i := range old {
+		a, b := &old[i], &fresh[i]
+		if a.Kind != b.Kind || a.Action != b.Action || a.Exception != b.Exception || a.Confidence != b.Confidence ||
+			n.families[a.Family] != b.Family || n.threats[a.Threat] != b.Threat || a.Expiry != b.Expiry && expiryHours(a.Expiry) != expiryHours(b.Expiry) ||
+			!data(a, b) {
+			return false
+		}
+	}
+	return true
 }
 
 // sameData reports whether two rows have the same local data, or none.

@@ -13,7 +13,9 @@ import (
 // List by the name they are about.
 type suffixes struct {
 	rules     map[string]suffixRule
-	labelsMax int // of a name that can be a suffix
+	labelsMax int   // of a name that can be a suffix
+	known     sieve // names that have a rule
+	wild      sieve // those with a rule for the names right below
 }
 
 // suffixRule is what the list says about a name and the names right below it.
@@ -74,7 +76,30 @@ func buildSuffixes(rules []publicsuffix.Rule) (*suffixes, error) {
 		s.rules[string(name)] |= flagOf(rule)
 		s.labelsMax = max(s.labelsMax, name.Labels()+1)
 	}
+	s.sift()
 	return s, nil
+}
+
+// sift makes the sieves of the rules.
+func (s *suffixes) sift() {
+	s.known, s.wild = newSieve(len(s.rules)), newSieve(len(s.rules))
+	for name, rule := range s.rules {
+		s.known.add([]byte(name))
+		if rule&(wildcardICANN|wildcardPrivate) != 0 {
+			s.wild.add([]byte(name))
+		}
+	}
+}
+
+// of returns the rules about a name and those about the one above it that have a say in it.
+func (s *suffixes) of(name []byte) (own, above suffixRule) {
+	if s.known.may(name) {
+		own = s.rules[string(name)]
+	}
+	if parent := name[1+name[0]:]; s.wild.may(parent) {
+		above = s.rules[string(parent)]
+	}
+	return own, above
 }
 
 func flagOf(rule publicsuffix.Rule) suffixRule {
@@ -102,7 +127,7 @@ func (s *suffixes) check(name []byte, labels int) Reason {
 	case labels > s.labelsMax:
 		return ReasonNone
 	}
-	own, above := s.rules[string(name)], s.rules[string(name[1+name[0]:])]
+	own, above := s.of(name)
 	switch {
 	case own&suffixException != 0:
 		return ReasonNone

@@ -12,6 +12,7 @@ import (
 type counts struct {
 	published      atomic.Uint64
 	deltas         atomic.Uint64
+	merged         atomic.Uint64
 	compileFailed  atomic.Uint64
 	childFailures  atomic.Uint64
 	rejected       atomic.Uint64
@@ -59,10 +60,10 @@ func (c *counts) reloaded(err error) {
 
 // metrics are the descriptions of what a Publisher shows. Labels are bounded by the configuration and by the closed set of reasons.
 type metrics struct {
-	entries, duplicates, faults, age, copies, state                 *prometheus.Desc
-	popular, released, decisions, guarded                           *prometheus.Desc
-	generation, names, sets, pending, seconds, took, delta          *prometheus.Desc
-	published, deltas, failed, children, rejected, reloads, trouble *prometheus.Desc
+	entries, duplicates, faults, age, copies, state                         *prometheus.Desc
+	popular, released, decisions, guarded                                   *prometheus.Desc
+	generation, names, sets, pending, seconds, took, delta                  *prometheus.Desc
+	published, deltas, merged, failed, children, rejected, reloads, trouble *prometheus.Desc
 }
 
 func describe() *metrics {
@@ -89,6 +90,7 @@ func describe() *metrics {
 		took:       desc("publish_seconds", "Seconds that the last publication took, from when its feeds were seen to rest until queries met the new policy."),
 		published:  desc("published_total", "Policies published."),
 		deltas:     desc("deltas_total", "Policies published as a delta, since few names had changed."),
+		merged:     desc("merged_total", "Policies whose index was made of the one before and of what had changed, since most names had not."),
 		failed:     desc("compile_failures_total", "Compilations that made no policy. The last good one stays. Look at the log."),
 		children:   desc("child_failures_total", "Compiling children that ended without a report: killed, out of memory or time. Look at the log for the feed."),
 		rejected:   desc("rejected_total", "Changes of feeds that were not taken. Look at the feed's state."),
@@ -102,7 +104,7 @@ func (p *Publisher) Describe(ch chan<- *prometheus.Desc) {
 	m := describe()
 	for _, d := range []*prometheus.Desc{
 		m.entries, m.duplicates, m.faults, m.age, m.copies, m.state, m.generation, m.names, m.sets, m.delta, m.pending, m.seconds, m.took,
-		m.published, m.deltas, m.failed, m.children, m.rejected, m.reloads, m.trouble, m.popular, m.released, m.decisions, m.guarded,
+		m.published, m.deltas, m.merged, m.failed, m.children, m.rejected, m.reloads, m.trouble, m.popular, m.released, m.decisions, m.guarded,
 	} {
 		ch <- d
 	}
@@ -181,6 +183,7 @@ func (m *metrics) totals(ch chan<- prometheus.Metric, c *counts) {
 	gauge(ch, m.took, math.Float64frombits(c.publishSeconds.Load()))
 	counter(ch, m.published, &c.published)
 	counter(ch, m.deltas, &c.deltas)
+	counter(ch, m.merged, &c.merged)
 	counter(ch, m.failed, &c.compileFailed)
 	counter(ch, m.children, &c.childFailures)
 	counter(ch, m.rejected, &c.rejected)

@@ -39,7 +39,16 @@ const MembersMax = membersMax
 func (p *Publisher) SetRest(d time.Duration) { p.rest = d }
 
 // SetDeltas sets how many names a delta may always have, and how old it may be.
-func (p *Publisher) SetDeltas(least int, age time.Duration) { p.deltas = deltaBounds{least, age} }
+// All else is compiled whole.
+func (p *Publisher) SetDeltas(least int, age time.Duration) {
+	p.deltas = deltaBounds{least, age, 0, deltaTexts}
+}
+
+// SetMerges has every change merged into the served index, however large it is.
+func (p *Publisher) SetMerges() { p.deltas = deltaBounds{0, time.Hour, 1, 1 << 20} }
+
+// Merged is how many policies were made by merging.
+func (p *Publisher) Merged() uint64 { return p.counts.merged.Load() }
 
 // ReloadTimed is Reload, and tells how long it took from when the feeds were seen to rest.
 func (p *Publisher) ReloadTimed(ctx context.Context) (ReloadReport, time.Duration, error) {
@@ -154,3 +163,6 @@ func SortOnBrokenDisk(dir string) (err error) {
 	}
 	return err
 }
+
+// OwnThreads is ownThreads.
+func OwnThreads() []int { return ownThreads() }

@@ -66,7 +66,6 @@ type Publisher struct {
 	next      uint64 // the next number
 	trouble   compileTrouble
 	decisions *decisions
-	grown     int       // texts and local data that deltas have brought since there was none
 	differs   time.Time // since when the served policy is more than its index: it has a delta; zero: it has none
 }
 
@@ -89,7 +88,7 @@ func New(c Config) (*Publisher, error) {
 		return nil, err
 	}
 	p := &Publisher{
-		config: c, log: c.Log, order: c.Order, rest: restMax, deltas: deltaBounds{deltaLeast, deltaAgeMax},
+		config: c, log: c.Log, order: c.Order, rest: restMax, deltas: deltaBounds{deltaLeast, deltaAgeMax, mergeShare, deltaTexts},
 		turn: make(chan struct{}, 1), diffing: make(chan struct{}, 1), wake: make(chan struct{}, 1), rewatch: make(chan struct{}, 1),
 	}
 	p.now.Store(&c.Settings)

@@ -28,13 +28,14 @@ import (
 
 // world is a publisher with its feeds in a directory of its own.
 type world struct {
-	t     testing.TB
-	dir   string
-	feeds []blocklist.Feed
-	base  func(*blocklist.Config)
-	whole bool // no policy is published as a delta
-	p     *blocklist.Publisher
-	out   safeBuffer
+	t       testing.TB
+	dir     string
+	feeds   []blocklist.Feed
+	base    func(*blocklist.Config)
+	whole   bool // no policy is published as a delta
+	merging bool // every change is merged into the served index
+	p       *blocklist.Publisher
+	out     safeBuffer
 
 	mu          sync.Mutex
 	generations []*blocklist.Generation
@@ -127,6 +128,9 @@ func (w *world) open(change func(*blocklist.Config)) {
 	must(w.t, err)
 	if w.whole {
 		w.p.SetDeltas(0, time.Hour)
+	}
+	if w.merging {
+		w.p.SetMerges()
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"slices"
+
+	"cenote/radix"
 )
 
 // rowSorter sorts rows by (nameHash, name, order of arrival) in bounded memory. As they come they are put into parts by the first bits of
@@ -52,6 +54,8 @@ type rowKey struct {
 	off  uint32
 }
 
+func (k *rowKey) key() uint64 { return k.hash }
+
 // sortedRow is one record on its way out. Its slices live until the next call.
 type sortedRow struct {
 	hash uint64
@@ -61,7 +65,7 @@ type sortedRow struct {
 
 const (
 	sortBytesDefault = 128 << 20 // octets of records in memory; while older ones are being written, twice as many
-	sortBits         = 6
+	sortBits         = 8
 	sortParts        = 1 << sortBits
 	sortBlock        = filePiece
 )
@@ -192,6 +196,7 @@ type rowSource interface {
 type sortedPart struct {
 	records []byte
 	keys    []rowKey
+	spare   []rowKey
 	err     error
 }
 
@@ -233,7 +238,7 @@ func (o *sortedPart) sort() {
 		o.keys = append(o.keys, rowKey{nameHash(r.name), uint32(off)})
 		off += size
 	}
-	slices.SortFunc(o.keys, func(a, b rowKey) int {
+	o.spare = radix.Sort(o.keys, o.spare, sortBits, (*rowKey).key, func(a, b rowKey) int {
 		if a.hash != b.hash {
 			return cmp.Compare(a.hash, b.hash)
 		}

@@ -37,6 +37,7 @@ type rowsWriter struct {
 	taken    int
 	dropped  int
 	progress func(rows int)
+	changes  *rowsChanges // told what differs from the previous copy; nil: nobody asks
 }
 
 // newRowsWriter writes into dir, in files with temporary names until finish.
@@ -139,7 +140,8 @@ func (w *rowsWriter) finish(path string, generation uint64, report Report, sourc
 		return full, err
 	}
 	out := newRowsOutput(w.temp, generation)
-	m := &rowsMaker{out: out, previous: newAddedCursor(previous), now: source.Read.Unix(), times: map[int64]uint32{}, writer: w, report: &full}
+	m := &rowsMaker{out: out, now: source.Read.Unix(), times: map[int64]uint32{}, writer: w, report: &full}
+	m.previous = newPreviousCursor(previous, w)
 	if err := m.run(rows); err != nil {
 		return full, err
 	}
@@ -241,16 +243,19 @@ type rowsMaker struct {
 	out      *rowsOutput
 	writer   *rowsWriter
 	report   *FeedReport
-	previous *addedCursor
+	previous *previousCursor
 	now      int64
 	times    map[int64]uint32
 	table    []int64
+	lastTime int64 // whose number is lastNumber
 	name     []byte
 	rows     []rawRow
 	counts   []int // live entries by family number
 	ent      *rawRow
 	firstDup rawRow
 	firstOdd rawRow
+
+	lastNumber uint32
 }
 
 func (m *rowsMaker) run(rows rowSource) error {
@@ -258,7 +263,11 @@ func (m *rowsMaker) run(rows rowSource) error {
 	for {
 		r, err := rows.next()
 		if errors.Is(err, io.EOF) {
-			return m.flush()
+			if err := m.flush(); err != nil {
+				return err
+			}
+			m.previous.end()
+			return nil
 		}
 		if err != nil {
 			return err
@@ -348,12 +357,9 @@ func (m *rowsMaker) flush() error {
 	default:
 		return nil
 	}
-	added, err := m.previous.group(m.name)
-	if err != nil {
-		return err
-	}
+	was := m.previous.group(m.name, rows)
 	for i := range rows {
-		rows[i].Added = m.timeNumber(added, &rows[i])
+		rows[i].Added = m.timeNumber(m.previous.added(was, &rows[i]))
 		if rows[i].Kind != policy.KindENT {
 			m.counts[rows[i].Family]++
 		}
@@ -362,21 +368,20 @@ func (m *rowsMaker) flush() error {
 	return m.out.group(m.name, rows)
 }
 
-// timeNumber numbers the time at which the row was first seen.
-func (m *rowsMaker) timeNumber(added []addedRow, r *rawRow) uint32 {
-	at := m.now
-	family := m.writer.families.texts[r.Family]
-	for _, a := range added {
-		if a.kind == r.Kind && a.exception == r.Exception && a.family == family {
-			at = a.at
-			break
-		}
+// timeNumber numbers the time at which a row was first seen: now for 0.
+func (m *rowsMaker) timeNumber(at int64) uint32 {
+	if at == 0 {
+		at = m.now
+	}
+	if len(m.table) > 0 && at == m.lastTime {
+		return m.lastNumber
 	}
 	n, ok := m.times[at]
 	if !ok {
 		n = uint32(len(m.table))
 		m.times[at], m.table = n, append(m.table, at)
 	}
+	m.lastTime, m.lastNumber = at, n
 	return n
 }
 
@@ -400,52 +405,6 @@ func (m *rowsMaker) close() error {
 	w := m.writer
 	tables := rowTables{Families: w.families.texts, Threats: w.threats.texts, Files: w.files.texts, Times: m.table}
 	return m.out.close(w.heap, tables, r)
-}
-
-// addedRow says when a row of the previous copy was first seen.
-type addedRow struct {
-	kind      policy.Kind
-	exception bool
-	family    string
-	at        int64
-}
-
-// addedCursor walks the previous copy of a feed beside the new one.
-type addedCursor struct {
-	cursor *rowsCursor
-	tables *rowTables
-	ok     bool
-	out    []addedRow
-}
-
-func newAddedCursor(previous *Rows) *addedCursor {
-	if previous == nil {
-		return &addedCursor{}
-	}
-	c := &addedCursor{cursor: previous.cursor(), tables: &previous.tables}
-	c.ok = c.cursor.next() == nil
-	return c
-}
-
-// group returns the rows of name in the previous copy. Names must come in the order of the file. A previous copy that cannot be read
-// only costs the dates.
-func (c *addedCursor) group(name []byte) ([]addedRow, error) {
-	c.out = c.out[:0]
-	hash := nameHash(name)
-	for c.ok && c.before(hash, name) {
-		c.ok = c.cursor.next() == nil
-	}
-	if !c.ok || !bytes.Equal(c.cursor.name, name) {
-		return nil, nil
-	}
-	for _, r := range c.cursor.rows {
-		c.out = append(c.out, addedRow{r.Kind, r.Exception, c.tables.Families[r.Family], c.tables.Times[r.Added]})
-	}
-	return c.out, nil
-}
-
-func (c *addedCursor) before(hash uint64, name []byte) bool {
-	return c.cursor.hash < hash || c.cursor.hash == hash && bytes.Compare(c.cursor.name, name) < 0
 }
 
 // unixTime is the zero time for 0.

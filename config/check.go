@@ -80,6 +80,8 @@ func (c *Config) checkLimits(r *reader) {
 	}{
 		{"resolver.timeout", "resolver.total", float64(c.Resolver.Timeout), float64(c.Resolver.Total)},
 		{"cache.ttl_min", "cache.ttl_max", float64(c.Cache.TTLMin), float64(c.Cache.TTLMax)},
+		{"cache.negative_ttl_min", "cache.negative_ttl_max", float64(c.Cache.NegativeTTLMin), float64(c.Cache.NegativeTTLMax)},
+		{"cache.negative_ttl_min", "cache.ttl_max", float64(c.Cache.NegativeTTLMin), float64(c.Cache.TTLMax)},
 		{"resolver.probe.first", "resolver.probe.longest", float64(c.Resolver.Probe.First), float64(c.Resolver.Probe.Longest)},
 		{"sightings.batch_pairs", "sightings.pairs_max", float64(c.Sightings.BatchPairs), float64(c.Sightings.PairsMax)},
 		{"tcp.per_client", "tcp.connections", float64(c.TCP.PerClient), float64(c.TCP.Connections)},
@@ -92,7 +94,8 @@ func (c *Config) checkLimits(r *reader) {
 		key string
 		ttl time.Duration
 	}{
-		{"cache.ttl_min", c.Cache.TTLMin}, {"cache.ttl_max", c.Cache.TTLMax}, {"cache.negative_ttl_max", c.Cache.NegativeTTLMax},
+		{"cache.ttl_min", c.Cache.TTLMin}, {"cache.ttl_max", c.Cache.TTLMax}, {"cache.negative_ttl_min", c.Cache.NegativeTTLMin},
+		{"cache.negative_ttl_max", c.Cache.NegativeTTLMax},
 		{"cache.stale.ttl", c.Cache.Stale.TTL}, {"cache.stale.max", c.Cache.Stale.Max},
 	} {
 		checkTTL(r, ttl.key, ttl.ttl)
@@ -101,12 +104,18 @@ func (c *Config) checkLimits(r *reader) {
 		r.fault(r.at("sightings.retention"), "not a number of whole days", "such as 90d")
 	}
 	c.checkRate(r)
+	if n := len(c.LocalZones.NSID); n > nsidMax {
+		r.fault(r.at("local_zones.nsid"), fmt.Sprintf("the text has %d octets; %d is the most", n, nsidMax), "it goes into replies, which have little room")
+	}
 	for key, text := range map[string]string{"local_zones.identity": c.LocalZones.Identity, "local_zones.version": c.LocalZones.Version} {
 		if len(text) > identityMax {
 			r.fault(r.at(key), fmt.Sprintf("the text has %d octets; %d is the most", len(text), identityMax), "DNS cannot say more in one text")
 		}
 	}
 }
+
+// nsidMax is how many octets leave room for all that a small reply has besides.
+const nsidMax = 32
 
 // identityMax is how many octets one text of DNS has (RFC 1035 section 3.3).
 const identityMax = 255

@@ -290,6 +290,22 @@ func (l LogLevel) String() string { return string(l) }
 
 func (LogLevel) values() []string { return words(LevelDebug, LevelInfo, LevelWarn, LevelError) }
 
+// Verify is what is wanted of the digest of a zone (ZONEMD).
+type Verify string
+
+// What may be wanted.
+const (
+	VerifyCheck   Verify = "check"   // one that is there is right
+	VerifyRequire Verify = "require" // there is one, and it is right
+	VerifyLog     Verify = "log"     // what is wrong is logged, and the zone served
+	VerifyOff     Verify = "off"     // it is not looked at
+)
+
+// String is the word in the file.
+func (v Verify) String() string { return string(v) }
+
+func (Verify) values() []string { return words(VerifyCheck, VerifyRequire, VerifyLog, VerifyOff) }
+
 // Steering is how the kernel chooses the worker for a UDP query.
 type Steering string
 

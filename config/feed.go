@@ -151,6 +151,9 @@ type Compile struct {
 	PollOnly bool `yaml:"poll_only" default:"false"`
 	// Cores is how many cores the child uses at once; 0 is half of them.
 	Cores int `yaml:"cores" default:"0" min:"0" max:"1024"`
+	// Processors are the numbers of the processors that the child may run on. Empty: those of the server. Where the server is kept on some processors
+	// (taskset, CPUAffinity), others here leave the server's own to queries.
+	Processors []int `yaml:"processors" min:"0" max:"8191" example:"[1]"`
 	// Memory is how much memory the child aims to stay under.
 	Memory Size `yaml:"memory" default:"2GiB" min:"64MiB" max:"1TiB"`
 	// SuffixList is a Public Suffix List to use in place of the one that is built in, for the rows that name a suffix.

@@ -66,6 +66,7 @@ func TestReadingFaults(t *testing.T) {
 		"unknown key, near one":       {"listn: []", []string{`1:1: listn: unknown key | did you mean "listen"?`}},
 		"unknown key, other case":     {"rate-limit: {Enabled: true}", []string{`1:1: rate-limit: unknown key | did you mean "rate_limit"?`}},
 		"unknown key of elsewhere":    {"cache: {retention: 5d}", []string{`1:9: cache.retention: unknown key | there is sightings.retention`}},
+		"prefix of clients":           {"recursion: {subnets: {zones: [cdn.example], ipv4_prefix: 33}}", []string{`recursion.subnets.ipv4_prefix: "33" is too much`}},
 		"address and port in braces":  {"recursion: {forward: [{name: a.example, upstreams: [192.0.2.1:53]}]}", []string{`upstreams[0].192.0.2.1: unknown key | put the address with its port in quotes`, "the key is missing"}},
 		"unknown key, nothing near":   {"log: {colour: true}", []string{`1:7: log.colour: unknown key | known here: format, level`}},
 		"key twice":                   {"state: /a\nlog:\n  level: info\n  level: warn", []string{`4:3: log.level: the key is here twice | the first is on line 3`}},

@@ -33,6 +33,9 @@ type Recursion struct {
 	Never []netip.Prefix `yaml:"never_asked" default:"[0.0.0.0/8, 127.0.0.0/8, 169.254.0.0/16, 224.0.0.0/4, 240.0.0.0/4, '::/128', '::1/128', 'fe80::/10', 'ff00::/8']"`
 	// Minimise tells the servers on the way no more of a name than they need to know (RFC 9156).
 	Minimise bool `yaml:"minimise" default:"true"`
+	// NothingBelow takes the word of a zone that is not signed that a name is not there for all names below it, too (RFC 8020). It spares its servers floods of such names;
+	// some servers deny names that exist only because others lie below them, and those are not found any more. Signed zones prove it, whatever is set here.
+	NothingBelow bool `yaml:"nothing_below" default:"false"`
 	// Validation checks signatures (DNSSEC).
 	Validation Validation `yaml:"validation"`
 	// Forward are zones whose names are asked of other resolvers.
@@ -44,6 +47,8 @@ type Recursion struct {
 	// DNS64 is the prefix that IPv4 addresses are put behind for names that have no IPv6 addresses (RFC 6147), where clients have IPv6 alone. Its length is
 	// 32, 40, 48, 56, 64 or 96.
 	DNS64 netip.Prefix `yaml:"dns64" example:"64:ff9b::/96"`
+	// Subnets tells the servers of some zones the network of the client that asks.
+	Subnets Subnets `yaml:"subnets"`
 	// Limits bound the work that one question of a client may make.
 	Limits RecursionLimits `yaml:"limits"`
 }
@@ -57,6 +62,17 @@ type Private struct {
 	Addresses []netip.Prefix `yaml:"addresses" default:"[0.0.0.0/8, 10.0.0.0/8, 127.0.0.0/8, 169.254.0.0/16, 172.16.0.0/12, 192.168.0.0/16, '::/127', 'fc00::/7', 'fe80::/10', 'fec0::/10']"`
 	// Allow are names at and below which they may be, such as those of your own.
 	Allow []dnsname.Name `yaml:"allow" example:"[corp.example]"`
+}
+
+// Subnets tells the servers of the zones that are listed the network of the client that asks, for answers that lead to a machine close by (EDNS Client
+// Subnet, RFC 7871). No other server is told, and nobody is told of clients with private addresses, or of those that ask for that.
+type Subnets struct {
+	// Zones are the zones, with those below them. A top-level domain's own servers are told only if it is listed itself.
+	Zones []dnsname.Name `yaml:"zones" root:"true" example:"[cdn.example]"`
+	// IPv4Prefix is how many bits of an IPv4 address they are told.
+	IPv4Prefix int `yaml:"ipv4_prefix" default:"24" min:"1" max:"32"`
+	// IPv6Prefix is how many bits of an IPv6 address they are told.
+	IPv6Prefix int `yaml:"ipv6_prefix" default:"56" min:"1" max:"128"`
 }
 
 // Validation checks what servers say by the signatures of zones (RFC 4035).
@@ -87,9 +103,24 @@ type ForwardZone struct {
 	// Name is the zone.
 	Name dnsname.Name `yaml:"name" root:"true" required:"true" shown:"true" example:"corp.example"`
 	// Upstreams are the resolvers. What they call validated is validated here all the same.
-	Upstreams []Upstream `yaml:"upstreams" required:"true" shown:"true"`
+	Upstreams []Upstream `yaml:"upstreams" shown:"true"`
+	// Hosts are resolvers that are given by name, beside those by address or in place of them. Their addresses are looked for as those of any name are.
+	Hosts []UpstreamHost `yaml:"hosts"`
+	// Cache keeps the answers. Without, each question is asked of the resolvers anew, for names that are another thing to each who asks, or from one
+	// moment to the next.
+	Cache bool `yaml:"cache" default:"true"`
 	// First asks the servers of the zones where the resolvers have no answer.
 	First bool `yaml:"first" default:"false"`
+}
+
+// UpstreamHost is a resolver that is given by its name.
+type UpstreamHost struct {
+	// Name is its name.
+	Name dnsname.Name `yaml:"name" required:"true" short:"true" shown:"true" example:"dns.corp.example"`
+	// Port is where it listens.
+	Port int `yaml:"port" default:"53" min:"1" max:"65535"`
+	// TLS is the name in its certificate; it is then asked by TLS alone (mostly at port 853).
+	TLS string `yaml:"tls" pattern:"^([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?[.]?)+$" example:"dns.corp.example"`
 }
 
 // StubZone is a zone whose servers are given.
@@ -98,6 +129,8 @@ type StubZone struct {
 	Name dnsname.Name `yaml:"name" root:"true" required:"true" shown:"true" example:"lab.example"`
 	// Servers are its servers. Without a port it is 53.
 	Servers []netip.AddrPort `yaml:"servers" port:"53" required:"true" shown:"true" example:"[192.0.2.20]"`
+	// First looks for a name as if the zone were not listed here, where its servers have no answer.
+	First bool `yaml:"first" default:"false"`
 }
 
 // RecursionLimits bound the work that one question of a client may make, with all that is asked on the way.
@@ -151,16 +184,48 @@ func (c *Config) checkRecursion(r *reader) {
 	var forwarded, stubbed []dnsname.Name
 	for i, f := range n.Forward {
 		c.checkServers(r, fmt.Sprintf("recursion.forward[%d]", i), "upstreams", f.Name, addressesOf(f.Upstreams), forwarded)
+		c.checkHosts(r, i)
 		forwarded = append(forwarded, f.Name)
 	}
 	for i, s := range n.Stub {
 		c.checkServers(r, fmt.Sprintf("recursion.stub[%d]", i), "servers", s.Name, s.Servers, append(stubbed, forwarded...))
+		if s.First && s.Name.IsRoot() {
+			r.fault(r.at(fmt.Sprintf("recursion.stub[%d].first", i)), "above the root there is nobody to ask", "leave first out")
+		}
 		stubbed = append(stubbed, s.Name)
 	}
 	if p := n.DNS64; p.IsValid() && (!p.Addr().Is6() || !slices.Contains([]int{32, 40, 48, 56, 64, 96}, p.Bits())) {
 		r.fault(r.at("recursion.dns64"), p.String()+" is not a prefix for IPv4 addresses", "such as 64:ff9b::/96; its length is 32, 40, 48, 56, 64 or 96")
 	}
+	n.Subnets.check(r)
 	n.Validation.check(r)
+}
+
+// check warns of what tells more than is meant.
+func (s *Subnets) check(r *reader) {
+	for i, zone := range s.Zones {
+		if zone.IsRoot() {
+			r.warn(r.at(fmt.Sprintf("recursion.subnets.zones[%d]", i)), "the servers of all zones, the root's among them, are told the clients' networks", "list the zones that answer by it")
+		}
+	}
+	if s.IPv4Prefix > 24 || s.IPv6Prefix > 56 {
+		r.warn(r.at("recursion.subnets"), "servers are told more of clients' addresses than 24 bits of IPv4 and 56 of IPv6", "RFC 7871 section 11.1 advises against that")
+	}
+}
+
+// checkHosts wants a forwarded zone to have resolvers, and some that are found without them.
+func (c *Config) checkHosts(r *reader, i int) {
+	f := &c.Recursion.Forward[i]
+	key := fmt.Sprintf("recursion.forward[%d]", i)
+	if len(f.Upstreams)+len(f.Hosts) == 0 && !r.lost(key+".upstreams") && !r.lost(key+".hosts") {
+		r.fault(r.at(key), "nobody is named who is to be asked", "add upstreams, or hosts")
+	}
+	for j, h := range f.Hosts {
+		at := fmt.Sprintf("%s.hosts[%d]", key, j)
+		if name := h.Name.Canonical(); len(f.Upstreams) == 0 && !f.First && (name == f.Name.Canonical() || name.IsBelow(f.Name.Canonical())) {
+			r.fault(r.at(at), h.Name.String()+" has to be found before it can be asked, and its address is asked of itself", "add an address under upstreams")
+		}
+	}
 }
 
 func addressesOf(upstreams []Upstream) (out []netip.AddrPort) {

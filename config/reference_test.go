@@ -347,6 +347,10 @@ func (ref *reference) exampleOf(b *strings.Builder, t reflect.Type, indent, firs
 		switch {
 		case !config.IsMapping(inner):
 			fmt.Fprintf(b, "%s%s: %s\n", mark(lead, k), k.Name, exampleText(k))
+		case list != "" && k.Either != "" && !k.Shown:
+			var sub strings.Builder
+			ref.exampleOf(&sub, inner, indent+"    ", indent+"  - ")
+			fmt.Fprintf(b, "%s# %s:\n%s", lead, k.Name, commentedOut(sub.String(), indent))
 		case list != "":
 			fmt.Fprintf(b, "%s%s:\n", lead, k.Name)
 			ref.exampleOf(b, inner, indent+"    ", indent+"  - ")

@@ -76,6 +76,9 @@ type LocalZones struct {
 	// PrivateRelay denies the names by which a device finds a relay that takes its queries past this server. The user is told by
 	// the device; make sure that your network's terms cover it.
 	PrivateRelay bool `yaml:"private_relay" default:"false"`
+	// MinimalANY answers questions of type ANY with one word, a record of type HINFO, in place of all that there is of a name (RFC 8482), which mostly those
+	// ask for who want large answers sent to somebody else.
+	MinimalANY bool `yaml:"minimal_any" default:"true"`
 	// Deny are further names that, with everything below them, do not exist here.
 	Deny []dnsname.Name `yaml:"deny" example:"[doh.example, relay.example]"`
 	// Except are names of the special-use kind that your network serves itself, such as its private reverse zones; they are asked
@@ -83,6 +86,9 @@ type LocalZones struct {
 	Except []dnsname.Name `yaml:"except" example:"[10.in-addr.arpa]"`
 	// Identity is what id.server and hostname.bind (class CH) tell. Empty refuses the question.
 	Identity string `yaml:"identity" example:"resolver-1"`
+	// NSID is what clients are told that ask by the EDNS option of that name (RFC 5001), to tell servers behind one address apart. At most 32 octets; empty
+	// tells them nothing.
+	NSID string `yaml:"nsid" example:"resolver-1"`
 	// Version is what version.bind and version.server (class CH) tell. Empty refuses the question.
 	Version string `yaml:"version" example:"cenote"`
 }
@@ -97,6 +103,8 @@ type TCP struct {
 	Pipeline int `yaml:"pipeline" default:"64" min:"1" max:"4096"`
 	// Idle is how long a connection without a query stays open.
 	Idle time.Duration `yaml:"idle" default:"10s" min:"100ms" max:"10m"`
+	// KeepAlive tells clients with EDNS how long that is (RFC 7828).
+	KeepAlive bool `yaml:"keepalive" default:"true"`
 	// Read is how long a client may take to send one query once it has begun.
 	Read time.Duration `yaml:"read" default:"3s" min:"100ms" max:"1m"`
 	// Write is how long a client may take to accept one reply.

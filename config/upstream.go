@@ -45,10 +45,23 @@ type Resolver struct {
 	// Slow has questions that took longer written into the log, with what they cost: name, type, time, queries sent, the server asked last and the
 	// reason, at most ten a second. 0 turns it off; names of clients' questions are then in no log but the query log.
 	Slow time.Duration `yaml:"slow" default:"0s" min:"0s" max:"1m" example:"2s"`
+	// Notes are texts that queries to some servers carry, as an EDNS option, for operators of those servers who want to know who asks. Of the networks that an
+	// address is in, the smallest counts.
+	Notes []Note `yaml:"notes"`
 	// Probe says how an upstream that is down is tried again.
 	Probe Probe `yaml:"probe"`
 	// Limits bound what is open and what waits.
 	Limits ResolverLimits `yaml:"limits"`
+}
+
+// Note is a text that queries to the servers in a network carry.
+type Note struct {
+	// Servers is the network.
+	Servers netip.Prefix `yaml:"servers" required:"true" shown:"true" example:"198.51.100.0/24"`
+	// Text is what they are told.
+	Text string `yaml:"text" required:"true" pattern:"^.{1,128}$" shown:"true" example:"customer 4711"`
+	// Option is the code of the EDNS option; 65001 is the first of those for local use (RFC 6891).
+	Option int `yaml:"option" default:"65001" min:"1" max:"65535"`
 }
 
 // Probe says how an upstream that is down is tried again. The pause between two tries doubles.
@@ -85,6 +98,8 @@ type Cache struct {
 	TTLMin time.Duration `yaml:"ttl_min" default:"0s" min:"0s" max:"1h"`
 	// TTLMax keeps answers at most so long.
 	TTLMax time.Duration `yaml:"ttl_max" default:"1d" min:"1s" max:"1w"`
+	// NegativeTTLMin keeps answers that a name or type does not exist at least so long; `ttl_min` counts for them too.
+	NegativeTTLMin time.Duration `yaml:"negative_ttl_min" default:"0s" min:"0s" max:"1h"`
 	// NegativeTTLMax keeps answers that a name or type does not exist at most so long (RFC 2308).
 	NegativeTTLMax time.Duration `yaml:"negative_ttl_max" default:"1h" min:"1s" max:"1d"`
 	// FailureTTL is how long it is remembered that no upstream had an answer (RFC 9520), so that a dead name is not asked for again and

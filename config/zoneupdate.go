@@ -27,8 +27,8 @@ type UpdateGrant struct {
 	Below []dnsname.Name `yaml:"below" example:"[dyn.corp.example]"`
 	// Self lets each key change the name that is its own, so that a host needs no grant but a key of its name.
 	Self bool `yaml:"self" default:"false"`
-	// Types are the types of records that may be changed. Without any all may but SOA, NS, DNSKEY, CDS, CDNSKEY and ZONEMD, which have to be named, and
-	// those that only signing makes, which nobody may change.
+	// Types are the types of records that may be changed. Without any all may but SOA, NS, DNSKEY, CDS and CDNSKEY, which have to be named, and
+	// the proofs and digests that are made of all the others, which nobody may change.
 	Types []UpdateType `yaml:"types" example:"[A, AAAA, DHCID]"`
 }
 
@@ -41,7 +41,7 @@ func (t UpdateType) String() string { return string(t) }
 func (UpdateType) values() []string {
 	return []string{
 		"A", "AAAA", "AFSDB", "CAA", "CDNSKEY", "CDS", "CERT", "CNAME", "CSYNC", "DHCID", "DNAME", "DNSKEY", "DS", "EUI48", "EUI64", "HINFO", "HTTPS", "LOC", "MX",
-		"NAPTR", "NS", "OPENPGPKEY", "PTR", "RP", "SMIMEA", "SOA", "SPF", "SRV", "SSHFP", "SVCB", "TLSA", "TXT", "URI", "ZONEMD",
+		"NAPTR", "NS", "OPENPGPKEY", "PTR", "RP", "SMIMEA", "SOA", "SPF", "SRV", "SSHFP", "SVCB", "TLSA", "TXT", "URI",
 	}
 }
 

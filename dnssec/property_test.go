@@ -316,3 +316,47 @@ func TestRangesInferWhatIsTrue(t *testing.T) {
 		t.Errorf("%d answers were inferred; the test is too easy", inferred)
 	}
 }
+
+// TestRangesExpandWhatIsNotThere holds that ranges prove of a name that the wildcard below one of its ancestors stands for it only if that is so, and from the whole chain
+// whenever it is.
+func TestRangesExpandWhatIsNotThere(t *testing.T) {
+	expanded := 0
+	eachWorld(t, 8, func(t *testing.T, r *rand.Rand, w *world, about string) {
+		for _, share := range []int{1, 2} {
+			ranges := dnssec.NewRanges([]byte(w.apex), 1000)
+			for _, s := range w.chain {
+				if r.Intn(share) == 0 {
+					ranges.Add(s, s.TTL, noon)
+				}
+			}
+			for range 100 {
+				q, _ := randomQuestion(r, w.apex)
+				closest := q
+				for !w.exists[closest] {
+					closest = closest.Parent()
+				}
+				_, how := w.above(q)
+				for labels := q.Labels() - 1; labels >= w.apex.Labels(); labels-- {
+					encloser := q.Suffix(labels)
+					if _, hidden := w.above(encloser); !w.exists[encloser] || hidden != "" || w.sets[encloser][dns.TypeDNAME] != nil {
+						continue // no wildcard is below it that could have been found Secure
+					}
+					sets := ranges.Expanded([]byte(q), []byte(encloser), noon, dnssec.NewWork())
+					is := encloser == closest && q != closest && how == ""
+					if sets != nil && !is {
+						t.Fatalf("%s\n%s is said to be below %s alone, where %s is, %s", about, text(q), text(encloser), text(closest), how)
+					}
+					if sets == nil && is && share == 1 && !w.optOut {
+						t.Fatalf("%s\n%s: nothing proves that the wildcard below %s stands for it", about, text(q), text(encloser))
+					}
+					if sets != nil {
+						expanded++
+					}
+				}
+			}
+		}
+	})
+	if expanded < 1000 {
+		t.Errorf("%d names were proved to have no closer encloser; the test is too easy", expanded)
+	}
+}

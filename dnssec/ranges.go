@@ -39,7 +39,7 @@ func (r *Ranges) Len() int { return len(r.spans.rows) + len(r.hashed.rows) }
 // Add keeps a copy of an NSEC or NSEC3 set for ttl seconds. The set was found Secure in the zone. It returns false for what may not be used for
 // other names or is not worth the room: records with opt-out, sets made from a wildcard, of more than one record or of more than RangeSetMax octets.
 func (r *Ranges) Add(s *Set, ttl uint32, now time.Time) bool {
-	if ttl == 0 || len(s.RData) != 1 || s.size() > RangeSetMax || !wellFormed(s.Name) || s.expanded() {
+	if ttl == 0 || len(s.RData) != 1 || s.Size() > RangeSetMax || !wellFormed(s.Name) || s.expanded() {
 		return false
 	}
 	kept, until := s.clone(), now.Add(time.Duration(ttl)*time.Second)
@@ -123,6 +123,25 @@ func (r *Ranges) Answer(name []byte, qtype uint16, now time.Time, w *Work) (Infe
 		return i, q.proof
 	}
 	return Unknown, nil
+}
+
+// Expanded proves that a name is not there itself, so that the wildcard below encloser, which was found Secure, stands for it (RFC 8198 section 5.3), and returns the
+// sets that prove it; nil if what is kept does not. It spends work as Denial does.
+func (r *Ranges) Expanded(name, encloser []byte, now time.Time, w *Work) []*Set {
+	ce := dnsname.Name(encloser)
+	if !wellFormed(name) || !wellFormed(encloser) || !dnsname.Name(name).IsBelow(ce) || !within(ce, r.zone) {
+		return nil
+	}
+	q := inquiry{Ranges: r, name: dnsname.Name(name), now: now, d: &Denial{zone: r.zone, work: w, params: r.params}}
+	next := nextCloser(q.name, ce)
+	if q.takeSpan(next) != nil && q.d.nsecExpanded(next).Status == Secure {
+		return q.proof
+	}
+	q.d.spans, q.proof = nil, nil
+	if len(q.hashed.rows) > 0 && q.take(next, false) && q.d.nsec3Expanded(next).Status == Secure {
+		return q.proof
+	}
+	return nil
 }
 
 // inquiry gathers the records that may answer one question in a Denial, which decides.

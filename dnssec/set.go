@@ -41,8 +41,8 @@ func (s *Set) expanded() bool {
 	return false
 }
 
-// size is about how many octets the set takes.
-func (s *Set) size() int {
+// Size is about how many octets the set takes.
+func (s *Set) Size() int {
 	n := len(s.Name)
 	for _, r := range s.RData {
 		n += len(r)

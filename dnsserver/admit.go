@@ -116,6 +116,8 @@ func (q *Query) inspect(fault wire.Fault) {
 		q.turnAway(q.cookieRcode(), policy.EDENone)
 	case fault != wire.FaultNone:
 		q.turnAway(wire.RcodeFormErr, policy.EDENone)
+	case len(q.msg.OPT.KeepAlive) > 0 && q.Transport == policy.TransportTCP: // a client has no time to give (RFC 7828 section 3.2.1)
+		q.turnAway(wire.RcodeFormErr, policy.EDENone)
 	case q.msg.Class == wire.ClassCH:
 		q.inspectChaos()
 	case q.msg.Class != wire.ClassIN:

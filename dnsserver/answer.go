@@ -53,6 +53,7 @@ func (w *worker) find(q *Query) bool {
 	case !q.alias.wanted && !q.elsewhere && w.findLocal(q):
 	case w.findCached(q):
 	case !q.request.RD && w.findPast(q): // what the cache has past its time is the best that can be had without the network
+	case !q.request.RD && w.findReferral(q):
 	case !q.request.RD:
 		// RFC 8914 section 4.21: we recurse for those who ask for it, and the name is in no zone of our own.
 		q.source.rcode, q.source.ede = wire.RcodeRefused, edeNotAuthoritative

@@ -57,7 +57,7 @@ func TestStaleAnswers(t *testing.T) {
 		b := newBench(t, options{answers: wwwAnswers})
 		b.world.stale = true
 		expect(t, b.ask(query("www.example", dns.TypeA)), "NOERROR EDE3", "www.example. 60 IN A 192.0.2.1")
-		expect(t, b.ask(query("none.example", dns.TypeA)), "NXDOMAIN EDE19", "auth example. 300 IN SOA ns.example. host.example. 1 3600 600 86400 60")
+		expect(t, b.ask(query("none.example", dns.TypeA)), "NXDOMAIN EDE19", "auth example. 60 IN SOA ns.example. host.example. 1 3600 600 86400 60")
 	})
 	t.Run("when shed", func(t *testing.T) {
 		b := newBench(t, options{answers: wwwAnswers})
@@ -119,6 +119,46 @@ func TestWithoutRecursionDesired(t *testing.T) {
 	}
 }
 
+// TestReferredWithoutRecursionDesired: who wants nobody to be asked, and whose answer is not there, is told who knows more. A rule goes first.
+func TestReferredWithoutRecursionDesired(t *testing.T) {
+	b := newBench(t, options{answers: wwwAnswers, referral: func(k *rrcache.Key) []byte {
+		if string(k.Name) == wire("none.example") {
+			return nil
+		}
+		m := new(dns.Msg)
+		m.SetQuestion("www.example.", k.Type)
+		m.Response, m.Ns = true, []dns.RR{mustRR("example. 60 NS ns.example.")}
+		return must1(m.Pack())
+	}, policy: newPolicy(t, 1, []policy.Zone{sink("sink", policy.ActionSinkhole)}, listed{name: "bad.example", zone: "sink"})})
+	for name, want := range map[string][]string{
+		"www.example":  {"NOERROR", "auth example. 60 IN NS ns.example."},
+		"none.example": {"REFUSED EDE20"},
+		"bad.example":  {"NOERROR EDE15", "bad.example. 10 IN A 192.0.2.53"},
+	} {
+		m := query(name, dns.TypeA)
+		m.RecursionDesired = false
+		expect(t, b.ask(m), want...)
+	}
+	if got := b.world.asked.Load(); got != 0 {
+		t.Errorf("the network was asked %d times", got)
+	}
+}
+
+// TestKeepAliveHasNoTime: a client has no time to give (RFC 7828 section 3.2.1); over UDP the option is passed over.
+func TestKeepAliveHasNoTime(t *testing.T) {
+	for _, tcp := range []bool{false, true} {
+		for _, given := range []uint16{0, 5} {
+			b := newBench(t, options{answers: wwwAnswers})
+			b.tcp = tcp
+			m := query("www.example", dns.TypeA)
+			m.IsEdns0().Option = append(m.IsEdns0().Option, &dns.EDNS0_TCP_KEEPALIVE{Code: dns.EDNS0TCPKEEPALIVE, Timeout: given})
+			if want := tcp && given > 0; (b.ask(m).Rcode == dns.RcodeFormatError) != want {
+				t.Errorf("TCP %v, time %d: want FORMERR %v", tcp, given, want)
+			}
+		}
+	}
+}
+
 // TestPastWithoutRecursionDesired: who wants nobody to be asked gets what the cache has past its time, be it without the signatures that are wanted.
 func TestPastWithoutRecursionDesired(t *testing.T) {
 	for _, do := range []bool{false, true} {
@@ -133,6 +173,9 @@ func TestPastWithoutRecursionDesired(t *testing.T) {
 		expect(t, b.ask(m), "NOERROR EDE3", "www.example. 30 IN A 192.0.2.1")
 		if got := b.world.asked.Load(); got != 1 {
 			t.Errorf("the network was asked %d times, want once, by the other query", got)
+		}
+		if got := b.world.prefetched.Load(); got != 1 {
+			t.Errorf("prefetched %d times, want once", got)
 		}
 	}
 }

@@ -28,8 +28,12 @@ type Config struct {
 	Updates Updater
 	// Resolver asks the network for what the cache does not hold.
 	Resolver Resolver
-	// OneQuery prepares the context of all that one query asks the Resolver and Paths for, so that they may bound it together. Nil: nothing.
-	OneQuery func(context.Context) context.Context
+	// Referral names the servers that know more about a question of a client who does not want recursion, in a message as Resolve gives it; nil for none.
+	// It asks nobody and never waits. Nil: there are never any.
+	Referral func(key *rrcache.Key) []byte
+	// OneQuery prepares the context of all that one query asks the Resolver and Paths for, so that they may bound it together. asker is the client's
+	// address, with as many bits as others may be told of it; not valid for none. Nil: nothing.
+	OneQuery func(ctx context.Context, asker netip.Prefix) context.Context
 	// Paths finds name servers for the rules about them. Nil: those rules match nothing.
 	Paths PathFinder
 	// Sightings take the matches. Nil: matches are only counted.

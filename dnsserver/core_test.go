@@ -137,7 +137,7 @@ func (r *world) message(k *rrcache.Key) []byte {
 	text, ok := r.answers[strings.TrimSuffix(name, ".")+" "+dns.TypeToString[k.Type]]
 	if !ok {
 		m.Rcode = dns.RcodeNameError
-		m.Ns = append(m.Ns, mustRR("example. 300 SOA ns.example. host.example. 1 3600 600 86400 60"))
+		m.Ns = append(m.Ns, mustRR("example. 60 SOA ns.example. host.example. 1 3600 600 86400 60"))
 	}
 	for line := range strings.Lines(text) {
 		switch line = strings.TrimSpace(line); {
@@ -193,6 +193,7 @@ type options struct {
 	policyFn  func() *policy.Policy
 	paths     dnsserver.PathFinder
 	zones     func() *zone.Set
+	referral  func(*rrcache.Key) []byte
 }
 
 func newBench(t testing.TB, o options) *bench {
@@ -209,7 +210,7 @@ func newBench(t testing.TB, o options) *bench {
 	if o.policyFn == nil {
 		o.policyFn = func() *policy.Policy { b.policyN.Add(1); return b.policy.Load() }
 	}
-	b.core, err = dnsserver.NewCore(dnsserver.Config{Policy: o.policyFn, Cache: cache, Resolver: b.world, Zones: o.zones, Paths: o.paths, Sightings: o.sightings,
+	b.core, err = dnsserver.NewCore(dnsserver.Config{Policy: o.policyFn, Cache: cache, Resolver: b.world, Zones: o.zones, Referral: o.referral, Paths: o.paths, Sightings: o.sightings,
 		Queries: o.queries, Settings: settings, Log: slog.New(slog.DiscardHandler)})
 	must(t, err)
 	b.worker = dnsserver.NewWorker(b.core)

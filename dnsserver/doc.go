@@ -15,7 +15,7 @@
 //   - A rule that matched a step of a CNAME chain rewrites from that step on; the steps before it stay in the reply.
 //   - Policy's NXDOMAIN and NODATA carry a SOA, owned by the name that matched, whose TTL and MINIMUM are the policy zone's TTL.
 //   - The target of a rule's CNAME is looked up without policy, and its records follow the CNAME in the reply.
-//   - ANY gets one HINFO record (RFC 8482) unless a rule or a local zone answers it.
+//   - ANY gets one HINFO record (RFC 8482) unless a rule or a local zone answers it, or the operator wants otherwise.
 //   - TSIG gets NOTAUTH with BADKEY, since no key is shared with anybody; transfers, TKEY and classes other than IN get REFUSED.
 //
 // Query and worker values belong to one goroutine at a time, except for workers made by newShared. Server's methods may be called from

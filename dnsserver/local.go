@@ -122,11 +122,11 @@ func (l *localNames) holds(name []byte) bool {
 	return kind != localNone
 }
 
-// findLocal answers the names that are ours to answer, and ANY, of which nobody gets more than a word (RFC 8482). The target of a rule's
+// findLocal answers the names that are ours to answer, and, where the operator does not want otherwise, ANY, of which nobody gets more than a word (RFC 8482). The target of a rule's
 // CNAME is never one of them: see aim.
 func (w *worker) findLocal(q *Query) bool {
 	kind, apex := q.settings.local.find(q.request.Name)
-	if kind == localNone && q.request.Type == wire.TypeANY {
+	if kind == localNone && q.request.Type == wire.TypeANY && q.settings.Local.MinimalAny {
 		kind = localMinimal
 	}
 	if kind == localNone || kind == localEmpty && q.wantsProofOfHome() {

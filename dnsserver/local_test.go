@@ -21,7 +21,7 @@ func TestLocalZones(t *testing.T) {
 		s.Local.Deny = []dnsname.Name{dnsname.MustParse("DoH.example")}
 		s.Local.Except = []dnsname.Name{dnsname.MustParse("20.172.in-addr.arpa"), dnsname.MustParse("1.10.in-addr.arpa")}
 	}
-	const asked = "NXDOMAIN\nauth example. 300 IN SOA ns.example. host.example. 1 3600 600 86400 60"
+	const asked = "NXDOMAIN\nauth example. 60 IN SOA ns.example. host.example. 1 3600 600 86400 60"
 	for _, tc := range []struct {
 		name, qname string
 		qtype       uint16

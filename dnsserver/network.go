@@ -92,7 +92,7 @@ func (n *network) run(w *waiting) {
 	ctx, cancel := context.WithTimeout(n.ctx, queryTimeout)
 	defer cancel()
 	if begin := n.core.config.OneQuery; begin != nil {
-		ctx = begin(ctx)
+		ctx = begin(ctx, w.q.asker())
 	}
 	n.worker.resolve(ctx, &w.q)
 	out := n.outs.get(w.outSize)

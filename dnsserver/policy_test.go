@@ -137,7 +137,7 @@ func TestLocalData(t *testing.T) {
 		{"two names in followed data", "c.example.", dns.TypeMINFO, []string{"NOERROR EDE15", "c.example. 60 IN CNAME garden.example.", "garden.example. 300 IN MINFO mail.garden.example. web.garden.example."}},
 		{"names of an old type in followed data", "c.example.", dns.TypeMR, []string{"NOERROR EDE15", "c.example. 60 IN CNAME garden.example.", "garden.example. 300 IN MR mail.garden.example."}},
 		{"CNAME asked for is not followed", "c.example.", dns.TypeCNAME, []string{"NOERROR EDE15", "c.example. 60 IN CNAME garden.example."}},
-		{"target does not exist", "gone.example.", dns.TypeA, []string{"NXDOMAIN EDE15", "gone.example. 60 IN CNAME none.example."}},
+		{"target does not exist", "gone.example.", dns.TypeA, []string{"NXDOMAIN EDE15", "gone.example. 60 IN CNAME none.example.", "auth example. 60 IN SOA ns.example. host.example. 1 3600 600 86400 60"}},
 		{"wildcard target", "X.w.example.", dns.TypeA, []string{"NOERROR EDE15", "X.w.example. 5 IN CNAME x.w.example.garden.example.", "x.w.example.garden.example. 300 IN A 198.51.100.8"}},
 		{"wildcard target too long", long + ".", dns.TypeA, []string{"YXDOMAIN EDE15"}},
 		{"target among local names is left to the client", "local.example.", dns.TypeA, []string{"NOERROR EDE15", "local.example. 5 IN CNAME localhost."}},
@@ -153,7 +153,7 @@ func TestLocalData(t *testing.T) {
 	t.Run("target cannot be reached", func(t *testing.T) {
 		b := newBench(t, options{policy: p})
 		b.world.fail = errUnreachable
-		expect(t, b.ask(query("c.example", dns.TypeA)), "SERVFAIL EDE15", "c.example. 60 IN CNAME garden.example.")
+		expect(t, b.ask(query("c.example", dns.TypeA)), "SERVFAIL EDE15")
 	})
 	t.Run("target is not asked for without RD", func(t *testing.T) {
 		b := newBench(t, options{policy: p, answers: answers})

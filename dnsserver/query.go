@@ -34,6 +34,7 @@ type Query struct {
 	Client    netip.AddrPort // who asked: the Peer unless a listed forwarder says otherwise. IPv4 is never in IPv6 form
 	Local     netip.AddrPort // the address asked
 	Transport policy.Transport
+	Idle      time.Duration // how long the connection is kept without a query; 0 if there is none, or nothing is to be said of that
 
 	// Reply is the message to send after Replied: a part of Out.
 	Reply []byte
@@ -244,14 +245,31 @@ func (q *Query) wantedName() []byte {
 	return q.name[:len(q.request.Name)]
 }
 
-// wantedKey is what step 3 looks for: the question, or the target of a rule's CNAME, for which nobody wants proofs.
+// wantedKey is what step 3 looks for: the question, or the target of a rule's CNAME, which the rule wants whole.
 func (q *Query) wantedKey() *rrcache.Key {
-	q.source.key = rrcache.Key{Name: q.request.Name, Type: q.request.Type, Class: q.request.Class, DO: q.request.DO, CD: q.msg.Flags&wire.FlagCD != 0}
+	q.source.key = rrcache.Key{Name: q.request.Name, Type: q.request.Type, Class: q.request.Class, DO: q.request.DO, CD: q.msg.Flags&wire.FlagCD != 0 && !q.settings.Unchecked}
 	switch {
 	case q.chase.wanted:
-		q.source.key = rrcache.Key{Name: q.chase.target[:q.chase.targetLen], Type: q.request.Type, Class: q.request.Class}
+		q.source.key = rrcache.Key{Name: q.chase.target[:q.chase.targetLen], Type: q.request.Type, Class: q.request.Class, DO: q.request.DO}
 	case q.alias.wanted:
 		q.source.key.Name = q.alias.name()
 	}
 	return &q.source.key
 }
+
+// asker is the client's address with as many bits as it lets others be told: all of them, unless it says fewer (RFC 7871 section 7.1.2). Not valid if it wants nobody to be
+// told, or says it in a way that cannot be read. What it says of its address itself does not count: it may be anybody's.
+func (q *Query) asker() netip.Prefix {
+	client := q.Client.Addr()
+	bits := client.BitLen()
+	if o := q.msg.OPT.ECS; o != nil {
+		if len(o) < ecsHead || o[2] == 0 {
+			return netip.Prefix{}
+		}
+		bits = min(bits, int(o[2]))
+	}
+	return netip.PrefixFrom(client, bits)
+}
+
+// ecsHead is the part of an ECS option before the address: family, source prefix length, scope prefix length (RFC 7871 section 6).
+const ecsHead = 4

@@ -2,6 +2,8 @@ package dnsserver
 
 import (
 	"encoding/binary"
+	"math"
+	"time"
 
 	"cenote/dnsname"
 	"cenote/policy"
@@ -159,9 +161,14 @@ func (m *writer) message(q *Query) {
 
 // truncate takes all records back and says so by TC: half an RRset helps nobody, and whoever wants the rest comes over TCP.
 func (m *writer) truncate(q *Query) {
+	m.withdraw(q)
+	m.flags |= wire.FlagTC
+}
+
+// withdraw takes all records back.
+func (m *writer) withdraw(q *Query) {
 	m.buf = m.buf[:wire.HeaderLen+len(q.msg.Question)]
 	m.counts = [3]int{}
-	m.flags |= wire.FlagTC
 }
 
 // withoutRecords takes all records but the OPT pseudo-record back from a whole reply, which it changes, and says so by TC (RFC 2181 section 9). It
@@ -242,11 +249,22 @@ func (q *Query) optLen() int {
 	if q.draft.cookie != cookieNone {
 		n += 4 + cookieLen
 	}
+	if q.msg.OPT.NSID && q.settings.Identity.NSID != "" {
+		n += 4 + len(q.settings.Identity.NSID)
+	}
+	if q.keepsAlive() {
+		n += 4 + 2
+	}
 	if q.draft.ede != policy.EDENone {
 		n += 4 + 2
 		n += q.textLen()
 	}
 	return n
+}
+
+// keepsAlive reports whether the client is told for how long its connection is kept: each that speaks EDNS and comes by TCP (RFC 7828 section 3.3.2).
+func (q *Query) keepsAlive() bool {
+	return q.settings.KeepAlive && q.Idle > 0 && q.Transport == policy.TransportTCP
 }
 
 // opt writes the OPT record in place: its options' length is known only at the end.
@@ -256,6 +274,13 @@ func (m *writer) opt(q *Query) {
 	if q.draft.cookie != cookieNone {
 		m.buf = append(m.buf, 0, wire.OptionCookie, 0, cookieLen)
 		m.buf = q.settings.cookies.appendTo(m.buf, q.msg.OPT.Cookie, q.draft.cookie, q.Peer.Addr(), q.Time)
+	}
+	if id := q.settings.Identity.NSID; q.msg.OPT.NSID && id != "" {
+		m.buf = append(append(m.buf, 0, wire.OptionNSID, 0, byte(len(id))), id...)
+	}
+	if q.keepsAlive() {
+		m.buf = append(m.buf, 0, wire.OptionKeepAlive, 0, 2)
+		m.buf = binary.BigEndian.AppendUint16(m.buf, uint16(min(q.Idle/(100*time.Millisecond), math.MaxUint16)))
 	}
 	if q.draft.ede != policy.EDENone {
 		m.ede(q)

@@ -22,7 +22,7 @@ func (m *writer) policy(w *worker, q *Query) {
 		m.localData(q, owner, z)
 	case policy.ActionNODATA, policy.ActionDefault, policy.ActionPassthru, policy.ActionDrop, policy.ActionTCPOnly, policy.ActionDisabled:
 	}
-	if m.counts[wire.SectionAnswer] == steps && q.draft.rcode != wire.RcodeYXDomain {
+	if m.counts[wire.SectionAnswer] == steps && q.draft.rcode != wire.RcodeYXDomain && q.draft.rcode != wire.RcodeServFail {
 		m.soa(wire.SectionAuthority, owner, z.TTL)
 	}
 	if z.AddSOA {
@@ -111,29 +111,35 @@ func (m *writer) rrset(q *Query, owner []byte, set *policy.RRset, z *policy.Zone
 	}
 }
 
-// target writes what step 3 found at the target of the rule's CNAME. If it found nothing, the client sees the CNAME and SERVFAIL, unless
-// it did not ask for recursion: then it may follow by itself.
+// target writes what step 3 found at the target of the rule's CNAME. If it found nothing, the client gets SERVFAIL and no records, as wherever an alias leads
+// to no answer, unless it did not ask for recursion: then it may follow by itself.
 func (m *writer) target(q *Query) {
 	s := &q.source
 	switch {
 	case !q.chase.wanted || !s.done:
+	case s.msg == nil && s.rcode == wire.RcodeServFail, s.msg != nil && wire.Rcode(s.msg) == wire.RcodeServFail:
+		m.withdraw(q)
+		q.draft.rcode = wire.RcodeServFail
 	case s.msg != nil:
 		q.draft.rcode = wire.Rcode(s.msg)
-		m.expand(s.msg)
-	case s.rcode == wire.RcodeServFail:
-		q.draft.rcode = wire.RcodeServFail
+		m.expand(s.msg, wire.SectionAnswer, 0)
+		m.expand(s.msg, wire.SectionAuthority, wire.TypeSOA) // by which the client keeps that there is nothing (RFC 2308 section 2)
 	}
 }
 
-// expand writes the answer section of a message to another question: names in it are compressed against offsets that do not hold here.
-func (m *writer) expand(msg []byte) {
+// expand writes the records of one section of a message to another question, all or those of one type: names in it are compressed against offsets that do
+// not hold here.
+func (m *writer) expand(msg []byte, section int, rtype uint16) {
 	records, err := wire.Records(msg)
-	for err == nil && records.Next() && records.Section == wire.SectionAnswer {
+	for err == nil && records.Next() && records.Section <= section {
+		if records.Section != section || rtype != 0 && records.Type != rtype {
+			continue
+		}
 		owner, _, nameErr := wire.AppendName(m.owner[:0], msg, records.NameOff)
 		rdata, dataErr := wire.AppendData(m.scratch[:0], msg, records.Type, records.DataOff, records.Offset())
 		if nameErr != nil || dataErr != nil {
 			continue
 		}
-		m.record(wire.SectionAnswer, owner, records.Type, records.Class, records.TTL, rdata)
+		m.record(section, owner, records.Type, records.Class, records.TTL, rdata)
 	}
 }

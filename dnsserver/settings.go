@@ -25,6 +25,8 @@ type Settings struct {
 	Local LocalZones
 	// Identity is what the server tells about itself in class CH.
 	Identity Identity
+	// KeepAlive tells clients with EDNS for how long a connection is kept without a query (RFC 7828). Default true.
+	KeepAlive bool
 	// UDPSize is the largest reply over UDP, in octets, and what we say we take. Default 1232, at least 512. Example: 1400.
 	UDPSize int
 	// Keys are those that clients may sign their queries with (RFC 8945); nil for none. Example: tsig.NewKeys(…).
@@ -34,6 +36,8 @@ type Settings struct {
 	// RequirePaths gives SERVFAIL where rules look at name servers and not all of them can be found out. Default false: the rules then look at those
 	// that are known.
 	RequirePaths bool
+	// Unchecked says that nobody checks signatures here, so that a client who does not want it (CD) gets the same answers as others. Default false.
+	Unchecked bool
 	// NAT64 is the prefix behind which IPv4 addresses are put for clients that have IPv6 alone, so that rules about addresses find them (policy.Answer).
 	// Default none.
 	NAT64 netip.Prefix
@@ -92,19 +96,26 @@ type LocalZones struct {
 	UseApplicationDNS bool
 	// PrivateRelay denies mask.icloud.com and mask-h2.icloud.com, by which devices find a relay past us. Default false.
 	PrivateRelay bool
+	// MinimalAny answers ANY with a word in place of all records of a name (RFC 8482). Default true.
+	MinimalAny bool
 	// Deny are further names that, with all below them, do not exist. Example: doh.example.
 	Deny []dnsname.Name
 	// Except are names of SpecialUse that the network serves itself, answered by the resolver instead. Example: 10.in-addr.arpa.
 	Except []dnsname.Name
 }
 
-// Identity is what questions of class CH are told; empty text means that they are refused.
+// Identity is what the server tells of itself; empty text means that it does not.
 type Identity struct {
 	// Version answers version.bind and version.server. Default empty. Example: "cenote".
 	Version string
 	// Hostname answers hostname.bind and id.server. Default empty. Example: "resolver-1".
 	Hostname string
+	// NSID answers the EDNS option of that name (RFC 5001), in at most NSIDMax octets. Default empty. Example: "resolver-1".
+	NSID string
 }
+
+// NSIDMax is how long Identity.NSID may be, in octets: small replies have little room.
+const NSIDMax = 32
 
 // DefaultSettings returns what an operator gets who sets nothing.
 func DefaultSettings() Settings {
@@ -114,8 +125,8 @@ func DefaultSettings() Settings {
 		Rates: Rates{Enabled: true, PerSecond: 500, Burst: 1000, IPv4Bits: 32, IPv6Bits: 56, Slip: 2, Networks: 1 << 16,
 			Exempt: prefixes("127.0.0.0/8", "::1/128")},
 		Cookies: Cookies{Enabled: true, Rotate: 24 * time.Hour},
-		Local:   LocalZones{SpecialUse: true, ResolverARPA: true, UseApplicationDNS: true},
-		UDPSize: wire.UDPSafe,
+		Local:   LocalZones{SpecialUse: true, ResolverARPA: true, UseApplicationDNS: true, MinimalAny: true},
+		UDPSize: wire.UDPSafe, KeepAlive: true,
 	}
 }
 
@@ -183,6 +194,9 @@ func (i Identity) check() error {
 		if len(text) > 255 {
 			return fmt.Errorf("identity %.20q…: longer than 255 octets", text)
 		}
+	}
+	if len(i.NSID) > NSIDMax {
+		return fmt.Errorf("name server identifier %.20q…: longer than %d octets", i.NSID, NSIDMax)
 	}
 	return nil
 }

@@ -32,7 +32,24 @@ func (w *worker) findPast(q *Query) bool {
 	if a.State == rrcache.Miss {
 		return false
 	}
+	if !a.Held { // who asks for what is past its time shows that it is wanted, as one does shortly before
+		w.core.config.Resolver.Prefetch(&q.source.key)
+	}
 	q.source.take(a)
+	return true
+}
+
+// findReferral takes the servers that know more, if there are any. Rules have nothing to say about it: it is no answer.
+func (w *worker) findReferral(q *Query) bool {
+	if w.core.config.Referral == nil || q.chase.wanted || q.alias.wanted {
+		return false
+	}
+	q.wantedKey()
+	msg := w.core.config.Referral(&q.source.key)
+	if msg == nil {
+		return false
+	}
+	q.source.msg, q.source.kind, q.source.clean = msg, querylog.SourceCache, true
 	return true
 }
 

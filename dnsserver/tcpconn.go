@@ -157,6 +157,9 @@ func (c *tcpConn) answer(msg []byte) {
 	q.Begin()
 	q.In, q.Out, q.Time = msg, *out, t.core.config.Now()
 	q.Peer, q.Client, q.Local, q.Transport = c.peer, c.peer, c.local, policy.TransportTCP
+	if q.Idle = 0; !c.outsider() {
+		q.Idle = t.core.bounds.Load().Idle
+	}
 	verdict := t.worker.answer(q)
 	if verdict == NeedNetwork && !c.wait(q) {
 		verdict = t.worker.shed(q)

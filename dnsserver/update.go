@@ -32,6 +32,7 @@ func (w *worker) parse(q *Query) wire.Fault {
 		return fault
 	}
 	q.updates = true
+	q.draft.flags &^= wire.FlagRA // there is no such flag in replies to updates (RFC 2136 section 2.2)
 	return q.read()
 }
 
@@ -47,7 +48,6 @@ func (q *Query) read() wire.Fault {
 // asks for is looked at when it is made, by a goroutine that may wait.
 func (w *worker) update(q *Query) {
 	q.ask()
-	q.draft.flags &^= wire.FlagRA
 	q.source.kind = querylog.SourceZone
 	counts, served := &w.core.updates, q.zones.Exact(q.request.Name)
 	switch {

@@ -2,6 +2,8 @@ package dnstest
 
 import (
 	"errors"
+	"fmt"
+	"net/netip"
 	"os"
 	"runtime"
 	"sync"
@@ -13,8 +15,9 @@ import (
 // Network is a network of a test's own, that nobody else is in and that leads nowhere: all addresses and ports of loopback are free in it.
 // OwnNetwork makes one.
 type Network struct {
-	tb   testing.TB
-	file *os.File // stands for its name space
+	tb    testing.TB
+	file  *os.File // stands for its name space
+	added int      // addresses
 }
 
 // loopbackMTU is how much the loopback of a machine takes at a time.
@@ -42,7 +45,7 @@ func OwnNetwork(tb testing.TB, mtu uint32) *Network {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { file.Close() })
-	return &Network{tb, file}
+	return &Network{tb: tb, file: file}
 }
 
 // loopbackUp turns loopback on.
@@ -62,6 +65,27 @@ func loopbackUp(mtu uint32) error {
 	}
 	req.SetUint16(unix.IFF_UP | unix.IFF_RUNNING | unix.IFF_LOOPBACK)
 	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, req)
+}
+
+// Add gives the network one more address, of IPv4, from which clients may ask.
+func (n *Network) Add(addr netip.Addr) {
+	n.tb.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		n.tb.Fatal(err)
+	}
+	defer unix.Close(fd)
+	n.added++
+	req, err := unix.NewIfreq(fmt.Sprint("lo:", n.added))
+	if err == nil {
+		err = req.SetInet4Addr(addr.AsSlice())
+	}
+	if err == nil {
+		err = unix.IoctlIfreq(fd, unix.SIOCSIFADDR, req)
+	}
+	if err != nil {
+		n.tb.Fatal("adding ", addr, ": ", err)
+	}
 }
 
 // Run calls work n times side by side, in goroutines that are in the network, and returns when all have returned.

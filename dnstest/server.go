@@ -29,6 +29,7 @@ type Query struct {
 	DO     bool
 	EDNS   bool
 	UDPMax uint16 // the payload size of the OPT record
+	Subnet string // the network of a client that it tells of (RFC 7871), as in "192.0.2.0/24"; empty if none
 	Server netip.AddrPort
 	At     time.Time
 }
@@ -376,6 +377,11 @@ func (s *Server) note(query *dns.Msg, peer netip.AddrPort, tcp bool) (Query, Fau
 		Server: s.addr, At: time.Now()}
 	if opt := query.IsEdns0(); opt != nil {
 		entry.EDNS, entry.DO, entry.UDPMax = true, opt.Do(), opt.UDPSize()
+		for _, o := range opt.Option {
+			if ecs, ok := o.(*dns.EDNS0_SUBNET); ok {
+				entry.Subnet = fmt.Sprintf("%v/%d", ecs.Address, ecs.SourceNetmask)
+			}
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -7,9 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 
 	"cenote/dnsname"
+	"cenote/radix"
 )
 
 // Reasons for which a Builder refuses names or a file. Its errors wrap one of them.
@@ -28,8 +28,8 @@ const seedsMax = 8
 type BuildOptions struct {
 	// Names is how many names are expected; a wrong guess costs only time. Default: 0. Example: 1_000_000.
 	Names int
-	// Base makes the file a delta of that index, for Index.With: both have the same seed, so that one hash finds a name in either. Only the
-	// seed is taken from it. Default: nil, an index of its own.
+	// Base makes the file a delta of that index without its own delta, for Index.With: both have the same seed, so that one hash finds a name in
+	// either. WriteFile takes only the seed from it, MergeFile all. Default: nil, an index of its own.
 	Base *Index
 }
 
@@ -41,6 +41,7 @@ type Builder struct {
 	shards   []shard
 	names    uint64
 	apart    []byte // the names that are kept apart, as the file has them
+	base     *Index // of which this is a delta; nil for none
 	labels   labelRange
 	seed     [seedLen]byte
 	keys     keys
@@ -69,6 +70,8 @@ type record struct {
 	set  uint32 // as AddSet numbered it
 }
 
+func (r *record) key() uint64 { return r.hash }
+
 func (s *shard) name(r *record) []byte {
 	n := int(s.text[r.off])
 	return s.text[r.off+1:][:n]
@@ -85,7 +88,8 @@ func NewBuilder(o BuildOptions) *Builder {
 		b.reseed()
 		return b
 	}
-	h := &o.Base.header
+	b.base = o.Base.Base()
+	h := &b.base.header
 	b.seed, b.hashBits, b.tied = h.seed, h.hashBits, true
 	b.keys = newKeys(b.seed, b.hashBits)
 	return b
@@ -197,9 +201,9 @@ func (b *Builder) spread() error {
 	return nil
 }
 
-// sort brings the names of s into the order of the file and finds names that came twice.
-func (s *shard) sort() error {
-	slices.SortFunc(s.records, func(p, q record) int {
+// sort brings the names of s, whose hashes begin with the same skip bits, into the order of the file and finds names that came twice.
+func (s *shard) sort(skip int) error {
+	radix.Sort(s.records, nil, skip, (*record).key, func(p, q record) int {
 		if c := cmp.Compare(p.hash, q.hash); c != 0 {
 			return c
 		}

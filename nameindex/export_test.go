@@ -23,7 +23,16 @@ func NewCrippledBuilder(hashBits uint8, random func([]byte)) *Builder {
 
 // Image returns the file that WriteFile writes.
 func Image(b *Builder, manifest []byte) ([]byte, error) {
-	p, err := b.plan(manifest)
+	return image(b, manifest, b.plan)
+}
+
+// MergeImage returns the file that MergeFile writes.
+func MergeImage(b *Builder, manifest []byte) ([]byte, error) {
+	return image(b, manifest, func(m []byte) (*plan, error) { return b.mergePlan(len(m)) })
+}
+
+func image(b *Builder, manifest []byte, planned func([]byte) (*plan, error)) ([]byte, error) {
+	p, err := planned(manifest)
 	if err != nil {
 		return nil, err
 	}

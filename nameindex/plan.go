@@ -48,7 +48,7 @@ func (b *Builder) sort(p *plan) error {
 		p.header.buckets = b.gather(p)
 		longest := make([]int, len(p.shards))
 		err := each(len(p.shards), func(i int) error {
-			if err := p.shards[i].sort(); err != nil {
+			if err := p.sortShard(i); err != nil {
 				return err
 			}
 			for _, run := range p.runs(i) {
@@ -67,6 +67,15 @@ func (b *Builder) sort(p *plan) error {
 			return err
 		}
 	}
+}
+
+// sortShard sorts shard i. If there are several, the upper bits of the hashes divide the names among them.
+func (p *plan) sortShard(i int) error {
+	skip := 0
+	if len(p.shards) > 1 {
+		skip = shardBits
+	}
+	return p.shards[i].sort(skip)
 }
 
 // each calls do for 0 to n-1, as many at a time as there are processors, and returns the first error.
@@ -94,14 +103,24 @@ func each(n int, do func(i int) error) error {
 	return err
 }
 
-// frequencies counts the symbols of all names.
+// Of many names so many are enough to know how often each symbol comes after which.
+const (
+	sampleLeast = 1 << 12 // of a shard
+	sampleShare = 8       // one of so many beyond
+)
+
+// frequencies counts the symbols of the names, of many names of a part.
 func (p *plan) frequencies() *frequencies {
 	var mu sync.Mutex
 	var all frequencies
 	_ = each(len(p.shards), func(i int) error { // which cannot fail
 		var one frequencies
 		s := &p.shards[i]
-		for j := range s.records {
+		step := 1
+		if len(s.records) >= sampleLeast {
+			step = sampleShare
+		}
+		for j := 0; j < len(s.records); j += step { // by hash, which is as good as by chance
 			one.add(s.name(&s.records[j]))
 		}
 		mu.Lock()
@@ -136,7 +155,12 @@ func (b *Builder) gather(p *plan) (buckets uint64) {
 		p.shards = b.shards
 		return (buckets + shards - 1) / shards * shards
 	}
-	var all shard
+	p.shards = []shard{b.together()}
+	return buckets
+}
+
+// together returns all names as one shard.
+func (b *Builder) together() (all shard) {
 	for i := range b.shards {
 		s := &b.shards[i]
 		for _, r := range s.records {
@@ -145,8 +169,7 @@ func (b *Builder) gather(p *plan) (buckets uint64) {
 		}
 		all.text = append(all.text, s.text...)
 	}
-	p.shards = []shard{all}
-	return buckets
+	return all
 }
 
 // fill writes the directory and the buckets, and returns how many octets those take. The shards are empty afterwards.
@@ -164,6 +187,12 @@ func (b *Builder) fill(p *plan) (names uint64, err error) {
 	if err != nil {
 		return 0, err
 	}
+	return p.join()
+}
+
+// join makes the offsets in the directory, which are from the first bucket of each shard, those of the file, and returns how many octets the
+// buckets take.
+func (p *plan) join() (names uint64, err error) {
 	part := len(p.directory) / len(p.shards)
 	for i, text := range p.names {
 		for at := i * part; at < (i+1)*part; at += dirEntryLen {

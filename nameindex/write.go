@@ -34,7 +34,12 @@ func (b *Builder) WriteFile(path string, manifest []byte) (Stats, error) {
 	if err != nil {
 		return Stats{}, fmt.Errorf("building index %s: %w", path, err)
 	}
-	err = replace(path, func(w io.Writer) error { return b.write(w, p, manifest) })
+	return b.put(path, p, manifest)
+}
+
+// put writes a planned file to path.
+func (b *Builder) put(path string, p *plan, manifest []byte) (Stats, error) {
+	err := replace(path, func(w io.Writer) error { return b.write(w, p, manifest) })
 	if err != nil {
 		return Stats{}, fmt.Errorf("writing index %s: %w", path, err)
 	}

@@ -72,7 +72,7 @@ type Policy struct {
 func New(c Config) (*Policy, error) {
 	p := &Policy{generation: c.Generation, index: c.Index, early: c.AnswerEarly, recurse: c.WaitRecurse, paths: c.Paths}
 	var err error
-	if p.manifest, err = readManifest(c.Index); err != nil {
+	if p.manifest, err = ReadManifest(c.Index); err != nil {
 		return nil, err
 	}
 	if p.generation == 0 {
@@ -138,7 +138,7 @@ func (p *Policy) With(index *nameindex.Index, generation uint64) (*Policy, error
 		typed: p.typed, uneven: p.uneven, paths: p.paths,
 	}
 	var err error
-	if q.manifest, err = readManifest(index); err != nil {
+	if q.manifest, err = ReadManifest(index); err != nil {
 		return nil, err
 	}
 	q.rank()
@@ -167,7 +167,8 @@ func (p *Policy) hitsOf(n int) uint32 {
 	return last.from + uint32(last.n)
 }
 
-func readManifest(x *nameindex.Index) (*Manifest, error) {
+// ReadManifest reads the manifest of an index, which may be nil.
+func ReadManifest(x *nameindex.Index) (*Manifest, error) {
 	m := &Manifest{Families: []string{""}, Threats: []string{""}}
 	if x == nil {
 		return m, nil

@@ -75,6 +75,7 @@ type Manifest struct {
 	Families   []string    `json:"families"` // [0] is ""
 	Threats    []string    `json:"threats"`  // [0] is ""
 	Data       []LocalData `json:"data,omitempty"`
+	Grown      int         `json:"grown,omitempty"` // texts, local data and sets that changes have brought since all feeds were compiled together
 }
 
 // Feed is what the policy must know of a feed.

@@ -3,6 +3,7 @@ package resolver_test
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -259,7 +260,7 @@ func TestOneQueryHasOneBudget(t *testing.T) {
 	r := startRooted(t, plain(world("", each(40, func(i int) string {
 		return fmt.Sprintf("zone z%d.test server ns.z%d.test @8\nwww A 192.0.2.1\na.b.c.d.e.f.g.h.i A 192.0.2.1\n", i, i)
 	}))), func(c *resolver.Config) { c.Recursion.Bounds.Packets = 30 })
-	ctx := r.OneQuery(context.Background())
+	ctx := r.OneQuery(context.Background(), netip.Prefix{})
 	for i := range 40 {
 		name := []byte(dnsname.MustParse(fmt.Sprintf("a.b.c.d.e.f.g.h.i.z%d.test", i)).Canonical())
 		r.Path(ctx, name, resolver.PathOptions{MinDots: 1, WaitNames: true})

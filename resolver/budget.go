@@ -60,12 +60,13 @@ const (
 	boundDepth
 	boundAliases
 	boundPerZone
+	boundSignatures
 	bounds
 )
 
 // String names the bound as the metrics do.
 func (b bound) String() string {
-	return [...]string{"packets", "targets", "referrals", "crypto", "depth", "aliases", "per_zone"}[b]
+	return [...]string{"packets", "targets", "referrals", "crypto", "depth", "aliases", "per_zone", "signatures"}[b]
 }
 
 func (r *Resolver) newBudget(b *RecursionBounds) *budget {

@@ -73,6 +73,9 @@ func (r *response) pointsAway(zone dnsname.Name) bool {
 
 // direct takes the records that were asked for.
 func (r *response) direct(f *finding, name dnsname.Name, qtype uint16) bool {
+	if r.aliasFirst(name, qtype) {
+		return false
+	}
 	for _, s := range r.sets {
 		if s.section == wire.SectionAnswer && s.name == name && (s.rtype == qtype || qtype == wire.TypeANY) {
 			f.answer = append(f.answer, s)
@@ -85,6 +88,20 @@ func (r *response) direct(f *finding, name dnsname.Name, qtype uint16) bool {
 		f.kind = kindAnswer
 	}
 	return len(f.answer) > 0
+}
+
+// aliasFirst reports whether a name has an alias, and behind it in the answer what was asked for, which is a fault of the zone (RFC 2181 section 10.1): what
+// the server gives first counts, and for an alias that is all that there is (RFC 1034 section 4.3.2).
+func (r *response) aliasFirst(name dnsname.Name, qtype uint16) bool {
+	if qtype == wire.TypeANY || qtype == wire.TypeRRSIG || isDenial(qtype) {
+		return false
+	}
+	for _, s := range r.sets {
+		if s.section == wire.SectionAnswer && s.name == name && (s.rtype == qtype || s.rtype == wire.TypeCNAME) {
+			return s.rtype != qtype
+		}
+	}
+	return false
 }
 
 // signatures takes the RRSIG records of a name as an answer. Nobody signs them (RFC 4035 section 2.2).

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cenote/rrcache"
+	"cenote/wire"
 )
 
 // Config says whom to ask and how. Zero values stand for the defaults; only Cache has none.
@@ -19,6 +20,8 @@ type Config struct {
 	Recursion *Recursion
 	// Cache takes the answers. It stays what it is over an Update.
 	Cache *rrcache.Cache
+	// Notes are EDNS options that queries to some servers carry. Of several networks that an address is in, the smallest counts. Default none.
+	Notes []Note
 	// Timeouts say how long to wait.
 	Timeouts Timeouts
 	// Bounds say how much at once.
@@ -45,6 +48,30 @@ type Upstream struct {
 	Trusted bool
 	// TLS is the name in its certificate, if it is asked by TLS alone. Default: it is asked by UDP and TCP.
 	TLS string
+}
+
+// Note is an EDNS option that queries to the servers in a network carry, for operators of those servers who want to know who asks.
+type Note struct {
+	Servers netip.Prefix // Example: 198.51.100.0/24
+	Code    uint16       // of the option. Example: 65001, the first of those for local use (RFC 6891 section 9)
+	Data    []byte       // at most NoteMax octets
+}
+
+// NoteMax is how many octets a Note has at most.
+const NoteMax = 128
+
+// noteFor returns the option for a server, in wire form; nil for none.
+func (c *Config) noteFor(server netip.Addr) []byte {
+	var best *Note
+	for i := range c.Notes {
+		if n := &c.Notes[i]; n.Servers.Contains(server) && (best == nil || n.Servers.Bits() > best.Servers.Bits()) {
+			best = n
+		}
+	}
+	if best == nil {
+		return nil
+	}
+	return wire.AppendOption(nil, best.Code, best.Data)
 }
 
 // Timeouts of a Resolver.
@@ -138,6 +165,11 @@ func (c *Config) check() error {
 			if u.Addr == v.Addr && u.Group == v.Group {
 				return fmt.Errorf("upstream %v is named twice", u.Addr)
 			}
+		}
+	}
+	for _, n := range c.Notes {
+		if !n.Servers.IsValid() || len(n.Data) > NoteMax {
+			return fmt.Errorf("note for %v: want a network, and at most %d octets", n.Servers, NoteMax)
 		}
 	}
 	if err := c.Timeouts.check(); err != nil {

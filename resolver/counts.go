@@ -27,6 +27,10 @@ type counts struct {
 	floods          atomic.Uint64 // queries that were asked again by TCP for that
 	private         atomic.Uint64 // answers from which private addresses were taken
 	socketsShed     atomic.Uint64 // queries for which too many were open, or the system had none
+	subnetsTold     atomic.Uint64 // queries that told of a client's network
+	subnetsShed     atomic.Uint64 // questions that were asked without, since too many networks asked at once
+	scopedHits      atomic.Uint64 // questions answered by what is kept for their clients
+	belowAbsent     atomic.Uint64 // questions answered by a name above that is not there
 	inferred        atomic.Uint64 // questions answered by what a zone has proved before
 
 	// Of names that are looked for from the root down.

@@ -85,3 +85,17 @@ func TestDelegationsAreReadByMany(t *testing.T) {
 	}
 	all.Wait()
 }
+
+// TestQuestionsWithoutSignaturesLearnDS: what a referral says of DS is learnt by a question that is not validated, too, and is not asked for by the next.
+func TestQuestionsWithoutSignaturesLearnDS(t *testing.T) {
+	r := trusting(t, signedInternet)
+	r.ask(t, "www.example.test", "A", "cd")
+	if got := r.ask(t, "deep.er.name.example.test", "A"); !strings.HasPrefix(got, "NOERROR AD") {
+		t.Error(got)
+	}
+	for _, zone := range []string{"test", "example.test"} {
+		if n := r.tree.Asked(zone, dns.TypeDS); n > 0 {
+			t.Errorf("DS of %s was asked for %d times, and had come with the referral", zone, n)
+		}
+	}
+}

@@ -2,7 +2,11 @@ package resolver_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
+	"time"
+
+	"cenote/resolver"
 )
 
 // TestDenialsOfAllZonesAreBounded: however many zones prove however much, the records that are kept of that are bounded together.
@@ -24,5 +28,56 @@ func TestDenialsOfAllZonesAreBounded(t *testing.T) {
 	r.Flush("\x00", true)
 	if zones, records := r.Denials(); zones != 0 || records != 0 {
 		t.Errorf("after a flush: %d records of %d zones", records, zones)
+	}
+}
+
+// TestWildcardsStandForOtherNames: once a wildcard of a signed zone was seen, with proof that it stands for a name, names that the same proof is about are answered without a query:
+// with signatures that hold, AD, and the TTL that is left. Names that exist are asked for, and so is everything where there is no proof.
+func TestWildcardsStandForOtherNames(t *testing.T) {
+	for words, inferred := range map[string]bool{"sign": true, "sign nsec3": true, "sign optout": false, "": false} {
+		t.Run(words, func(t *testing.T) {
+			clock := newClock()
+			r := trusting(t, `
+				zone .               server a.root.test @1 sign
+				zone test            server ns.nic.test @2 sign
+				zone wild.test       server ns.wild.test @3 `+words+`
+				    *.in             100 A    192.0.2.1
+				    *.in             100 TXT  "wild"
+				    real.in          100 A    192.0.2.2
+				    *.alias          100 CNAME real.in
+			`, func(c *resolver.Config) { c.Now = clock.now })
+			r.tree.SetClock(clock.now)
+			for i := range 8 { // enough for all of a chain of few hashes
+				r.ask(t, fmt.Sprintf("first%d.in.wild.test", i), "A", "do")
+			}
+			clock.advance(40 * time.Second)
+			before := len(r.tree.Queries("@3"))
+			got := r.ask(t, "prior.in.wild.test", "A", "do")
+			if !strings.Contains(got, "192.0.2.1") || strings.HasPrefix(got, "NOERROR AD") != inferred {
+				t.Error(got)
+			}
+			if n := len(r.tree.Queries("@3")) - before; (n == 0) != inferred {
+				t.Errorf("%d queries for a name that the wildcard stands for", n)
+			}
+			if inferred && (!strings.Contains(got, "prior.in.wild.test. 60 IN A 192.0.2.1") || !strings.Contains(got, "RRSIG A") || !strings.Contains(got, " NSEC")) {
+				t.Errorf("the proof is not whole: %s", got)
+			}
+			if got := r.ask(t, "real.in.wild.test", "A"); !strings.Contains(got, "192.0.2.2") {
+				t.Errorf("a name that is there: %s", got)
+			}
+			if got := r.ask(t, "prior.in.wild.test", "TXT"); !strings.Contains(got, "wild") {
+				t.Errorf("another type: %s", got)
+			}
+			for i := range 2 {
+				if got := r.ask(t, fmt.Sprintf("a%d.alias.wild.test", i), "A"); !strings.Contains(got, "192.0.2.2") {
+					t.Errorf("an alias: %s", got)
+				}
+			}
+			clock.advance(61 * time.Second)
+			before = len(r.tree.Queries("@3"))
+			if r.ask(t, "third.in.wild.test", "A"); len(r.tree.Queries("@3")) == before {
+				t.Error("the wildcard answers past its TTL")
+			}
+		})
 	}
 }

@@ -74,7 +74,8 @@ func (it *iteration) translate(m *assembly, name dnsname.Name) error {
 		six.rdata = append(six.rdata, embed(it.s.config.Recursion.DNS64, data))
 	}
 	m.sets[wire.SectionAnswer] = append(m.sets[wire.SectionAnswer], six)
-	m.sets[wire.SectionAuthority], m.secure = nil, false
+	// RFC 6147 section 3: AD where the proof that there are no IPv6 addresses and the IPv4 addresses both stand up to validation.
+	m.sets[wire.SectionAuthority], m.secure = nil, m.secure && wire.Flags(msg)&wire.FlagAD != 0
 	return nil
 }
 

@@ -39,7 +39,11 @@ type exchange struct {
 }
 
 func (r *Resolver) exchangeWith(ctx context.Context, s *state, up *upstream, q *question) *exchange {
-	return &exchange{r: r, s: s, ctx: ctx, up: up, q: q, manner: up.manner(r.now(), s.config.PlainCase)}
+	x := &exchange{r: r, s: s, ctx: ctx, up: up, q: q, manner: up.manner(r.now(), s.config.PlainCase)}
+	if len(s.config.Notes) > 0 {
+		x.manner.note = s.config.noteFor(up.Addr.Addr())
+	}
+	return x
 }
 
 // isLate has others asked, once.
@@ -57,6 +61,7 @@ func (a *search) attempt(ctx context.Context, up *upstream, wait time.Duration, 
 	begun := time.Now()
 	x := r.exchangeWith(ctx, a.s, up, a.q)
 	x.work, x.tally, x.purpose, x.attempts = a.work, a.tally, a.purpose, a.attempts
+	x.manner.subnet = a.subnet
 	x.late, x.lateAt = late, begun.Add(wait)
 	if end, ok := ctx.Deadline(); ok && end.Before(x.lateAt) {
 		x.lateAt = end
@@ -70,6 +75,7 @@ func (a *search) attempt(ctx context.Context, up *upstream, wait time.Duration, 
 		return outcome{up: up, ede: EDENone, err: fmt.Errorf("%w: %w", errNearMisses, err)} // whoever sent them would have it blamed
 	}
 	if err != nil {
+		r.routes.note(up.Addr.Addr(), err, r.now())
 		r.blame(up, err, time.Since(begun), wait)
 		return outcome{up: up, ede: EDENone, err: err}
 	}
@@ -147,6 +153,9 @@ func (x *exchange) leg() ([]byte, error) {
 	}
 	query := x.q.appendQuery(room[:0], x.manner)
 	x.up.counts.queries.Add(1)
+	if x.manner.edns && x.manner.subnet.IsValid() {
+		x.r.counts.subnetsTold.Add(1)
+	}
 	x.count()
 	ended := x.noteLeg()
 	packet, err := x.put(query)

@@ -222,10 +222,39 @@ func (r *Resolver) Denials() (zones, records int) {
 	r.denials.mu.Lock()
 	defer r.denials.mu.Unlock()
 	for _, z := range r.denials.all {
-		records += z.ranges.Len()
+		records += z.len()
 	}
 	if records != r.denials.records {
 		return len(r.denials.all), -1
 	}
 	return len(r.denials.all), records
 }
+
+// Scoped returns how many answers are kept that are for some clients alone.
+func (r *Resolver) Scoped() int { return r.scoped.len() }
+
+// ReplyScope reads for which clients a reply to a query that told of a network is.
+func ReplyScope(packet []byte, told netip.Prefix) (scope netip.Prefix, ok bool) {
+	return scopeOf(subnetOption(packet), told)
+}
+
+// A Gate bounds what is computed for validation at a time.
+type Gate struct{ g *gate }
+
+// NewGate returns one that nobody has entered.
+func NewGate() Gate { return Gate{newGate()} }
+
+// Enter waits for a place for a zone; leave is nil if there was none.
+func (g Gate) Enter(zone string, now time.Time, done <-chan struct{}) (leave func()) {
+	leave, _ = g.g.enter(dnsname.MustParse(zone).Canonical(), now, done)
+	return leave
+}
+
+// Mark notes that a zone is costly.
+func (g Gate) Mark(zone string, now time.Time) { g.g.mark(dnsname.MustParse(zone).Canonical(), now) }
+
+// Places is how many zones that are not costly may enter at a time.
+func (g Gate) Places() int { return cap(g.g.places) }
+
+// Waiting is how many wait for such a place.
+func (g Gate) Waiting() int { return int(g.g.waiting[0].Load()) }

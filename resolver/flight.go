@@ -7,8 +7,10 @@ import (
 	"maps"
 	"net/netip"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
+	"cenote/dnsname"
 	"cenote/dnssec"
 	"cenote/rrcache"
 	"cenote/wire"
@@ -21,15 +23,16 @@ type flight struct {
 	waiters int           // guarded by the resolver's mu
 
 	// Of questions that are asked of the servers of zones; see iteration.
-	budget  *budget         // shared by all that one question of a client begins
-	depth   int             // questions that this one is asked for, one inside the other
-	aliases int             // steps of aliases that led here
-	inner   bool            // another flight needs it, and its budget is that one's
-	look    bool            // it is for the address of a name server
-	trace   *Trace          // nil where nobody looks
-	tally   tally           // of questions that upstreams are asked; a budget has its own
-	begun   time.Time       // set by who finds its answer
-	needs   map[*flight]int // the flights whose answers this one waits for; guarded by the resolver's mu
+	budget   *budget         // shared by all that one question of a client begins
+	depth    int             // questions that this one is asked for, one inside the other
+	aliases  int             // steps of aliases that led here
+	inner    bool            // another flight needs it, and its budget is that one's
+	uncached atomic.Bool     // its answer holds what is not to be kept
+	look     bool            // it is for the address of a name server
+	trace    *Trace          // nil where nobody looks
+	tally    tally           // of questions that upstreams are asked; a budget has its own
+	begun    time.Time       // set by who finds its answer
+	needs    map[*flight]int // the flights whose answers this one waits for; guarded by the resolver's mu
 	// distrust are servers that are asked last: what they said did not stand up to validation. Its own goroutine alone writes to it.
 	distrust map[netip.AddrPort]bool
 
@@ -37,6 +40,8 @@ type flight struct {
 	ede  uint16 // what the upstream said beside its answer
 	err  error
 	from netip.AddrPort // who answered, if one server did
+	// scope is the clients for whom the answer is; not valid for all.
+	scope netip.Prefix
 }
 
 // join returns the flight of a question, which it starts if there is none.
@@ -48,11 +53,13 @@ func (r *Resolver) joinFor(q question, l *ledger) (*flight, error) {
 		return nil, &Error{edeNotSupported, ErrType}
 	}
 	s := r.state.Load()
+	q.audience = s.audience(&q, l.askerOf())
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
 		return nil, &Error{edeNotReady, ErrClosed}
 	}
+	r.crowdedSubnets(&q)
 	f := r.flights[q]
 	switch {
 	case f != nil && f.waiters >= s.config.Bounds.Waiters, f == nil && len(r.flights) >= s.config.Bounds.Outstanding:
@@ -75,6 +82,7 @@ func (r *Resolver) joinFor(q question, l *ledger) (*flight, error) {
 // launch starts a flight. The caller holds mu.
 func (r *Resolver) launch(s *state, f *flight) {
 	r.flights[f.q] = f
+	r.countSubnet(f.q, 1)
 	r.running.Go(func() { r.fly(s, f) })
 }
 
@@ -93,6 +101,7 @@ func (r *Resolver) joinFrom(parent *flight, q question, depth, aliases int, look
 	if r.closed {
 		return nil, ErrClosed
 	}
+	r.crowdedSubnets(&q)
 	f := r.flights[q]
 	switch {
 	case f != nil && f.reaches(parent, map[*flight]bool{}):
@@ -159,6 +168,7 @@ func (r *Resolver) fly(s *state, f *flight) {
 	r.land(s, f, &got)
 	r.mu.Lock()
 	delete(r.flights, f.q)
+	r.countSubnet(f.q, -1)
 	r.mu.Unlock()
 	close(f.done)
 }
@@ -183,6 +193,9 @@ func (r *Resolver) land(s *state, f *flight, got *outcome) {
 	k, now := f.q.key(), r.now().UnixNano()
 	defer r.account(f, got)
 	switch {
+	case got.err == nil && f.uncached.Load():
+		r.cache.Remove(k)
+	case got.err == nil && r.keepScoped(f):
 	case got.err == nil:
 		r.keep(k, f.msg, now)
 	default:
@@ -193,6 +206,7 @@ func (r *Resolver) land(s *state, f *flight, got *outcome) {
 	}
 	if r.isOver(s) {
 		r.cache.Remove(k)
+		r.scoped.flush(dnsname.Name(f.q.name), false)
 	}
 }
 
@@ -224,6 +238,12 @@ func (r *Resolver) isStale(k *rrcache.Key, now int64) bool {
 	return r.cache.Peek(k, now, make([]byte, wire.MessageMax)).State == rrcache.Stale
 }
 
+// isAnswered reports whether the cache has an answer, fresh or past its time, which a failure puts on hold.
+func (r *Resolver) isAnswered(k *rrcache.Key, now int64) bool {
+	msg, a := r.peek(k, nil)
+	return a.State == rrcache.Stale || a.State == rrcache.Fresh && wire.Rcode(msg[:a.Len]) != wire.RcodeServFail
+}
+
 // rescue keeps a fault of our own, met while foreign octets were read, from stopping the process (invariant 6): it becomes an error.
 func (r *Resolver) rescue(err *error) {
 	if fault := recover(); fault != nil {
@@ -242,7 +262,7 @@ func (r *Resolver) remember(k *rrcache.Key, msg []byte, err error, now int64) {
 	switch {
 	case errors.Is(err, ErrNoUpstreams), errors.Is(err, ErrBusy), errors.Is(err, ErrClosed):
 		return
-	case errors.Is(err, errNetwork) && r.state.Load().config.Recursion == nil && !r.isStale(k, now):
+	case errors.Is(err, errNetwork) && r.state.Load().config.Recursion == nil && !r.isAnswered(k, now):
 		return
 	case isVerdict(edeOf(err)) && r.isStale(k, now):
 		r.cache.Remove(k)
@@ -262,9 +282,10 @@ type outcome struct {
 	ede uint16 // what the upstream said, EDENone for nothing
 	err error
 
-	found    *finding  // of a server of a zone: what its reply means
-	said     *response // and all that it said
-	zone     *cut      // whose servers said so
+	found    *finding     // of a server of a zone: what its reply means
+	said     *response    // and all that it said
+	zone     *cut         // whose servers said so
+	scope    netip.Prefix // the clients for whom it is; not valid for all
 	verdict  dnssec.Verdict
 	inferred bool // from what the zone has proved before
 }
@@ -309,6 +330,7 @@ type search struct {
 	work     *account                                  // what each query is taken from, nil for none
 	tally    *tally                                    // where they are added up
 	purpose  purpose                                   // what they are for
+	subnet   netip.Prefix                              // what is told of the client; not valid for nothing
 	attempts *attempts                                 // nil where nobody looks
 	read     func(up *upstream, packet []byte) outcome // makes sense of a reply
 	trials   []trial                                   // of those that were tried

@@ -10,6 +10,8 @@ import (
 // denials; and what zones above have denied, by which the name might not be there. It returns how many answers there were. The root with subtree is everything.
 func (r *Resolver) Flush(name dnsname.Name, subtree bool) int {
 	name = name.Canonical()
+	n := r.scoped.flush(name, subtree)
+	r.absent.flush(name)
 	if subtree {
 		r.cuts.flush(name)
 		r.trusts.flush(name)
@@ -24,9 +26,9 @@ func (r *Resolver) Flush(name dnsname.Name, subtree bool) int {
 		r.denials.forget(zone)
 	}
 	if name.IsRoot() && subtree {
-		return r.cache.FlushAll()
+		return n + r.cache.FlushAll()
 	}
-	return r.cache.Flush(name, subtree)
+	return n + r.cache.Flush(name, subtree)
 }
 
 // outdated are the names below which another configuration finds other answers; the root stands for everything. They are forgotten, or
@@ -42,6 +44,12 @@ func outdated(before, after *Recursion) (names []dnsname.Name) {
 	same = same && before.DNS64 == after.DNS64 && reflect.DeepEqual(before.Private, after.Private)
 	if !same || !reflect.DeepEqual(before.Anchors, after.Anchors) {
 		return []dnsname.Name{dnsname.Root}
+	}
+	if before.NothingBelow && !after.NothingBelow {
+		names = append(names, dnsname.Root)
+	}
+	if !reflect.DeepEqual(before.Subnets, after.Subnets) {
+		names = append(append(names, before.Subnets.Zones...), after.Subnets.Zones...)
 	}
 	names = append(names, changed(before.Forwards, after.Forwards, func(f *Forward) dnsname.Name { return f.Zone })...)
 	names = append(names, changed(before.Stubs, after.Stubs, func(s *Stub) dnsname.Name { return s.Zone })...)

@@ -44,15 +44,22 @@ func newGate() *gate {
 
 // enter waits for a place to check something of a zone, which leave gives back.
 func (g *gate) enter(zone dnsname.Name, now time.Time, done <-chan struct{}) (leave func(), err error) {
-	places, waiting := g.places, &g.waiting[0]
-	if g.isCostly(zone, now) {
-		places, waiting = g.costly, &g.waiting[1]
+	if !g.isCostly(zone, now) {
+		leave, err = waitForPlace(g.places, &g.waiting[0], done)
+		if err != nil || !g.isCostly(zone, now) {
+			return leave, err
+		}
+		leave() // many asked for names of the zone at once, and it has shown meanwhile what it is
 	}
+	return waitForPlace(g.costly, &g.waiting[1], done)
+}
+
+// waitForPlace waits for one of some places.
+func waitForPlace(places chan struct{}, waiting *atomic.Int64, done <-chan struct{}) (leave func(), err error) {
+	defer waiting.Add(-1)
 	if waiting.Add(1) > gateWaiting {
-		waiting.Add(-1)
 		return nil, errGate
 	}
-	defer waiting.Add(-1)
 	select {
 	case places <- struct{}{}:
 		return func() { <-places }, nil

@@ -104,7 +104,7 @@ func (r *Resolver) probe(ctx context.Context) {
 		case u := <-r.suspects:
 			probes.Go(func() { r.probeOne(ctx, u) })
 		case <-tick.C:
-			for _, u := range r.state.Load().upstreams {
+			for _, u := range r.allUpstreams(r.state.Load()) {
 				if u.probeDue(r.now()) {
 					probes.Go(func() { r.probeOne(ctx, u) })
 				}

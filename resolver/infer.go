@@ -20,9 +20,25 @@ type denials struct {
 // denied is what one zone has proved.
 type denied struct {
 	ranges *dnssec.Ranges
-	soa    *rrset // by which a negative answer is kept
-	until  time.Time
+	soa    *rrset    // by which a negative answer is kept; nil if none came yet
+	until  time.Time // the end of that
+	wild   map[wildKey]wildSet
 }
+
+// wildKey is a wildcard by the name that it is below, and the type of its records.
+type wildKey struct {
+	encloser dnsname.Name
+	rtype    uint16
+}
+
+// wildSet is the records of a wildcard, as they were found for a name that it stands for.
+type wildSet struct {
+	set   *rrset
+	until time.Time
+}
+
+// len is how many records are kept of a zone.
+func (k *denied) len() int { return k.ranges.Len() + len(k.wild) }
 
 // Bounds of what is remembered of denials.
 const (
@@ -30,6 +46,7 @@ const (
 	denialRecords = 1000    // of one zone
 	denialMost    = 100_000 // of all zones: up to 200 MB, should each be as long as may be (dnssec.RangeSetMax)
 	denialMax     = time.Hour
+	wildcardsMost = 100 // of one zone, by name and type
 )
 
 func newDenials() *denials { return &denials{all: map[dnsname.Name]*denied{}, most: denialMost} }
@@ -39,6 +56,28 @@ func (d *denials) add(zone dnsname.Name, soa *rrset, proofs []*rrset, class uint
 	least := min(soa.ttl, soaMinimum(soa), uint32(denialMax/time.Second))
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	known := d.of(zone)
+	known.soa, known.until = soa, now.Add(time.Duration(least)*time.Second)
+	d.change(known, func() { known.prove(proofs, class, least, now) })
+}
+
+// addWild remembers the records of the wildcard below encloser, and what proved that it stands for a name.
+func (d *denials) addWild(zone, encloser dnsname.Name, set *rrset, proofs []*rrset, class uint16, now time.Time) {
+	least := min(set.ttl, uint32(denialMax/time.Second))
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	known := d.of(zone)
+	d.change(known, func() {
+		known.prove(proofs, class, uint32(denialMax/time.Second), now)
+		if known.wild == nil || len(known.wild) >= wildcardsMost {
+			known.wild = map[wildKey]wildSet{}
+		}
+		known.wild[wildKey{encloser, set.rtype}] = wildSet{set, now.Add(time.Duration(least) * time.Second)}
+	})
+}
+
+// of returns what is known of a zone. The caller holds mu.
+func (d *denials) of(zone dnsname.Name) *denied {
 	known := d.all[zone]
 	if known == nil {
 		if len(d.all) >= denialZones {
@@ -47,16 +86,25 @@ func (d *denials) add(zone dnsname.Name, soa *rrset, proofs []*rrset, class uint
 		known = &denied{ranges: dnssec.NewRanges([]byte(zone), denialRecords)}
 		d.all[zone] = known
 	}
-	known.soa, known.until = soa, now.Add(time.Duration(least)*time.Second)
-	d.records -= known.ranges.Len()
-	for _, s := range proofs {
-		if isDenial(s.rtype) {
-			known.ranges.Add(s.proof(class), min(s.ttl, least), now)
-		}
-	}
-	d.records += known.ranges.Len()
+	return known
+}
+
+// change counts what comes to a zone. The caller holds mu.
+func (d *denials) change(known *denied, do func()) {
+	d.records -= known.len()
+	do()
+	d.records += known.len()
 	for d.records > d.most {
 		d.evict()
+	}
+}
+
+// prove takes records of denial, for most seconds.
+func (k *denied) prove(proofs []*rrset, class uint16, most uint32, now time.Time) {
+	for _, s := range proofs {
+		if isDenial(s.rtype) {
+			k.ranges.Add(s.proof(class), min(s.ttl, most), now)
+		}
 	}
 }
 
@@ -87,7 +135,7 @@ func (d *denials) evict() {
 // drop forgets what a zone has proved.
 func (d *denials) drop(zone dnsname.Name) {
 	if known := d.all[zone]; known != nil {
-		d.records -= known.ranges.Len()
+		d.records -= known.len()
 		delete(d.all, zone)
 	}
 }
@@ -117,11 +165,39 @@ func (d *denials) answer(zone, name dnsname.Name, rtype uint16, now time.Time, w
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	known := d.all[zone]
-	if known == nil || !now.Before(known.until) {
+	if known == nil {
+		return nil
+	}
+	if f := known.deny(name, rtype, now, w); f != nil {
+		return f
+	}
+	return known.expand(zone, name, rtype, now, w)
+}
+
+// expand answers by a wildcard.
+func (k *denied) expand(zone, name dnsname.Name, rtype uint16, now time.Time, w *dnssec.Work) *finding {
+	for labels := name.Labels() - 1; len(k.wild) > 0 && labels >= zone.Labels(); labels-- {
+		encloser := name.Suffix(labels)
+		one, ok := k.wild[wildKey{encloser, rtype}]
+		if !ok || !now.Before(one.until) {
+			continue
+		}
+		if sets := k.ranges.Expanded([]byte(name), []byte(encloser), now, w); sets != nil {
+			set := *one.set
+			set.name, set.ttl = name, uint32(one.until.Sub(now)/time.Second)
+			return &finding{kind: kindAnswer, sure: true, answer: []*rrset{&set}, proofs: proofsOf(sets)}
+		}
+	}
+	return nil
+}
+
+// deny answers that there is nothing.
+func (k *denied) deny(name dnsname.Name, rtype uint16, now time.Time, w *dnssec.Work) *finding {
+	if k.soa == nil || !now.Before(k.until) {
 		return nil
 	}
 	f := &finding{sure: true}
-	inferred, sets := known.ranges.Answer([]byte(name), rtype, now, w)
+	inferred, sets := k.ranges.Answer([]byte(name), rtype, now, w)
 	switch inferred {
 	case dnssec.Unknown:
 		return nil
@@ -130,32 +206,38 @@ func (d *denials) answer(zone, name dnsname.Name, rtype uint16, now time.Time, w
 	case dnssec.NoData:
 		f.kind = kindNoData
 	}
-	soa := *known.soa
-	soa.ttl = min(soa.ttl, uint32(known.until.Sub(now)/time.Second))
-	f.soa = &soa
-	for _, s := range sets {
-		f.proofs = append(f.proofs, &rrset{
-			name: dnsname.Name(s.Name), rtype: s.Type, section: wire.SectionAuthority, ttl: s.TTL, sigTTL: s.TTL, rdata: s.RData, sigs: s.Sigs,
-		})
-	}
+	soa := *k.soa
+	soa.ttl = min(soa.ttl, uint32(k.until.Sub(now)/time.Second))
+	f.soa, f.proofs = &soa, proofsOf(sets)
 	return f
 }
 
-// infer answers from what the closest zone that is known to hold a name has proved. Only what is validated is inferred, and only from that.
-func (it *iteration) infer(name dnsname.Name) *finding {
+// proofsOf are sets of an authority section.
+func proofsOf(sets []*dnssec.Set) (proofs []*rrset) {
+	for _, s := range sets {
+		proofs = append(proofs, &rrset{
+			name: dnsname.Name(s.Name), rtype: s.Type, section: wire.SectionAuthority, ttl: s.TTL, sigTTL: s.TTL, rdata: s.RData, sigs: s.Sigs,
+		})
+	}
+	return proofs
+}
+
+// infer answers from what the closest zone that is known to hold a name has proved. Only what is validated is inferred, and only from that. It
+// returns the zone, too.
+func (it *iteration) infer(name dnsname.Name) (*finding, *cut) {
 	q := &it.f.q
 	if !it.s.validates(q) || q.qtype == wire.TypeANY {
-		return nil
+		return nil, nil
 	}
 	now := it.r.now()
 	z := it.known(name, q.qtype)
 	if z == nil || it.s.negativeAt(name, now) != nil || it.isElsewhere(z.zone, name) {
-		return nil
+		return nil, nil
 	}
 	it.b.checking.Lock()
 	defer it.b.checking.Unlock()
 	if known := it.r.trusts.get(z.zone, now); known == nil || known.verdict.Status != dnssec.Secure {
-		return nil
+		return nil, nil
 	}
 	var f *finding
 	it.compute(z.zone, func() { f = it.r.denials.answer(z.zone, name, q.qtype, now, it.b.crypto) })
@@ -163,7 +245,7 @@ func (it *iteration) infer(name dnsname.Name) *finding {
 		it.r.counts.inferred.Add(1)
 		it.note(Step{Kind: StepCached, Name: name, Type: q.qtype, Zone: z.zone, Result: f.kind.String() + ", by what the zone has proved before"})
 	}
-	return f
+	return f, z
 }
 
 // isElsewhere reports whether a zone says nothing of a name, since others are asked for it, or since a trust anchor lies between.

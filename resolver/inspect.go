@@ -42,7 +42,7 @@ func (r *Resolver) Delegation(name dnsname.Name) (Delegation, bool) {
 		return Delegation{}, false
 	}
 	if f, group := s.config.Recursion.forwardAt(name, 0); f != nil {
-		return Delegation{Zone: f.Zone, Forwarded: s.group(group, now)}, true
+		return Delegation{Zone: f.Zone, Forwarded: r.group(s, group, now)}, true
 	}
 	z := r.cuts.closest(name, now)
 	out := Delegation{}
@@ -71,9 +71,9 @@ func (r *Resolver) Delegation(name dnsname.Name) (Delegation, bool) {
 }
 
 // group is the upstreams of a group.
-func (s *state) group(group uint8, now time.Time) []UpstreamStatus {
+func (r *Resolver) group(s *state, group uint8, now time.Time) []UpstreamStatus {
 	var out []UpstreamStatus
-	for _, u := range s.upstreams {
+	for _, u := range r.allUpstreams(s) {
 		if u.Group == group {
 			out = append(out, u.status(now))
 		}

@@ -66,6 +66,7 @@ func (it *iteration) run() outcome {
 			it.r.counts.bounds[boundAliases].Add(1)
 			return m.failed(outcome{ede: EDENone, err: errChain})
 		}
+		it.f.scope = narrower(it.f.scope, got.scope)
 		it.withoutPrivate(m, &got)
 		m.add(got.found)
 		m.judged(got.verdict)
@@ -124,6 +125,9 @@ func (it *iteration) judge(name dnsname.Name, got outcome) outcome {
 	if it.s.validates(&it.f.q) {
 		got.verdict = it.validate(got.zone, name, got.found)
 	}
+	if got.verdict.Status != dnssec.Bogus {
+		it.keepAbsent(name, &got)
+	}
 	if got.verdict.Status == dnssec.Bogus && it.b.busy.Load() {
 		return outcome{up: got.up, ede: EDENone, err: errGate}
 	}
@@ -181,6 +185,7 @@ func (r *response) goesOn(z *cut, target dnsname.Name, qtype uint16) *finding {
 func (it *iteration) follow(m *assembly, target dnsname.Name, aliases int) error {
 	q := it.f.q
 	q.name = string(target)
+	q.audience = it.s.audience(&q, it.f.q.audience.subnet)
 	got, err := it.sub(q, it.f.depth, aliases)
 	if got != nil {
 		if fault := m.merge(got); err == nil {
@@ -195,11 +200,14 @@ func (it *iteration) lookUp(name dnsname.Name, qtype uint16) outcome {
 	if f := it.reverse64(name); f != nil {
 		return outcome{ede: EDENone, found: f, zone: forwardCut, said: new(response)}
 	}
-	if f := it.infer(name); f != nil {
-		return outcome{ede: EDENone, found: f, inferred: true}
+	if f, z := it.infer(name); f != nil {
+		return outcome{ede: EDENone, found: f, inferred: true, zone: z, said: new(response)}
+	}
+	if got, ok := it.belowAbsent(name); ok {
+		return got
 	}
 	if f, group := it.s.config.Recursion.forwardAt(name, qtype); f != nil {
-		got := it.forward(group, name, qtype)
+		got := it.forward(f, group, name, qtype)
 		got.zone = f.cut()
 		if got.err == nil || !f.First {
 			return got
@@ -216,7 +224,24 @@ func (it *iteration) lookUp(name dnsname.Name, qtype uint16) outcome {
 			return it.goDown(z, name, qtype)
 		}
 	}
+	if s := it.s.config.Recursion.stubAt(parentSide(name, qtype)); s != nil && s.First && got.err != nil && !isFinal(got.err) {
+		return it.pastStub(s, name, qtype)
+	}
 	return got
+}
+
+// pastStub looks for a name as if a stub were not there.
+func (it *iteration) pastStub(s *Stub, name dnsname.Name, qtype uint16) outcome {
+	if f, group := it.s.config.Recursion.forwardAbove(s.Zone); f != nil {
+		got := it.forward(f, group, name, qtype)
+		got.zone = f.cut()
+		return got
+	}
+	z, err := it.closest(s.Zone.Parent(), wire.TypeNS)
+	if err != nil {
+		return outcome{ede: EDENone, err: err}
+	}
+	return it.goDown(z, name, qtype)
 }
 
 // movedAfter is for how long a delegation is believed whatever its servers say, so that those above are not asked each time.
@@ -252,15 +277,32 @@ func (f *Forward) cut() *cut {
 	return &cut{zone: f.Zone, parent: f.Zone, recurse: true, own: !f.Zone.IsRoot()}
 }
 
-// forward asks the resolvers of a group.
-func (it *iteration) forward(group uint8, name dnsname.Name, qtype uint16) outcome {
-	q := it.question(name, qtype)
-	var pool []*upstream
+// forward asks the resolvers of a zone: first those whose addresses are known.
+func (it *iteration) forward(f *Forward, group uint8, name dnsname.Name, qtype uint16) outcome {
+	if f.Uncached {
+		it.f.uncached.Store(true)
+	}
+	pool := it.hostsOf(f, group)
 	for _, up := range it.s.upstreams {
 		if up.Group == group && !it.avoid[up.Addr] {
 			pool = append(pool, up)
 		}
 	}
+	got := outcome{ede: EDENone, err: errNoServers, zone: forwardCut}
+	if len(pool) > 0 {
+		got = it.forwardTo(pool, name, qtype)
+	}
+	if got.err != nil && !isFinal(got.err) {
+		if more := it.findHosts(f, group, pool); len(more) > 0 {
+			return it.forwardTo(more, name, qtype)
+		}
+	}
+	return got
+}
+
+// forwardTo asks some resolvers.
+func (it *iteration) forwardTo(pool []*upstream, name dnsname.Name, qtype uint16) outcome {
+	q := it.question(name, qtype)
 	a := it.searchAmong(forwardCut, q, pool)
 	a.read = func(up *upstream, packet []byte) outcome {
 		got := it.read(forwardCut, q, up, packet)
@@ -276,9 +318,10 @@ func (it *iteration) forward(group uint8, name dnsname.Name, qtype uint16) outco
 	return got
 }
 
-// question is what servers are asked: with signatures where they are wanted or checked here, and without validation by others.
+// question is what servers are asked: with signatures where they are wanted or anything is checked here, for what a referral says of DS then holds for the next question
+// too, and without validation by others.
 func (it *iteration) question(name dnsname.Name, qtype uint16) *question {
-	return &question{name: string(name), qtype: qtype, class: it.f.q.class, do: it.f.q.do || it.s.validates(&it.f.q), cd: true}
+	return &question{name: string(name), qtype: qtype, class: it.f.q.class, do: it.f.q.do || it.s.keys != nil, cd: true}
 }
 
 // keepCut remembers a delegation for as long as its parent said, and, below a zone that somebody holds, no longer than that is delegated itself:
@@ -453,8 +496,9 @@ func (it *iteration) search(z *cut, q *question, pool []*upstream) outcome {
 	var mu sync.Mutex
 	var unsure *outcome
 	a := it.searchAmong(z, q, pool)
+	a.subnet = it.subnetFor(z, q)
 	a.read = func(up *upstream, packet []byte) outcome {
-		got := it.read(z, q, up, packet)
+		got := it.readFor(a.subnet, z, q, up, packet)
 		if got.err == nil && !got.found.sure && got.found.kind != kindReferral {
 			mu.Lock()
 			unsure = &got
@@ -475,11 +519,27 @@ func (it *iteration) search(z *cut, q *question, pool []*upstream) outcome {
 	return got
 }
 
+// readFor is read for a query that told of a client's network, if that is valid.
+func (it *iteration) readFor(subnet netip.Prefix, z *cut, q *question, up *upstream, packet []byte) outcome {
+	got := it.read(z, q, up, packet)
+	if got.err != nil || !subnet.IsValid() {
+		return got
+	}
+	var ok bool
+	if got.scope, ok = scopeOf(subnetOption(packet), subnet); !ok {
+		got.err = errUnrelated
+	}
+	return got
+}
+
 // read makes sense of a packet that a server of a zone sent.
 func (it *iteration) read(z *cut, q *question, up *upstream, packet []byte) outcome {
 	got := outcome{up: up, ede: EDENone}
 	if got.said, got.err = readResponse(packet, q.class); got.err != nil {
 		return got
+	}
+	if got.said.cut > 0 {
+		it.r.counts.bounds[boundSignatures].Add(1)
 	}
 	if got.found, got.err = got.said.classify(z.zone, dnsname.Name(q.name), q.qtype); got.err == nil && got.found.kind == kindLame {
 		got.err = errLame
@@ -491,7 +551,7 @@ func (it *iteration) read(z *cut, q *question, up *upstream, packet []byte) outc
 }
 
 // pool returns the servers of a zone whose addresses are known and that were not tried, and notes that they are. Those that are lame or
-// distrusted are left to the end.
+// distrusted, or that no way leads to, are left to the end.
 func (it *iteration) pool(z *cut, tried map[netip.AddrPort]bool) []*upstream {
 	now := it.r.now()
 	var good, lame []*upstream
@@ -502,7 +562,7 @@ func (it *iteration) pool(z *cut, tried map[netip.AddrPort]bool) []*upstream {
 				continue
 			}
 			tried[to] = true
-			if it.f.distrust[to] || it.r.authorities.isLame(to, z.zone, now) {
+			if it.f.distrust[to] || it.r.routes.leadsNowhere(to.Addr(), now) || it.r.authorities.isLame(to, z.zone, now) {
 				lame = append(lame, it.r.authorities.get(to, now))
 			} else {
 				good = append(good, it.r.authorities.get(to, now))
@@ -593,7 +653,7 @@ func (it *iteration) learn(z *cut) bool {
 	var looks sync.WaitGroup
 	var mu sync.Mutex
 	for _, name := range names {
-		for _, rtype := range it.s.config.Recursion.families() {
+		for _, rtype := range it.families() {
 			if it.b.target() != nil {
 				break
 			}
@@ -634,12 +694,21 @@ func (it *iteration) need(q question, depth, aliases int, look bool) (msg []byte
 	if f != nil && err == nil {
 		from = f.from
 	}
+	if f != nil && f.uncached.Load() {
+		it.f.uncached.Store(true)
+	}
 	return msg, from, err
 }
 
 func (it *iteration) needOnce(q question, depth, aliases int, look bool) (msg []byte, f *flight, err error) {
 	defer it.r.rescue(&err)
 	msg, a := it.r.peek(q.key(), nil)
+	if a.State != rrcache.Fresh {
+		if msg, scope, ok := it.r.peekScoped(q, nil); ok {
+			it.f.scope = narrower(it.f.scope, scope)
+			return msg, nil, nil
+		}
+	}
 	if a.State == rrcache.Fresh {
 		if wire.Rcode(msg[:a.Len]) == wire.RcodeServFail {
 			return msg[:a.Len], nil, errAnswer
@@ -658,6 +727,7 @@ func (it *iteration) needOnce(q question, depth, aliases int, look bool) (msg []
 	}()
 	select {
 	case <-f.done:
+		it.narrow(q.audience, f)
 		return f.msg, f, f.err
 	case <-it.ctx.Done():
 		return nil, f, ErrTimeout

@@ -2,6 +2,7 @@ package resolver
 
 import (
 	"context"
+	"net/netip"
 	"sync/atomic"
 )
 
@@ -10,17 +11,19 @@ import (
 type ledger struct {
 	packets atomic.Int32
 	begun   atomic.Bool // a question has taken from it
+	asker   netip.Prefix
 }
 
 type ledgerKey struct{}
 
-// OneQuery returns a context for all calls of Resolve and Path that one query of a client leads to: they share the packets of one question.
-func (r *Resolver) OneQuery(ctx context.Context) context.Context {
+// OneQuery returns a context for all calls of Resolve and Path that one query of a client leads to: they share the packets of one question. asker is
+// the address of the client, and how many bits of it others may be told; not valid for none (RFC 7871 section 7.1.2).
+func (r *Resolver) OneQuery(ctx context.Context, asker netip.Prefix) context.Context {
 	c := r.state.Load().config.Recursion
 	if c == nil {
 		return ctx
 	}
-	l := new(ledger)
+	l := &ledger{asker: asker}
 	l.packets.Store(int32(c.Bounds.Packets))
 	return context.WithValue(ctx, ledgerKey{}, l)
 }

@@ -6,9 +6,9 @@ import "github.com/prometheus/client_golang/prometheus"
 type collector struct {
 	resolver *Resolver
 
-	sent, near, floods, private, asked, joined, stale, failed, shed, prefetches, bugs, outstanding, sockets *prometheus.Desc
-	up, rtt, underWay, queries, results, nearMisses, probes                                                 *prometheus.Desc
-	rootward                                                                                                rootward
+	near, floods, private, asked, joined, stale, failed, shed, prefetches, bugs, outstanding, sockets *prometheus.Desc
+	up, rtt, underWay, queries, results, nearMisses, probes                                           *prometheus.Desc
+	rootward                                                                                          rootward
 }
 
 // Collector returns the metrics of the resolver.
@@ -19,7 +19,6 @@ func (r *Resolver) Collector() prometheus.Collector {
 	return &collector{
 		resolver:    r,
 		rootward:    newRootward(),
-		sent:        desc("sent_total", "Queries sent to servers of zones, by recursion. Far more of them than of asked_total says that somebody's zones make work."),
 		near:        desc("near_misses_total", "Packets from the address of whoever was asked that were not the reply. Hundreds of them say that somebody forges replies."),
 		floods:      desc("floods_total", "Queries that were asked again by TCP since too many packets came that were not the reply. Anything but 0 says that somebody forges replies."),
 		private:     desc("private_total", "Answers of the world from which private addresses were taken; see recursion.private. Look when it rises: somebody tries to have browsers reach machines of yours, or a name of your own is missing under allow."),
@@ -27,7 +26,7 @@ func (r *Resolver) Collector() prometheus.Collector {
 		joined:      desc("joined_total", "Questions that were being asked already and waited for the same answer."),
 		stale:       desc("stale_answers_total", "Answers past their TTL that were given because no upstream had a newer one. Look at the upstreams when it rises."),
 		failed:      desc("failed_total", "Questions that got no answer at all: clients saw SERVFAIL. Look at the upstreams when it rises."),
-		shed:        desc("shed_total", "What a bound turned away, by bound. Anything but 0 says that load is above the bound or upstreams are slow.", "bound"),
+		shed:        desc("shed_total", "What a bound turned away, or how often a question came up against a bound of its work, by bound. A rise says that load is above the bound, upstreams are slow, or somebody asks for hostile names.", "bound"),
 		prefetches:  desc("prefetches_total", "Questions queued to be asked before their answer runs out."),
 		bugs:        desc("bugs_total", "Faults of our own that a reply met; the question was asked elsewhere. Anything but 0 is worth a report: the log has the place."),
 		outstanding: desc("outstanding_questions", "Different questions that are being asked now."),
@@ -45,7 +44,7 @@ func (r *Resolver) Collector() prometheus.Collector {
 // Describe implements prometheus.Collector.
 func (m *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		m.sent, m.near, m.floods, m.private, m.asked, m.joined, m.stale, m.failed, m.shed, m.prefetches, m.bugs, m.outstanding, m.sockets,
+		m.near, m.floods, m.private, m.asked, m.joined, m.stale, m.failed, m.shed, m.prefetches, m.bugs, m.outstanding, m.sockets,
 		m.up, m.rtt, m.underWay, m.queries, m.results, m.nearMisses, m.probes,
 	} {
 		ch <- d
@@ -58,7 +57,6 @@ func (m *collector) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (m *collector) Collect(ch chan<- prometheus.Metric) {
 	s := m.resolver.Stats()
-	counter(ch, m.sent, s.Sent)
 	counter(ch, m.near, s.NearMisses)
 	counter(ch, m.private, s.Private)
 	counter(ch, m.floods, s.Floods)
@@ -69,10 +67,12 @@ func (m *collector) Collect(ch chan<- prometheus.Metric) {
 	counter(ch, m.shed, s.Shed, "questions")
 	counter(ch, m.shed, s.SocketsShed, "sockets")
 	counter(ch, m.shed, s.PrefetchesShed, "prefetches")
-	counter(ch, m.shed, s.WorkShed, "work")
 	counter(ch, m.shed, s.LooksShed, "looks")
 	counter(ch, m.shed, s.SilentShed, "silent")
-	counter(ch, m.shed, s.ZonesShed, "zone")
+	for b := range bounds {
+		counter(ch, m.shed, m.resolver.counts.bounds[b].Load(), b.String())
+	}
+	counter(ch, m.shed, m.resolver.counts.subnetsShed.Load(), "subnets")
 	counter(ch, m.shed, s.ValidationsShed, "validations")
 	counter(ch, m.prefetches, s.Prefetches)
 	counter(ch, m.bugs, s.Bugs)

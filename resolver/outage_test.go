@@ -35,3 +35,22 @@ func TestOutageAboveKeepsStaleAnswers(t *testing.T) {
 		}
 	}
 }
+
+// TestOutageIsNoVerdict: that the keys of a zone could not be had while its servers were away is not held against it once they are back.
+func TestOutageIsNoVerdict(t *testing.T) {
+	clock := newClock()
+	r := trusting(t, signedInternet+"! @7 * type=DNSKEY drop\n", func(c *resolver.Config) {
+		c.Now, c.Timeouts.Attempt, c.Timeouts.Total = clock.now, 20*time.Millisecond, 400*time.Millisecond
+	})
+	r.tree.SetClock(clock.now)
+	if got := r.ask(t, "ok.bad.test", "A"); !strings.HasPrefix(got, "error") {
+		t.Fatal(got)
+	}
+	if err := r.tree.Mend(); err != nil {
+		t.Fatal(err)
+	}
+	clock.advance(3 * time.Second)
+	if got := r.ask(t, "ok.bad.test", "A"); !strings.HasPrefix(got, "NOERROR AD") {
+		t.Errorf("three seconds after an outage: %s", got)
+	}
+}

@@ -3,6 +3,7 @@ package resolver
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"net/netip"
 
 	"cenote/dnsname"
 	"cenote/rrcache"
@@ -16,6 +17,7 @@ type question struct {
 	class  uint16
 	do, cd bool
 	group  uint8
+	audience
 }
 
 func questionOf(k *rrcache.Key) question {
@@ -44,6 +46,10 @@ type manner struct {
 	direct bool
 	// padded is a query that is encrypted.
 	padded bool
+	// subnet is the network of the client, where the server is told of it; not valid for none.
+	subnet netip.Prefix
+	// note is an EDNS option in wire form, nil for none.
+	note []byte
 }
 
 // appendQuery appends a query with a new id, and a new letter case if it is to be mixed.
@@ -72,7 +78,11 @@ func (q *question) appendQuery(dst []byte, m manner) []byte {
 	if m.edns {
 		wire.SetCount(dst[start:], 3, 1)
 		opt := len(dst) - start
-		dst = wire.AppendOPT(dst, wire.UDPSafe, 0, q.do, nil)
+		options := m.note
+		if m.subnet.IsValid() {
+			options = appendSubnet(options[:len(options):len(options)], m.subnet)
+		}
+		dst = wire.AppendOPT(dst, wire.UDPSafe, 0, q.do, options)
 		if m.padded {
 			dst = append(dst[:start], pad(dst[start:], opt)...)
 		}

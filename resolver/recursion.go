@@ -28,6 +28,8 @@ type Recursion struct {
 	Never []netip.Prefix
 	// WholeNames sends the whole name to every server on the way, which RFC 9156 advises against. Default false.
 	WholeNames bool
+	// NothingBelow takes a name that is not there as proof that nothing is below it (RFC 8020), in zones that nobody signs too. Default false.
+	NothingBelow bool
 	// Forwards are zones whose names are asked of other resolvers.
 	Forwards []Forward
 	// Stubs are zones whose servers are known beforehand, whoever is named elsewhere.
@@ -46,6 +48,8 @@ type Recursion struct {
 	Private *Private
 	// DNS64 is the prefix that IPv4 addresses are put behind for names that have no IPv6 addresses (RFC 6147). Default none. Example: 64:ff9b::/96.
 	DNS64 netip.Prefix
+	// Subnets says which zones are told of the clients' networks. Default none.
+	Subnets Subnets
 	// Bounds say how much work one question may make.
 	Bounds RecursionBounds
 }
@@ -60,14 +64,19 @@ type Hint struct {
 type Forward struct {
 	Zone      dnsname.Name
 	Upstreams []Upstream // whose Group and Trusted say nothing
+	Hosts     []Host     // resolvers that are known by name, beside the Upstreams
 	// First asks the servers of the zones where the resolvers have no answer. Default false.
 	First bool
+	// Uncached has answers given to those who wait for them, and not kept. Default false.
+	Uncached bool
 }
 
 // Stub is a zone whose servers are known beforehand.
 type Stub struct {
 	Zone    dnsname.Name
 	Servers []netip.AddrPort
+	// First asks as if there were no stub where its servers have no answer. Default false.
+	First bool
 }
 
 // AliasesMax is the most that RecursionBounds.Aliases may be: rules of the policy are applied to that many (policy.ChainMax).
@@ -122,7 +131,14 @@ func (r *Recursion) setDefaults() {
 	if r.Private != nil && r.Private.Addresses == nil {
 		r.Private = &Private{Addresses: PrivateAddresses(), Allow: r.Private.Allow}
 	}
+	orDefault(&r.Subnets.Bits4, 24)
+	orDefault(&r.Subnets.Bits6, 56)
 	orDefault(&r.Port, dnsPort)
+	for i := range r.Forwards {
+		for j := range r.Forwards[i].Hosts {
+			orDefault(&r.Forwards[i].Hosts[j].Port, dnsPort)
+		}
+	}
 	orDefault(&b.Packets, 100)
 	orDefault(&b.Targets, 24)
 	orDefault(&b.TargetFailures, 6)
@@ -149,6 +165,9 @@ func (r *Recursion) check() error {
 	}
 	if n == 0 && !r.holdsRoot() {
 		return errors.New("recursion: no address of a root server that may be asked")
+	}
+	if err := r.Subnets.check(); err != nil {
+		return err
 	}
 	if err := checkDNS64(r.DNS64); err != nil {
 		return err
@@ -186,14 +205,20 @@ func (r *Recursion) holdsRoot() bool {
 // forwardAt returns the zone that a question is forwarded for, nil for none, and its group of upstreams. DS records are the parent's.
 func (r *Recursion) forwardAt(name dnsname.Name, rtype uint16) (best *Forward, group uint8) {
 	name = parentSide(name, rtype)
+	best, group = r.forwardAbove(name)
+	if s := r.stubAt(name); best != nil && s != nil && s.Zone.IsBelow(best.Zone) {
+		return nil, 0
+	}
+	return best, group
+}
+
+// forwardAbove returns the closest zone that is forwarded at or above a name, whatever stub lies between, nil for none, and its group.
+func (r *Recursion) forwardAbove(name dnsname.Name) (best *Forward, group uint8) {
 	for i := range r.Forwards {
 		f := &r.Forwards[i]
 		if atOrBelow(name, f.Zone) && (best == nil || f.Zone.IsBelow(best.Zone)) {
 			best, group = f, uint8(i+1)
 		}
-	}
-	if s := r.stubAt(name); best != nil && s != nil && s.Zone.IsBelow(best.Zone) {
-		return nil, 0
 	}
 	return best, group
 }

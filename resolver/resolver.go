@@ -31,22 +31,29 @@ type Resolver struct {
 	buffers  sync.Pool      // of *[udpBuffer]byte
 	counts   counts
 	sockets  sockets
+	routes   routes
 	slow     slowLog
 
 	cuts        *cuts
 	authorities *authorities
 	trusts      *trusts
 	denials     *denials
+	hosted      hosted
 	crowds      crowds
 	gate        *gate
+	scoped      *scoped
+	absent      *absent
 	root        atomic.Pointer[rootCopy]
 	rootLoading sync.Mutex    // held while the file of the root zone is read
 	rootFault   string        // what was wrong with it when it was last read; guarded by rootLoading
 	rootChanged chan struct{} // one place: look at the file of the root zone again
 	priming     sync.Mutex    // held while the servers of the root are asked for
 
+	updating sync.Mutex // held by Update
+
 	mu      sync.Mutex // guards the rest
 	flights map[question]*flight
+	subnets map[question]int // flights for a network of clients, by question without it
 	closed  bool
 }
 
@@ -75,8 +82,8 @@ func New(config Config) (*Resolver, error) {
 		cache: config.Cache, now: config.Now, log: config.Log,
 		ahead:    newAhead(),
 		suspects: make(chan *upstream, suspectsMax),
-		flights:  map[question]*flight{}, rootChanged: make(chan struct{}, 1),
-		crowds: crowds{all: map[dnsname.Name]int{}},
+		flights:  map[question]*flight{}, subnets: map[question]int{}, scoped: newScoped(), absent: newAbsent(), rootChanged: make(chan struct{}, 1),
+		crowds: crowds{all: map[dnsname.Name]int{}}, hosted: hosted{all: map[Upstream]*upstream{}},
 	}
 	r.cuts, r.authorities, r.trusts, r.denials, r.gate = newCuts(), newAuthorities(), newTrusts(), newDenials(), newGate()
 	r.bound(&config)
@@ -84,7 +91,7 @@ func New(config Config) (*Resolver, error) {
 	r.buffers.New = func() any { return new([udpBuffer]byte) }
 	r.life, r.end = context.WithCancel(context.Background())
 	first := newState(config, nil)
-	r.setKeys(first, nil)
+	first.keys = r.nextKeys(&config)
 	r.state.Store(first)
 	return r, nil
 }
@@ -106,18 +113,16 @@ func newState(config Config, before *state) *state {
 	return s
 }
 
-// setKeys makes the trust anchors of a state; the same ones go on as they are.
-func (r *Resolver) setKeys(after, before *state) {
-	c := after.config.Recursion
+// nextKeys makes the trust anchors of a config, which reads files; the same ones go on as they are. nil for none.
+func (r *Resolver) nextKeys(config *Config) *keyring {
+	c := config.Recursion
 	if c == nil || len(c.Anchors) == 0 {
-		return
+		return nil
 	}
-	if before != nil && before.keys != nil && reflect.DeepEqual(before.config.Recursion.Anchors, c.Anchors) {
-		after.keys = before.keys
-		return
+	if before := r.state.Load(); before != nil && before.keys != nil && reflect.DeepEqual(before.config.Recursion.Anchors, c.Anchors) {
+		return before.keys
 	}
-	after.keys = r.newKeyring(c)
-	r.trusts.flush(dnsname.Root)
+	return r.newKeyring(c)
 }
 
 // bound sets the room for what recursion learns.
@@ -150,7 +155,9 @@ func (r *Resolver) Update(config Config) error {
 	if err := config.check(); err != nil {
 		return err
 	}
-	before, after := r.swap(config)
+	r.updating.Lock() // the anchors are those that follow on what is in force
+	defer r.updating.Unlock()
+	before, after := r.swap(config, r.nextKeys(&config))
 	select {
 	case r.rootChanged <- struct{}{}:
 	default:
@@ -161,15 +168,17 @@ func (r *Resolver) Update(config Config) error {
 	return nil
 }
 
-// swap puts a checked config in force.
-func (r *Resolver) swap(config Config) (before, after *state) {
+// swap puts a checked config in force, with its trust anchors.
+func (r *Resolver) swap(config Config, keys *keyring) (before, after *state) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before, after = r.state.Load(), newState(config, r.state.Load())
 	if after.source = before.source; len(outdated(before.config.Recursion, after.config.Recursion)) > 0 {
 		after.source++
 	}
-	r.setKeys(after, before)
+	if after.keys = keys; keys != nil && keys != before.keys {
+		r.trusts.flush(dnsname.Root)
+	}
 	r.state.Store(after)
 	r.bound(&after.config)
 	r.ahead.look()
@@ -187,17 +196,21 @@ func (r *Resolver) swap(config Config) (before, after *state) {
 func (r *Resolver) Resolve(ctx context.Context, k *rrcache.Key, dst []byte) (Result, error) {
 	r.counts.asked.Add(1)
 	dst, a := r.peek(k, dst)
-	if a.State == rrcache.Miss && k.DO {
+	plain := a.State == rrcache.Miss && k.DO
+	if plain {
 		dst, a = r.peekPlain(k, dst)
 	}
-	if a.State == rrcache.Fresh || a.Held {
+	if a.State == rrcache.Fresh && !plain || a.Held {
 		return r.known(dst[:a.Len], a), nil
+	}
+	if msg, ok := r.knownToSome(ctx, k, dst); ok {
+		return Result{Msg: msg, EDE: EDENone}, nil
 	}
 	f, err := r.joinAndWait(ctx, questionOf(k), a.State == rrcache.Stale)
 	if err == nil {
 		return r.landed(f, k, dst), nil
 	}
-	if a.State == rrcache.Stale && !isVerdict(edeOf(err)) {
+	if a.State != rrcache.Miss && !isVerdict(edeOf(err)) {
 		return r.known(dst[:a.Len], a), nil
 	}
 	r.counts.failed.Add(1)
@@ -219,6 +232,20 @@ func (r *Resolver) joinAndWait(ctx context.Context, q question, stale bool) (f *
 	return f, err
 }
 
+// knownToSome looks for an answer that is for the client of a query alone.
+func (r *Resolver) knownToSome(ctx context.Context, k *rrcache.Key, dst []byte) (msg []byte, ok bool) {
+	s := r.state.Load()
+	if s.config.Recursion == nil || len(s.config.Recursion.Subnets.Zones) == 0 {
+		return nil, false
+	}
+	q := questionOf(k)
+	q.audience = s.audience(&q, ledgerOf(ctx).askerOf())
+	if msg, _, ok = r.peekScoped(q, dst); ok {
+		k.Reset()
+	}
+	return msg, ok
+}
+
 // peek reads the cache into dst, which it lets grow if needed.
 func (r *Resolver) peek(k *rrcache.Key, dst []byte) ([]byte, rrcache.Answer) {
 	dst = dst[:cap(dst)]
@@ -230,10 +257,10 @@ func (r *Resolver) peek(k *rrcache.Key, dst []byte) ([]byte, rrcache.Answer) {
 	return dst, a
 }
 
-// peekPlain looks for a stale answer that was given without signatures: it is better than none for who asks for them.
+// peekPlain looks for an answer that was given without signatures, fresh or past its time: it is better than none for who asks for them.
 func (r *Resolver) peekPlain(k *rrcache.Key, dst []byte) ([]byte, rrcache.Answer) {
 	dst, a := r.peek(plainOf(k), dst)
-	if a.State != rrcache.Stale {
+	if a.State == rrcache.Fresh && wire.Rcode(dst[:a.Len]) == wire.RcodeServFail {
 		return dst, rrcache.Answer{}
 	}
 	return dst, a
@@ -266,7 +293,7 @@ func (r *Resolver) known(msg []byte, a rrcache.Answer) Result {
 // cached, the flight's own copy serves all who waited.
 func (r *Resolver) landed(f *flight, k *rrcache.Key, dst []byte) Result {
 	dst, a := r.peek(k, dst)
-	if a.State == rrcache.Fresh {
+	if a.State == rrcache.Fresh && !f.q.audience.some {
 		return Result{Msg: dst[:a.Len], EDE: f.ede}
 	}
 	k.Reset()
@@ -319,7 +346,7 @@ func (r *Resolver) Run(ctx context.Context) error {
 	own.Wait()
 	r.running.End()
 	r.sockets.closeIdle()
-	for _, u := range r.state.Load().upstreams {
+	for _, u := range r.allUpstreams(r.state.Load()) {
 		u.connections.retire()
 	}
 	r.authorities.closeIdle(0)
@@ -338,6 +365,7 @@ func (r *Resolver) sweep(ctx context.Context) {
 				u.connections.closeIdle(s.config.Timeouts.Idle)
 			}
 			r.authorities.closeIdle(s.config.Timeouts.Idle)
+			r.hosted.sweep(s.config.Timeouts.Idle)
 			r.sockets.sweep()
 		case <-ctx.Done():
 			return

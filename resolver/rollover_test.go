@@ -331,3 +331,41 @@ func TestTrustAnchorsRollOver(t *testing.T) {
 		})
 	}
 }
+
+// slowStore keeps the state of anchors on a disk that hangs.
+type slowStore struct{ reached, release chan bool }
+
+func (s slowStore) Load(dnsname.Name) ([]byte, error) {
+	close(s.reached)
+	<-s.release
+	return nil, fs.ErrNotExist
+}
+
+func (s slowStore) Save(dnsname.Name, []byte) error { return nil }
+
+// TestAnchorsAreReadBesideQuestions: a reload that waits for the file of an anchor keeps no question waiting.
+func TestAnchorsAreReadBesideQuestions(t *testing.T) {
+	r := startRooted(t, signedInternet)
+	anchors, err := dnssec.ParseAnchors("anchors", []byte(r.tree.Anchors()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := slowStore{make(chan bool), make(chan bool)}
+	config := r.config
+	changed := *config.Recursion
+	changed.Anchors, changed.AnchorStore = anchors, store
+	config.Recursion = &changed
+	ended := make(chan error)
+	go func() { ended <- r.Update(config) }()
+	<-store.reached
+	if got := r.ask(t, "www.example.test", "A"); !strings.HasPrefix(got, "NOERROR\n") {
+		t.Error(got)
+	}
+	close(store.release)
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if got := r.ask(t, "www.example.test", "A"); !strings.HasPrefix(got, "NOERROR AD") {
+		t.Error(got)
+	}
+}

@@ -38,6 +38,7 @@ type response struct {
 	ra    bool
 	sets  []*rrset
 	loose []*rrset // signatures in the answer without what they sign
+	cut   int      // signatures that were left out, of sets that have too many
 }
 
 // readResponse reads a packet that belongs to a query of a class. Records of another class, the OPT record and signatures of nothing are
@@ -106,6 +107,10 @@ func (r *response) add(packet []byte, w *wire.Walker, known map[setKey]*rrset) e
 	if ttl > math.MaxInt32 {
 		ttl = 0 // RFC 2181 section 8
 	}
+	if signature && len(set.sigs) >= signaturesMax {
+		r.cut++
+		return nil
+	}
 	if signature {
 		set.sigs, set.sigTTL = append(set.sigs, data), ttl
 		return nil
@@ -115,6 +120,9 @@ func (r *response) add(packet []byte, w *wire.Walker, known map[setKey]*rrset) e
 	}
 	return nil
 }
+
+// signaturesMax is how many signatures of one set are looked at and passed on: more than a zone has in the middle of a change of its keys and algorithms.
+const signaturesMax = 8
 
 // has reports whether the set has a record with some data. One that comes twice is one record (RFC 2181 section 5).
 func (s *rrset) has(data []byte) bool {

@@ -47,7 +47,7 @@ var update = flag.Bool("update", false, "rewrite what the resolutions find")
 //	forget NAME            flush a subtree
 //
 // The words of config are whole-names, no-validation, negative=NAME, anchor=ZONE (its DS records are trusted too), forward=ZONE@N[,@N],
-// forward-first=ZONE@N, stub=ZONE@N, dns64=PREFIX, ipv6 (servers are asked by both families), stale, total=DURATION (that a question may take),
+// forward-first=ZONE@N, forward-uncached=ZONE@N, forward-host=ZONE@N/NAME, stub=ZONE@N, stub-first=ZONE@N, dns64=PREFIX, ipv6 (servers are asked by both families), stale, total=DURATION (that a question may take),
 // patience=DURATION (that a client waits where there is a stale answer), and the bounds packets=, targets=, failures=, referrals=, aliases= and
 // depth=. A type that has no name is written as in RFC 3597: TYPE65280.
 //
@@ -418,16 +418,21 @@ func (p *play) word(w string, r *resolver.Recursion, c *rrcache.Config) {
 		r.NoIPv6 = false
 	case "negative":
 		r.Negative = append(r.Negative, resolver.NegativeAnchor{Name: dnsname.MustParse(value)})
-	case "forward", "forward-first":
+	case "forward-host": // ZONE@N/NAME: the resolver at @N, and one by name that listens where @N does
+		server, host, _ := strings.Cut(server, "/")
+		first := p.tree.Addr("@" + server)
+		r.Forwards = append(r.Forwards, resolver.Forward{Zone: dnsname.MustParse(zone), Upstreams: []resolver.Upstream{{Addr: first}},
+			Hosts: []resolver.Host{{Name: dnsname.MustParse(host), Port: first.Port()}}})
+	case "forward", "forward-first", "forward-uncached":
 		name, at := place()
-		f := resolver.Forward{Zone: name, First: key == "forward-first"}
+		f := resolver.Forward{Zone: name, First: key == "forward-first", Uncached: key == "forward-uncached"}
 		for _, a := range at {
 			f.Upstreams = append(f.Upstreams, resolver.Upstream{Addr: a})
 		}
 		r.Forwards = append(r.Forwards, f)
-	case "stub":
+	case "stub", "stub-first":
 		name, at := place()
-		r.Stubs = append(r.Stubs, resolver.Stub{Zone: name, Servers: at})
+		r.Stubs = append(r.Stubs, resolver.Stub{Zone: name, Servers: at, First: key == "stub-first"})
 	case "stale":
 		c.StaleMax = 0
 	case "dns64":

@@ -67,17 +67,28 @@ func findOPT(packet []byte) optRecord {
 
 // extendedError returns the first extended error among EDNS options (RFC 8914 section 2), EDENone if there is none.
 func extendedError(options []byte) uint16 {
+	for len(options) > 0 {
+		var data []byte
+		if data, options = optionOf(options, wire.OptionEDE); len(data) >= 2 {
+			return binary.BigEndian.Uint16(data)
+		}
+	}
+	return EDENone
+}
+
+// optionOf returns the data of the first option of a code, which is not nil then, and the options behind it; nil and nothing if there is none.
+func optionOf(options []byte, code uint16) (data, rest []byte) {
 	for len(options) >= 4 {
-		code, n := binary.BigEndian.Uint16(options), int(binary.BigEndian.Uint16(options[2:]))
+		got, n := binary.BigEndian.Uint16(options), int(binary.BigEndian.Uint16(options[2:]))
 		if options = options[4:]; n > len(options) {
 			break
 		}
-		if code == wire.OptionEDE && n >= 2 {
-			return binary.BigEndian.Uint16(options)
+		if got == code {
+			return options[:n:n], options[n:]
 		}
 		options = options[n:]
 	}
-	return EDENone
+	return nil, nil
 }
 
 // found is a record of the reply.

@@ -127,12 +127,14 @@ func TestDeadServerOfManyZones(t *testing.T) {
 	}
 	r := startRooted(t, text+"zone nowhere.test server ns.nowhere.test @3\n! @3 * drop", func(c *resolver.Config) { c.Timeouts.Attempt, c.Bounds.Tries = 600*time.Millisecond, 1 })
 	r.ask(t, "test", "NS")
+	begun := time.Now()
 	var asking sync.WaitGroup
 	for i := range 500 {
 		asking.Go(func() { r.ask(t, fmt.Sprintf("r%d.z%d.test", i, i%50), "A") })
 	}
 	asking.Wait()
-	if n := len(r.tree.Queries("@3")); n > 256 || n < 100 {
-		t.Errorf("%d packets to the server, want at most 256", n)
+	late := int(time.Since(begun) / (50 * time.Millisecond)) // a slow machine asks for some names when the server is known to be silent, once in 50 ms
+	if n := len(r.tree.Queries("@3")); n > 256+late || n < 100 {
+		t.Errorf("%d packets to the server, want at most 256, and %d", n, late)
 	}
 }

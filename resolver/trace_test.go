@@ -142,7 +142,7 @@ func TestBoundsAreCounted(t *testing.T) {
 	if got := r.ask(t, "www.example.test", "A"); !strings.HasPrefix(got, "error") {
 		t.Fatal(got)
 	}
-	if got := counted(t, r.Resolver); got["bounds_reached_total packets"] != 1 || got["questions_total 0 failed"] != 1 {
+	if got := counted(t, r.Resolver); got["shed_total packets"] != 1 || got["questions_total 0 failed"] != 1 {
 		t.Errorf("got %v", got)
 	}
 }

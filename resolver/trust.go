@@ -37,6 +37,7 @@ type trusts struct {
 const (
 	trustsMost = 50_000
 	bogusFor   = 30 * time.Second // RFC 4035 section 4.7
+	outageFor  = 2 * time.Second  // that nobody could be reached says nothing of a zone (RFC 9520 section 3.2)
 	trustMax   = time.Hour        // for so long keys are believed at most before they are looked at again
 )
 
@@ -106,7 +107,10 @@ func (it *iteration) trust(name dnsname.Name) (*dnssec.Zone, dnssec.Verdict) {
 		return known.zone, known.verdict
 	}
 	z := it.findTrust(name)
-	if z.verdict.Status == dnssec.Bogus {
+	switch {
+	case z.verdict.Status == dnssec.Bogus && z.verdict.Code == edeNoReachable:
+		z.expires = now.Add(outageFor)
+	case z.verdict.Status == dnssec.Bogus:
 		z.expires = now.Add(bogusFor)
 	}
 	z.expires = minTime(z.expires, now.Add(trustMax))

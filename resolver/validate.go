@@ -98,7 +98,22 @@ func (it *iteration) validateSet(z *cut, s *rrset, f *finding) dnssec.Verdict {
 	if v.Status == dnssec.Bogus {
 		return v
 	}
-	return it.deny(keys, func() dnssec.Verdict { return d.Expanded([]byte(s.name), c.Encloser) })
+	v = it.deny(keys, func() dnssec.Verdict { return d.Expanded([]byte(s.name), c.Encloser) })
+	if v.Status == dnssec.Secure {
+		it.keepWild(signer, dnsname.Name(c.Encloser), s, f)
+	}
+	return v
+}
+
+// keepWild remembers a wildcard that was found Secure, to stand for other names (RFC 8198 section 5.3).
+func (it *iteration) keepWild(zone, encloser dnsname.Name, s *rrset, f *finding) {
+	if s.rtype == wire.TypeCNAME || s.rtype == wire.TypeDNAME || it.f.q.audience.some || len(f.answer) != 1 || s.proof(it.f.q.class).Size() > dnssec.RangeSetMax {
+		return
+	}
+	kept := *s
+	if it.r.denials.addWild(zone, encloser, &kept, f.proofs, it.f.q.class, it.r.now()); it.r.isOver(it.s) {
+		it.r.denials.forget(zone)
+	}
 }
 
 // deny has a denial computed.

@@ -21,6 +21,8 @@ type Config struct {
 	TTLMin time.Duration
 	// TTLMax lowers longer TTLs, so that what was seized or moved is not served for weeks. Default 24h. Example: 1h.
 	TTLMax time.Duration
+	// NegativeTTLMin is TTLMin for NXDOMAIN and NODATA, where it is more. Default 0. Example: 10s.
+	NegativeTTLMin time.Duration
 	// NegativeTTLMax is TTLMax for NXDOMAIN and NODATA (RFC 2308 section 5). Default 1h. Example: 5m.
 	NegativeTTLMax time.Duration
 	// FailureTTL is how long SERVFAIL is remembered (RFC 9520 section 3.2). From 1s to 5s. Default 2s.
@@ -77,6 +79,8 @@ func (c *Config) check() error {
 		return fmt.Errorf("longest message of the cache is %d octets: want 512 to %d", c.MessageMax, messageMax)
 	case c.TTLMin < 0 || c.TTLMax < time.Second || c.TTLMin > c.TTLMax || c.TTLMax >= ttlCeiling:
 		return fmt.Errorf("TTLs from %v to %v: want 0 <= min <= max, max at least 1s", c.TTLMin, c.TTLMax)
+	case c.NegativeTTLMin < 0 || c.NegativeTTLMin > c.NegativeTTLMax || c.NegativeTTLMin > c.TTLMax:
+		return fmt.Errorf("shortest negative TTL %v: want at most the longest, %v, and that of all answers, %v", c.NegativeTTLMin, c.NegativeTTLMax, c.TTLMax)
 	case c.NegativeTTLMax < time.Second || c.NegativeTTLMax >= ttlCeiling:
 		return fmt.Errorf("longest negative TTL %v: want at least 1s", c.NegativeTTLMax)
 	case c.FailureTTL < time.Second || c.FailureTTL > 5*time.Second:
@@ -305,7 +309,7 @@ func (c *Cache) give(s *shard, i int, r record, k *Key, now int64, dst []byte, a
 	gone := uint32(age / int64(time.Second))
 	a.TTL = r.ttl() - gone
 	r.copyTo(dst, gone)
-	a.Prefetch = asked && config.isLate(age, r.lifetime()) && sl.claim()
+	a.Prefetch = asked && config.isLate(age, r.lifetime()) && !r.held(now) && sl.claim()
 	return a
 }
 
@@ -317,7 +321,8 @@ func (c *Config) isLate(age, lifetime int64) bool {
 func seconds(d time.Duration) uint32 { return uint32(d / time.Second) }
 
 // Put keeps msg, a whole response to the question of k, from now on, and reports whether it did. What is refused is counted by reason.
-// A failure never takes the place of an answer that could still be given: it puts that one on hold instead (RFC 8767 section 5), and
+// A failure never takes the place of an answer that could still be given: it puts that one on hold instead (RFC 8767 section 5), so that it is not
+// fetched again for a while, and
 // Put returns false. now must come from the same clock as Get's.
 func (c *Cache) Put(k *Key, msg []byte, now int64) bool {
 	b := c.builders.Get().(*builder)
@@ -353,6 +358,7 @@ func (t *turn) put(k *Key, rec record, holdNS int64) bool {
 	}
 	if rec.failure() && !old.failure() && t.useful(old) {
 		old.hold(t.now, holdNS)
+		t.slots[i].disclaim()
 		t.refusedFor[RefusedHeld].Add(1)
 		return false
 	}

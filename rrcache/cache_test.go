@@ -471,3 +471,57 @@ func TestUpdateHoldsForWhatIsThere(t *testing.T) {
 		t.Errorf("with stale answers turned off: %v, want miss", a.State)
 	}
 }
+
+// TestFailedPrefetchIsTriedAgain: what was fetched ahead in vain is fetched again, but not before a while.
+func TestFailedPrefetchIsTriedAgain(t *testing.T) {
+	c, k := newCache(t, rrcache.Config{StaleHold: 30 * time.Second}), keyOf("www.example", dns.TypeA)
+	c.Put(k, pack(t, response(t, "www.example", dns.TypeA, 0, "www.example. 1000 IN A 192.0.2.1")), at(0))
+	told := func(s float64) bool {
+		t.Helper()
+		a, _ := get(t, c, k, at(s))
+		if a.State != rrcache.Fresh {
+			t.Errorf("at %v: %v", s, a.State)
+		}
+		return a.Prefetch
+	}
+	if told(10) || told(20) || !told(910) || told(911) {
+		t.Fatal("want to be told once, in the last tenth")
+	}
+	c.Put(k, pack(t, response(t, "www.example", dns.TypeA, dns.RcodeServerFailure)), at(912))
+	if told(913) || told(940) {
+		t.Error("told again at once")
+	}
+	if !told(943) || told(944) {
+		t.Error("not told again after a while, once")
+	}
+}
+
+// TestNegativeTTLMin: denials have a least lifetime of their own, where that of all answers is not longer.
+func TestNegativeTTLMin(t *testing.T) {
+	denial := response(t, "none.example", dns.TypeA, dns.RcodeNameError)
+	denial.Ns = response(t, "none.example", dns.TypeA, 0, "example. 1 IN SOA ns.example. host.example. 1 2 3 4 1").Answer
+	for name, tc := range map[string]struct {
+		config       rrcache.Config
+		denied, real uint32
+	}{
+		"neither":     {rrcache.Config{}, 1, 2},
+		"its own":     {rrcache.Config{NegativeTTLMin: 10 * time.Second}, 10, 2},
+		"of all":      {rrcache.Config{TTLMin: 20 * time.Second, NegativeTTLMin: 10 * time.Second}, 20, 20},
+		"of both":     {rrcache.Config{TTLMin: 5 * time.Second, NegativeTTLMin: 10 * time.Second}, 10, 5},
+		"the longest": {rrcache.Config{NegativeTTLMin: 10 * time.Second, NegativeTTLMax: 10 * time.Second}, 10, 2},
+	} {
+		c := newCache(t, tc.config)
+		none, www := keyOf("none.example", dns.TypeA), keyOf("www.example", dns.TypeA)
+		c.Put(none, pack(t, denial), at(0))
+		c.Put(www, pack(t, response(t, "www.example", dns.TypeA, 0, "www.example. 2 IN A 192.0.2.1")), at(0))
+		if a, _ := get(t, c, none, at(0)); a.TTL != tc.denied {
+			t.Errorf("%s: a denial lives for %d s, want %d", name, a.TTL, tc.denied)
+		}
+		if a, _ := get(t, c, www, at(0)); a.TTL != tc.real {
+			t.Errorf("%s: an answer lives for %d s, want %d", name, a.TTL, tc.real)
+		}
+	}
+	if _, err := rrcache.New(rrcache.Config{Bytes: rrcache.BytesMin, NegativeTTLMin: time.Hour, NegativeTTLMax: time.Minute}); err == nil {
+		t.Error("a shortest TTL above the longest is taken")
+	}
+}

@@ -244,3 +244,42 @@ func BenchmarkDumpAndLoad(b *testing.B) {
 type discard struct{}
 
 func (*discard) Write(b []byte) (int, error) { return len(b), nil }
+
+// slowReader takes nothing before it is released.
+type slowReader struct{ reached, release chan bool }
+
+func (s slowReader) Write(b []byte) (int, error) {
+	select {
+	case s.reached <- true:
+	default:
+	}
+	<-s.release
+	return len(b), nil
+}
+
+// TestSlowDumpHoldsNobodyUp: while somebody does not take what a dump writes, answers are forgotten and the cache changes its size.
+func TestSlowDumpHoldsNobodyUp(t *testing.T) {
+	c := newCache(t, rrcache.Config{Bytes: 4 * rrcache.BytesMin})
+	keys := benchKeys(10_000, "slow")
+	for i := range keys {
+		put(t, c, &keys[i], "192.0.2.1", 300, at(0))
+	}
+	slow := slowReader{make(chan bool, 1), make(chan bool)}
+	ended := make(chan error)
+	go func() {
+		_, err := c.Dump(slow, "here", at(1), noRest)
+		ended <- err
+	}()
+	<-slow.reached
+	if n := c.Flush(dnsname.Name(keys[0].Name), false); n != 1 {
+		t.Errorf("%d answers were forgotten", n)
+	}
+	if err := c.Resize(rrcache.BytesMin, at(1), noRest); err != nil {
+		t.Error(err)
+	}
+	c.FlushAll()
+	close(slow.release)
+	if err := errors.Join(<-ended, c.Check()); err != nil {
+		t.Error(err)
+	}
+}

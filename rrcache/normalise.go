@@ -254,7 +254,7 @@ func (b *builder) finishNegative(c *Config) Refusal {
 	if b.soa == 0 {
 		return RefusedNoSOA
 	}
-	floor, ceiling := seconds(c.TTLMin), seconds(c.TTLMax)
+	floor, ceiling := seconds(max(c.TTLMin, c.NegativeTTLMin)), seconds(c.TTLMax)
 	return b.clamp(floor, ceiling, min(max(b.soaTTL, floor), seconds(c.NegativeTTLMax), ceiling))
 }
 

@@ -78,6 +78,16 @@ func (sl *slot) claim() bool {
 	}
 }
 
+// disclaim lets another caller prefetch the record.
+func (sl *slot) disclaim() {
+	for {
+		old := sl.state.Load()
+		if sl.state.CompareAndSwap(old, old&^stateClaimed) {
+			return
+		}
+	}
+}
+
 // stamp sets the generation at which the record was found clean.
 func (sl *slot) stamp(generation uint64) {
 	for {

@@ -7,34 +7,39 @@ import (
 )
 
 // walk calls visit for every answer that is there, a little of a shard at a time, and rest in between. visit has the slot's state, and whether
-// the answer is in the main ring; the record is its own until it returns. An answer that moves meanwhile may come twice. It waits for a
-// Resize to end.
+// the answer is in the main ring; the record is its own until it returns. An answer that moves meanwhile may come twice, and a
+// Resize that begins while rest is called may leave some out: whoever rests for long, since what it writes to is slow, holds nobody up.
 func (c *Cache) walk(visit func(r record, state uint64, inMain bool), rest func()) {
-	c.walking.Lock()
-	defer c.walking.Unlock()
 	for i := range c.places {
+		c.walking.Lock()
 		s := c.places[i].Load()
+		c.walking.Unlock()
 		if s.place != i {
 			continue // it was met before
 		}
-		s.visit(&s.small, visit, rest)
-		s.visit(&s.main, visit, rest)
+		c.visit(s, &s.small, visit, rest)
+		c.visit(s, &s.main, visit, rest)
 	}
 }
 
 // visit walks one ring, oldest first, up to where the youngest was when it began.
-func (s *shard) visit(q *queue, visit func(record, uint64, bool), rest func()) {
+func (c *Cache) visit(s *shard, q *queue, visit func(record, uint64, bool), rest func()) {
 	s.mu.RLock()
 	pos, end := q.tail, q.head
 	s.mu.RUnlock()
 	for more := true; more; rest() {
+		c.walking.Lock()
 		pos, more = s.visitSome(q, pos, end, visit)
+		c.walking.Unlock()
 	}
 }
 
 func (s *shard) visitSome(q *queue, pos, end uint64, visit func(record, uint64, bool)) (next uint64, more bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
+	if s.retired {
+		return pos, false
+	}
 	pos = max(pos, q.tail)
 	for range scanStep {
 		if pos >= min(q.head, end) {

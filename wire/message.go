@@ -87,9 +87,11 @@ const (
 
 // EDNS option codes (IANA DNS EDNS0 Option Codes).
 const (
-	OptionECS    = 8
-	OptionCookie = 10
-	OptionEDE    = 15
+	OptionNSID      = 3
+	OptionECS       = 8
+	OptionCookie    = 10
+	OptionKeepAlive = 11
+	OptionEDE       = 15
 )
 
 // Faults of a message in wire form.

@@ -62,6 +62,9 @@ type OPT struct {
 	UDPSize uint16 // as sent; at least UDPMin counts
 	Cookie  []byte // option 10, RFC 7873: 8 octets from the client, then none or 8 to 32 from a server
 	ECS     []byte // option 8, RFC 7871
+	NSID    bool   // option 3, RFC 5001: the server is to name itself
+	// KeepAlive is the data of option 11 (RFC 7828), which is empty in a query; nil without one.
+	KeepAlive []byte
 
 	badCookie bool // Cookie has another length
 }
@@ -204,6 +207,10 @@ func (o *OPT) parseOptions(data []byte) bool {
 			o.badCookie = n != 8 && (n < 16 || n > 40)
 		case OptionECS:
 			o.ECS = data[4 : 4+n]
+		case OptionNSID:
+			o.NSID = true
+		case OptionKeepAlive:
+			o.KeepAlive = data[4 : 4+n : 4+n]
 		}
 		data = data[4+n:]
 	}

@@ -22,6 +22,15 @@ type checker struct {
 	records []Record
 	faults  []Fault
 	errors  int
+	lenient bool // what others have to mend keeps nothing from being served
+}
+
+// mendable is the severity of a fault with which a zone can be served, though its owner has to mend it.
+func (c *checker) mendable() Severity {
+	if c.lenient {
+		return SeverityWarning
+	}
+	return SeverityError
 }
 
 func (c *checker) fault(line int, severity Severity, format string, args ...any) {
@@ -132,7 +141,7 @@ func (c *checker) checkApex(records []Record, counts map[uint16]int) {
 		c.checkSOA(&records[slices.IndexFunc(records, func(r Record) bool { return r.Type == wire.TypeSOA })])
 	}
 	if counts[wire.TypeNS] == 0 {
-		c.fault(0, SeverityError, "%s has no NS records", c.apex)
+		c.fault(0, c.mendable(), "%s has no NS records", c.apex)
 	}
 }
 
@@ -164,11 +173,11 @@ func (c *checker) checkAlone(records []Record, counts map[uint16]int) {
 		case t == wire.TypeDNAME && n > 1:
 			c.fault(lastLine(records, wire.TypeDNAME), SeverityError, "%s has %d DNAME records; a name has one", owner, n)
 		case counts[wire.TypeCNAME] > 0 && t != wire.TypeCNAME && t != wire.TypeRRSIG && t != wire.TypeNSEC:
-			c.fault(lineOf(records, t), SeverityError, "%s has a CNAME record and others (%s)", owner, typeName(t))
+			c.fault(lineOf(records, t), c.mendable(), "%s has a CNAME record and others (%s)", owner, typeName(t))
 		case t == wire.TypeDS && counts[wire.TypeNS] == 0 && owner != c.apex:
 			c.fault(lineOf(records, t), SeverityWarning, "%s has DS records, and no NS records: it is no delegation", owner)
 		case t == wire.TypeDS && owner == c.apex:
-			c.fault(lineOf(records, t), SeverityError, "%s: DS records of the apex are for the zone above", owner)
+			c.fault(lineOf(records, t), c.mendable(), "%s: DS records of the apex are for the zone above", owner)
 		}
 	}
 }
@@ -204,11 +213,11 @@ func (c *checker) checkSet(records []Record) {
 // checkHost looks at names that have to be those of hosts (RFC 952, RFC 1123 section 2.1).
 func (c *checker) checkHost(r *Record) {
 	if mustBeHost(r.Type) && !isHostname([]byte(r.Owner), true) && !isReserved(r.Owner) {
-		c.fault(r.Line, SeverityError, "%s: the owner of %s records is no name of a host", r.Owner, typeName(r.Type))
+		c.fault(r.Line, c.mendable(), "%s: the owner of %s records is no name of a host", r.Owner, typeName(r.Type))
 	}
 	if target := hostTarget(r); target != nil && !isHostname(target, false) {
 		name, _ := dnsname.FromWire(target)
-		c.fault(r.Line, SeverityError, "%s %s: %s is no name of a host", r.Owner, typeName(r.Type), name)
+		c.fault(r.Line, c.mendable(), "%s %s: %s is no name of a host", r.Owner, typeName(r.Type), name)
 	}
 }
 

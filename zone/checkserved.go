@@ -39,7 +39,7 @@ func (c *checker) checkServed(z *Zone, records []Record) {
 func (c *checker) checkHidden(z *Zone, r *Record) {
 	for n := r.Owner.Parent(); n != c.apex && len(n) > 1; n = n.Parent() {
 		if at := z.find([]byte(n)); at != noNode && z.flags(at)&flagDNAME != 0 {
-			c.fault(r.Line, SeverityError, "%s lies below the DNAME record of %s, which stands for all that is there", r.Owner, n)
+			c.fault(r.Line, c.mendable(), "%s lies below the DNAME record of %s, which stands for all that is there", r.Owner, n)
 			return
 		}
 	}
@@ -51,13 +51,13 @@ func (c *checker) checkServer(z *Zone, r *Record, cut []byte) {
 	switch {
 	case !isWithin(target, []byte(c.apex)):
 	case found && z.has(n, wire.TypeCNAME):
-		c.fault(r.Line, SeverityError, "%s NS %s: that name is an alias (CNAME), which a name server must not be (RFC 2181 section 10.3)", r.Owner, dnsname.Name(target))
+		c.fault(r.Line, c.mendable(), "%s NS %s: that name is an alias (CNAME), which a name server must not be (RFC 2181 section 10.3)", r.Owner, dnsname.Name(target))
 	case found && (z.has(n, wire.TypeA) || z.has(n, wire.TypeAAAA)):
 	case c.elsewhere(z, target, cut):
 	case isWithin(target, cut) && string(cut) != string(c.apex):
 		c.fault(r.Line, SeverityWarning, "%s NS %s: glue is missing: the name lies below the cut and has no address record here", r.Owner, dnsname.Name(target))
 	default:
-		c.fault(r.Line, SeverityError, "%s NS %s: the name has no address record (A or AAAA)", r.Owner, dnsname.Name(target))
+		c.fault(r.Line, c.mendable(), "%s NS %s: the name has no address record (A or AAAA)", r.Owner, dnsname.Name(target))
 	}
 }
 

@@ -8,5 +8,8 @@
 // one whole. A Keeper does that for zones whose files change, and for those whose states others install; with each Zone it publishes the History that leads
 // there (Compare, Apply), and a journal keeps both over a restart.
 //
+// Secondaries take zones from primaries (RFC 1034 section 4.3.5): take.go asks one of them, and incoming.go reads what comes, AXFR or IXFR, record by record.
+// Foreign octets are read by package wire alone, and a transfer counts only when it is whole and, where there is a key, signed to its end.
+//
 // Start reading at search.lookup in lookup.go, the algorithm; layout.go says how names and records lie in memory; check.go has what is wrong with a zone.
 package zone

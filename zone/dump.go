@@ -12,12 +12,16 @@ func (z *Zone) WriteMaster(to io.Writer) error {
 	out := bufio.NewWriterSize(to, 1<<16)
 	w := masterWriter{}
 	for r := range z.All() {
-		if text, ok := w.text(&r); ok {
-			out.WriteString(text)
-		} else {
-			fmt.Fprintf(out, "%s\t%d\tIN\tTYPE%d\t\\# %d %X", textOf(r.Owner), r.TTL, r.Type, len(r.Data), r.Data)
-		}
+		out.WriteString(w.line(&r))
 		out.WriteByte('\n')
 	}
 	return out.Flush()
+}
+
+// line is a record in presentation form, or in the notation of RFC 3597.
+func (w *masterWriter) line(r *Record) string {
+	if text, ok := w.text(r); ok {
+		return text
+	}
+	return fmt.Sprintf("%s\t%d\tIN\tTYPE%d\t\\# %d %X", textOf(r.Owner), r.TTL, r.Type, len(r.Data), r.Data)
 }

@@ -129,6 +129,23 @@ func (e *entries) inspect() {
 	}
 }
 
+// saysTTL reports whether the present entry, of a SOA record, has a TTL before its type.
+func (e *entries) saysTTL() bool {
+	words := bytes.Fields(e.text)
+	if len(e.text) > 0 && !isBlank(e.text[0]) && len(words) > 0 {
+		words = words[1:]
+	}
+	for _, w := range words {
+		if bytes.EqualFold(w, []byte("SOA")) {
+			return false
+		}
+		if w[0] >= '0' && w[0] <= '9' {
+			return true
+		}
+	}
+	return false
+}
+
 // commit notes the directive of an entry that the parser has taken.
 func (e *entries) commit() {
 	words := bytes.Fields(e.pending)

@@ -2,8 +2,12 @@ package zone
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"io"
+	"time"
+
+	"cenote/dnsname"
 )
 
 func byteReader(b []byte) io.Reader { return bytes.NewReader(b) }
@@ -40,4 +44,29 @@ func Mend(file []byte) []byte {
 }
 
 // Look looks at the files once, as Run does.
-func (k *Keeper) Look() { k.look() }
+func (k *Keeper) Look() { k.look(context.Background()) }
+
+// Look asks the primaries of a zone once, as follow does, and notes what came of it.
+func (s *Secondaries) Look(ctx context.Context, apex dnsname.Name) error {
+	z := s.all[apex]
+	err := s.look(ctx, z)
+	s.next(z, err)
+	return err
+}
+
+// TakeTransfer is the zone that messages lead to; nil if they end too early.
+func TakeTransfer(apex dnsname.Name, from *Zone, now time.Time, messages ...[]byte) (*Zone, error) {
+	in := &incoming{apex: apex, from: from, max: 10000}
+	for _, msg := range messages {
+		if err := in.message(msg); err != nil {
+			return nil, err
+		}
+	}
+	if in.state != stateDone {
+		return nil, nil
+	}
+	return (&transfer{apex: apex, primary: &Primary{}, now: func() time.Time { return now }}).result(in)
+}
+
+// Differences is how many transfers were of differences.
+func (s *Secondaries) Differences() int { return int(s.differences.Load()) }

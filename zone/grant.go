@@ -30,17 +30,17 @@ type Grant struct {
 
 // IsStructure reports whether a type is one of those that hold a zone together or prove what it says, which no grant covers that does not name them.
 func IsStructure(t uint16) bool {
-	const cds, cdnskey, zonemd = 59, 60, 63
+	const cds, cdnskey = 59, 60
 	switch t {
-	case wire.TypeSOA, wire.TypeNS, wire.TypeDNSKEY, cds, cdnskey, zonemd:
+	case wire.TypeSOA, wire.TypeNS, wire.TypeDNSKEY, cds, cdnskey:
 		return true
 	}
 	return IsProof(t)
 }
 
-// IsProof reports whether a type is one that signing makes, and that nobody is granted.
+// IsProof reports whether a type is one that is made of all the others, by signing or as a digest, and that nobody is granted.
 func IsProof(t uint16) bool {
-	return t == wire.TypeRRSIG || t == wire.TypeNSEC || t == wire.TypeNSEC3 || t == typeNSEC3PAR
+	return t == wire.TypeRRSIG || t == wire.TypeNSEC || t == wire.TypeNSEC3 || t == typeNSEC3PAR || t == typeZONEMD
 }
 
 // has reports whether a key is in a grant.

@@ -26,7 +26,14 @@ var errPacked = errors.New("a record is not whole")
 
 // newStep packs a difference that leads to a zone.
 func newStep(d *Diff, to *Zone) *Step {
-	s := &Step{From: d.From, To: d.To, removed: len(d.Removed), added: len(d.Added), sum: sumOf(to)}
+	s := pack(d)
+	s.sum = sumOf(to)
+	return s
+}
+
+// pack packs a difference whose end is not known as a zone.
+func pack(d *Diff) *Step {
+	s := &Step{From: d.From, To: d.To, removed: len(d.Removed), added: len(d.Added)}
 	size := 0
 	for _, list := range [][]Record{d.Removed, d.Added} {
 		for i := range list {

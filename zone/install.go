@@ -1,6 +1,7 @@
 package zone
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -27,9 +28,11 @@ func behind(size int64, work func()) {
 	_ = pace.Behind(func() error { work(); return nil })
 }
 
-// Install publishes the next version of a zone, whatever its source.
+// Install publishes the next version of a zone, whatever its source, if its digest is as it has to be.
 func (k *Keeper) Install(next *Zone) error {
-	return k.Edit(next.apex, func(*Zone) (*Zone, error) { return next, nil })
+	ctx, cancel := context.WithTimeout(context.Background(), trustPatience)
+	defer cancel()
+	return k.Edit(next.apex, func(*Zone) (*Zone, error) { return next, k.verify(ctx, k.named(next.apex), next) })
 }
 
 // Edit publishes the version that change makes of the present one, which is nil if there is none. It waits for others that change zones; an error of change
@@ -52,6 +55,7 @@ func (k *Keeper) Edit(apex dnsname.Name, change func(present *Zone) (*Zone, erro
 		z.wanted = nil // whoever asked for the change is told that there is none
 		return err
 	}
+	z.expired = false
 	k.note(z, 0, err)
 	return k.publish()
 }

@@ -29,6 +29,8 @@ type Source struct {
 	Path string
 	// Origin is what Status shows as the source of a zone without a file.
 	Origin string
+	// Verify says what is wanted of its digest.
+	Verify Verify
 	// Allow, Transfer and TransferKeys are those of Served.
 	Allow        func(netip.Addr) bool
 	Transfer     func(netip.Addr) bool
@@ -58,6 +60,8 @@ type KeeperConfig struct {
 	Changed func(apex dnsname.Name, serial uint32)
 	// Poll is how often files are looked at. Default 500ms.
 	Poll time.Duration
+	// Trust tells whether zones with a digest are signed as they have to be. Nil: nobody knows, and the digest alone counts.
+	Trust Trust
 	// Now is the clock. Nil: time.Now.
 	Now func() time.Time
 	// Log gets one line an event. Nil: slog.Default.
@@ -75,6 +79,7 @@ type Keeper struct {
 	parent  ParentDS
 	bounds  HistoryBounds
 	changed func(dnsname.Name, uint32)
+	trust   Trust
 	teller  *Notifier
 	set     atomic.Pointer[Set]
 	counters
@@ -105,14 +110,16 @@ type kept struct {
 	unsigned  bool      // zone is plain, since it could not be signed
 	signAfter time.Time // it is not signed again before
 	history   *History
-	journal   *journal // nil before the zone has a state, or without a directory
-	updated   *Zone    // what updates made of the source, which is then the present state; nil without any
-	updates   *journal // of updated; nil where there are none, or without a directory
-	file      sum      // of the file that was taken last, or for which updates stand
-	loaded    stamp    // of the file that was read last, good or bad
-	seen      stamp    // by the last look
-	looks     int      // how often the file was seen like that
+	journal   *journal  // nil before the zone has a state, or without a directory
+	updated   *Zone     // what updates made of the source, which is then the present state; nil without any
+	updates   *journal  // of updated; nil where there are none, or without a directory
+	file      sum       // of the file that was taken last, or for which updates stand
+	loaded    stamp     // of the file that was read last, good or bad
+	seen      stamp     // by the last look
+	unproved  time.Time // when to ask again whether it is signed as it has to be; zero where that is known
+	looks     int       // how often the file was seen like that
 	status    Status
+	expired   bool // guarded by mu: served no more until a primary confirms it
 }
 
 // State is how a zone stands.
@@ -124,6 +131,9 @@ const (
 	StateKept     State = "kept"     // as its file was when it was last good
 	StateFailed   State = "failed"   // there was none that is good: its names get SERVFAIL
 	StateUnsigned State = "unsigned" // as its source is, without the signatures that it should have
+	// StateExpired is that no primary has confirmed a zone for as long as its SOA record lets it be served without (RFC 1035 section 3.3.13): its names get
+	// SERVFAIL until one does.
+	StateExpired State = "expired"
 )
 
 // Status is how a zone stands, for people.
@@ -136,19 +146,23 @@ type Status struct {
 	Names    int       `json:"names"`
 	Bytes    int       `json:"bytes"` // in memory
 	Signed   bool      `json:"signed"`
-	Loaded   time.Time `json:"loaded,omitzero"`  // when the state that is served was read
-	Warnings int       `json:"warnings"`         // of the file that was read last
-	Oldest   uint32    `json:"oldest"`           // the oldest serial from which the history leads to the present one
-	Steps    int       `json:"steps"`            // of the history
-	Frozen   bool      `json:"frozen"`           // nothing changes the zone until it is thawed
-	Updated  time.Time `json:"updated,omitzero"` // when an update changed it last, since the server was started
-	Fault    string    `json:"fault,omitempty"`  // why the source is not what is served
-	Since    time.Time `json:"since,omitzero"`   // and since when
+	Loaded   time.Time `json:"loaded,omitzero"`   // when the state that is served was read
+	Warnings int       `json:"warnings"`          // of the file that was read last
+	Oldest   uint32    `json:"oldest"`            // the oldest serial from which the history leads to the present one
+	Steps    int       `json:"steps"`             // of the history
+	Frozen   bool      `json:"frozen"`            // nothing changes the zone until it is thawed
+	Updated  time.Time `json:"updated,omitzero"`  // when an update changed it last, since the server was started
+	Primary  string    `json:"primary,omitempty"` // of a zone by transfer: the server that confirmed it last
+	Checked  time.Time `json:"checked,omitzero"`  // and when
+	Next     time.Time `json:"next,omitzero"`     // when a primary is asked again
+	Expires  time.Time `json:"expires,omitzero"`  // until when the zone is served without
+	Fault    string    `json:"fault,omitempty"`   // why the source is not what is served
+	Since    time.Time `json:"since,omitzero"`    // and since when
 }
 
 // NewKeeper makes a keeper and reads every zone once. Zones that cannot be served are no error: Status tells of them.
 func NewKeeper(c KeeperConfig) (*Keeper, error) {
-	k := &Keeper{poll: cmp.Or(c.Poll, pollDefault), now: c.Now, log: c.Log, dir: c.Dir, keys: c.Keys, parent: c.Parent, bounds: c.Bounds.withDefaults(), changed: c.Changed}
+	k := &Keeper{poll: cmp.Or(c.Poll, pollDefault), now: c.Now, log: c.Log, dir: c.Dir, keys: c.Keys, parent: c.Parent, bounds: c.Bounds.withDefaults(), changed: c.Changed, trust: c.Trust}
 	if k.now == nil {
 		k.now = time.Now
 	}
@@ -179,7 +193,9 @@ func (k *Keeper) Update(sources []Source) error {
 		}
 		z := &kept{}
 		if at := slices.IndexFunc(k.zones, func(z *kept) bool { return z.source.Name == s.Name && z.source.Path == s.Path }); at >= 0 {
-			*z = *k.zones[at]
+			if *z = *k.zones[at]; z.source.Verify != s.Verify {
+				z.loaded = stamp{}
+			}
 		}
 		if another := z.zone != nil && !sameSigning(z.source.Sign, s.Sign); another {
 			z.source = s
@@ -189,12 +205,14 @@ func (k *Keeper) Update(sources []Source) error {
 		k.openUpdates(z)
 		next = append(next, z)
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), trustPatience)
+	defer cancel()
 	for _, z := range next {
 		switch {
 		case z.source.Path == "" && z.zone == nil:
 			k.restore(z)
 		case z.source.Path != "" && z.loaded == (stamp{}):
-			k.load(z, false)
+			k.load(ctx, z, false)
 		}
 	}
 	k.state.Lock()
@@ -205,13 +223,15 @@ func (k *Keeper) Update(sources []Source) error {
 
 // Reload reads every file that has changed, at once, and again those that are not served as they are. force takes serials that go back. Frozen zones stay.
 func (k *Keeper) Reload(force bool) ([]Status, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), trustPatience)
+	defer cancel()
 	k.mu.Lock()
 	for _, z := range k.zones {
 		if z.source.Path == "" || z.status.Frozen {
 			continue
 		}
 		if now, err := stampOf(z.source.Path); err != nil || now != z.loaded || z.status.State != StateServed {
-			k.load(z, force)
+			k.load(ctx, z, force)
 		}
 	}
 	err := k.publish()
@@ -232,13 +252,15 @@ func (k *Keeper) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			k.look()
+			k.look(ctx)
 		}
 	}
 }
 
 // look reads the files that have changed and come to rest.
-func (k *Keeper) look() {
+func (k *Keeper) look(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, trustPatience)
+	defer cancel()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	changed := k.renew()
@@ -247,13 +269,16 @@ func (k *Keeper) look() {
 			continue
 		}
 		now, err := stampOf(z.source.Path)
+		if now == z.loaded && k.doubted(z) {
+			z.loaded = stamp{}
+		}
 		if now != z.seen {
 			z.seen, z.looks = now, 0
 			continue
 		}
 		z.looks++
 		if (now != z.loaded || err != nil && z.status.Fault == "") && (z.looks >= cutLooks || !isCut(z.source.Path)) {
-			k.load(z, false)
+			k.load(ctx, z, false)
 			changed = true
 		}
 	}
@@ -263,7 +288,7 @@ func (k *Keeper) look() {
 }
 
 // load reads the file of z, and takes what it says if that can be served.
-func (k *Keeper) load(z *kept, force bool) {
+func (k *Keeper) load(ctx context.Context, z *kept, force bool) {
 	before, statErr := stampOf(z.source.Path)
 	z.loaded, z.seen = before, before
 	var next *Zone
@@ -275,6 +300,11 @@ func (k *Keeper) load(z *kept, force bool) {
 	}
 	if after, _ := stampOf(z.source.Path); err == nil && after != before {
 		err = errMoving
+	}
+	if doubt := !z.unproved.IsZero(); err == nil {
+		if err = k.verify(ctx, z, next); err != nil && doubt {
+			z.zone = nil // what is served was never known to be good
+		}
 	}
 	if err == nil {
 		next, err = k.choose(z, next, force)
@@ -334,6 +364,8 @@ func (k *Keeper) refuse(z *kept, err error) {
 	switch {
 	case z.zone == nil:
 		s.State = StateFailed
+	case z.expired:
+		s.State = StateExpired
 	case z.unsigned:
 		s.State = StateUnsigned
 	default:
@@ -358,7 +390,7 @@ func (k *Keeper) publish() error {
 	var served []Served
 	for _, z := range k.zones {
 		data := z.zone
-		if data == nil {
+		if data == nil || z.expired {
 			data = &Zone{apex: z.source.Name, labels: z.source.Name.Labels(), absent: true}
 		}
 		served = append(served, Served{Zone: data, History: z.history, Allow: z.source.Allow, Transfer: z.source.Transfer, TransferKeys: z.source.TransferKeys, Notify: z.source.Notify, Updates: z.source.Updates})

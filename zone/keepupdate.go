@@ -127,12 +127,12 @@ func (k *Keeper) logUpdate(z *kept, r *UpdateRequest, d *Diff, rcode int, change
 // Reasons why an update is refused.
 var (
 	errNotGranted = errors.New("it would change what its key has no grant for, more than one update may, or the last server of the zone")
-	errSigned     = errors.New("the zone comes with signatures, which an update would leave wrong; have it signed here, with `sign`, from a file without them")
+	errSigned     = errors.New("the zone comes with signatures or a digest (ZONEMD), which an update would leave wrong; take them out of its file, and have it signed here with `sign`")
 )
 
-// CanBeUpdated fails for a zone that comes signed.
+// CanBeUpdated fails for a zone that comes signed, or with a digest.
 func (z *Zone) CanBeUpdated() error {
-	if z.signed {
+	if z.signed || z.has(0, typeZONEMD) {
 		return errSigned
 	}
 	return nil

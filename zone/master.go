@@ -81,6 +81,7 @@ func (p *master) take(rr dns.RR, record func(Record) error) (why string, err err
 	if h.Name == "" {
 		return "a record without an owner: it begins the file, and has no name before its type", nil
 	}
+	p.defaultTTL(rr)
 	end, err := dns.PackRR(rr, p.buf[:], 0, nil, false)
 	if err != nil {
 		return "a record that has no wire form: " + plainError(err), nil
@@ -95,6 +96,17 @@ func (p *master) take(rr dns.RR, record func(Record) error) (why string, err err
 		line = p.text.prior // to see that there are no data, the parser looks beyond the end of the line
 	}
 	return "", record(Record{owner.Canonical(), h.Rrtype, h.Ttl, append([]byte(nil), data...), line})
+}
+
+// defaultTTL gives a zone without $TTL and without a TTL in its SOA record that record's last number, as others read such files (RFC 1035 section 5.1 has none
+// for it, and 0 would have every answer asked for again).
+func (p *master) defaultTTL(rr dns.RR) {
+	soa, ok := rr.(*dns.SOA)
+	if !ok || len(p.text.ttl) > 0 || p.text.saysTTL() {
+		return
+	}
+	soa.Hdr.Ttl = min(soa.Minttl, ttlMax)
+	p.parser.SetDefaultTTL(soa.Hdr.Ttl)
 }
 
 // plainError is an error of the parser without the place, which is that of its own reading.

@@ -8,7 +8,7 @@ import (
 
 // describe are the metrics of zones. A server has the zones of its configuration, so that their number, and no name, is a metric.
 var (
-	descZones         = prometheus.NewDesc("cenote_zone_zones", "Zones by state; kept is served as it was when its file was last good, failed is answered with SERVFAIL. Look at `cenote zones` when there are any but served.", []string{"state"}, nil)
+	descZones         = prometheus.NewDesc("cenote_zone_zones", "Zones by state; kept is served as it was when its file was last good, failed and expired are answered with SERVFAIL. Look at `cenote zones` when there are any but served.", []string{"state"}, nil)
 	descRecords       = prometheus.NewDesc("cenote_zone_records", "Records of all zones that are served.", nil, nil)
 	descBytes         = prometheus.NewDesc("cenote_zone_memory_bytes", "Memory of all zones that are served, in octets.", nil, nil)
 	descLoads         = prometheus.NewDesc("cenote_zone_loads_total", "Files of zones that were read and taken.", nil, nil)
@@ -38,7 +38,7 @@ func (k *Keeper) Collect(out chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v int, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v), labels...)
 	}
-	for _, s := range []State{StateServed, StateKept, StateFailed} {
+	for _, s := range []State{StateServed, StateKept, StateFailed, StateExpired} {
 		gauge(descZones, states[s], string(s))
 	}
 	gauge(descRecords, records)
@@ -59,4 +59,24 @@ func (k *Keeper) Collect(out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(descUpdates, prometheus.CounterValue, float64(n.Load()), result)
 	}
 	gauge(descHistory, k.historyBytes())
+}
+
+// The metrics of transfers.
+var (
+	descTransfers        = prometheus.NewDesc("cenote_zone_transfers_total", "Looks for new versions of zones at their primaries, by outcome: taken (whole), differences (IXFR), current (there was nothing newer) and failed. Look at `cenote zones` when failed grows.", []string{"outcome"}, nil)
+	descTransfersRunning = prometheus.NewDesc("cenote_zone_transfers_running", "Looks at primaries under way; at 8 the others wait.", nil, nil)
+)
+
+// Describe tells which metrics there are (prometheus.Collector).
+func (s *Secondaries) Describe(out chan<- *prometheus.Desc) {
+	out <- descTransfers
+	out <- descTransfersRunning
+}
+
+// Collect gives the metrics as they are (prometheus.Collector).
+func (s *Secondaries) Collect(out chan<- prometheus.Metric) {
+	for outcome, n := range map[string]uint64{"taken": s.transfers.Load() - s.differences.Load(), "differences": s.differences.Load(), "current": s.current.Load(), "failed": s.failures.Load()} {
+		out <- prometheus.MustNewConstMetric(descTransfers, prometheus.CounterValue, float64(n), outcome)
+	}
+	out <- prometheus.MustNewConstMetric(descTransfersRunning, prometheus.GaugeValue, float64(len(s.places)))
 }

@@ -49,8 +49,8 @@ func (c *checkCommand) Run(ctx context.Context, std streams) error {
 			sound = checkFeed(ctx, &f, to) && sound
 		}
 		for i := range conf.Zones {
-			if conf.Zones[i].IsPolicy() {
-				continue // the configuration says all there is to check
+			if conf.Zones[i].IsPolicy() || len(conf.Zones[i].Primaries) > 0 {
+				continue // there is no file, and the configuration says all there is to check
 			}
 			sound = checkZone(&conf.Zones[i], time.Now(), to) && sound
 		}

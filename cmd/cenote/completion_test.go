@@ -30,6 +30,9 @@ func TestCompletion(t *testing.T) {
 		"cenote resolve --t":        "--trace",
 		"cenote cache ":             "flush",
 		"cenote cache flush --s":    "--subtree",
+		"cenote zones ":             "freeze",
+		"cenote zones --j":          "--json", // those of list, which is the default
+		"cenote zones diff --j":     "--json",
 		"cenote anc":                "anchors",
 	} {
 		cmd := exec.CommandContext(t.Context(), self)

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"crypto/tls"
 	"fmt"
 
 	"cenote/config"
 	"cenote/tsig"
+	"cenote/zone"
 )
 
 // signingKeys are the keys of a configuration, with their secrets from their files.
@@ -22,4 +24,34 @@ func signingKeys(c *config.Config) (*tsig.Keys, error) {
 		keys = append(keys, tsig.Key{Name: k.Name, Algorithm: algorithm, Secret: secret})
 	}
 	return tsig.NewKeys(keys...)
+}
+
+// followedZones are the zones of a configuration that are taken from primaries.
+func followedZones(c *config.Config, keys *tsig.Keys) ([]zone.Secondary, error) {
+	var out []zone.Secondary
+	for i := range c.Zones {
+		z := &c.Zones[i]
+		if len(z.Primaries) == 0 {
+			continue
+		}
+		s := zone.Secondary{Name: z.Name, Bounds: zone.TransferBounds{Octets: int64(z.Transfer.Size), Records: z.Transfer.Records, Time: z.Transfer.Time}}
+		for _, p := range z.Primaries {
+			primary := zone.Primary{Addr: p.Address}
+			if !p.Key.IsZero() {
+				if primary.Key = keys.Find(p.Key); primary.Key == nil {
+					return nil, fmt.Errorf("zone %s: there is no key %s", z.Name, p.Key)
+				}
+			}
+			if p.TLS != "" {
+				roots, err := readAuthorities(string(p.CAFile))
+				if err != nil {
+					return nil, fmt.Errorf("zone %s: %w", z.Name, err)
+				}
+				primary.TLS = &tls.Config{ServerName: p.TLS, RootCAs: roots, MinVersion: tls.VersionTLS13, NextProtos: []string{"dot"}}
+			}
+			s.Primaries = append(s.Primaries, primary)
+		}
+		out = append(out, s)
+	}
+	return out, nil
 }

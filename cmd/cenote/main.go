@@ -32,6 +32,7 @@ type commandLine struct {
 	Feeds      feedsCommand              `cmd:"" help:"Show the feeds: entries, faults, age, generation."`
 	Keys       keysCommand               `cmd:"" help:"Show the keys of zones that are signed here, with the DS records for the zones above; roll them."`
 	Zones      zonesCommand              `cmd:"" help:"Show the zones that are served with authority: serial, age, source, faults."`
+	Transfer   transferCommand           `cmd:"" help:"Ask the primaries of a zone for what is new, now."`
 	Held       heldCommand               `cmd:"" help:"Show the rows of feeds that wait for an operator, and release or refuse them."`
 	Reload     reloadCommand             `cmd:"" help:"Load the configuration and the feeds again, all or nothing."`
 	Export     exportCommand             `cmd:"" help:"Write the policy in the form of other programs."`

@@ -19,12 +19,13 @@ import (
 // recursion is how names are looked for from the root down, as the configuration has it.
 func recursion(c *config.Recursion, store resolver.AnchorStore) (*resolver.Recursion, error) {
 	out := &resolver.Recursion{
-		Port: uint16(c.Port), NoIPv4: !c.IPv4, NoIPv6: !c.IPv6, From4: c.From4, From6: c.From6, Never: c.Never, RootZone: string(c.RootZone), DNS64: c.DNS64, WholeNames: !c.Minimise,
+		Port: uint16(c.Port), NoIPv4: !c.IPv4, NoIPv6: !c.IPv6, From4: c.From4, From6: c.From6, Never: c.Never, RootZone: string(c.RootZone), DNS64: c.DNS64, WholeNames: !c.Minimise, NothingBelow: c.NothingBelow,
 		Bounds: resolver.RecursionBounds{
 			Packets: c.Limits.Packets, Targets: c.Limits.Targets, TargetFailures: c.Limits.TargetFailures, Looks: c.Limits.Looks, Aliases: c.Limits.Aliases,
 			PerZone: c.Limits.PerZone, Cuts: c.Limits.Delegations, Servers: c.Limits.Servers,
 		},
 	}
+	out.Subnets = resolver.Subnets{Zones: c.Subnets.Zones, Bits4: c.Subnets.IPv4Prefix, Bits6: c.Subnets.IPv6Prefix}
 	if out.Never == nil {
 		out.Never = []netip.Prefix{}
 	}
@@ -32,10 +33,14 @@ func recursion(c *config.Recursion, store resolver.AnchorStore) (*resolver.Recur
 		out.Private = &resolver.Private{Addresses: c.Private.Addresses, Allow: c.Private.Allow}
 	}
 	for _, f := range c.Forward {
-		out.Forwards = append(out.Forwards, resolver.Forward{Zone: f.Name, Upstreams: upstreams(f.Upstreams), First: f.First})
+		forward := resolver.Forward{Zone: f.Name, Upstreams: upstreams(f.Upstreams), First: f.First, Uncached: !f.Cache}
+		for _, h := range f.Hosts {
+			forward.Hosts = append(forward.Hosts, resolver.Host{Name: h.Name.Canonical(), Port: uint16(h.Port), TLS: h.TLS})
+		}
+		out.Forwards = append(out.Forwards, forward)
 	}
 	for _, s := range c.Stub {
-		out.Stubs = append(out.Stubs, resolver.Stub{Zone: s.Name, Servers: s.Servers})
+		out.Stubs = append(out.Stubs, resolver.Stub{Zone: s.Name, Servers: s.Servers, First: s.First})
 	}
 	if c.RootHints != "" {
 		hints, err := readHints(string(c.RootHints))

@@ -237,18 +237,24 @@ func (s *server) applyRooms(next, before *config.Config) (undo func() error, err
 		if err != nil {
 			return err
 		}
+		taken, err := followedZones(c, keys)
+		if err != nil {
+			return err
+		}
 		s.keys.Store(keys)
 		s.logSettings.set(c)
 		s.dns.SetBounds(serverBounds(c))
+		zoneErr := s.zones.Update(zoneSources(c))
+		s.primaries.Update(taken)
 		defer s.made.update(c) // when its zones are known
 		return errors.Join(
+			zoneErr,
 			s.dns.Apply(settings),
 			s.cache.Update(cacheConfig(c)),
 			s.resolver.Update(asking),
 			s.ledger.Update(ledgerConfig(c, s.catalog, s.log)),
 			s.queries.Update(queryLogConfig(c, s.catalog, s.log)),
 			s.publisher.Update(compileSettings(c, s.compiler)),
-			s.zones.Update(zoneSources(c)),
 			s.api.SetGuards(os.FileMode(c.API.SocketMode), token),
 		)
 	}

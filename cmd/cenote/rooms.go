@@ -172,7 +172,7 @@ func compileSettings(c *config.Config, program []string) blocklist.Settings {
 	k := &c.Compile
 	return blocklist.Settings{
 		Poll: k.Poll, Debounce: k.Debounce, PollOnly: k.PollOnly, Mapped: k.Mapped, History: k.History, HistoryBytes: orNever(int64(k.HistorySize)),
-		Child: blocklist.ChildConfig{Command: program, MemoryBytes: int64(k.Memory), Cores: k.Cores, Timeout: k.Timeout},
+		Child: blocklist.ChildConfig{Command: program, MemoryBytes: int64(k.Memory), Cores: k.Cores, Processors: k.Processors, Timeout: k.Timeout},
 	}
 }
 
@@ -309,11 +309,12 @@ func serverSettings(c *config.Config) (dnsserver.Settings, error) {
 		Cookies: dnsserver.Cookies{Enabled: c.Cookies.Enabled, Secrets: cookieSecrets(secrets), Rotate: c.Cookies.Rotate},
 		Local: dnsserver.LocalZones{
 			SpecialUse: c.LocalZones.SpecialUse, ResolverARPA: c.LocalZones.ResolverARPA, UseApplicationDNS: c.LocalZones.UseApplicationDNS,
-			PrivateRelay: c.LocalZones.PrivateRelay, Deny: c.LocalZones.Deny, Except: c.LocalZones.Except,
+			PrivateRelay: c.LocalZones.PrivateRelay, MinimalAny: c.LocalZones.MinimalANY, Deny: c.LocalZones.Deny, Except: c.LocalZones.Except,
 		},
-		Identity: dnsserver.Identity{Version: c.LocalZones.Version, Hostname: c.LocalZones.Identity},
-		UDPSize:  c.Limits.UDPSize,
-		HideEDE:  !c.Policy.ExtendedErrors, RequirePaths: c.Policy.NSRequired, NAT64: c.Recursion.DNS64,
+		Identity:  dnsserver.Identity{Version: c.LocalZones.Version, Hostname: c.LocalZones.Identity, NSID: c.LocalZones.NSID},
+		KeepAlive: c.TCP.KeepAlive, Unchecked: c.Recursion.Enabled && !c.Recursion.Validation.Enabled,
+		UDPSize: c.Limits.UDPSize,
+		HideEDE: !c.Policy.ExtendedErrors, RequirePaths: c.Policy.NSRequired, NAT64: c.Recursion.DNS64,
 	}, errors.Join(err, keysErr)
 }
 
@@ -330,8 +331,9 @@ func cookieSecrets(secrets [][16]byte) []dnsserver.CookieSecret {
 
 func cacheConfig(c *config.Config) rrcache.Config {
 	return rrcache.Config{
-		Bytes: int64(c.Cache.Size), TTLMin: c.Cache.TTLMin, TTLMax: c.Cache.TTLMax, NegativeTTLMax: c.Cache.NegativeTTLMax,
-		FailureTTL: c.Cache.FailureTTL, MessageMax: int(c.Cache.AnswerMax), PrefetchShare: orNever(c.Cache.Prefetch.Share()),
+		Bytes: int64(c.Cache.Size), TTLMin: c.Cache.TTLMin, TTLMax: c.Cache.TTLMax, NegativeTTLMin: c.Cache.NegativeTTLMin,
+		NegativeTTLMax: c.Cache.NegativeTTLMax,
+		FailureTTL:     c.Cache.FailureTTL, MessageMax: int(c.Cache.AnswerMax), PrefetchShare: orNever(c.Cache.Prefetch.Share()),
 		StaleMax: orNever(c.Cache.Stale.Max), StaleTTL: c.Cache.Stale.TTL, StaleHold: c.Cache.Stale.Hold,
 	}
 }
@@ -355,6 +357,9 @@ func resolverConfig(c *config.Config, cache *rrcache.Cache, now func() time.Time
 			Outstanding: r.Outstanding, Tries: r.Tries, Waiters: r.Limits.Waiters, PerUpstream: r.Limits.PerUpstream, Sockets: r.Limits.Sockets,
 			Connections: r.Limits.Connections, NearMisses: r.Limits.NearMisses, Prefetches: r.Limits.Prefetches, PrefetchQueue: r.Limits.PrefetchQueue,
 		},
+	}
+	for _, n := range r.Notes {
+		out.Notes = append(out.Notes, resolver.Note{Servers: n.Servers, Code: uint16(n.Option), Data: []byte(n.Text)})
 	}
 	out.Upstreams = upstreams(c.Upstreams)
 	if len(c.Upstreams) == 0 && r.HostUpstreams && !c.Recursion.Enabled {

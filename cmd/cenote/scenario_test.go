@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -96,8 +97,8 @@ const patience, again = 20 * time.Second, 2 * time.Second
 //	list-server-returns    it is back at its address
 //	serve FILE             start the server with the configuration FILE; $DNS is where it listens
 //	shutdown, restart      end the server as SIGTERM does; start it again with the same configuration
-//	ask [-tcp] [-do] [-rd=false] [-edns=false] [-from ADDR] [-key NAME=SECRET] [-until REGEXP] [-wait TIME] NAME [TYPE [CLASS]]
-//	                       ask the server and print the reply; with -key signed, and what the signature of the reply is worth; with -until ask again until it looks so; -wait is for silence: how
+//	ask [-tcp] [-do] [-rd=false] [-edns=false] [-nsid] [-from ADDR] [-key NAME=SECRET] [-until REGEXP] [-wait TIME] NAME [TYPE [CLASS]]
+//	                       ask the server and print the reply; with -key signed, and what the signature of the reply is worth; with -nsid what the server tells of itself; with -until ask again until it looks so; -wait is for silence: how
 //	                       long it must last
 //	update [-tcp] [-from ADDR] [-key NAME=SECRET] ZONE +RECORD… -RECORD… -NAME…
 //	                       ask the server to change a zone (RFC 2136): to add records, to delete some, or all of a name; print the response code
@@ -236,6 +237,7 @@ func (w *world) restart(ts *testscript.TestScript, _ bool, _ []string) {
 // question is what the ask command was told.
 type question struct {
 	tcp, do, rd, edns bool
+	nsid              bool
 	from, until       string
 	key               string        // NAME=SECRET in base64, to sign with
 	wait              time.Duration // for a reply; 0: with patience
@@ -250,6 +252,7 @@ func parseAsk(args []string) (question, error) {
 	set.BoolVar(&q.do, "do", false, "")
 	set.BoolVar(&q.rd, "rd", true, "")
 	set.BoolVar(&q.edns, "edns", true, "")
+	set.BoolVar(&q.nsid, "nsid", false, "")
 	set.StringVar(&q.from, "from", "127.0.0.1", "")
 	set.StringVar(&q.until, "until", "", "")
 	set.StringVar(&q.key, "key", "", "")
@@ -365,6 +368,9 @@ func (q *question) exchange(server netip.AddrPort) string {
 	if q.edns {
 		m.SetEdns0(1232, q.do)
 	}
+	if q.nsid {
+		m.IsEdns0().Option = append(m.IsEdns0().Option, &dns.EDNS0_NSID{Code: dns.EDNS0NSID})
+	}
 	return q.send(server, m)
 }
 
@@ -383,7 +389,11 @@ func (q *question) send(server netip.AddrPort, m *dns.Msg) string {
 	if err != nil && (r == nil || q.key == "") {
 		return "no reply\n"
 	}
-	return show(r) + q.showSignature(r, err)
+	text := show(r) + q.showSignature(r, err)
+	if q.nsid {
+		text += showServer(r)
+	}
+	return text
 }
 
 // showSignature prints what the signature of a reply to a signed question is worth.
@@ -422,6 +432,23 @@ func show(r *dns.Msg) string {
 		for _, o := range opt.Option {
 			if ede, ok := o.(*dns.EDNS0_EDE); ok {
 				fmt.Fprintf(&b, "EDE %d\n", ede.InfoCode)
+			}
+		}
+	}
+	return b.String()
+}
+
+// showServer prints what the server tells of itself.
+func showServer(r *dns.Msg) string {
+	var b strings.Builder
+	if opt := r.IsEdns0(); opt != nil {
+		for _, o := range opt.Option {
+			switch o := o.(type) {
+			case *dns.EDNS0_NSID:
+				name, _ := hex.DecodeString(o.Nsid)
+				fmt.Fprintf(&b, "NSID %s\n", name)
+			case *dns.EDNS0_TCP_KEEPALIVE:
+				fmt.Fprintf(&b, "KEEPALIVE %v\n", time.Duration(o.Timeout)*100*time.Millisecond)
 			}
 		}
 	}

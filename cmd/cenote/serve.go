@@ -73,6 +73,7 @@ type server struct {
 	queries   *querylog.Log
 	keys      atomic.Pointer[tsig.Keys] // by which other name servers sign
 	zones     *zone.Keeper
+	primaries *zone.Secondaries
 	made      *madeZones // those that are made of the policy
 	dns       *dnsserver.Server
 	publisher *blocklist.Publisher
@@ -151,12 +152,17 @@ func (s *server) openZones(c *config.Config) (err error) {
 		return err
 	}
 	s.keys.Store(keys)
+	taken, err := followedZones(c, keys)
+	if err != nil {
+		return err
+	}
 	s.zones, err = zone.NewKeeper(zone.KeeperConfig{
-		Sources: zoneSources(c), Dir: stateOf(c).zones(), Keys: stateOf(c).keys(), Parent: s.parentDS, Now: s.now, Log: s.log,
+		Sources: zoneSources(c), Dir: stateOf(c).zones(), Keys: stateOf(c).keys(), Parent: s.parentDS, Trust: s.trustSeal, Now: s.now, Log: s.log,
 	})
 	if err != nil {
 		return err
 	}
+	s.primaries = zone.NewSecondaries(s.zones, taken)
 	s.made = newMadeZones(s.zones, s.catalog.policy.Load, s.now, s.log)
 	s.made.update(c)
 	s.catalog.published = s.made.changed
@@ -171,7 +177,7 @@ func (s *server) openDNS(c *config.Config) error {
 	s.dns, err = dnsserver.New(dnsserver.Config{
 		Listen: listenAddrs(c), Policy: func() *policy.Policy { return s.catalog.policy.Load() }, Cache: s.cache, Resolver: network{s.resolver},
 		Paths: network{s.resolver}, Zones: s.zones.Set, Updates: s.zones,
-		OneQuery:  s.resolver.OneQuery,
+		OneQuery: s.resolver.OneQuery, Referral: s.resolver.Referral,
 		Sightings: s.ledger, Queries: s.queries, Settings: settings, Bounds: serverBounds(c), Now: s.now, Log: s.log,
 	})
 	if err == nil {
@@ -207,7 +213,7 @@ func (s *server) openAPI(c *config.Config) error {
 // metrics gathers what every room counts.
 func (s *server) metrics() (*prometheus.Registry, error) {
 	r := prometheus.NewRegistry()
-	for _, c := range append(processMetrics(), s.dns.Collector(), s.cache.Collector(), s.resolver.Collector(), s.ledger, s.queries, s.publisher, s.zones) {
+	for _, c := range append(processMetrics(), s.dns.Collector(), s.cache.Collector(), s.resolver.Collector(), s.ledger, s.queries, s.publisher, s.zones, s.primaries) {
 		if err := r.Register(c); err != nil {
 			return nil, fmt.Errorf("registering metrics: %w", err)
 		}
@@ -243,6 +249,7 @@ func (s *server) run(ctx context.Context) error {
 	rooms.run("resolver", func() error { return s.resolver.Run(behind) })
 	rooms.run("ledger of sightings", func() error { return s.ledger.Run(behind) })
 	rooms.run("zones", func() error { return s.zones.Run(behind) })
+	rooms.run("transfers of zones", func() error { return s.primaries.Run(behind) })
 	rooms.run("zones of the policy", func() error { return s.made.run(behind) })
 	rooms.run("query log", func() error { return s.queries.Run(behind) })
 	rooms.run("catalog", func() error { return s.catalog.run(behind, s.ledger.Drained, s.queryLife()) })

@@ -18,19 +18,20 @@ import (
 )
 
 type zonesCommand struct {
-	Show   zonesShow   `cmd:"" default:"withargs" help:"Show how the zones stand; this is the default."`
-	Freeze zonesFreeze `cmd:"" help:"Keep a zone as it is: its file is not read, and updates are refused, until it is thawed or the server is started again."`
-	Thaw   zonesThaw   `cmd:"" help:"Let a zone that was frozen change again. Its file is read if it has changed."`
+	List   zonesList   `cmd:"" default:"withargs" help:"Show how the zones stand; this is the default."`
+	Diff   zonesDiff   `cmd:"" help:"Compare two versions of a zone: a line for each record that went or came."`
+	Freeze zonesFreeze `cmd:"" help:"Keep a zone as it is, whatever its source says, until it is thawed or the server ends."`
+	Thaw   zonesThaw   `cmd:"" help:"Let a zone change again."`
 	Dump   zonesDump   `cmd:"" help:"Write a zone as a master file, with all that updates have made of it."`
 }
 
-type zonesShow struct {
+type zonesList struct {
 	socketFlag
 	JSON bool `help:"Print JSON."`
 }
 
 // Run shows how the zones of the running server stand.
-func (c *zonesShow) Run(ctx context.Context, std streams) error {
+func (c *zonesList) Run(ctx context.Context, std streams) error {
 	client, err := c.client(0)
 	if err != nil {
 		return err
@@ -41,42 +42,6 @@ func (c *zonesShow) Run(ctx context.Context, std streams) error {
 	}
 	if c.JSON {
 		return printJSON(std.out, answer)
-	}
-	return printZones(std.out, answer.Zones, time.Now())
-}
-
-type zonesFreeze struct {
-	socketFlag
-	Zone string `arg:"" help:"The zone."`
-}
-
-// Run freezes a zone.
-func (c *zonesFreeze) Run(ctx context.Context, std streams) error {
-	return c.freeze(ctx, std, c.Zone, true)
-}
-
-type zonesThaw struct {
-	socketFlag
-	Zone string `arg:"" help:"The zone."`
-}
-
-// Run thaws a zone.
-func (c *zonesThaw) Run(ctx context.Context, std streams) error {
-	return c.freeze(ctx, std, c.Zone, false)
-}
-
-// freeze freezes or thaws a zone, and shows how it stands then.
-func (c *socketFlag) freeze(ctx context.Context, std streams, name string, frozen bool) error {
-	client, err := c.client(0)
-	if err != nil {
-		return err
-	}
-	if name, err = asciiName(name); err != nil {
-		return err
-	}
-	var answer api.ZonesAnswer
-	if err := client.Post(ctx, "/v1/zones/freeze", api.FreezeRequest{Zone: name, Frozen: frozen}, &answer); err != nil {
-		return err
 	}
 	return printZones(std.out, answer.Zones, time.Now())
 }
@@ -101,15 +66,15 @@ func (c *zonesDump) Run(ctx context.Context, std streams) error {
 }
 
 func printZones(to io.Writer, zones []zone.Status, now time.Time) error {
-	t := newTable(to, "ZONE", "STATE", "SERIAL", "RECORDS", "SIGNED", "WARNINGS", "LOADED", "SOURCE")
+	t := newTable(to, "ZONE", "STATE", "SERIAL", "RECORDS", "SIGNED", "WARNINGS", "LOADED", "CHECKED", "SOURCE")
 	for i := range zones {
 		z := &zones[i]
 		signed := "no"
 		if z.Signed {
 			signed = "yes"
 		}
-		t.row(printable(z.Name), stateText(z), strconv.FormatUint(uint64(z.Serial), 10), strconv.Itoa(z.Records), signed, strconv.Itoa(z.Warnings),
-			age(z.Loaded, now), printable(z.Source))
+		t.row(printable(z.Name), zoneState(z), strconv.FormatUint(uint64(z.Serial), 10), strconv.Itoa(z.Records), signed, strconv.Itoa(z.Warnings),
+			age(z.Loaded, now), age(z.Checked, now), printable(z.Source))
 	}
 	if err := t.flush(); err != nil {
 		return err
@@ -117,8 +82,8 @@ func printZones(to io.Writer, zones []zone.Status, now time.Time) error {
 	return printZoneFaults(to, zones, now)
 }
 
-// stateText is how a zone stands, and whether it may change.
-func stateText(z *zone.Status) string {
+// zoneState is how a zone stands, in words.
+func zoneState(z *zone.Status) string {
 	if z.Frozen {
 		return string(z.State) + ", frozen"
 	}
@@ -143,15 +108,37 @@ func zoneSources(c *config.Config) []zone.Source {
 	for i := range c.Zones {
 		z := &c.Zones[i]
 		source := zone.Source{
-			Name: z.Name, Path: string(z.File), Allow: admitting(z.Allow), Transfer: admitting(z.AllowTransfer), TransferKeys: canonicals(z.TransferKeys),
+			Name: z.Name, Path: string(z.File), Verify: verifyOf(z.ZONEMD), Allow: admitting(z.Allow), Transfer: admitting(z.AllowTransfer), TransferKeys: canonicals(z.TransferKeys),
 			Notify: z.Notify, Updates: updatesOf(&z.Update), Sign: signingOf(&z.Sign),
 		}
 		if z.IsPolicy() {
 			source.Origin, source.Allow = "policy", madeZoneAdmits(z.Allow)
 		}
+		if len(z.Primaries) > 0 {
+			source.Origin = "primary " + z.Primaries[0].Address.String()
+		}
 		out = append(out, source)
 	}
 	return out
+}
+
+// verifyOf is what is wanted of the digest of a zone.
+func verifyOf(v config.Verify) zone.Verify {
+	switch v {
+	case config.VerifyRequire:
+		return zone.VerifyRequire
+	case config.VerifyLog:
+		return zone.VerifyLog
+	case config.VerifyOff:
+		return zone.VerifyOff
+	case config.VerifyCheck:
+	}
+	return zone.VerifyCheck
+}
+
+// trustSeal asks the resolver whether the digest of a zone is signed as the chain of trust wants it.
+func (s *server) trustSeal(ctx context.Context, seal *zone.Seal) (known bool, err error) {
+	return s.resolver.Sealed(ctx, seal.Apex, seal.Keys, seal.SOA, seal.Digest)
 }
 
 // updatesOf is who may change a zone, nil if nobody may.
@@ -163,7 +150,7 @@ func updatesOf(u *config.ZoneUpdate) *zone.Updates {
 	for _, g := range u.Grants {
 		grant := zone.Grant{Keys: canonicals(g.Keys), Names: canonicals(g.Names), Below: canonicals(g.Below), Self: g.Self}
 		for _, t := range g.Types {
-			if n, err := wire.ParseType(t.String()); err == nil { // as all that the configuration knows do: see TestGrantedTypes
+			if n, err := wire.ParseType(t.String()); err == nil { // as all are that the configuration knows
 				grant.Types = append(grant.Types, n)
 			}
 		}
@@ -217,9 +204,6 @@ func checkZone(z *config.OwnZone, now time.Time, to checkWriter) bool {
 	loaded, faults, err := zone.Load(z.Name, string(z.File), now)
 	if err == nil && z.Sign.Enabled {
 		err = loaded.CanBeSigned()
-	}
-	if err == nil && len(z.Update.Grants) > 0 {
-		err = loaded.CanBeUpdated()
 	}
 	to.zone(z, loaded, faults, err)
 	return err == nil

@@ -1,0 +1,341 @@
+package zone
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"cenote/dnsname"
+)
+
+// Bounds of how often primaries are asked, whatever an SOA record says.
+const (
+	pauseMin     = 2 * time.Second
+	pauseMax     = 7 * 24 * time.Hour
+	retryDefault = 10 * time.Second // without a version of the zone; it doubles
+	retryLongest = 10 * time.Minute
+	transfersMax = 8 // at a time
+)
+
+// Secondary is a zone that is taken from primaries.
+type Secondary struct {
+	Name dnsname.Name
+	// Primaries are asked in this order, until one has an answer that can be taken.
+	Primaries []Primary
+	// Bounds are those of one transfer.
+	Bounds TransferBounds
+}
+
+// Secondaries keep zones as their primaries have them: they ask as often as the SOA record says, install what is new in the Keeper, and end a zone that
+// nobody has confirmed for too long (RFC 1034 section 4.3.5). Methods may be called by many at once.
+type Secondaries struct {
+	keeper      *Keeper
+	now         func() time.Time
+	log         *slog.Logger
+	places      chan struct{} // one for each transfer under way
+	transfers   atomic.Uint64
+	differences atomic.Uint64 // transfers that were of differences
+	current     atomic.Uint64
+	failures    atomic.Uint64
+
+	mu  sync.Mutex
+	all map[dnsname.Name]*secondary
+	ctx context.Context // of Run; nil before
+	run sync.WaitGroup
+}
+
+// secondary is one zone while it is followed.
+type secondary struct {
+	Secondary
+	stop context.CancelFunc // nil before it runs
+	wake chan chan error    // asks for a look at once; what came of it goes back
+	fail time.Duration      // the next pause without a version
+}
+
+// NewSecondaries makes them for the zones of a keeper, whose clock and log they share.
+func NewSecondaries(keeper *Keeper, zones []Secondary) *Secondaries {
+	s := &Secondaries{keeper: keeper, now: keeper.now, log: keeper.log, places: make(chan struct{}, transfersMax), all: map[dnsname.Name]*secondary{}}
+	s.Update(zones)
+	return s
+}
+
+// Update changes which zones are followed. Those that stay go on as they were, with the primaries that they have now.
+func (s *Secondaries) Update(zones []Secondary) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next := make(map[dnsname.Name]*secondary, len(zones))
+	for _, z := range zones {
+		z.Name = z.Name.Canonical()
+		next[z.Name] = &secondary{Secondary: z, wake: make(chan chan error)}
+	}
+	for _, z := range s.all {
+		if z.stop != nil {
+			z.stop()
+		}
+	}
+	s.all = next
+	if s.ctx != nil {
+		s.start()
+	}
+}
+
+// start runs all zones. mu is held.
+func (s *Secondaries) start() {
+	for _, z := range s.all {
+		var ctx context.Context
+		ctx, z.stop = context.WithCancel(s.ctx)
+		s.run.Go(func() { s.follow(ctx, z) })
+	}
+}
+
+// Run follows the zones until ctx ends.
+func (s *Secondaries) Run(ctx context.Context) error {
+	s.mu.Lock()
+	s.ctx = ctx
+	s.start()
+	s.mu.Unlock()
+	<-ctx.Done()
+	s.mu.Lock() // no zone is started any more
+	s.all = nil
+	s.mu.Unlock()
+	s.run.Wait()
+	return nil
+}
+
+// Transfer asks the primaries of a zone at once, and returns what came of it.
+func (s *Secondaries) Transfer(ctx context.Context, apex dnsname.Name) error {
+	s.mu.Lock()
+	z := s.all[apex.Canonical()]
+	s.mu.Unlock()
+	if z == nil {
+		return fmt.Errorf("%w that is taken from a primary: %s", ErrUnknown, apex)
+	}
+	result := make(chan error, 1)
+	select {
+	case z.wake <- result:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// follow asks for one zone as often as it should.
+func (s *Secondaries) follow(ctx context.Context, z *secondary) {
+	s.keeper.resume(z.Name)
+	pause := time.Duration(0)
+	for {
+		timer := time.NewTimer(pause)
+		var asker chan error
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case asker = <-z.wake:
+			timer.Stop()
+		case <-timer.C:
+		}
+		err := s.look(ctx, z)
+		if asker != nil {
+			asker <- err
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		pause = s.next(z, err)
+	}
+}
+
+// look asks the primaries for what is new, and installs it.
+func (s *Secondaries) look(ctx context.Context, z *secondary) error {
+	select {
+	case s.places <- struct{}{}:
+		defer func() { <-s.places }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	var failures []error
+	for i := range z.Primaries {
+		p := &z.Primaries[i]
+		err := s.take(ctx, z, p)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		failures = append(failures, fmt.Errorf("%v: %w", p, err))
+	}
+	return errors.Join(failures...)
+}
+
+// take asks one primary.
+func (s *Secondaries) take(ctx context.Context, z *secondary, p *Primary) error {
+	present := s.keeper.present(z.Name)
+	began := s.now()
+	t := &transfer{apex: z.Name, primary: p, bounds: z.Bounds, now: s.now}
+	next, err := t.run(ctx, present)
+	if err != nil {
+		return err
+	}
+	if next == present {
+		s.current.Add(1)
+	} else {
+		err = s.keeper.Edit(z.Name, func(had *Zone) (*Zone, error) {
+			if had != present {
+				return nil, errors.New("the zone was changed by somebody else meanwhile")
+			}
+			return next, nil
+		})
+		if err != nil {
+			return err
+		}
+		s.transfers.Add(1)
+		if t.steps > 0 {
+			s.differences.Add(1)
+		}
+		s.log.Info("zone transferred", "zone", z.Name.String(), "primary", p.String(), "serial", next.serial, "octets", t.octets, "differences", t.steps, "seconds", s.now().Sub(began).Seconds())
+	}
+	s.keeper.confirm(z.Name, p.String(), s.now())
+	return nil
+}
+
+// next notes what came of a look, and returns after which time the next one comes.
+func (s *Secondaries) next(z *secondary, err error) time.Duration {
+	now, pause := s.now(), time.Duration(0)
+	present := s.keeper.present(z.Name)
+	switch {
+	case err == nil:
+		z.fail = 0
+		pause = within(present.timer(refreshAt))
+	case present != nil:
+		pause = within(present.timer(retryAt))
+	default:
+		z.fail = min(max(2*z.fail, retryDefault), retryLongest)
+		pause = z.fail
+	}
+	pause -= time.Duration(rand.Int64N(int64(pause)/10 + 1)) // so that many zones do not ask at once
+	if err != nil {
+		s.failures.Add(1)
+		s.keeper.fail(z.Name, err)
+	}
+	if left, ok := s.keeper.schedule(z.Name, now, pause); ok {
+		pause = min(pause, max(left, 0)+time.Millisecond)
+	}
+	return pause
+}
+
+// within bounds a time of an SOA record.
+func within(d time.Duration) time.Duration { return min(max(d, pauseMin), pauseMax) }
+
+// Where the times of an SOA record lie, from the serial on.
+const (
+	refreshAt = 4
+	retryAt   = 8
+	expireAt  = 12
+)
+
+// timer is one of the times of the zone's SOA record.
+func (z *Zone) timer(at int) time.Duration {
+	soa := z.soa.first()
+	return time.Duration(binary.BigEndian.Uint32(soa[len(soa)-20+at:])) * time.Second
+}
+
+// present is the version that there is of a zone, served or expired; nil without one.
+func (k *Keeper) present(apex dnsname.Name) *Zone {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if z := k.named(apex); z != nil {
+		return z.present()
+	}
+	return nil
+}
+
+// confirm notes that a primary has the version that is served. It lasts over a restart.
+func (k *Keeper) confirm(apex dnsname.Name, primary string, now time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	z := k.named(apex)
+	if z == nil || z.zone == nil {
+		return
+	}
+	if z.journal != nil {
+		_ = os.Chtimes(z.journal.path, now, now) // without it the zone is as old as its last change after a restart
+	}
+	was := z.expired
+	z.expired = false
+	k.state.Lock()
+	s := &z.status
+	if s.Fault != "" {
+		k.log.Info("zone confirmed again", "zone", s.Name, "primary", primary, "serial", s.Serial)
+	}
+	s.State, s.Fault, s.Since, s.Primary, s.Checked = StateServed, "", time.Time{}, primary, now
+	s.Expires = now.Add(z.zone.timer(expireAt))
+	k.state.Unlock()
+	if was {
+		_ = k.publish()
+	}
+}
+
+// fail tells that no primary could be followed.
+func (k *Keeper) fail(apex dnsname.Name, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if z := k.named(apex); z != nil {
+		k.state.Lock()
+		k.failures.Add(1)
+		k.refuse(z, err)
+		k.state.Unlock()
+	}
+}
+
+// resume reads when a zone that a journal had was confirmed last.
+func (k *Keeper) resume(apex dnsname.Name) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	z := k.named(apex)
+	if z == nil || z.zone == nil || z.journal == nil {
+		return
+	}
+	info, err := os.Stat(z.journal.path)
+	if err != nil {
+		return
+	}
+	k.state.Lock()
+	defer k.state.Unlock()
+	if s := &z.status; s.Checked.IsZero() {
+		s.Checked = info.ModTime()
+		s.Expires = s.Checked.Add(z.zone.timer(expireAt))
+	}
+}
+
+// schedule notes when a zone is looked at next, ends it if its time is over, and returns how much of it is left; ok is false where nothing ends.
+func (k *Keeper) schedule(apex dnsname.Name, now time.Time, pause time.Duration) (left time.Duration, ok bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	z := k.named(apex)
+	if z == nil {
+		return 0, false
+	}
+	k.state.Lock()
+	s := &z.status
+	s.Next = now.Add(pause)
+	if z.zone == nil || z.expired || s.Expires.IsZero() || now.Before(s.Expires) {
+		left, ok = s.Expires.Sub(now), z.zone != nil && !z.expired && !s.Expires.IsZero()
+		k.state.Unlock()
+		return left, ok
+	}
+	z.expired, s.State = true, StateExpired
+	k.log.Error("zone expired: no primary has confirmed it for as long as its SOA record says; its names get SERVFAIL", "zone", s.Name, "serial", s.Serial, "checked", s.Checked)
+	k.state.Unlock()
+	_ = k.publish()
+	return 0, false
+}

@@ -1,0 +1,301 @@
+package zone
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+
+	"cenote/dnsname"
+	"cenote/tsig"
+	"cenote/wire"
+)
+
+// Bounds of a transfer's connection.
+const (
+	dialTimeout = 10 * time.Second
+	silenceMax  = 30 * time.Second // between two messages of a primary
+	messagesMax = 10_000_000       // of one transfer
+)
+
+// Primary is a server that a zone is taken from.
+type Primary struct {
+	Addr netip.AddrPort
+	// Key signs what is asked, and what comes must then be signed by it. Nil: nothing is signed.
+	Key *tsig.Key
+	// TLS is how the server is asked by TLS (RFC 9103), which checks who it is. Nil: TCP.
+	TLS *tls.Config
+}
+
+// String is the address, and how it is asked.
+func (p *Primary) String() string {
+	out := p.Addr.String()
+	if p.TLS != nil {
+		out += " by TLS"
+	}
+	if p.Key != nil {
+		out += " key " + p.Key.Name.String()
+	}
+	return out
+}
+
+// TransferBounds bound one transfer.
+type TransferBounds struct {
+	Octets  int64         // of its messages
+	Records int           // of them
+	Time    time.Duration // from the first packet to the last
+}
+
+// transfer takes a zone from one primary.
+type transfer struct {
+	apex    dnsname.Name
+	primary *Primary
+	bounds  TransferBounds
+	now     func() time.Time
+	octets  int64
+	steps   int // of differences that it took; 0: the zone came whole
+}
+
+// run returns the version that the primary has: present itself if that is not older, and nil never without an error. Differences are asked for where there is
+// a version, and the whole zone if they cannot be had or do not fit.
+func (t *transfer) run(ctx context.Context, present *Zone) (*Zone, error) {
+	ctx, cancel := context.WithTimeout(ctx, t.bounds.Time)
+	defer cancel()
+	serial, err := t.serial(ctx)
+	switch {
+	case err != nil:
+		return nil, err
+	case present != nil && present.serial == serial:
+		return present, nil
+	case present != nil && isBefore(serial, present.serial):
+		return nil, fmt.Errorf("%w: the primary has %d, and %d is served", ErrSerial, serial, present.serial)
+	}
+	if present != nil {
+		next, err := t.ask(ctx, present)
+		if err == nil || ctx.Err() != nil || errors.Is(err, ErrBound) {
+			return next, err
+		}
+	}
+	return t.ask(ctx, nil)
+}
+
+// ask takes the differences from a version, or the whole zone, over a connection of its own.
+func (t *transfer) ask(ctx context.Context, from *Zone) (*Zone, error) {
+	in := &incoming{apex: t.apex, from: from, max: t.bounds.Records}
+	qtype := uint16(wire.TypeAXFR)
+	if from != nil {
+		qtype = wire.TypeIXFR
+	}
+	err := t.exchange(ctx, qtype, from, func(msg []byte) (bool, error) {
+		err := in.message(msg)
+		return err == nil && (in.state == stateDone || in.isCurrent()), err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", wire.TypeText(qtype), err)
+	}
+	if in.isCurrent() {
+		return from, nil
+	}
+	return t.result(in)
+}
+
+// result is the zone that a transfer leads to.
+func (t *transfer) result(in *incoming) (next *Zone, err error) {
+	behind(t.octets, func() {
+		if len(in.diffs) == 0 {
+			next, err = t.whole(in.records)
+			return
+		}
+		steps := make([]*Step, len(in.diffs))
+		for i := range in.diffs {
+			steps[i] = pack(&in.diffs[i])
+		}
+		if next, err = Apply(in.from, Condense(steps)); err == nil {
+			t.steps = len(steps)
+		}
+	})
+	return next, err
+}
+
+// whole is the zone of all its records. Faults that its owner has to mend do not keep it from being served, as those of a file here would.
+func (t *transfer) whole(records []Record) (*Zone, error) {
+	c := &checker{apex: t.apex, file: t.primary.Addr.String(), now: t.now(), lenient: true}
+	for _, r := range records {
+		if err := c.record(r); err != nil {
+			return nil, err
+		}
+	}
+	next, _, err := c.make(c.file)
+	return next, err
+}
+
+// serial asks for the SOA record.
+func (t *transfer) serial(ctx context.Context) (serial uint32, err error) {
+	in := &incoming{apex: t.apex, max: 100}
+	err = t.exchange(ctx, wire.TypeSOA, nil, func(msg []byte) (bool, error) {
+		if wire.Count(msg, 1) == 0 {
+			return false, fmt.Errorf("%w: it has no such zone", ErrTransfer)
+		}
+		wire.SetCount(msg, 1, 1) // signatures, servers and their addresses are not looked at
+		wire.SetCount(msg, 2, 0)
+		wire.SetCount(msg, 3, 0)
+		return true, in.message(msg)
+	})
+	return in.serial, err
+}
+
+// exchange sends one question and hands on what comes, until take says that it was all. With a key everything must be signed.
+func (t *transfer) exchange(ctx context.Context, qtype uint16, from *Zone, take func(msg []byte) (bool, error)) error {
+	conn, err := t.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
+	request, mac := t.request(qtype, from)
+	_ = conn.SetDeadline(time.Now().Add(silenceMax))
+	if _, err := conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(request))), request...)); err != nil {
+		return err
+	}
+	var signed *tsig.StreamVerifier
+	if t.primary.Key != nil {
+		signed = tsig.NewStreamVerifier(t.primary.Key, mac)
+	}
+	for range messagesMax {
+		msg, err := t.read(ctx, conn)
+		if err != nil {
+			return err
+		}
+		if err := t.check(msg, request, signed); err != nil {
+			return err
+		}
+		done, err := take(msg)
+		if err != nil {
+			return err
+		}
+		if done && signed != nil && signed.Done() != tsig.FaultNone {
+			return fmt.Errorf("%w: %w", ErrTransfer, signed.Done())
+		}
+		if done {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: more than %d messages", ErrBound, messagesMax)
+}
+
+func (t *transfer) dial(ctx context.Context) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", t.primary.Addr.String())
+	if err != nil || t.primary.TLS == nil {
+		return conn, err
+	}
+	secure := tls.Client(conn, t.primary.TLS)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	if secure.ConnectionState().NegotiatedProtocol != "dot" {
+		conn.Close()
+		return nil, fmt.Errorf("%w: the server does not speak DNS over TLS (RFC 9103 section 7.1)", ErrTransfer)
+	}
+	return secure, nil
+}
+
+// request is a question, signed if there is a key.
+func (t *transfer) request(qtype uint16, from *Zone) (msg, mac []byte) {
+	msg = make([]byte, wire.HeaderLen, 512)
+	wire.SetID(msg, uint16(rand.Uint32()))
+	wire.SetCount(msg, 0, 1)
+	msg = append(msg, t.apex...)
+	msg = binary.BigEndian.AppendUint16(msg, qtype)
+	msg = binary.BigEndian.AppendUint16(msg, wire.ClassIN)
+	if from != nil {
+		wire.SetCount(msg, 2, 1)
+		msg = wire.AppendRecord(msg, []byte(t.apex), wire.TypeSOA, wire.ClassIN, 0, from.soa.first())
+	}
+	if t.primary.Key != nil {
+		msg, mac = tsig.Sign(msg, t.primary.Key, t.now(), nil)
+	}
+	return msg, mac
+}
+
+// read reads the next message.
+func (t *transfer) read(ctx context.Context, conn net.Conn) ([]byte, error) {
+	if ctx.Err() == nil {
+		_ = conn.SetDeadline(time.Now().Add(silenceMax))
+	}
+	var size [2]byte
+	if _, err := io.ReadFull(conn, size[:]); err != nil {
+		return nil, t.cut(ctx, err)
+	}
+	msg := make([]byte, binary.BigEndian.Uint16(size[:]))
+	if _, err := io.ReadFull(conn, msg); err != nil {
+		return nil, t.cut(ctx, err)
+	}
+	if t.octets += int64(len(msg)); t.octets > t.bounds.Octets {
+		return nil, fmt.Errorf("%w: more than %d octets", ErrBound, t.bounds.Octets)
+	}
+	return msg, nil
+}
+
+func (t *transfer) cut(ctx context.Context, err error) error {
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return fmt.Errorf("%w: more than %v", ErrBound, t.bounds.Time)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("%w: the primary ended it before it was whole", ErrTransfer)
+	}
+	return err
+}
+
+// check looks whether a message is a reply to the request, with a right signature if it has to have one.
+func (t *transfer) check(msg, request []byte, signed *tsig.StreamVerifier) error {
+	if len(msg) < wire.HeaderLen || wire.ID(msg) != wire.ID(request) || wire.Flags(msg)&wire.FlagQR == 0 || wire.Opcode(msg) != wire.OpcodeQuery {
+		return fmt.Errorf("%w: a message that is no reply to what was asked", ErrTransfer)
+	}
+	if signed != nil {
+		s, fault := signed.Next(msg, t.now())
+		if fault != tsig.FaultNone || s.Code != 0 {
+			return fmt.Errorf("%w: %s", ErrTransfer, signatureText(&s, fault))
+		}
+	}
+	if rcode := wire.Rcode(msg); rcode != wire.RcodeSuccess {
+		return fmt.Errorf("the primary answers %s", wire.RcodeText(rcode))
+	}
+	question := request[wire.HeaderLen : wire.HeaderLen+len(t.apex)+4]
+	if n := wire.Count(msg, 0); n > 1 || n == 1 && !sameQuestion(msg, question) {
+		return fmt.Errorf("%w: a message about something else", ErrTransfer)
+	}
+	return nil
+}
+
+// sameQuestion compares the question of a message with one that is canonical.
+func sameQuestion(msg, question []byte) bool {
+	end := wire.HeaderLen + len(question)
+	if len(msg) < end {
+		return false
+	}
+	got := slices.Clone(msg[wire.HeaderLen:end])
+	dnsname.Lower(got[:len(got)-4], got[:len(got)-4])
+	return string(got) == string(question)
+}
+
+// signatureText tells what is wrong with a signature, with the clocks of both if they differ.
+func signatureText(s *tsig.Signature, fault tsig.Fault) string {
+	if skew, ok := s.Skew(); ok {
+		return fmt.Sprintf("the clock of the primary is %v ahead of this one (BADTIME)", skew)
+	}
+	if text := tsig.CodeText(s.Code); text != "" {
+		return "the primary refuses our signature: " + text
+	}
+	return fault.String()
+}

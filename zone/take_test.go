@@ -1,0 +1,266 @@
+package zone_test
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"cenote/dnsname"
+	"cenote/tsig"
+	"cenote/zone"
+
+	"github.com/miekg/dns"
+)
+
+var transferKey = tsig.Key{Name: dnsname.MustParse("key.example"), Algorithm: tsig.HMACSHA256, Secret: []byte("0123456789abcdef0123456789abcdef")}
+
+// primaryServer answers transfers as a test says: replies are the messages to a question of a type, in presentation format, each record on its line.
+type primaryServer struct {
+	t     *testing.T
+	addr  netip.AddrPort
+	reply func(q *dns.Msg) [][]string
+	sign  func(signer *tsig.StreamSigner, i int, msg []byte) []byte // nil: nothing is signed
+	edit  func(i int, msg []byte) []byte                            // nil: messages stay as they are
+}
+
+func startPrimary(t *testing.T, p *primaryServer) *primaryServer {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	p.t, p.addr = t, l.Addr().(*net.TCPAddr).AddrPort()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go p.serve(c)
+		}
+	}()
+	return p
+}
+
+func (p *primaryServer) serve(c net.Conn) {
+	defer c.Close()
+	var size [2]byte
+	if _, err := io.ReadFull(c, size[:]); err != nil {
+		return
+	}
+	request := make([]byte, binary.BigEndian.Uint16(size[:]))
+	if _, err := io.ReadFull(c, request); err != nil {
+		return
+	}
+	s, _ := transferKey.Verify(request, time.Now(), nil)
+	q := new(dns.Msg)
+	if q.Unpack(request) != nil {
+		return
+	}
+	signer := tsig.NewStreamSigner(&transferKey, s.MAC)
+	for i, lines := range p.reply(q) {
+		m := new(dns.Msg)
+		m.SetReply(q)
+		m.Authoritative, m.Compress, m.Ns, m.Extra = true, true, nil, nil
+		for _, line := range lines {
+			rr, err := dns.NewRR(line)
+			if err != nil {
+				p.t.Error(err)
+				return
+			}
+			m.Answer = append(m.Answer, rr)
+		}
+		msg, err := m.Pack()
+		if err != nil {
+			p.t.Error(err)
+			return
+		}
+		if p.sign != nil {
+			msg = p.sign(signer, i, msg)
+		}
+		if p.edit != nil {
+			msg = p.edit(i, msg)
+		}
+		if _, err := c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(msg))), msg...)); err != nil {
+			return
+		}
+	}
+}
+
+func corpSOA(serial int) string {
+	return fmt.Sprintf("corp.example. 300 IN SOA ns.corp.example. root.corp.example. %d 3600 600 86400 60", serial)
+}
+
+func wholeZone(serial int, more ...string) []string {
+	out := append([]string{corpSOA(serial), "corp.example. 300 IN NS ns.corp.example.", "ns.corp.example. 300 IN A 192.0.2.1"}, more...)
+	return append(out, corpSOA(serial))
+}
+
+var transferBounds = zone.TransferBounds{Octets: 1 << 20, Records: 1000, Time: 20 * time.Second}
+
+// followOnce makes a keeper of one zone by transfer and asks its primaries once for each step.
+func followOnce(t *testing.T, bounds zone.TransferBounds, key *tsig.Key, addrs ...netip.AddrPort) (*zone.Keeper, func() error) {
+	t.Helper()
+	apex := dnsname.MustParse("corp.example")
+	k, err := zone.NewKeeper(zone.KeeperConfig{Sources: []zone.Source{{Name: apex, Origin: "primary"}}, Dir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := zone.Secondary{Name: apex, Bounds: bounds}
+	for _, a := range addrs {
+		s.Primaries = append(s.Primaries, zone.Primary{Addr: a, Key: key})
+	}
+	all := zone.NewSecondaries(k, []zone.Secondary{s})
+	return k, func() error { return all.Look(t.Context(), apex) }
+}
+
+// byType makes a reply of SOA questions, of differences and of whole zones.
+func byType(serial int, differences, whole [][]string) func(q *dns.Msg) [][]string {
+	return func(q *dns.Msg) [][]string {
+		switch q.Question[0].Qtype {
+		case dns.TypeSOA:
+			return [][]string{{corpSOA(serial)}}
+		case dns.TypeIXFR:
+			return differences
+		}
+		return whole
+	}
+}
+
+// TestHostilePrimaries: whatever a primary sends, the last good state is served and the reason is told.
+func TestHostilePrimaries(t *testing.T) {
+	first := [][]string{wholeZone(1, "www.corp.example. 300 IN A 192.0.2.80")}
+	long := make([]string, 1100)
+	for i := range long {
+		long[i] = fmt.Sprintf("h%d.corp.example. 300 IN A 192.0.2.9", i)
+	}
+	for what, c := range map[string]struct {
+		serial      int
+		differences [][]string
+		whole       [][]string
+		edit        func(i int, msg []byte) []byte
+		want        string
+	}{
+		"cut":               {2, nil, [][]string{wholeZone(2)[:3]}, nil, "ended it before it was whole"},
+		"nothing":           {2, nil, nil, nil, "ended it before it was whole"},
+		"serial goes back":  {0, nil, [][]string{wholeZone(0)}, nil, "serial goes back"},
+		"no SOA first":      {2, nil, [][]string{wholeZone(2)[1:]}, nil, "does not begin with an SOA"},
+		"another SOA":       {2, nil, [][]string{{corpSOA(2), "other.example. 300 IN SOA a. b. 2 1 1 1 1", corpSOA(2)}}, nil, "SOA record of other.example"},
+		"ends with another": {2, nil, [][]string{append(wholeZone(2)[:3], corpSOA(3))}, nil, "began with serial 2, and ends with 3"},
+		"goes on":           {2, nil, [][]string{append(wholeZone(2), "x.corp.example. 1 IN A 192.0.2.1")}, nil, "records follow its end"},
+		"endless":           {2, nil, [][]string{append(wholeZone(2)[:3], long...)}, nil, "more than 1000 records"},
+		"malformed":         {2, nil, [][]string{wholeZone(2)}, func(_ int, msg []byte) []byte { return msg[:len(msg)-3] }, "cut off"},
+		"no reply":          {2, nil, [][]string{wholeZone(2)}, func(_ int, msg []byte) []byte { msg[2] &= 0x7f; return msg }, "no reply"},
+		"another id":        {2, nil, [][]string{wholeZone(2)}, func(_ int, msg []byte) []byte { msg[0] ^= 1; return msg }, "no reply"},
+		"refused":           {2, nil, [][]string{nil}, func(_ int, msg []byte) []byte { msg[3] |= 5; return msg }, "REFUSED"},
+		"another question":  {2, nil, [][]string{wholeZone(2)}, func(_ int, msg []byte) []byte { msg[13] ^= 1; return msg }, "something else"},
+		"only SOA":          {2, nil, [][]string{{corpSOA(2)}}, nil, "ended it"},
+		"differences loop":  {3, [][]string{{corpSOA(3), corpSOA(1), corpSOA(2), corpSOA(2), corpSOA(1), corpSOA(1), corpSOA(2)}}, nil, nil, "ended it"},
+		"no zone":           {2, nil, [][]string{nil}, func(i int, msg []byte) []byte { return msg }, "ended it"},
+		"differences of 0":  {2, [][]string{{corpSOA(2), corpSOA(0), corpSOA(2), corpSOA(2)}}, nil, nil, "ended it"},
+		"what is not there": {2, [][]string{{corpSOA(2), corpSOA(1), "no.corp.example. 300 IN A 192.0.2.1", corpSOA(2), corpSOA(2)}}, nil, nil, "ended it"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			p := startPrimary(t, &primaryServer{reply: byType(1, nil, first)})
+			k, look := followOnce(t, transferBounds, nil, p.addr)
+			if err := look(); err != nil {
+				t.Fatal(err)
+			}
+			good := k.Set().Exact([]byte(dnsname.MustParse("corp.example")))
+			p.reply = byType(c.serial, c.differences, c.whole)
+			seen := 0
+			p.edit = func(i int, msg []byte) []byte {
+				if seen++; c.edit == nil || seen == 1 { // the answer to the SOA question
+					return msg
+				}
+				return c.edit(i, msg)
+			}
+			err := look()
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%v, want %q", err, c.want)
+			}
+			if now := k.Set().Exact([]byte(dnsname.MustParse("corp.example"))); now.Zone != good.Zone {
+				t.Error("the last good state is gone")
+			}
+			if s := k.Status()[0]; s.State != zone.StateKept || !strings.Contains(s.Fault, c.want) || s.Serial != 1 {
+				t.Errorf("%+v", s)
+			}
+		})
+	}
+}
+
+// TestSignedTransfers: with a key nothing counts that is not signed by it, from the first message to the last.
+func TestSignedTransfers(t *testing.T) {
+	honest := func(s *tsig.StreamSigner, _ int, msg []byte) []byte { return s.Sign(msg, time.Now()) }
+	messages := [][]string{wholeZone(1)[:1], wholeZone(1)[1:3], wholeZone(1)[3:]}
+	for what, c := range map[string]struct {
+		sign func(s *tsig.StreamSigner, i int, msg []byte) []byte
+		want string
+	}{
+		"right":    {honest, ""},
+		"unsigned": {nil, "there is no signature"},
+		"middle unsigned": {func(s *tsig.StreamSigner, i int, msg []byte) []byte {
+			if i == 1 {
+				return msg
+			}
+			return s.Sign(msg, time.Now())
+		}, "the signature is wrong"},
+		"last unsigned": {func(s *tsig.StreamSigner, i int, msg []byte) []byte {
+			if i == 2 {
+				return msg
+			}
+			return s.Sign(msg, time.Now())
+		}, "too many messages without a signature"},
+		"changed": {func(s *tsig.StreamSigner, i int, msg []byte) []byte {
+			msg = s.Sign(msg, time.Now())
+			if i == 1 {
+				msg[14] ^= 0x20
+			}
+			return msg
+		}, "the signature is wrong"},
+		"another time": {func(s *tsig.StreamSigner, _ int, msg []byte) []byte { return s.Sign(msg, time.Now().Add(-time.Hour)) }, "time is not now"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			p := startPrimary(t, &primaryServer{reply: byType(1, nil, messages), sign: c.sign})
+			_, look := followOnce(t, transferBounds, &transferKey, p.addr)
+			err := look()
+			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+				t.Errorf("%v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+// TestDifferencesAndSeveralPrimaries: differences are applied, in several steps; where the first primary is dead the next one is asked.
+func TestDifferencesAndSeveralPrimaries(t *testing.T) {
+	p := startPrimary(t, &primaryServer{reply: byType(1, nil, [][]string{wholeZone(1, "www.corp.example. 300 IN A 192.0.2.80")})})
+	dead := startPrimary(t, &primaryServer{reply: func(*dns.Msg) [][]string { return nil }})
+	k, look := followOnce(t, transferBounds, nil, dead.addr, p.addr)
+	if err := look(); err != nil {
+		t.Fatal(err)
+	}
+	p.reply = byType(3, [][]string{
+		{corpSOA(3), corpSOA(1), "www.corp.example. 300 IN A 192.0.2.80"}, {corpSOA(2), "www.corp.example. 300 IN A 192.0.2.81"},
+		{corpSOA(2), "www.corp.example. 300 IN A 192.0.2.81", corpSOA(3), "ftp.corp.example. 300 IN A 192.0.2.82", corpSOA(3)},
+	}, nil)
+	if err := look(); err != nil {
+		t.Fatal(err)
+	}
+	if s := k.Status()[0]; s.State != zone.StateServed || s.Serial != 3 || s.Records != 4 || s.Checked.IsZero() || s.Steps != 1 {
+		t.Errorf("%+v", s)
+	}
+	if err := look(); err != nil { // nothing newer
+		t.Fatal(err)
+	}
+	if _, err := zone.Apply(k.Set().Exact([]byte(dnsname.MustParse("corp.example"))).Zone, zone.Diff{From: 9}); !errors.Is(err, zone.ErrDiff) {
+		t.Error(err)
+	}
+}
