@@ -55,9 +55,14 @@ func (k SharedKey) Secret() ([]byte, error) {
 // checkKeyNames wants names to be those of keys.
 func (c *Config) checkKeyNames(r *reader, at string, names []dnsname.Name) {
 	for i, name := range names {
-		if !slices.ContainsFunc(c.Keys, func(k SharedKey) bool { return k.Name.Canonical() == name.Canonical() }) && !name.IsZero() {
-			r.fault(r.at(fmt.Sprintf("%s[%d]", at, i)), "no key is named "+quoted(name.String()), "describe it under keys, with its algorithm and secret_file")
-		}
+		c.checkKeyName(r, fmt.Sprintf("%s[%d]", at, i), name)
+	}
+}
+
+// checkKeyName wants a key that is named to be there; none need be named.
+func (c *Config) checkKeyName(r *reader, at string, name dnsname.Name) {
+	if !slices.ContainsFunc(c.Keys, func(k SharedKey) bool { return k.Name.Canonical() == name.Canonical() }) && !name.IsZero() {
+		r.fault(r.at(at), "no key is named "+quoted(name.String()), "describe it under keys, with its algorithm and secret_file")
 	}
 }
 

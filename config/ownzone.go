@@ -41,7 +41,7 @@ type OwnZone struct {
 	TransferKeys []dnsname.Name `yaml:"transfer_keys" example:"[transfer.corp.example]"`
 	// Notify are the secondaries that are told when the zone has changed (NOTIFY, RFC 1996), and again until they confirm it. There is no other list: the
 	// zone's NS records are told nothing, since many a private zone has names there that nobody answers for.
-	Notify []netip.AddrPort `yaml:"notify" example:"['192.0.2.53:53', '[2001:db8::53]:53']"`
+	Notify []Notified `yaml:"notify"`
 	// Update lets holders of keys change the zone by messages (RFC 2136), as `nsupdate` and DHCP servers send them.
 	Update ZoneUpdate `yaml:"update"`
 	// Sign has the server sign the zone (DNSSEC); `sign: {enabled: true}` is all that it takes.
@@ -59,6 +59,14 @@ type Primary struct {
 	TLS string `yaml:"tls" pattern:"^([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?[.]?)+$" example:"primary.corp.example"`
 	// CAFile holds the certificates, as PEM, that may vouch for the server in place of those that the host trusts.
 	CAFile Path `yaml:"ca_file" example:"/etc/cenote/primaries-ca.pem"`
+}
+
+// Notified is a secondary that is told of changes.
+type Notified struct {
+	// Address is the IP address and port of the server. Without a port it is 53.
+	Address netip.AddrPort `yaml:"address" port:"53" required:"true" short:"true" example:"192.0.2.53:53"`
+	// Key is the name of the key under `keys` that signs what it is told. A reply that is not signed by it confirms nothing.
+	Key dnsname.Name `yaml:"key" example:"transfer.corp.example"`
 }
 
 // TransferBounds bound one transfer.
@@ -118,6 +126,9 @@ func (c *Config) checkOwnZones(r *reader) {
 			names[name] = i
 		}
 		c.checkPrimaries(r, key, &z)
+		for j, n := range z.Notify {
+			c.checkKeyName(r, fmt.Sprintf("%s.notify[%d].key", key, j), n.Key)
+		}
 		if c.Zones[i].IsPolicy() {
 			c.checkPolicyZone(r, key+".policy", &c.Zones[i])
 			continue
@@ -140,10 +151,7 @@ func (c *Config) checkPrimaries(r *reader, key string, z *OwnZone) {
 	}
 	for i, p := range z.Primaries {
 		at := fmt.Sprintf("%s.primaries[%d]", key, i)
-		known := slices.ContainsFunc(c.Keys, func(k SharedKey) bool { return k.Name.Canonical() == p.Key.Canonical() })
-		if !p.Key.IsZero() && !known {
-			r.fault(r.at(at+".key"), "there is no key "+quoted(p.Key.String()), "describe it under keys")
-		}
+		c.checkKeyName(r, at+".key", p.Key)
 		if p.TLS == "" && p.CAFile != "" {
 			r.fault(r.at(at+".ca_file"), "the server is not asked by TLS", "name it under tls, or leave out ca_file")
 		}

@@ -89,7 +89,7 @@ func TestUpdateReplies(t *testing.T) {
 					client.TsigSecret = map[string]string{"branch.example.": base64.StdEncoding.EncodeToString(branchSecret)}
 				}
 				r, _, err := client.Exchange(m, s.Addrs()[0].Addr.String())
-				if err != nil {
+				if err != nil && tc.rcode != dns.RcodeNotAuth { // which the library takes for a fault of the signature
 					t.Fatal(err)
 				}
 				if r.Rcode != tc.rcode || r.Opcode != dns.OpcodeUpdate || r.RecursionAvailable || len(r.Answer)+len(r.Ns) > 0 {

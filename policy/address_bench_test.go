@@ -39,10 +39,9 @@ func manyAddresses(n int) (out []netip.Prefix) {
 	return out
 }
 
-// addressIndex is an index of rules by answered addresses.
-func addressIndex(b testing.TB, prefixes []netip.Prefix) *nameindex.Index {
+// addressIndex is what build makes of rules by answered addresses.
+func addressIndex(b testing.TB, build *nameindex.Builder, prefixes []netip.Prefix) *nameindex.Index {
 	b.Helper()
-	build := nameindex.NewBuilder(nameindex.BuildOptions{Names: len(prefixes)})
 	set := build.AddSet(policy.EncodeSet([]policy.Member{{Family: 0, Threat: 0, Confidence: policy.ConfidenceUnknown}}))
 	for _, p := range prefixes {
 		if err := build.Add(policy.AppendPrefixKey(nil, policy.TriggerIP, p), set); err != nil {
@@ -84,9 +83,9 @@ func held() uint64 {
 }
 
 // BenchmarkAddressRules300k says what so many rules by address cost: octets of the heap for each, the time to make a policy of an index that is
-// there, and a look at an answer, listed and not.
+// there, and one that has 1,000 addresses more, and a look at an answer, listed and not.
 func BenchmarkAddressRules300k(b *testing.B) {
-	index := addressIndex(b, manyAddresses(addressRulesMany))
+	index := addressIndex(b, nameindex.NewBuilder(nameindex.BuildOptions{}), manyAddresses(addressRulesMany))
 	b.Run("policy", func(b *testing.B) {
 		before := held()
 		p := addressPolicy(b, index)
@@ -98,6 +97,18 @@ func BenchmarkAddressRules300k(b *testing.B) {
 		b.ReportMetric(each, "octets/address")
 	})
 	p := addressPolicy(b, index)
+	b.Run("delta", func(b *testing.B) {
+		build := nameindex.NewBuilder(nameindex.BuildOptions{Base: index})
+		delta, err := index.With(addressIndex(b, build, manyAddresses(addressRulesMany + 1000)[addressRulesMany:]))
+		if err != nil {
+			b.Fatal(err)
+		}
+		for b.Loop() {
+			if _, err := p.With(delta, 2); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 	q := ask(dnsname.MustParse("www.example"), 1)
 	listed := manyAddresses(addressRulesMany)
 	for name, addr := range map[string]string{"listed": listed[0].Addr().String(), "clean": "10.1.2.3"} {
@@ -108,5 +119,29 @@ func BenchmarkAddressRules300k(b *testing.B) {
 				p.CheckAnswer(q, &policy.Answer{Msg: msg}, policy.Decision{})
 			}
 		})
+	}
+}
+
+// TestListedAddressesTakeNoAllocation: an answer with an address that prefixes of several lengths list, and that is itself listed, costs none.
+func TestListedAddressesTakeNoAllocation(t *testing.T) {
+	var rules []netip.Prefix
+	for _, text := range []string{"192.0.2.0/24", "192.0.2.0/28", "192.0.2.7/32", "2001:db8::7/128"} {
+		rules = append(rules, netip.MustParsePrefix(text))
+	}
+	p := addressPolicy(t, addressIndex(t, nameindex.NewBuilder(nameindex.BuildOptions{}), rules))
+	q := ask(dnsname.MustParse("www.example"), 1)
+	for text, want := range map[string]string{"A 192.0.2.7": "192.0.2.7/32", "A 192.0.2.9": "192.0.2.0/28", "AAAA 2001:db8::7": "2001:db8::7/128", "A 198.51.100.1": ""} {
+		a := &policy.Answer{Msg: answer(t, "www.example", true, "www.example. "+text)}
+		var d policy.Decision
+		if n := testing.AllocsPerRun(200, func() { d = p.CheckAnswer(q, a, policy.Decision{}) }); n != 0 {
+			t.Errorf("%s: %v allocations, want none", text, n)
+		}
+		got := ""
+		if d.Matched() {
+			got = p.Prefix(&d.Winner).String()
+		}
+		if got != want {
+			t.Errorf("%s: got the rule %q, want %q", text, got, want)
+		}
 	}
 }

@@ -99,29 +99,27 @@ func svcParams(msg []byte, r *wire.Walker) []byte {
 // answered notes the rules that list addresses of the answer: those that the stage's name has, or if it is the last of the chain all of them,
 // since nobody can tell which of them a client takes.
 func (s *stage) answered(answer *Answer, last bool) {
-	msg := answer.Msg
-	var wireName [dnsname.WireMax]byte
-	for a := addressesIn(msg); a.next(); {
-		behind, _ := wire.EmbeddedIPv4(answer.NAT64, a.addr)
-		if !s.policy.addresses.any(TriggerIP, a.addr) && !s.policy.addresses.any(TriggerIP, behind) {
-			continue
-		}
-		owner, _, err := wire.AppendName(wireName[:0], msg, a.records.NameOff)
-		if err != nil {
-			continue
-		}
-		dnsname.Lower(owner, owner)
-		if last || string(owner) == string(s.name) {
-			s.ips = s.policy.addresses.find(s.ips, TriggerIP, a.addr)
-			s.ips = s.policy.addresses.find(s.ips, TriggerIP, behind)
+	for a := addressesIn(answer.Msg); a.next(); {
+		if last || s.owns(answer.Msg, &a.records) {
+			behind, _ := wire.EmbeddedIPv4(answer.NAT64, a.addr)
+			s.policy.addresses.find(&s.ips, TriggerIP, a.addr)
+			s.policy.addresses.find(&s.ips, TriggerIP, behind)
 		}
 	}
 	if last {
 		for _, addr := range answer.Addrs {
-			s.ips = s.policy.addresses.find(s.ips, TriggerIP, addr)
+			s.policy.addresses.find(&s.ips, TriggerIP, addr)
 		}
 	}
-	s.ips = inOrder(s.ips)
+	s.ips.settle()
+}
+
+// owns reports whether a record is one of the stage's name.
+func (s *stage) owns(msg []byte, r *wire.Walker) bool {
+	var room [dnsname.WireMax]byte
+	owner, _, err := wire.AppendName(room[:0], msg, r.NameOff)
+	dnsname.Lower(owner, owner)
+	return err == nil && string(owner) == string(s.name())
 }
 
 // appendSVCTarget appends the name that a SVCB or HTTPS record leads to, canonical; nothing if the record is another one.
@@ -139,7 +137,7 @@ func appendSVCTarget(dst, msg []byte, r *wire.Walker) []byte {
 
 // listsAnyOf reports whether a rule lists an address of the answer.
 func (p *Policy) listsAnyOf(answer *Answer) bool {
-	if p.addresses.tables[TriggerIP] == nil {
+	if !p.addresses.has(TriggerIP) {
 		return false
 	}
 	for a := addressesIn(answer.Msg); a.next(); {

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"bytes"
 	"net/netip"
 	"slices"
 
@@ -12,7 +11,8 @@ import (
 
 // CheckAnswer decides about an answer: the query name, the names that its CNAME and DNAME records lead to, one after the other, and of each the
 // addresses and name servers. before is what CheckQuery decided: if that is not pending, a match stands, because an earlier stage beats all
-// later ones. The first stage with a rule that decides ends the search. It allocates nothing, but for addresses and servers that rules list.
+// later ones. The first stage with a rule that decides ends the search. It allocates nothing, but for addresses that many
+// rules list, and for name servers when rules list any.
 func (p *Policy) CheckAnswer(r *Request, a *Answer, before Decision) Decision {
 	d := before
 	d.Pending = false
@@ -96,24 +96,31 @@ func (p *Policy) listsTarget(msg []byte) bool {
 
 // checkStage adds to d what the policy says about one name of the chain. What CheckQuery said of the first is in d already.
 func (p *Policy) checkStage(d *Decision, x *asking, a *Answer, name []byte, number int, last bool) {
-	if p.response && (p.listsAnyOf(a) || number < len(a.Paths)) {
-		s := stage{policy: p, asking: *x, name: bytes.Clone(name), number: uint8(number)}
-		s.answered(a, last)
-		if number < len(a.Paths) {
-			s.path(&a.Paths[number])
-		}
-		if s.found() {
-			if number == 0 {
-				*d = Decision{} // all triggers have their say together
-				s.client()
-			}
-			s.check(d)
-			return
-		}
+	if p.response && (p.listsAnyOf(a) || number < len(a.Paths)) && p.checkAround(d, x, a, name, number, last) {
+		return
 	}
 	if number > 0 {
 		p.check(d, x, name, uint8(number))
 	}
+}
+
+// checkAround does so if rules list more than the name: an address or a name server. It reports whether they do.
+func (p *Policy) checkAround(d *Decision, x *asking, a *Answer, name []byte, number int, last bool) bool {
+	s := stage{policy: p, asking: *x, number: uint8(number)}
+	s.rename(name)
+	s.answered(a, last)
+	if number < len(a.Paths) {
+		s.path(&a.Paths[number])
+	}
+	if !s.found() {
+		return false
+	}
+	if number == 0 {
+		*d = Decision{} // all triggers have their say together
+		s.client()
+	}
+	s.check(d)
+	return true
 }
 
 // checkTargets adds to d what the policy says about the names that SVCB and HTTPS records lead to. They count as one stage more; a hit has the

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"bytes"
 	"cmp"
 	"slices"
 
@@ -14,7 +13,7 @@ const secondsPerHour = 3600
 // fewMatches is how many listed names above a name the short path takes; hardly a name has more than three.
 const fewMatches = 6
 
-// CheckQuery decides about the client's address and the query name. It allocates nothing, but for clients that rules list.
+// CheckQuery decides about the client's address and the query name. It allocates nothing, but for a client that many rules list, and for a name that patterns match.
 func (p *Policy) CheckQuery(r *Request) Decision {
 	var d Decision
 	x := p.ask(r)
@@ -25,13 +24,19 @@ func (p *Policy) CheckQuery(r *Request) Decision {
 
 // checkFirst adds to d what the policy says about the client and the query name.
 func (p *Policy) checkFirst(d *Decision, x *asking) {
-	if p.addresses.tables[TriggerClientIP] != nil && p.addresses.any(TriggerClientIP, x.request.Client.Addr()) {
-		s := stage{policy: p, asking: *x, name: x.request.Name}
-		s.client()
-		s.check(d)
+	if p.addresses.any(TriggerClientIP, x.request.Client.Addr()) {
+		p.checkClient(d, x)
 		return
 	}
 	p.check(d, x, x.request.Name, 0)
+}
+
+// checkClient does so for a client that rules list.
+func (p *Policy) checkClient(d *Decision, x *asking) {
+	s := stage{policy: p, asking: *x}
+	s.rename(x.request.Name)
+	s.client()
+	s.check(d)
 }
 
 // waits reports whether the answer may still change a decision.
@@ -46,8 +51,7 @@ func (p *Policy) check(d *Decision, x *asking, name []byte, stageNumber uint8) {
 		return
 	}
 	if p.patterns != nil && p.patterns.any(name) {
-		s := stage{policy: p, asking: *x, name: bytes.Clone(name), number: stageNumber}
-		s.check(d)
+		p.checkPatterns(d, x, name, stageNumber)
 		return
 	}
 	var few [fewMatches]nameindex.Match
@@ -65,6 +69,13 @@ func (p *Policy) check(d *Decision, x *asking, name []byte, stageNumber uint8) {
 	default:
 		v.judgeAll(d, stageNumber)
 	}
+}
+
+// checkPatterns does so for a name that patterns may match.
+func (p *Policy) checkPatterns(d *Decision, x *asking, name []byte, stageNumber uint8) {
+	s := stage{policy: p, asking: *x, number: stageNumber}
+	s.rename(name)
+	s.check(d)
 }
 
 func countLabels(name []byte) (n uint8) {

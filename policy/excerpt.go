@@ -105,17 +105,15 @@ func (p *Policy) Ruling(key []byte, below bool, at time.Time) Hit {
 
 func (p *Policy) rulingOnPrefix(x *asking, t Trigger, key []byte, below bool) Hit {
 	prefix, ok := KeyPrefix(key)
-	if !ok || below || p.addresses.tables[t] == nil {
+	if !ok || below || !p.addresses.has(t) {
 		return Hit{}
 	}
-	var hits []addressHit
-	for _, entry := range p.addresses.tables[t].Supernets(prefix) {
-		hits = append(hits, addressHit{p.addresses.rules[entry].unpack(), entry})
-	}
+	var hits addressHits
+	p.addresses.cover(&hits, t, prefix)
 	s := stage{policy: p, asking: *x}
-	hits = inOrder(hits)
+	hits.settle()
 	for zone := range p.zones {
-		if _, decider := s.askAddresses(hits, zone); decider.Trigger != TriggerNone {
+		if _, decider := s.askAddresses(hits.list(), zone); decider.Trigger != TriggerNone {
 			return decider
 		}
 	}

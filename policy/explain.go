@@ -121,16 +121,18 @@ func (p *Policy) Explain(r *Request, answer *Answer) Explanation {
 // explainTargets adds the names that SVCB and HTTPS records lead to, as far as anything lists them.
 func (e *Explanation) explainTargets(p *Policy, x *asking, a *Answer, d *Decision, number int) {
 	for targets := targetsIn(a.Msg); targets.next(); {
-		s := &stage{policy: p, asking: *x, name: bytes.Clone(targets.name), number: uint8(number), link: targets.record}
+		s := &stage{policy: p, asking: *x, number: uint8(number), link: targets.record}
+		s.rename(targets.name)
 		if zones := s.explain(d); len(zones) > 0 {
-			e.Chain = append(e.Chain, StageExplanation{Stage: number, Record: int(s.link), Name: text(s.name), Zones: zones})
+			e.Chain = append(e.Chain, StageExplanation{Stage: number, Record: int(s.link), Name: text(s.name()), Zones: zones})
 		}
 	}
 }
 
 // stageOf gathers all that is known at one name of the chain.
 func (x *asking) stageOf(p *Policy, a *Answer, name []byte, number int, last bool) *stage {
-	s := &stage{policy: p, asking: *x, name: name, number: uint8(number)}
+	s := &stage{policy: p, asking: *x, number: uint8(number)}
+	s.rename(name)
 	s.answered(a, last)
 	if number == 0 {
 		s.client()
@@ -159,12 +161,13 @@ func (s *stage) explain(d *Decision) []ZoneExplanation {
 // candidates lists what the zone says, in order of precedence.
 func (s *stage) candidates(zone int, d *Decision) (list []Candidate) {
 	z := &s.policy.zones[zone]
+	names := s.names()
 	s.eachMember(func(c Candidate, m *Member) {
 		rank := s.policy.rankOf(zone, m.Feed)
 		if rank == 0 {
 			return
 		}
-		action, ok := s.names.action(zone, m)
+		action, ok := names.action(zone, m)
 		if !ok {
 			return
 		}
@@ -195,13 +198,14 @@ func (c *Candidate) compare(o *Candidate) int {
 
 // eachMember calls visit for every member of every set that lists something at the stage.
 func (s *stage) eachMember(visit func(Candidate, *Member)) {
-	s.eachAddress(s.clients, visit)
-	for i := range s.names.matches {
-		listed := []byte(dnsname.Name(s.name).Suffix(int(s.names.matches[i].Labels)))
-		s.names.each(i, Candidate{Trigger: TriggerQNAME, Listed: text(listed), Key: listed}, visit)
+	s.eachAddress(s.clients.list(), visit)
+	names := s.names()
+	for i := range names.matches {
+		listed := []byte(dnsname.Name(s.name()).Suffix(int(names.matches[i].Labels)))
+		names.each(i, Candidate{Trigger: TriggerQNAME, Listed: text(listed), Key: listed}, visit)
 	}
 	s.eachAddress(s.patterns, visit)
-	s.eachAddress(s.ips, visit)
+	s.eachAddress(s.ips.list(), visit)
 	for i := range s.servers {
 		v := &s.servers[i]
 		for j := range v.matches {
@@ -211,20 +215,21 @@ func (s *stage) eachMember(visit func(Candidate, *Member)) {
 			v.each(j, c, visit)
 		}
 	}
-	s.eachAddress(s.nsips, visit)
+	s.eachAddress(s.nsips.list(), visit)
 }
 
 func (s *stage) eachAddress(hits []addressHit, visit func(Candidate, *Member)) {
+	names := s.names()
 	for i := range hits {
 		h := &hits[i]
 		v := s.listing(s.policy, 1)
 		v.matches = []nameindex.Match{{Set: h.set, Labels: 1}}
 		if h.trigger == TriggerPattern {
-			v.beside = &s.names
+			v.beside = &names
 		}
 		c := Candidate{Trigger: h.trigger, Key: s.policy.AppendKey(nil, &Hit{Trigger: h.trigger, Entry: h.entry}, nil)}
 		c.Listed = KeyText(c.Key)
-		c.Hit.Entry, c.place.order, c.place.prefix = h.entry, i, h.prefix
+		c.Hit.Entry, c.place.order, c.place.prefix = h.entry, i, h.prefix()
 		v.each(0, c, func(c Candidate, m *Member) {
 			c.Labels, c.Hit.Labels = 0, 0
 			visit(c, m)

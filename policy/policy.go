@@ -281,16 +281,16 @@ func (p *Policy) ServerTriggers() bool { return p.servers }
 // PathWants returns what of the data paths is to be found for CheckAnswer.
 func (p *Policy) PathWants() PathWants {
 	w := p.paths
-	w.Addresses = p.addresses.tables[TriggerNSIP] != nil
+	w.Addresses = p.addresses.has(TriggerNSIP)
 	return w
 }
 
 // Prefix returns the prefix that the rule of a hit lists; none if it is not about an address.
 func (p *Policy) Prefix(h *Hit) netip.Prefix {
-	if !h.Trigger.ByAddress() || int(h.Entry) >= len(p.addresses.rules) {
+	if !h.Trigger.ByAddress() {
 		return netip.Prefix{}
 	}
-	return p.addresses.rules[h.Entry].prefix()
+	return p.addresses.prefix(h.Trigger, h.Entry)
 }
 
 // AppendKey appends what the rule of a hit lists, as the index has it, to dst. name is the name that the hit is about: of QNAME triggers the

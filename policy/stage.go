@@ -10,19 +10,21 @@ import (
 )
 
 // stage is one name of a query's chain with all that is known of it. It serves those names of which an address or a name server is listed; for all
-// others check is enough. It may allocate.
+// others check is enough. It holds what it finds in itself, so that a listed address costs no allocation.
 type stage struct {
 	policy *Policy
 	asking
-	name     []byte // canonical
+	octets   [dnsname.WireMax]byte // of the name, canonical
+	size     int                   // how many octets it has
 	number   uint8
-	link     uint16          // see Hit
-	patterns []addressHit    // that match name
-	names    listing         // what is listed at and above name
-	clients  []addressHit    // of the client's address, at the first stage
-	ips      []addressHit    // of the addresses that are answered
-	nsips    []addressHit    // of the name servers' addresses
-	servers  []serverListing // of the name servers
+	link     uint16                                 // see Hit
+	patterns []addressHit                           // that match the name
+	matches  [dnsname.LabelsMax + 1]nameindex.Match // what is listed at and above the name
+	matched  int                                    // how many matches there are
+	clients  addressHits                            // of the client's address, at the first stage
+	ips      addressHits                            // of the addresses that are answered
+	nsips    addressHits                            // of the name servers' addresses
+	servers  []serverListing                        // of the name servers
 }
 
 // serverListing is a name server of whose name, or one above it, rules list something.
@@ -33,9 +35,22 @@ type serverListing struct {
 	entry uint32 // its number in the data path
 }
 
+// rename copies the stage's name, canonical, into it.
+func (s *stage) rename(name []byte) { s.size = copy(s.octets[:], name) }
+
+func (s *stage) name() []byte { return s.octets[:s.size] }
+
+// names is what is listed at and above the name, when look has found it.
+func (s *stage) names() listing {
+	v := s.listing(s.policy, countLabels(s.name()))
+	v.matches = s.matches[:s.matched]
+	return v
+}
+
 // client notes the rules that list the client.
 func (s *stage) client() {
-	s.clients = inOrder(s.policy.addresses.find(nil, TriggerClientIP, s.request.Client.Addr()))
+	s.policy.addresses.find(&s.clients, TriggerClientIP, s.request.Client.Addr())
+	s.clients.settle()
 }
 
 // path notes the rules that list the name servers.
@@ -46,10 +61,10 @@ func (s *stage) path(path *Path) {
 		s.server(server.Name, number)
 		number++
 		for _, addr := range server.Addrs {
-			s.nsips = s.policy.addresses.find(s.nsips, TriggerNSIP, addr)
+			s.policy.addresses.find(&s.nsips, TriggerNSIP, addr)
 		}
 	}
-	s.nsips = inOrder(s.nsips)
+	s.nsips.settle()
 }
 
 func (s *stage) server(name []byte, number uint32) {
@@ -84,7 +99,7 @@ func (p *Policy) saysAny(matches []nameindex.Match, labels uint8) bool {
 
 // found reports whether anything but the name is listed.
 func (s *stage) found() bool {
-	return len(s.clients)+len(s.ips)+len(s.nsips)+len(s.servers) > 0
+	return len(s.clients.list())+len(s.ips.list())+len(s.nsips.list())+len(s.servers) > 0
 }
 
 // check adds to d what the policy says about all that is known.
@@ -106,11 +121,8 @@ func (s *stage) check(d *Decision) {
 
 // look finds what is listed at and above the name.
 func (s *stage) look() {
-	var many [dnsname.LabelsMax + 1]nameindex.Match
-	n := s.policy.index.Walk(s.name, many[:])
-	s.names = s.listing(s.policy, countLabels(s.name))
-	s.names.matches = many[:n]
-	s.patterns = s.policy.patterns.find(s.name)
+	s.matched = s.policy.index.Walk(s.name(), s.matches[:])
+	s.patterns = s.policy.patterns.find(s.name())
 }
 
 // consult asks one zone, trigger by trigger in the order of precedence. decider is the hit that decides for the zone, watched the first of those
@@ -131,17 +143,18 @@ func (s *stage) consult(zone int) (watched, decider Hit) {
 func (s *stage) ask(t Trigger, zone int) (watched, decider Hit) {
 	switch t {
 	case TriggerClientIP:
-		return s.askAddresses(s.clients, zone)
+		return s.askAddresses(s.clients.list(), zone)
 	case TriggerQNAME:
-		return s.askListing(&s.names, zone)
+		names := s.names()
+		return s.askListing(&names, zone)
 	case TriggerPattern:
 		return s.askAddresses(s.patterns, zone)
 	case TriggerIP:
-		return s.askAddresses(s.ips, zone)
+		return s.askAddresses(s.ips.list(), zone)
 	case TriggerNSDNAME:
 		return s.askServers(zone)
 	case TriggerNSIP:
-		return s.askAddresses(s.nsips, zone)
+		return s.askAddresses(s.nsips.list(), zone)
 	case TriggerNone:
 	}
 	return watched, decider
@@ -160,12 +173,13 @@ func (s *stage) askListing(v *listing, zone int) (watched, decider Hit) {
 
 // askAddresses asks about addresses, which come in the order of precedence.
 func (s *stage) askAddresses(hits []addressHit, zone int) (watched, decider Hit) {
+	names := s.names()
 	for i := range hits {
 		match := [1]nameindex.Match{{Set: hits[i].set, Labels: 1}}
 		v := s.listing(s.policy, 1)
 		v.matches = match[:]
 		if hits[i].trigger == TriggerPattern {
-			v.beside = &s.names
+			v.beside = &names
 		}
 		w, d := s.askListing(&v, zone)
 		for _, h := range []*Hit{&w, &d} {

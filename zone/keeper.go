@@ -36,7 +36,7 @@ type Source struct {
 	Transfer     func(netip.Addr) bool
 	TransferKeys []dnsname.Name
 	// Notify is that of Served.
-	Notify []netip.AddrPort
+	Notify []Notified
 	// Updates say who may change the zone by messages. Nil: nobody.
 	Updates *Updates
 	// Sign is how the zone is signed here. Nil: it is served as it comes.
@@ -169,7 +169,7 @@ func NewKeeper(c KeeperConfig) (*Keeper, error) {
 	if k.log == nil {
 		k.log = slog.Default()
 	}
-	k.teller = NewNotifier(k.Set, k.log)
+	k.teller = NewNotifier(k.Set, k.now, k.log)
 	if k.dir != "" {
 		if err := os.MkdirAll(k.dir, 0o750); err != nil {
 			return nil, fmt.Errorf("making the directory of journals: %w", err)

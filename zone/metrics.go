@@ -15,7 +15,7 @@ var (
 	descFailures      = prometheus.NewDesc("cenote_zone_load_failures_total", "Files of zones that were read and not taken. Look at `cenote zones` when it grows.", nil, nil)
 	descJournalFaults = prometheus.NewDesc("cenote_zone_journal_failures_total", "Journals of zones that could not be read or written, so that a history ends with the server. Look at the log and the disk when it grows.", nil, nil)
 	descJournalCut    = prometheus.NewDesc("cenote_zone_journal_damaged_octets_total", "Octets of journals of zones that were found damaged and cut off; secondaries then take the zone whole. Some after a power loss are normal.", nil, nil)
-	descNotices       = prometheus.NewDesc("cenote_zone_notices_total", "Notices to secondaries that a zone has changed: sent, confirmed, of these rejected, and given up. Look at the log when rejected or given-up grows.", []string{"event"}, nil)
+	descNotices       = prometheus.NewDesc("cenote_zone_notices_total", "Notices to secondaries that a zone has changed: sent, confirmed, of these rejected, unverified (a reply without the right signature) and given up. Look at the log when rejected, unverified or given-up grows.", []string{"event"}, nil)
 	descUpdates       = prometheus.NewDesc("cenote_zone_updates_total", "Updates (RFC 2136) that were signed by a key of the zone, by what became of them: changed something, unchanged, unmet prerequisites, refused, malformed, failed, or come again. Look at the log when refused or failed grows.", []string{"result"}, nil)
 	descHistory       = prometheus.NewDesc("cenote_zone_history_bytes", "Memory of the histories of all zones, in octets; at its bound the largest lose their oldest steps.", nil, nil)
 )
@@ -38,7 +38,7 @@ func (k *Keeper) Collect(out chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v int, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v), labels...)
 	}
-	for _, s := range []State{StateServed, StateKept, StateFailed, StateExpired} {
+	for _, s := range []State{StateServed, StateKept, StateUnsigned, StateFailed, StateExpired} {
 		gauge(descZones, states[s], string(s))
 	}
 	gauge(descRecords, records)
@@ -48,7 +48,7 @@ func (k *Keeper) Collect(out chan<- prometheus.Metric) {
 	out <- prometheus.MustNewConstMetric(descJournalFaults, prometheus.CounterValue, float64(k.journalFaults.Load()))
 	out <- prometheus.MustNewConstMetric(descJournalCut, prometheus.CounterValue, float64(k.journalCut.Load()))
 	for event, n := range map[string]*atomic.Uint64{
-		"sent": &k.teller.sent, "confirmed": &k.teller.confirmed, "rejected": &k.teller.rejected, "given-up": &k.teller.given,
+		"sent": &k.teller.sent, "confirmed": &k.teller.confirmed, "rejected": &k.teller.rejected, "unverified": &k.teller.unverified, "given-up": &k.teller.given,
 	} {
 		out <- prometheus.MustNewConstMetric(descNotices, prometheus.CounterValue, float64(n.Load()), event)
 	}

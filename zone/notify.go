@@ -8,11 +8,13 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"cenote/dnsname"
+	"cenote/tsig"
 	"cenote/wire"
 )
 
@@ -31,6 +33,7 @@ const (
 // Notifier tells secondaries that a zone has changed (RFC 1996), and again until they confirm it.
 type Notifier struct {
 	set func() *Set
+	now func() time.Time
 	log *slog.Logger
 	notifyCounters
 
@@ -39,8 +42,15 @@ type Notifier struct {
 	wake    chan struct{}
 }
 
+// Notified is a secondary that is told of changes.
+type Notified struct {
+	Addr netip.AddrPort
+	// Key signs what it is told, and has to sign what it says. Nil: neither is signed.
+	Key *tsig.Key
+}
+
 // notifyCounters count what became of notices.
-type notifyCounters struct{ sent, confirmed, rejected, given atomic.Uint64 }
+type notifyCounters struct{ sent, confirmed, rejected, unverified, given atomic.Uint64 }
 
 // notice is about a zone, to a secondary.
 type notice struct {
@@ -55,14 +65,17 @@ type telling struct {
 	due   time.Time // when it is sent next
 	last  time.Time // when it was sent last
 	done  bool      // confirmed; it stays for notifyGap
+	key   *tsig.Key // by which it was signed; nil if it was not
+	mac   []byte    // of that signature
+	fault bool      // a reply was not signed as it should be, and that was told
 }
 
-// NewNotifier makes a notifier of the zones of a set, which says whom to tell.
-func NewNotifier(set func() *Set, log *slog.Logger) *Notifier {
+// NewNotifier makes a notifier of the zones of a set, which says whom to tell. now is the clock of signatures.
+func NewNotifier(set func() *Set, now func() time.Time, log *slog.Logger) *Notifier {
 	if log == nil {
 		log = slog.Default()
 	}
-	return &Notifier{set: set, log: log, pending: map[notice]*telling{}, wake: make(chan struct{}, 1)}
+	return &Notifier{set: set, now: now, log: log, pending: map[notice]*telling{}, wake: make(chan struct{}, 1)}
 }
 
 // Changed notes that a zone has another version. It never waits.
@@ -74,13 +87,14 @@ func (n *Notifier) Changed(apex dnsname.Name, _ uint32) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	now := time.Now()
-	for _, to := range served.Notify {
-		t := n.pending[notice{apex, to}]
+	for i := range served.Notify {
+		about := notice{apex, served.Notify[i].Addr}
+		t := n.pending[about]
 		if t == nil {
 			t = new(telling)
-			n.pending[notice{apex, to}] = t
+			n.pending[about] = t
 		}
-		t.tries, t.done, t.due = 0, false, now
+		t.tries, t.done, t.fault, t.due = 0, false, false, now
 		if earliest := t.last.Add(notifyGap); earliest.After(now) {
 			t.due = earliest
 		}
@@ -163,10 +177,19 @@ func (n *Notifier) tell(key notice, t *telling, sockets *[2]*net.UDPConn, now ti
 		t.done = true
 		return
 	}
+	at := slices.IndexFunc(served.Notify, func(n Notified) bool { return n.Addr == key.to })
+	if at < 0 { // not any more
+		t.done = true
+		return
+	}
 	if conn == nil {
 		return
 	}
-	if _, err := conn.WriteToUDPAddrPort(served.notice(t.id), key.to); err == nil {
+	msg := served.notice(t.id)
+	if t.key, t.mac = served.Notify[at].Key, nil; t.key != nil {
+		msg, t.mac = tsig.Sign(msg, t.key, n.now(), nil)
+	}
+	if _, err := conn.WriteToUDPAddrPort(msg, key.to); err == nil {
 		n.sent.Add(1)
 	}
 }
@@ -182,9 +205,30 @@ func (s *Served) notice(id uint16) []byte {
 	return wire.AppendRecord(msg, []byte(s.Zone.apex), wire.TypeSOA, wire.ClassIN, s.Zone.soa.ttl, s.Zone.soa.first())
 }
 
+// believes reports whether a reply is signed as the notice was (RFC 8945 section 5.4). One that is not may be anybody's, and is passed over; what a secondary
+// says that does not know the key looks like that, too, so that the first is told. mu is held.
+func (n *Notifier) believes(key notice, t *telling, msg []byte) bool {
+	if t.key == nil {
+		return true
+	}
+	_, fault := t.key.Verify(msg, n.now(), t.mac)
+	if fault == tsig.FaultNone {
+		return true
+	}
+	if n.unverified.Add(1); !t.fault {
+		t.fault = true
+		n.log.Warn("a reply to what a secondary was told is not signed as it should be, and does not count", "zone", key.apex.String(), "secondary", key.to.String(),
+			"key", t.key.Name.String(), "err", fault, "rcode", wire.RcodeText(wire.Rcode(msg)))
+	}
+	return false
+}
+
+// confirmationMax is how long a reply to a notice may be, with its signature.
+const confirmationMax = 2048
+
 // read takes confirmations until the socket is closed.
 func (n *Notifier) read(conn *net.UDPConn) {
-	buf := make([]byte, wire.UDPMin)
+	buf := make([]byte, confirmationMax)
 	for {
 		size, from, err := conn.ReadFromUDPAddrPort(buf)
 		if errors.Is(err, net.ErrClosed) {
@@ -205,6 +249,9 @@ func (n *Notifier) confirm(msg []byte, from netip.AddrPort) {
 	defer n.mu.Unlock()
 	for key, t := range n.pending {
 		if key.to != from || t.done || t.tries == 0 || t.id != wire.ID(msg) {
+			continue
+		}
+		if !n.believes(key, t, msg) {
 			continue
 		}
 		t.done, t.due = true, t.last.Add(notifyGap)

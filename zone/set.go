@@ -51,7 +51,7 @@ type Served struct {
 	// TransferKeys are the keys by one of which a request for the zone has to be signed. None: it need not be.
 	TransferKeys []dnsname.Name
 	// Notify are the secondaries that are told of changes.
-	Notify []netip.AddrPort
+	Notify []Notified
 	// Updates say who may change the zone by messages. Nil: nobody.
 	Updates *Updates
 }

@@ -244,7 +244,7 @@ func (s *server) applyRooms(next, before *config.Config) (undo func() error, err
 		s.keys.Store(keys)
 		s.logSettings.set(c)
 		s.dns.SetBounds(serverBounds(c))
-		zoneErr := s.zones.Update(zoneSources(c))
+		zoneErr := s.zones.Update(zoneSources(c, keys))
 		s.primaries.Update(taken)
 		defer s.made.update(c) // when its zones are known
 		return errors.Join(

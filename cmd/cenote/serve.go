@@ -157,7 +157,7 @@ func (s *server) openZones(c *config.Config) (err error) {
 		return err
 	}
 	s.zones, err = zone.NewKeeper(zone.KeeperConfig{
-		Sources: zoneSources(c), Dir: stateOf(c).zones(), Keys: stateOf(c).keys(), Parent: s.parentDS, Trust: s.trustSeal, Now: s.now, Log: s.log,
+		Sources: zoneSources(c, keys), Dir: stateOf(c).zones(), Keys: stateOf(c).keys(), Parent: s.parentDS, Trust: s.trustSeal, Now: s.now, Log: s.log,
 	})
 	if err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 	"cenote/config"
 	"cenote/dnsname"
 	"cenote/dnssec"
+	"cenote/tsig"
 	"cenote/wire"
 	"cenote/zone"
 )
@@ -103,13 +104,13 @@ func printZoneFaults(to io.Writer, zones []zone.Status, now time.Time) error {
 }
 
 // zoneSources are the zones of a configuration, for the keeper of zones.
-func zoneSources(c *config.Config) []zone.Source {
+func zoneSources(c *config.Config, keys *tsig.Keys) []zone.Source {
 	out := make([]zone.Source, 0, len(c.Zones))
 	for i := range c.Zones {
 		z := &c.Zones[i]
 		source := zone.Source{
 			Name: z.Name, Path: string(z.File), Verify: verifyOf(z.ZONEMD), Allow: admitting(z.Allow), Transfer: admitting(z.AllowTransfer), TransferKeys: canonicals(z.TransferKeys),
-			Notify: z.Notify, Updates: updatesOf(&z.Update), Sign: signingOf(&z.Sign),
+			Notify: notified(z.Notify, keys), Updates: updatesOf(&z.Update), Sign: signingOf(&z.Sign),
 		}
 		if z.IsPolicy() {
 			source.Origin, source.Allow = "policy", madeZoneAdmits(z.Allow)
@@ -118,6 +119,15 @@ func zoneSources(c *config.Config) []zone.Source {
 			source.Origin = "primary " + z.Primaries[0].Address.String()
 		}
 		out = append(out, source)
+	}
+	return out
+}
+
+// notified are the secondaries that are told of changes, with their keys.
+func notified(all []config.Notified, keys *tsig.Keys) []zone.Notified {
+	out := make([]zone.Notified, 0, len(all))
+	for _, n := range all {
+		out = append(out, zone.Notified{Addr: n.Address, Key: keys.Find(n.Key)})
 	}
 	return out
 }
