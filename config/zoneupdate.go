@@ -20,7 +20,7 @@ type ZoneUpdate struct {
 // UpdateGrant says what the holders of some keys may change.
 type UpdateGrant struct {
 	// Keys are the names of keys under `keys`.
-	Keys []dnsname.Name `yaml:"keys" required:"true" example:"[dhcp.corp.example]"`
+	Keys []dnsname.Name `yaml:"keys" required:"true" example:"[transfer.corp.example]"`
 	// Names are names that may be changed, none below them. Without `names`, `below` and `self` it is every name of the zone.
 	Names []dnsname.Name `yaml:"names" example:"[vpn.corp.example]"`
 	// Below are names that may be changed with all below them.
