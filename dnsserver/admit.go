@@ -48,6 +48,8 @@ func (w *worker) admit(q *Query) bool {
 	case q.step == stepReply:
 	case q.updates:
 		w.update(q)
+	case q.notice:
+		w.hear(q)
 	case q.isTransfer():
 		w.transfer(q)
 	default:

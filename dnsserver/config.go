@@ -26,6 +26,8 @@ type Config struct {
 	Zones func() *zone.Set
 	// Updates makes the changes that messages ask for. It must be set if a zone takes updates.
 	Updates Updater
+	// Notices takes what primaries tell of changed zones (NOTIFY). It must be set if a zone hears notices.
+	Notices NoticeTaker
 	// Resolver asks the network for what the cache does not hold.
 	Resolver Resolver
 	// Referral names the servers that know more about a question of a client who does not want recursion, in a message as Resolve gives it; nil for none.
@@ -105,6 +107,12 @@ type Resolver interface {
 type Updater interface {
 	// ApplyUpdate makes the changes of a message, whole or not at all, and returns the RCODE of the reply. Of r it keeps nothing. It may wait for the disk.
 	ApplyUpdate(r *zone.UpdateRequest) (rcode int)
+}
+
+// NoticeTaker is told that a zone may have changed at a primary. It is called by socket workers, from many goroutines, and never waits.
+type NoticeTaker interface {
+	// Notice is about a zone that hears notices; apex is canonical and kept by nobody.
+	Notice(apex []byte)
 }
 
 // PathFinder finds the name servers on the way to a name. It is called from many goroutines.

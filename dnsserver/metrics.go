@@ -20,6 +20,7 @@ type collector struct {
 	sockets socketDescs
 	zones   transferDescs
 	updates *prometheus.Desc
+	notices *prometheus.Desc
 }
 
 // pathDescs describe what happens on the path of a query.
@@ -35,7 +36,7 @@ type socketDescs struct {
 
 // Collector returns the metrics of the server, for a registry.
 func (s *Server) Collector() prometheus.Collector {
-	return &collector{server: s, path: describePath(), sockets: describeSockets(), zones: describeTransfers(), updates: describeUpdates()}
+	return &collector{server: s, path: describePath(), sockets: describeSockets(), zones: describeTransfers(), notices: describeNotices(), updates: describeUpdates()}
 }
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
@@ -87,6 +88,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	c.sockets.collect(ch, c.server)
 	c.zones.collect(ch, c.server.core.transfers)
 	collectUpdates(ch, c.updates, &c.server.core.updates)
+	c.server.core.notices.collect(ch, c.notices)
 }
 
 func (c *core) allWorkers() []*worker {
@@ -236,6 +238,16 @@ func describeUpdates() *prometheus.Desc {
 
 func collectUpdates(ch chan<- prometheus.Metric, d *prometheus.Desc, u *updateCounters) {
 	for label, n := range map[string]*atomic.Uint64{"made": &u.made, "refused": &u.refused, "no-zone": &u.noZone, "full": &u.full} {
+		count(ch, d, n.Load(), label)
+	}
+}
+
+func describeNotices() *prometheus.Desc {
+	return describe("notices_total", "Messages that a zone has changed at its primary (NOTIFY), by what became of them: heard, refused since they are neither from a primary nor signed by its key, or for a zone that is taken from nobody. Look when refused rises: a primary sends from another address, which zones[].notify_from can name.", "outcome")
+}
+
+func (c *noticeCounters) collect(ch chan<- prometheus.Metric, d *prometheus.Desc) {
+	for label, n := range map[string]*atomic.Uint64{"heard": &c.heard, "refused": &c.refused, "no-zone": &c.noZone} {
 		count(ch, d, n.Load(), label)
 	}
 }

@@ -48,6 +48,7 @@ type Query struct {
 	transfer  *transfer      // to be sent in place of Reply; nil for none
 	updates   bool           // it is an UPDATE message
 	pending   bool           // and its changes are to be made
+	notice    bool           // it is a NOTIFY message
 	alias     alias
 	msg       wire.Query // parts of In
 	signature signature
@@ -130,7 +131,7 @@ func (q *Query) Begin() {
 	if q.signature.known {
 		q.signature = signature{}
 	}
-	q.zones, q.outside, q.elsewhere, q.transfer = nil, false, false, nil
+	q.zones, q.outside, q.elsewhere, q.transfer, q.notice = nil, false, false, nil, false
 	q.updates, q.pending = false, false
 	q.alias.wanted, q.alias.msg = false, q.alias.msg[:0]
 	q.source = source{buf: q.source.buf, ede: policy.EDENone}

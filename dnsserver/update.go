@@ -22,24 +22,29 @@ type updateCounters struct {
 	full    atomic.Uint64 // that found too many before them
 }
 
-// parse reads the message of q. UPDATE messages are read where there is a zone that takes them; to all others their opcode is unknown.
+// parse reads the message of q. NOTIFY and UPDATE messages are read where there is a zone that hears or takes them; to all others their opcode is unknown.
 func (w *worker) parse(q *Query) wire.Fault {
 	fault := q.msg.Parse(q.In)
-	if fault != wire.FaultOpcode || wire.Opcode(q.In) != wire.OpcodeUpdate || w.core.config.Updates == nil {
+	if fault != wire.FaultOpcode {
 		return fault
 	}
-	if q.takeZones(w); !q.zones.TakesUpdates() {
+	q.takeZones(w)
+	switch opcode := wire.Opcode(q.In); {
+	case opcode == wire.OpcodeNotify && q.zones.HearsNotices():
+		q.notice = true
+	case opcode == wire.OpcodeUpdate && q.zones.TakesUpdates():
+		q.updates = true
+		q.draft.flags &^= wire.FlagRA // there is no such flag in replies to updates (RFC 2136 section 2.2)
+	default:
 		return fault
 	}
-	q.updates = true
-	q.draft.flags &^= wire.FlagRA // there is no such flag in replies to updates (RFC 2136 section 2.2)
 	return q.read()
 }
 
-// read reads the message again, as what it is known to be.
+// read reads the message as what it is known to be.
 func (q *Query) read() wire.Fault {
-	if q.updates {
-		return q.msg.ParseUpdate(q.In)
+	if q.notice || q.updates {
+		return q.msg.ParseAbout(q.In)
 	}
 	return q.msg.Parse(q.In)
 }

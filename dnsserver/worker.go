@@ -21,6 +21,7 @@ type core struct {
 	applying  sync.Mutex             // held while settings are replaced
 	transfers *transfers
 	updates   updateCounters
+	notices   noticeCounters
 
 	mu      sync.Mutex
 	workers []*worker // guarded by mu; for the scrape

@@ -35,6 +35,8 @@ func (w *worker) servedOutside(q *Query, fault wire.Fault) bool {
 	switch z := q.zones.Exact(name); {
 	case q.updates:
 		q.outside = z != nil && z.ListsUpdates(ask.Client)
+	case q.notice:
+		q.outside = z != nil && z.HearsFrom(ask.Client)
 	case q.isTransfer():
 		q.outside = z != nil && z.Lists(ask.Client)
 	default:

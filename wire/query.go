@@ -97,21 +97,21 @@ func (q *Query) Parse(msg []byte) Fault {
 	return q.parseRest(msg, end, [3]int{0, ns, ar})
 }
 
-// ParseUpdate reads an UPDATE message into q (RFC 2136 section 2) as Parse reads a query: the question is its zone section. What it requires and changes is
-// walked over, and not judged.
-func (q *Query) ParseUpdate(msg []byte) Fault {
+// ParseAbout reads a message into q that is about a zone, NOTIFY (RFC 1996 section 3) or UPDATE (RFC 2136 section 2), as Parse reads a query: the question says which. Its
+// records are walked over, and not judged.
+func (q *Query) ParseAbout(msg []byte) Fault {
 	*q = Query{}
 	if len(msg) < HeaderLen || msg[2]&0x80 != 0 {
 		return FaultDrop
 	}
 	q.ID, q.Flags = ID(msg), Flags(msg)
-	if Opcode(msg) != OpcodeUpdate {
+	if o := Opcode(msg); o != OpcodeNotify && o != OpcodeUpdate {
 		return FaultOpcode
 	}
-	end, ok := 0, Count(msg, 0) == 1
-	if ok {
-		end, ok = q.parseQuestion(msg)
+	if Count(msg, 0) != 1 {
+		return FaultFormat
 	}
+	end, ok := q.parseQuestion(msg)
 	if !ok {
 		return FaultFormat
 	}

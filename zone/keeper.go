@@ -39,6 +39,9 @@ type Source struct {
 	Notify []Notified
 	// Updates say who may change the zone by messages. Nil: nobody.
 	Updates *Updates
+	// NotifyFrom and NotifyKeys are those of Served.
+	NotifyFrom func(netip.Addr) bool
+	NotifyKeys []dnsname.Name
 	// Sign is how the zone is signed here. Nil: it is served as it comes.
 	Sign *Signing
 }
@@ -146,18 +149,25 @@ type Status struct {
 	Names    int       `json:"names"`
 	Bytes    int       `json:"bytes"` // in memory
 	Signed   bool      `json:"signed"`
-	Loaded   time.Time `json:"loaded,omitzero"`   // when the state that is served was read
-	Warnings int       `json:"warnings"`          // of the file that was read last
-	Oldest   uint32    `json:"oldest"`            // the oldest serial from which the history leads to the present one
-	Steps    int       `json:"steps"`             // of the history
-	Frozen   bool      `json:"frozen"`            // nothing changes the zone until it is thawed
-	Updated  time.Time `json:"updated,omitzero"`  // when an update changed it last, since the server was started
-	Primary  string    `json:"primary,omitempty"` // of a zone by transfer: the server that confirmed it last
-	Checked  time.Time `json:"checked,omitzero"`  // and when
-	Next     time.Time `json:"next,omitzero"`     // when a primary is asked again
-	Expires  time.Time `json:"expires,omitzero"`  // until when the zone is served without
-	Fault    string    `json:"fault,omitempty"`   // why the source is not what is served
-	Since    time.Time `json:"since,omitzero"`    // and since when
+	Loaded   time.Time `json:"loaded,omitzero"`    // when the state that is served was read
+	Warnings int       `json:"warnings"`           // of the file that was read last
+	Oldest   uint32    `json:"oldest"`             // the oldest serial from which the history leads to the present one
+	Steps    int       `json:"steps"`              // of the history
+	Frozen   bool      `json:"frozen"`             // nothing changes the zone until it is thawed
+	Updated  time.Time `json:"updated,omitzero"`   // when an update changed it last, since the server was started
+	Primary  string    `json:"primary,omitempty"`  // of a zone by transfer: the server that confirmed it last
+	Checked  time.Time `json:"checked,omitzero"`   // and when
+	Next     time.Time `json:"next,omitzero"`      // when a primary is asked again
+	Expires  time.Time `json:"expires,omitzero"`   // until when the zone is served without
+	LeftOut  []LeftOut `json:"left_out,omitempty"` // of a zone that is made of something: what of that has no place in it
+	Fault    string    `json:"fault,omitempty"`    // why the source is not what is served
+	Since    time.Time `json:"since,omitzero"`     // and since when
+}
+
+// LeftOut is what has no place in a zone.
+type LeftOut struct {
+	Count int    `json:"count"`
+	What  string `json:"what"`
 }
 
 // NewKeeper makes a keeper and reads every zone once. Zones that cannot be served are no error: Status tells of them.
@@ -393,7 +403,9 @@ func (k *Keeper) publish() error {
 		if data == nil || z.expired {
 			data = &Zone{apex: z.source.Name, labels: z.source.Name.Labels(), absent: true}
 		}
-		served = append(served, Served{Zone: data, History: z.history, Allow: z.source.Allow, Transfer: z.source.Transfer, TransferKeys: z.source.TransferKeys, Notify: z.source.Notify, Updates: z.source.Updates})
+		served = append(served, Served{Zone: data, History: z.history, Allow: z.source.Allow, Transfer: z.source.Transfer, TransferKeys: z.source.TransferKeys,
+			Notify:     z.source.Notify,
+			NotifyFrom: z.source.NotifyFrom, NotifyKeys: z.source.NotifyKeys, Updates: z.source.Updates})
 	}
 	set, err := NewSet(served...)
 	if err != nil {

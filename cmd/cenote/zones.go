@@ -91,10 +91,16 @@ func zoneState(z *zone.Status) string {
 	return string(z.State)
 }
 
-// printZoneFaults shows why zones are not served as their files are.
+// printZoneFaults shows what is not in zones, and why they are not served as their files are.
 func printZoneFaults(to io.Writer, zones []zone.Status, now time.Time) error {
 	for i := range zones {
-		if z := &zones[i]; z.Fault != "" {
+		z := &zones[i]
+		if len(z.LeftOut) > 0 {
+			if _, err := fmt.Fprintf(to, "\n%s: left out: %s\n", printable(z.Name), leftOutText(z.LeftOut)); err != nil {
+				return err
+			}
+		}
+		if z.Fault != "" {
 			if _, err := fmt.Fprintf(to, "\n%s: since %s: %s\n", printable(z.Name), age(z.Since, now), printable(z.Fault)); err != nil {
 				return err
 			}
@@ -113,14 +119,27 @@ func zoneSources(c *config.Config, keys *tsig.Keys) []zone.Source {
 			Notify: notified(z.Notify, keys), Updates: updatesOf(&z.Update), Sign: signingOf(&z.Sign),
 		}
 		if z.IsPolicy() {
-			source.Origin, source.Allow = "policy", madeZoneAdmits(z.Allow)
+			source.Origin, source.Allow = "policy", madeZoneAdmits(z)
 		}
 		if len(z.Primaries) > 0 {
 			source.Origin = "primary " + z.Primaries[0].Address.String()
+			source.NotifyFrom, source.NotifyKeys = noticesOf(z)
 		}
 		out = append(out, source)
 	}
 	return out
+}
+
+// noticesOf are the addresses and the keys from which a zone hears that it has changed: those of its primaries, and what the operator names beside.
+func noticesOf(z *config.OwnZone) (from func(netip.Addr) bool, keys []dnsname.Name) {
+	networks := slices.Clone(z.NotifyFrom)
+	for _, p := range z.Primaries {
+		networks = append(networks, netip.PrefixFrom(p.Address.Addr(), p.Address.Addr().BitLen()))
+		if !p.Key.IsZero() {
+			keys = append(keys, p.Key.Canonical())
+		}
+	}
+	return admitting(networks), keys
 }
 
 // notified are the secondaries that are told of changes, with their keys.
