@@ -19,7 +19,7 @@ type OwnZone struct {
 	// changes nothing: the last good state is served. A zone has either it, or `policy`, or `primaries`.
 	File Path `yaml:"file" either:"source" shown:"true" example:"/etc/cenote/zones/corp.example"`
 	// Policy makes the zone of what the policy decides, as a response policy zone (RPZ) for other resolvers, which take it by transfer. It follows the policy,
-	// and its serial changes when its records do. Nobody may ask for its names unless `allow` says so. See docs/export.md.
+	// and its serial changes when its records do. Nobody may ask for its names unless `allow` or `allow_transfer` says so. See docs/export.md.
 	Policy PolicyZone `yaml:"policy" either:"source"`
 	// ZONEMD says what is wanted of the digest of the zone as a whole (RFC 8976). `check` wants one that is there to be right; and where validation is on
 	// and a trust anchor or the DS records of the parent say that the zone is signed, it has to be signed so, too. `require` wants that there is one. `log`

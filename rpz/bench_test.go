@@ -56,3 +56,47 @@ func largePolicy(b *testing.B, names int) *policy.Policy {
 	}
 	return p
 }
+
+// BenchmarkChangesOf1kIn1M finds what 1,000 names more do to the zone of a million, and makes the zone that has them.
+func BenchmarkChangesOf1kIn1M(b *testing.B) {
+	p := largePolicy(b, 1_000_000)
+	base := p.Index()
+	delta := nameindex.NewBuilder(nameindex.BuildOptions{Base: base})
+	set := delta.AddSet(policy.EncodeSet([]policy.Member{{Kind: policy.KindSubtree, Confidence: policy.ConfidenceUnknown}}))
+	for i := range 1000 {
+		if err := delta.Add([]byte(dnsname.MustParse(fmt.Sprintf("fresh-%d.com", i))), set); err != nil {
+			b.Fatal(err)
+		}
+	}
+	index, err := base.With(save(b, delta, p.Manifest()))
+	if err != nil {
+		b.Fatal(err)
+	}
+	changed, err := p.With(index, 2)
+	if err != nil {
+		b.Fatal(err)
+	}
+	before := generator(b, p, rpz.Config{})
+	z := zoneOf(b, before, 1)
+	var changes rpz.Changes
+	b.Run("since", func(b *testing.B) {
+		for b.Loop() {
+			var ok bool
+			if changes, ok = generator(b, changed, rpz.Config{}).Since(before, 10_000); !ok {
+				b.Fatal("not told")
+			}
+		}
+	})
+	b.Run("apply", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := zone.Apply(z, diffOf(1, 2, &changes)); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("whole", func(b *testing.B) {
+		for b.Loop() {
+			zoneOf(b, generator(b, changed, rpz.Config{}), 2)
+		}
+	})
+}

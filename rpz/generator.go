@@ -101,11 +101,7 @@ func (g *Generator) Report() Report { return g.report }
 func (g *Generator) Records() iter.Seq[Record] {
 	return func(yield func(Record) bool) {
 		g.yield, g.over, g.report, g.stack, g.aside = yield, false, Report{Records: 2}, nil, false
-		for _, f := range g.policy.Manifest().Feeds {
-			if slices.ContainsFunc(g.policy.Zones(), func(z policy.Zone) bool { return slices.Contains(z.Feeds, f.Name) }) {
-				g.report.Patterns += f.Triggers.Pattern
-			}
-		}
+		g.report.Patterns = g.patterns()
 		if index := g.policy.Index(); index != nil {
 			for key := range index.Sorted(g.sort) {
 				if g.listed(key); g.over {
@@ -116,6 +112,16 @@ func (g *Generator) Records() iter.Seq[Record] {
 		g.turn(false)
 		g.leave(nil)
 	}
+}
+
+// patterns is how many patterns the feeds have.
+func (g *Generator) patterns() (n int) {
+	for _, f := range g.policy.Manifest().Feeds {
+		if slices.ContainsFunc(g.policy.Zones(), func(z policy.Zone) bool { return slices.Contains(z.Feeds, f.Name) }) {
+			n += f.Triggers.Pattern
+		}
+	}
+	return n
 }
 
 // turn leaves the names between which what is no query name stands, or comes back to them.

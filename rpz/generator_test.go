@@ -29,18 +29,7 @@ const apex = dnsname.Name("\x03rpz\x04test\x00")
 // randomPolicy has zones, feeds and rules that often touch each other, all below w.example.
 func randomPolicy(t testing.TB, r *rand.Rand) *policy.Policy {
 	t.Helper()
-	m := policy.Manifest{Generation: 1, Families: []string{""}, Threats: []string{""}}
-	for i := range 1 + r.IntN(4) {
-		m.Feeds = append(m.Feeds, policy.Feed{Name: fmt.Sprint("feed ", i), ClosestEncloser: r.IntN(2) == 0})
-	}
-	for _, data := range []policy.RRset{
-		{Type: wire.TypeA, TTL: 600, RData: [][]byte{{192, 0, 2, 1}, {192, 0, 2, 2}}},
-		{Type: wire.TypeCNAME, TTL: 5, RData: [][]byte{[]byte("\x01*\x06garden\x07example\x00")}},
-		{Type: wire.TypeCNAME, TTL: 5, RData: [][]byte{[]byte("\x01a\x01w\x07example\x00")}}, // which may be the listed name itself
-		{Type: 16, TTL: 5, RData: [][]byte{[]byte("\x03a;b")}},
-	} {
-		m.Data = append(m.Data, policy.LocalData{RRsets: []policy.RRset{data}})
-	}
+	m := randomManifest(r)
 	members := map[string][]policy.Member{}
 	for range r.IntN(30) {
 		addRandom(r, &m, members)
@@ -60,6 +49,23 @@ func randomPolicy(t testing.TB, r *rand.Rand) *policy.Policy {
 		t.Fatal(err)
 	}
 	return p
+}
+
+// randomManifest has feeds, and local data of every kind.
+func randomManifest(r *rand.Rand) policy.Manifest {
+	m := policy.Manifest{Generation: 1, Families: []string{""}, Threats: []string{""}}
+	for i := range 1 + r.IntN(4) {
+		m.Feeds = append(m.Feeds, policy.Feed{Name: fmt.Sprint("feed ", i), ClosestEncloser: r.IntN(2) == 0})
+	}
+	for _, data := range []policy.RRset{
+		{Type: wire.TypeA, TTL: 600, RData: [][]byte{{192, 0, 2, 1}, {192, 0, 2, 2}}},
+		{Type: wire.TypeCNAME, TTL: 5, RData: [][]byte{[]byte("\x01*\x06garden\x07example\x00")}},
+		{Type: wire.TypeCNAME, TTL: 5, RData: [][]byte{[]byte("\x01a\x01w\x07example\x00")}}, // which may be the listed name itself
+		{Type: 16, TTL: 5, RData: [][]byte{[]byte("\x03a;b")}},
+	} {
+		m.Data = append(m.Data, policy.LocalData{RRsets: []policy.RRset{data}})
+	}
+	return m
 }
 
 func addRandom(r *rand.Rand, m *policy.Manifest, members map[string][]policy.Member) {

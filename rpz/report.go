@@ -19,3 +19,16 @@ type Report struct {
 func (r *Report) LeftOut() int {
 	return r.Reserved + r.TooLong + r.Typed + r.Itself + r.Order + r.Patterns
 }
+
+// change adds the counts of another report, or takes them away.
+func (r *Report) change(by *Report, sign int) {
+	r.Names += sign * by.Names
+	r.Records += sign * by.Records
+	r.Filled += sign * by.Filled
+	r.Passed += sign * by.Passed
+	r.Reserved += sign * by.Reserved
+	r.TooLong += sign * by.TooLong
+	r.Typed += sign * by.Typed
+	r.Itself += sign * by.Itself
+	r.Order += sign * by.Order
+}

@@ -236,12 +236,18 @@ func (b *builder) mark() {
 			}
 		}
 		if len(prefix) >= 2 && prefix[0] == 1 && prefix[1] == '*' {
-			b.markParent(n)
+			b.markParent(i)
 		}
 	}
 }
 
-func (b *builder) markParent(n node) {
+// markParent marks the parent of the asterisk that is the i-th node. Mostly it is the node before.
+func (b *builder) markParent(i int) {
+	n := b.nodes[i]
+	if before := b.nodes[i-1]; bytes.Equal(b.z.prefix(before), parentPrefix(b.z.prefix(n))) {
+		b.z.setFlag(before, flagWild)
+		return
+	}
 	var owner [dnsname.WireMax]byte
 	if parent := b.z.find(b.z.appendOwner(owner[:0], n)[2:]); parent != noNode {
 		b.z.setFlag(parent, flagWild)

@@ -60,6 +60,17 @@ func (k *Keeper) Edit(apex dnsname.Name, change func(present *Zone) (*Zone, erro
 	return k.publish()
 }
 
+// LeftOut notes what has no place in a zone, for its status.
+func (k *Keeper) LeftOut(apex dnsname.Name, left []LeftOut) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if z := k.named(apex); z != nil {
+		k.state.Lock()
+		defer k.state.Unlock()
+		z.status.LeftOut = left
+	}
+}
+
 // named is the zone of a name, or nil. mu is held.
 func (k *Keeper) named(apex dnsname.Name) *kept {
 	apex = apex.Canonical()

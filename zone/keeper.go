@@ -140,17 +140,24 @@ type Status struct {
 	Names    int       `json:"names"`
 	Bytes    int       `json:"bytes"` // in memory
 	Signed   bool      `json:"signed"`
-	Loaded   time.Time `json:"loaded,omitzero"`   // when the state that is served was read
-	Warnings int       `json:"warnings"`          // of the file that was read last
-	Oldest   uint32    `json:"oldest"`            // the oldest serial from which the history leads to the present one
-	Steps    int       `json:"steps"`             // of the history
-	Frozen   bool      `json:"frozen"`            // nothing changes the zone until it is thawed
-	Primary  string    `json:"primary,omitempty"` // of a zone by transfer: the server that confirmed it last
-	Checked  time.Time `json:"checked,omitzero"`  // and when
-	Next     time.Time `json:"next,omitzero"`     // when a primary is asked again
-	Expires  time.Time `json:"expires,omitzero"`  // until when the zone is served without
-	Fault    string    `json:"fault,omitempty"`   // why the source is not what is served
-	Since    time.Time `json:"since,omitzero"`    // and since when
+	Loaded   time.Time `json:"loaded,omitzero"`    // when the state that is served was read
+	Warnings int       `json:"warnings"`           // of the file that was read last
+	Oldest   uint32    `json:"oldest"`             // the oldest serial from which the history leads to the present one
+	Steps    int       `json:"steps"`              // of the history
+	Frozen   bool      `json:"frozen"`             // nothing changes the zone until it is thawed
+	Primary  string    `json:"primary,omitempty"`  // of a zone by transfer: the server that confirmed it last
+	Checked  time.Time `json:"checked,omitzero"`   // and when
+	Next     time.Time `json:"next,omitzero"`      // when a primary is asked again
+	Expires  time.Time `json:"expires,omitzero"`   // until when the zone is served without
+	LeftOut  []LeftOut `json:"left_out,omitempty"` // of a zone that is made of something: what of that has no place in it
+	Fault    string    `json:"fault,omitempty"`    // why the source is not what is served
+	Since    time.Time `json:"since,omitzero"`     // and since when
+}
+
+// LeftOut is what has no place in a zone.
+type LeftOut struct {
+	Count int    `json:"count"`
+	What  string `json:"what"`
 }
 
 // NewKeeper makes a keeper and reads every zone once. Zones that cannot be served are no error: Status tells of them.

@@ -16,6 +16,7 @@ import (
 	"cenote/dnsname"
 	"cenote/policy"
 	"cenote/rpz"
+	"cenote/zone"
 )
 
 type exportCommand struct {
@@ -131,20 +132,29 @@ func withSinkhole(a rpz.Answer, given []netip.Addr, own *config.Sinkhole) rpz.An
 // exportText says what became of the rules of a policy in a zone.
 func exportText(r *rpz.Report) string {
 	text := fmt.Sprintf("%d records for %d listed names and addresses", r.Records, r.Names)
-	var left []string
-	for _, l := range []struct {
-		n   int
-		why string
-	}{
-		{r.Patterns, "patterns"}, {r.Typed, "local data for some types alone"}, {r.Order, "clients in a zone behind others"},
-		{r.Reserved, "names that mean something else in RPZ"}, {r.TooLong, "names too long for the zone"}, {r.Itself, "aliases of themselves"},
-	} {
-		if l.n > 0 {
-			left = append(left, fmt.Sprintf("%d %s", l.n, l.why))
-		}
-	}
-	if len(left) > 0 {
-		text += "; left out: " + strings.Join(left, ", ")
+	if left := leftOut(r); len(left) > 0 {
+		text += "; left out: " + leftOutText(left)
 	}
 	return text
+}
+
+// leftOut is what of a policy has no place in a zone.
+func leftOut(r *rpz.Report) (left []zone.LeftOut) {
+	for _, l := range []zone.LeftOut{
+		{Count: r.Patterns, What: "patterns"}, {Count: r.Typed, What: "local data for some types alone"}, {Count: r.Order, What: "clients in a zone behind others"},
+		{Count: r.Reserved, What: "names that mean something else in RPZ"}, {Count: r.TooLong, What: "names too long for the zone"}, {Count: r.Itself, What: "aliases of themselves"},
+	} {
+		if l.Count > 0 {
+			left = append(left, l)
+		}
+	}
+	return left
+}
+
+func leftOutText(left []zone.LeftOut) string {
+	var words []string
+	for _, l := range left {
+		words = append(words, fmt.Sprintf("%d %s", l.Count, l.What))
+	}
+	return strings.Join(words, ", ")
 }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"iter"
 	"log/slog"
+	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -37,6 +39,9 @@ type madeZone struct {
 	zone       *config.OwnZone
 	expires    time.Time // when the first of its rules expires; zero: none does
 	failed     string    // why it could not be made, as it was told
+
+	by *rpz.Generator // that made it; the rules that it was made of stay in memory, which are those in force but for their changes
+	is *zone.Zone     // as it was installed
 }
 
 // madeZonesEvery is how often it is looked whether rules have expired, or a zone was thawed.
@@ -81,6 +86,9 @@ func (p *madeZones) run(ctx context.Context) error {
 		p.mu.Lock()
 		zones := p.zones
 		p.mu.Unlock()
+		maps.DeleteFunc(p.made, func(apex dnsname.Name, _ madeZone) bool {
+			return !slices.ContainsFunc(zones, func(z config.OwnZone) bool { return z.Name == apex })
+		})
 		if now := p.latest(); now != nil {
 			for i := range zones {
 				p.follow(&zones[i], now)
@@ -95,8 +103,8 @@ func (p *madeZones) follow(z *config.OwnZone, from *policy.Policy) {
 	if had.generation == from.Generation() && had.zone == z && (had.expires.IsZero() || now.Before(had.expires)) {
 		return
 	}
-	next := madeZone{generation: from.Generation(), zone: z}
-	err := pace.Behind(func() (err error) { next.expires, err = p.make(z, from, now); return err })
+	var next madeZone
+	err := pace.Behind(func() (err error) { next, err = p.make(z, from, now, &had); return err })
 	if err != nil {
 		if next = (madeZone{failed: err.Error()}); had.failed != next.failed {
 			p.log.Error("zone of the policy not made", "zone", z.Name.String(), "err", err)
@@ -105,38 +113,51 @@ func (p *madeZones) follow(z *config.OwnZone, from *policy.Policy) {
 	p.made[z.Name] = next
 }
 
-// make makes one zone and installs it, with another serial than before if anything in it has changed. It returns when a rule of it expires.
-func (p *madeZones) make(z *config.OwnZone, from *policy.Policy, now time.Time) (expires time.Time, err error) {
+// make makes one zone and installs it, with another serial than before if anything in it has changed.
+func (p *madeZones) make(z *config.OwnZone, from *policy.Policy, now time.Time, had *madeZone) (next madeZone, err error) {
 	excerpt, err := from.Excerpt(policy.Selection{View: z.Policy.View, Feeds: z.Policy.Feeds, Threats: z.Policy.Types, Confidence: uint8(z.Policy.Confidence)})
 	if err != nil {
-		return expires, err
+		return next, err
 	}
-	g, err := rpz.New(rpz.Config{Apex: z.Name, Policy: excerpt, Answer: policyAnswer(&z.Policy), At: now, Rest: new(pace.Pace).Look})
+	next = madeZone{generation: from.Generation(), zone: z}
+	next.by, err = rpz.New(rpz.Config{Apex: z.Name, Policy: excerpt, Answer: policyAnswer(&z.Policy), At: now, Rest: new(pace.Pace).Look})
 	if err != nil {
-		return expires, err
+		return next, err
 	}
-	expires, _ = excerpt.NextExpiry(now)
+	next.expires, _ = excerpt.NextExpiry(now)
 	for {
-		err := p.install(z.Name, g, now)
-		if !errors.Is(err, errOvertaken) {
-			return expires, err
+		if next.is, err = p.install(z.Name, next.by, now, had); !errors.Is(err, errOvertaken) {
+			break
 		}
 	}
+	if err == nil {
+		report := next.by.Report()
+		p.keeper.LeftOut(z.Name, leftOut(&report))
+	}
+	return next, err
 }
 
 // errOvertaken is that a zone was changed by somebody else meanwhile.
 var errOvertaken = errors.New("the zone was changed meanwhile")
 
-// install makes the version that follows the present one, without holding it, and puts it in place.
-func (p *madeZones) install(apex dnsname.Name, g *rpz.Generator, now time.Time) error {
+// install makes the version that follows the present one, without holding it, and puts it in place, unless they are the same. It returns what is there then.
+func (p *madeZones) install(apex dnsname.Name, g *rpz.Generator, now time.Time, had *madeZone) (next *zone.Zone, err error) {
 	var present *zone.Zone
-	err := p.keeper.Edit(apex, func(z *zone.Zone) (*zone.Zone, error) { present = z; return z, nil })
+	err = p.keeper.Edit(apex, func(z *zone.Zone) (*zone.Zone, error) { present = z; return z, nil })
 	if err != nil {
-		return err
+		return nil, err
 	}
-	next, err := zone.Build(apex, zoneRecords(g, apex, serialAfter(present, now)))
-	if err != nil || present != nil && isSame(present, next) {
-		return err
+	next, told := follower(present, g, now, had)
+	if !told {
+		if next, err = zone.Build(apex, zoneRecords(g, apex, serialAfter(present, now))); err != nil {
+			return nil, err
+		}
+		if present != nil && isSame(present, next) {
+			next = present
+		}
+	}
+	if next == present {
+		return present, nil
 	}
 	err = p.keeper.Edit(apex, func(z *zone.Zone) (*zone.Zone, error) {
 		if z != present {
@@ -151,7 +172,42 @@ func (p *madeZones) install(apex dnsname.Name, g *rpz.Generator, now time.Time) 
 		report := g.Report()
 		p.log.Info("zone made of the policy", "zone", apex.String(), "serial", next.Serial(), "records", report.Records, "names", report.Names, "left_out", report.LeftOut())
 	}
-	return err
+	return next, err
+}
+
+// A zone is made whole if more than one in partShare of the listed names, and more than partLeast, lie where rules have changed.
+const (
+	partShare = 8
+	partLeast = 10_000
+)
+
+// follower makes the version of a zone that follows from how its rules have changed since the last one was made, which is present itself if nothing else
+// has come of that. false is that this cannot be told, and the zone has to be made whole.
+func follower(present *zone.Zone, g *rpz.Generator, now time.Time, had *madeZone) (next *zone.Zone, told bool) {
+	if had.by == nil || present == nil || had.is != present {
+		return nil, false
+	}
+	changes, told := g.Since(had.by, max(partLeast, had.is.Names()/partShare))
+	if !told || len(changes.Removed)+len(changes.Added) == 0 {
+		return present, told
+	}
+	serial := serialAfter(present, now)
+	was, is := rpz.Apex(present.Name(), present.Serial()), rpz.Apex(present.Name(), serial)
+	next, err := zone.Apply(present, zone.Diff{
+		From: present.Serial(), To: serial,
+		Removed: ownRecords(append(was[:1:1], changes.Removed...)), Added: ownRecords(append(is[:1:1], changes.Added...)),
+	})
+	return next, err == nil // whatever does not fit is made whole
+}
+
+// ownRecords are records as zone has them.
+func ownRecords(records []rpz.Record) []zone.Record {
+	out := make([]zone.Record, len(records))
+	for i := range records {
+		r := &records[i]
+		out[i] = zone.Record{Owner: dnsname.Name(r.Owner), Type: r.Type, TTL: r.TTL, Data: r.Data}
+	}
+	return out
 }
 
 // largeZone is how many octets a zone has whose making leaves so much memory that it is given back at once.
@@ -210,9 +266,10 @@ func answerOf(a config.PolicyAnswer) policy.Action {
 	return policy.ActionDefault
 }
 
-// madeZoneAdmits is who may ask for names of a zone that is made of the policy: nobody, if no list says otherwise, for it tells what is listed.
-func madeZoneAdmits(networks []netip.Prefix) func(netip.Addr) bool {
-	if admits := admitting(networks); admits != nil {
+// madeZoneAdmits is who may ask for names of a zone that is made of the policy: nobody, if no list says otherwise, for it tells what is listed. Those to
+// whom it is sent may, since secondaries ask for the SOA record first (RFC 1034 section 4.3.5).
+func madeZoneAdmits(z *config.OwnZone) func(netip.Addr) bool {
+	if admits := admitting(slices.Concat(z.Allow, z.AllowTransfer)); admits != nil {
 		return admits
 	}
 	return func(netip.Addr) bool { return false }

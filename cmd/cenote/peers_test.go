@@ -203,23 +203,29 @@ func emptyNonTerminals(zone string) func(string) bool {
 	}
 }
 
+// compare asks both for every name that is judged, but those on which the peer is known to differ.
 func compare(t *testing.T, ours, peer netip.AddrPort, differs func(string) bool) {
 	t.Helper()
-	asked := 0
-	for _, name := range judgedNames() {
-		if differs(name) {
-			continue
-		}
+	names := slices.DeleteFunc(judgedNames(), differs)
+	if d := difference(ours, peer, names); d != "" {
+		t.Error(d)
+	}
+	if len(names) < 10 {
+		t.Errorf("only %d names were asked for", len(names))
+	}
+}
+
+// difference asks both for names, and returns what is answered otherwise.
+func difference(ours, peer netip.AddrPort, names []string) string {
+	var b strings.Builder
+	for _, name := range names {
 		for _, qtype := range []uint16{dns.TypeA, dns.TypeTXT} {
-			got, want := reduced(ours, "127.0.0.1", name, qtype), reduced(peer, "127.0.0.1", name, qtype)
-			if asked++; got != want {
-				t.Errorf("%s %s:\n got  %s\n want %s", name, dns.TypeToString[qtype], got, want)
+			if got, want := reduced(ours, "127.0.0.1", name, qtype), reduced(peer, "127.0.0.1", name, qtype); got != want {
+				fmt.Fprintf(&b, "%s %s:\n got  %s\n want %s\n", name, dns.TypeToString[qtype], got, want)
 			}
 		}
 	}
-	if asked < 20 {
-		t.Errorf("only %d questions were asked", asked)
-	}
+	return b.String()
 }
 
 func rpzConfig(dir, zone string, up netip.AddrPort) string {
@@ -244,7 +250,12 @@ func startNamed(t *testing.T, named, dir string, up netip.AddrPort, zones namedZ
 		fmt.Fprintf(&policies, "zone %q; ", z[0])
 		fmt.Fprintf(&files, "zone %q { type primary; file %q; notify no; };\n", z[0], z[1])
 	}
-	port := dnstest.FreePort(t).Port()
+	return startNamedWith(t, named, dir, dnstest.FreePort(t).Port(), up, policies.String(), options, files.String())
+}
+
+// startNamedWith starts a named at a port, where zones is the text that says what its zones are.
+func startNamedWith(t *testing.T, named, dir string, port uint16, up netip.AddrPort, policies, options, zones string) netip.AddrPort {
+	t.Helper()
 	conf := filepath.Join(dir, "named.conf")
 	text := fmt.Sprintf(`
 controls { };
@@ -253,7 +264,7 @@ options { directory "%[1]s"; listen-on port %[2]d { 127.0.0.1; }; listen-on-v6 {
  dnssec-validation no; minimal-responses yes; empty-zones-enable no; notify no; qname-minimization off;
  response-policy { %[4]s} min-update-interval 0 %[5]s; };
 logging { category default { null; }; };
-%[6]s`, dir, port, up.Port(), policies.String(), options, files.String())
+%[6]s`, dir, port, up.Port(), policies, options, zones)
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -262,7 +273,12 @@ logging { category default { null; }; };
 
 func startUnbound(t *testing.T, unbound, dir, zone string, up netip.AddrPort) netip.AddrPort {
 	t.Helper()
-	port := dnstest.FreePort(t).Port()
+	return startUnboundWith(t, unbound, dir, dnstest.FreePort(t).Port(), up, fmt.Sprintf(" name: rpz.test\n zonefile: %q", zone))
+}
+
+// startUnboundWith starts an unbound at a port, where policy is the text that says what its policy zone is.
+func startUnboundWith(t *testing.T, unbound, dir string, port uint16, up netip.AddrPort, policy string) netip.AddrPort {
+	t.Helper()
 	conf := filepath.Join(dir, "unbound.conf")
 	text := fmt.Sprintf(`
 server:
@@ -278,14 +294,13 @@ server:
  minimal-responses: yes
  do-ip6: no
 rpz:
- name: rpz.test
- zonefile: "%s"
+%s
 forward-zone:
  name: "."
  forward-addr: 127.0.0.1@%d
 remote-control:
  control-enable: no
-`, port, dir, zone, up.Port())
+`, port, dir, policy, up.Port())
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -70,10 +70,16 @@ func zoneState(z *zone.Status) string {
 	return string(z.State)
 }
 
-// printZoneFaults shows why zones are not served as their files are.
+// printZoneFaults shows what is not in zones, and why they are not served as their files are.
 func printZoneFaults(to io.Writer, zones []zone.Status, now time.Time) error {
 	for i := range zones {
-		if z := &zones[i]; z.Fault != "" {
+		z := &zones[i]
+		if len(z.LeftOut) > 0 {
+			if _, err := fmt.Fprintf(to, "\n%s: left out: %s\n", printable(z.Name), leftOutText(z.LeftOut)); err != nil {
+				return err
+			}
+		}
+		if z.Fault != "" {
 			if _, err := fmt.Fprintf(to, "\n%s: since %s: %s\n", printable(z.Name), age(z.Since, now), printable(z.Fault)); err != nil {
 				return err
 			}
@@ -92,7 +98,7 @@ func zoneSources(c *config.Config, keys *tsig.Keys) []zone.Source {
 			RequireTLS: z.RequireTLS, Notify: notified(z.Notify, keys), Sign: signingOf(&z.Sign),
 		}
 		if z.IsPolicy() {
-			source.Origin, source.Allow = "policy", madeZoneAdmits(z.Allow)
+			source.Origin, source.Allow = "policy", madeZoneAdmits(z)
 		}
 		if len(z.Primaries) > 0 {
 			source.Origin = "primary " + z.Primaries[0].Address.String()
