@@ -338,6 +338,10 @@ func TestEveryKeyIsUsed(t *testing.T) {
 func eachField(typ reflect.Type, path string, visit func(path, field string)) {
 	for i := range typ.NumField() {
 		f := typ.Field(i)
+		if f.Anonymous { // its keys stand in the place of it
+			eachField(f.Type, path, visit)
+			continue
+		}
 		p := strings.TrimPrefix(path+"."+f.Tag.Get("yaml"), ".")
 		visit(p, f.Name)
 		inner := f.Type

@@ -14,10 +14,10 @@ func setDefaults(v reflect.Value) {
 	}
 	for _, f := range fields(v.Type()) {
 		if f.fallback != "" {
-			setText(v.Field(f.index), f, f.fallback)
+			setText(v.FieldByIndex(f.index), f, f.fallback)
 			continue
 		}
-		setDefaults(v.Field(f.index))
+		setDefaults(v.FieldByIndex(f.index))
 	}
 }
 

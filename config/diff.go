@@ -39,7 +39,7 @@ type differ struct{ changes []Change }
 
 func (d *differ) structs(path string, old, new reflect.Value, restart bool) {
 	for _, f := range fields(old.Type()) {
-		d.values(join(path, f.key), old.Field(f.index), new.Field(f.index), restart || f.restart)
+		d.values(join(path, f.key), old.FieldByIndex(f.index), new.FieldByIndex(f.index), restart || f.restart)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 // Key is one key of the file, for the reference.
 type Key struct {
 	Name, GoName               string
+	Owner                      string // the struct that has the comment
 	Type                       reflect.Type
 	Default, Example, Min, Max string
 	Pattern                    string
@@ -19,7 +20,7 @@ type Key struct {
 func Keys(t reflect.Type) []Key {
 	var out []Key
 	for _, f := range fields(t) {
-		out = append(out, Key{f.key, f.goName, f.typ, f.fallback, f.example, f.min, f.max, f.pattern, f.required, f.short, f.restart, f.either, t.Field(f.index).Tag.Get("shown") != ""})
+		out = append(out, Key{f.key, f.goName, f.owner.Name(), f.typ, f.fallback, f.example, f.min, f.max, f.pattern, f.required, f.short, f.restart, f.either, t.FieldByIndex(f.index).Tag.Get("shown") != ""})
 	}
 	return out
 }

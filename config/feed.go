@@ -18,30 +18,7 @@ type Feed struct {
 	// If-Modified-Since); what was fetched last is served until another list came whole. Its user, path and query, which may hold a key, are shown
 	// nowhere but for the last part of the path; it lies in this file, so let nobody read that.
 	URL URL `yaml:"url" either:"source" example:"https://lists.example/malware.hosts"`
-	// Interval is how long after a fetch of the `url` the next one begins, give or take a tenth. After one that failed it is tried again within seconds,
-	// then at doubling pauses up to this or an hour. `cenote reload` fetches at once.
-	Interval time.Duration `yaml:"interval" fetching:"true" default:"1h" min:"1m" max:"4w"`
-	// Timeout is how long one fetch of the `url` may take in all.
-	Timeout time.Duration `yaml:"timeout" fetching:"true" default:"5m" min:"1s" max:"1d"`
-	// AuthHeaderFile is a file with one line that is sent with each request, such as `Auth-Key: xyz` or `Authorization: Bearer xyz`, to the server of
-	// the `url` and to no other that it redirects to. It is read at each fetch.
-	AuthHeaderFile Path `yaml:"auth_header_file" fetching:"true" example:"/etc/cenote/secrets/abuse-ch"`
-	// CAFile holds the certificates, as PEM, that may vouch for the server of the `url` in place of those that the host trusts.
-	CAFile Path `yaml:"ca_file" fetching:"true" example:"/etc/cenote/lists-ca.pem"`
-	// AllowPrivate are networks that a fetch may reach although they are not of the public internet: loopback, private, link-local and the like.
-	// Otherwise neither the `url` nor a redirect leads there, whatever a name's address becomes.
-	AllowPrivate []netip.Prefix `yaml:"allow_private" fetching:"true" example:"[10.0.7.0/24]"`
-	// TAXII has the `url` be that of a collection of TAXII 2.1, `https://taxii.example/api/collections/ID/`. What is new is asked for page by page from where the
-	// last fetch ended, and joined with what is known to one bundle of STIX; of each object the newest version counts, and what is revoked or has
-	// expired leaves. A fetch that does not get all pages changes nothing. What the URL asks for itself goes before what is asked for otherwise:
-	// `?match[type]=indicator` does without the malware and the reports that indicators refer to.
-	TAXII bool `yaml:"taxii" fetching:"true" default:"false" example:"true"`
-	// Resync is how long after a collection of TAXII was read whole it is read whole again, which finds what its server removed without a word. It is also
-	// read whole where the server does not tell the time of its last object, or does not take it.
-	Resync time.Duration `yaml:"resync" fetching:"true" default:"1w" min:"1h" max:"52w" example:"1d"`
-	// MinisignKey is the publisher's public key of minisign. With it a list is taken only if the signature that lies beside it, under the same URL with
-	// .minisig behind the path, is of this key and of this list.
-	MinisignKey string `yaml:"minisign_key" fetching:"true" example:"RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3"`
+	Fetching
 	// Format is how the rows are written; `auto` looks at the first rows. `stix` is bundles of STIX 2.0 and 2.1, `misp` the directory of a MISP feed or its
 	// events, `json` objects with keys like the columns of a CSV, as exports of ThreatFox, URLhaus, Feodo Tracker and Spamhaus DROP are.
 	Format Format `yaml:"format" default:"auto" example:"hosts"`
@@ -73,6 +50,41 @@ type Feed struct {
 	AllAttributes bool `yaml:"all_attributes" default:"false"`
 	// Columns names the columns of a CSV feed, or the keys of a JSON feed.
 	Columns Columns `yaml:"columns"`
+	Guards
+	// Limits bound what is fetched, and what is read from the path.
+	Limits FeedLimits `yaml:"limits"`
+}
+
+// Fetching is how a feed's list is fetched. Its keys stand among those of the feed.
+type Fetching struct {
+	// Interval is how long after a fetch of the `url` the next one begins, give or take a tenth. After one that failed it is tried again within seconds,
+	// then at doubling pauses up to this or an hour. `cenote reload` fetches at once.
+	Interval time.Duration `yaml:"interval" default:"1h" min:"1m" max:"4w"`
+	// Timeout is how long one fetch of the `url` may take in all.
+	Timeout time.Duration `yaml:"timeout" default:"5m" min:"1s" max:"1d"`
+	// AuthHeaderFile is a file with one line that is sent with each request, such as `Auth-Key: xyz` or `Authorization: Bearer xyz`, to the server of
+	// the `url` and to no other that it redirects to. It is read at each fetch.
+	AuthHeaderFile Path `yaml:"auth_header_file" example:"/etc/cenote/secrets/abuse-ch"`
+	// CAFile holds the certificates, as PEM, that may vouch for the server of the `url` in place of those that the host trusts.
+	CAFile Path `yaml:"ca_file" example:"/etc/cenote/lists-ca.pem"`
+	// AllowPrivate are networks that a fetch may reach although they are not of the public internet: loopback, private, link-local and the like.
+	// Otherwise neither the `url` nor a redirect leads there, whatever a name's address becomes.
+	AllowPrivate []netip.Prefix `yaml:"allow_private" example:"[10.0.7.0/24]"`
+	// TAXII has the `url` be that of a collection of TAXII 2.1, `https://taxii.example/api/collections/ID/`. What is new is asked for page by page from where the
+	// last fetch ended, and joined with what is known to one bundle of STIX; of each object the newest version counts, and what is revoked or has
+	// expired leaves. A fetch that does not get all pages changes nothing. What the URL asks for itself goes before what is asked for otherwise:
+	// `?match[type]=indicator` does without the malware and the reports that indicators refer to.
+	TAXII bool `yaml:"taxii" default:"false" example:"true"`
+	// Resync is how long after a collection of TAXII was read whole it is read whole again, which finds what its server removed without a word. It is also
+	// read whole where the server does not tell the time of its last object, or does not take it.
+	Resync time.Duration `yaml:"resync" default:"1w" min:"1h" max:"52w" example:"1d"`
+	// MinisignKey is the publisher's public key of minisign. With it a list is taken only if the signature that lies beside it, under the same URL with
+	// .minisig behind the path, is of this key and of this list.
+	MinisignKey string `yaml:"minisign_key" example:"RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3"`
+}
+
+// Guards are what keeps a feed's list from doing harm. Its keys stand among those of the feed.
+type Guards struct {
 	// AllowPrivateSuffix serves rows that equal a name under which anybody can have a name, such as a hosting service's or a
 	// dynamic DNS provider's. Such rows are held otherwise, since they stop every customer of that service.
 	AllowPrivateSuffix bool `yaml:"allow_private_suffix" default:"false"`
@@ -100,8 +112,6 @@ type Feed struct {
 	AllowProtected bool `yaml:"allow_protected" default:"false"`
 	// AllowPopular serves rows whose names are popular, for a feed that you vouch for.
 	AllowPopular bool `yaml:"allow_popular" default:"false"`
-	// Limits bound what is fetched, and what is read from the path.
-	Limits FeedLimits `yaml:"limits"`
 }
 
 // Columns names the columns of a CSV feed by their headers, or the keys of a JSON feed's records; they are compared without regard to case and blanks. An

@@ -44,7 +44,7 @@ func checkNotFetched(r *reader, f *Feed, key string) {
 	setDefaults(usual)
 	given := reflect.ValueOf(*f)
 	for _, k := range fields(given.Type()) {
-		if k.fetching && !reflect.DeepEqual(given.Field(k.index).Interface(), usual.Field(k.index).Interface()) && !r.lost(key+".url") {
+		if k.owner == reflect.TypeFor[Fetching]() && !reflect.DeepEqual(given.FieldByIndex(k.index).Interface(), usual.FieldByIndex(k.index).Interface()) && !r.lost(key+".url") {
 			r.fault(r.at(key+"."+k.key), "the feed has no url, so nothing is fetched", "remove the key, or write url in place of path")
 		}
 	}

@@ -29,6 +29,9 @@ type OwnZone struct {
 	// says, for what has changed (IXFR) or for all of it (AXFR). The zone is kept in the state directory and served at a start without them; once none
 	// has confirmed it for as long as its SOA record lets it be (expire), its names get SERVFAIL.
 	Primaries []Primary `yaml:"primaries" either:"source"`
+	// NotifyFrom are further networks from which it is heard that the zone has changed at a primary (NOTIFY, RFC 1996), such as those of another address of
+	// one. It is heard from the primaries as they are named, from everywhere that `access` admits if it is signed by the key of one, and from nobody else.
+	NotifyFrom []netip.Prefix `yaml:"notify_from" example:"[192.0.2.55/32]"`
 	// Transfer bounds one transfer of the zone. What goes over a bound changes nothing.
 	Transfer TransferBounds `yaml:"transfer"`
 	// Allow are the networks that may ask for names of the zone, in place of those of `access`. Those that `access` does not admit get answers from this
@@ -147,6 +150,9 @@ func (c *Config) checkOwnZones(r *reader) {
 func (c *Config) checkPrimaries(r *reader, key string, z *OwnZone) {
 	if _, written := r.places[key+".primaries"]; written && len(z.Primaries) == 0 && !r.lost(key+".primaries") {
 		r.fault(r.at(key+".primaries"), "the list is empty, so the zone comes from nowhere", "such as primaries: [192.0.2.54]")
+	}
+	if len(z.NotifyFrom) > 0 && len(z.Primaries) == 0 {
+		r.fault(r.at(key+".notify_from"), "the zone is taken from no primary, so there is nothing to hear", "name its primaries, or leave out notify_from")
 	}
 	if len(z.Primaries) > 0 && z.Sign.Enabled {
 		r.fault(r.at(key+".sign"), "the zone is taken from primaries, which sign it themselves", "leave out sign, or sign the zone where its file is")

@@ -52,7 +52,7 @@ func (r *reader) mapping(n ast.Node, v reflect.Value, path string) {
 			continue
 		}
 		seen[e.key] = true
-		r.value(e.value, v.Field(all[i].index), all[i], join(path, e.key))
+		r.value(e.value, v.FieldByIndex(all[i].index), all[i], join(path, e.key))
 	}
 	for _, f := range all {
 		if f.required && !seen[f.key] {
@@ -125,7 +125,7 @@ func (r *reader) value(n ast.Node, v reflect.Value, f field, path string) {
 // structure reads a struct from a mapping, or from the one value that may stand for it.
 func (r *reader) structure(n ast.Node, v reflect.Value, path string) {
 	if short, ok := shortField(v.Type()); ok && isScalarNode(n) {
-		r.value(n, v.Field(short.index), short, join(path, short.key))
+		r.value(n, v.FieldByIndex(short.index), short, join(path, short.key))
 		return
 	}
 	r.mapping(n, v, path)

@@ -55,14 +55,14 @@ func TestReference(t *testing.T) {
 func TestEveryKeyIsDescribed(t *testing.T) {
 	ref := newReference(t)
 	ref.each(func(owner reflect.Type, path string, k config.Key) {
-		doc := ref.docs[owner.Name()+"."+k.GoName]
+		doc := ref.docs[k.Owner+"."+k.GoName]
 		switch {
 		case doc == "":
-			t.Errorf("%s.%s (%s) has no comment", owner.Name(), k.GoName, path)
+			t.Errorf("%s.%s (%s) has no comment", k.Owner, k.GoName, path)
 		case !strings.HasPrefix(doc, k.GoName+" ") || !strings.HasSuffix(doc, "."):
-			t.Errorf("%s.%s: the comment is no sentence about it: %q", owner.Name(), k.GoName, doc)
+			t.Errorf("%s.%s: the comment is no sentence about it: %q", k.Owner, k.GoName, doc)
 		case k.Name == "":
-			t.Errorf("%s.%s has no yaml tag", owner.Name(), k.GoName)
+			t.Errorf("%s.%s has no yaml tag", k.Owner, k.GoName)
 		}
 		word, isWord := config.WordOf(k.Type)
 		if isWord && k.Default == "" && k.Example == "" {
@@ -238,7 +238,7 @@ func element(t reflect.Type) (inner reflect.Type, mark string) {
 
 // comment is what the code says of a key, in the words of the file: the Go name at its beginning gives way to the key.
 func (ref *reference) comment(owner reflect.Type, k config.Key) string {
-	rest := strings.TrimPrefix(ref.docs[owner.Name()+"."+k.GoName], k.GoName)
+	rest := strings.TrimPrefix(ref.docs[k.Owner+"."+k.GoName], k.GoName)
 	return "`" + k.Name + "`" + rest
 }
 

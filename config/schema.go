@@ -8,7 +8,8 @@ import (
 
 // A field is one key of the file, as the struct tags describe it.
 type field struct {
-	index    int
+	index    []int        // in the struct, through those embedded in it; see reflect.Value.FieldByIndex
+	owner    reflect.Type // the struct that has the comment
 	key      string       // in the file
 	goName   string       // in the struct, where the comment stands
 	typ      reflect.Type // of the value
@@ -18,23 +19,29 @@ type field struct {
 	port     string       // of an address that says none
 	pattern  string       // that a text must match
 	either   string       // a name that keys share of which exactly one must be there
-	fetching bool         // it is about fetching, of a feed
 	root     bool         // a name may be the root
 	required bool
 	short    bool // the value may stand alone in place of the mapping
 	restart  bool // a change needs a restart
 }
 
-// fields are the keys of a struct, in its order.
+// fields are the keys of a struct, in its order. Those of a struct that is embedded in it stand in its place.
 func fields(t reflect.Type) []field {
 	out := make([]field, 0, t.NumField())
 	for i := range t.NumField() {
 		sf := t.Field(i)
+		if sf.Anonymous {
+			for _, f := range fields(sf.Type) {
+				f.index = append([]int{i}, f.index...)
+				out = append(out, f)
+			}
+			continue
+		}
 		out = append(out, field{
-			index: i, key: sf.Tag.Get("yaml"), goName: sf.Name, typ: sf.Type,
+			index: []int{i}, owner: t, key: sf.Tag.Get("yaml"), goName: sf.Name, typ: sf.Type,
 			fallback: sf.Tag.Get("default"), example: sf.Tag.Get("example"),
 			min: sf.Tag.Get("min"), max: sf.Tag.Get("max"), port: sf.Tag.Get("port"), pattern: sf.Tag.Get("pattern"),
-			either: sf.Tag.Get("either"), fetching: sf.Tag.Get("fetching") != "", root: sf.Tag.Get("root") != "",
+			either: sf.Tag.Get("either"), root: sf.Tag.Get("root") != "",
 			required: sf.Tag.Get("required") != "", short: sf.Tag.Get("short") != "", restart: sf.Tag.Get("reload") == "restart",
 		})
 	}

@@ -14,13 +14,14 @@ import (
 
 	"cenote/dnsname"
 	"cenote/dnssec"
+	"cenote/dnstest"
 
 	"github.com/miekg/dns"
 )
 
 // TestPeerJudgesReplies holds that BIND's validator comes to the same verdict, on true replies and on lies. It has the time of the machine.
 func TestPeerJudgesReplies(t *testing.T) {
-	needPrograms(t, "delv")
+	dnstest.Program(t, "delv")
 	key := ecSigner(t, "example.", 257)
 	key.life = [2]time.Time{minTime(noon, time.Now()).Add(-day), maxTime(noon, time.Now()).Add(day)}
 	seen := map[string]int{}

@@ -16,7 +16,7 @@ import (
 func (w *worker) admit(q *Query) bool {
 	q.settings = w.core.settings.Load()
 	w.counters.queries[q.Transport].Add(1)
-	fault := q.msg.Parse(q.In)
+	fault := w.parse(q)
 	if fault == wire.FaultCookie && q.settings.cookies == nil {
 		fault = wire.FaultNone // an option that is not in use is passed over (RFC 6891 section 6.1.2)
 	}
@@ -46,6 +46,8 @@ func (w *worker) admit(q *Query) bool {
 	}
 	switch q.inspect(fault); {
 	case q.step == stepReply:
+	case q.notice:
+		w.hear(q)
 	case q.isTransfer():
 		w.transfer(q)
 	default:

@@ -24,6 +24,8 @@ type Config struct {
 	Cache *rrcache.Cache
 	// Zones returns the zones that are served with authority, or nil. It is called once a query and must not wait. Nil: there are none.
 	Zones func() *zone.Set
+	// Notices takes what primaries tell of changed zones (NOTIFY). It must be set if a zone hears notices.
+	Notices NoticeTaker
 	// Resolver asks the network for what the cache does not hold.
 	Resolver Resolver
 	// Referral names the servers that know more about a question of a client who does not want recursion, in a message as Resolve gives it; nil for none.
@@ -99,6 +101,12 @@ type Resolver interface {
 	Resolve(ctx context.Context, key *rrcache.Key, dst []byte) (Resolved, error)
 	// Prefetch asks for key afresh behind the caller's back. It never waits and copies what it keeps of key.
 	Prefetch(key *rrcache.Key)
+}
+
+// NoticeTaker is told that a zone may have changed at a primary. It is called by socket workers, from many goroutines, and never waits.
+type NoticeTaker interface {
+	// Notice is about a zone that hears notices; apex is canonical and kept by nobody.
+	Notice(apex []byte)
 }
 
 // PathFinder finds the name servers on the way to a name. It is called from many goroutines.

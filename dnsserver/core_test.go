@@ -210,7 +210,7 @@ func newBench(t testing.TB, o options) *bench {
 	if o.policyFn == nil {
 		o.policyFn = func() *policy.Policy { b.policyN.Add(1); return b.policy.Load() }
 	}
-	b.core, err = dnsserver.NewCore(dnsserver.Config{Policy: o.policyFn, Cache: cache, Resolver: b.world, Zones: o.zones, Referral: o.referral, Paths: o.paths, Sightings: o.sightings,
+	b.core, err = dnsserver.NewCore(dnsserver.Config{Policy: o.policyFn, Cache: cache, Resolver: b.world, Zones: o.zones, Notices: new(noticesTaken), Referral: o.referral, Paths: o.paths, Sightings: o.sightings,
 		Queries: o.queries, Settings: settings, Log: slog.New(slog.DiscardHandler)})
 	must(t, err)
 	b.worker = dnsserver.NewWorker(b.core)

@@ -7,6 +7,7 @@ import (
 
 	"cenote/dnsserver"
 	"cenote/policy"
+	"cenote/zone"
 
 	"github.com/miekg/dns"
 )
@@ -24,6 +25,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Add(must1(query("garden.example", dns.TypeMX).Pack()), uint16(600), true)
 	f.Add(header(0x0100, [4]uint16{1}), uint16(0), false)
 	f.Add(header(0x2000, [4]uint16{1}, []byte("\x03www\x07example\x00\x00\x06\x00\x01")...), uint16(40), false)
+	f.Add(must1(new(dns.Msg).SetNotify("near.test.").Pack()), uint16(512), false)
 	b := newFuzzBench(f)
 	f.Fuzz(func(t *testing.T, in []byte, room uint16, tcp bool) {
 		b.t, b.tcp, b.out = t, tcp, make([]byte, room)
@@ -36,11 +38,12 @@ func FuzzAnswer(f *testing.F) {
 }
 
 func newFuzzBench(f testing.TB) *bench {
-	zone := sink("sink", policy.ActionSinkhole)
-	zone.EDEText = true
-	p := newPolicy(f, 1, []policy.Zone{zone}, listed{name: "bad.example", zone: "sink", kind: policy.KindSubtree},
+	sinks := sink("sink", policy.ActionSinkhole)
+	sinks.EDEText = true
+	p := newPolicy(f, 1, []policy.Zone{sinks}, listed{name: "bad.example", zone: "sink", kind: policy.KindSubtree},
 		listed{name: "garden.example", zone: "sink", kind: policy.KindSubtree, data: &policy.LocalData{RRsets: []policy.RRset{rrset(dns.TypeCNAME, 9, wire("*.alias.example"))}}})
-	b := newBench(f, options{policy: p, settings: func(s *dnsserver.Settings) {
+	set := hearing(f)
+	b := newBench(f, options{policy: p, zones: func() *zone.Set { return set }, settings: func(s *dnsserver.Settings) {
 		s.Rates.Enabled = false
 		s.Identity.Version = "cenote"
 	}, answers: map[string]string{

@@ -19,6 +19,7 @@ type collector struct {
 	path    pathDescs
 	sockets socketDescs
 	zones   transferDescs
+	notices *prometheus.Desc
 }
 
 // pathDescs describe what happens on the path of a query.
@@ -34,7 +35,7 @@ type socketDescs struct {
 
 // Collector returns the metrics of the server, for a registry.
 func (s *Server) Collector() prometheus.Collector {
-	return &collector{server: s, path: describePath(), sockets: describeSockets(), zones: describeTransfers()}
+	return &collector{server: s, path: describePath(), sockets: describeSockets(), zones: describeTransfers(), notices: describeNotices()}
 }
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
@@ -88,6 +89,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	c.path.collectWaits(ch, workers)
 	c.sockets.collect(ch, c.server)
 	c.zones.collect(ch, c.server.core.transfers)
+	c.server.core.notices.collect(ch, c.notices)
 }
 
 func (c *core) allWorkers() []*worker {
@@ -235,4 +237,14 @@ func (d *transferDescs) collect(ch chan<- prometheus.Metric, t *transfers) {
 	}
 	count(ch, d.octets, t.octets.Load())
 	ch <- prometheus.MustNewConstMetric(d.open, prometheus.GaugeValue, float64(t.open.Load()))
+}
+
+func describeNotices() *prometheus.Desc {
+	return describe("notices_total", "Messages that a zone has changed at its primary (NOTIFY), by what became of them: heard, refused since they are neither from a primary nor signed by its key, or for a zone that is taken from nobody. Look when refused rises: a primary sends from another address, which zones[].notify_from can name.", "outcome")
+}
+
+func (c *noticeCounters) collect(ch chan<- prometheus.Metric, d *prometheus.Desc) {
+	for label, n := range map[string]*atomic.Uint64{"heard": &c.heard, "refused": &c.refused, "no-zone": &c.noZone} {
+		count(ch, d, n.Load(), label)
+	}
 }

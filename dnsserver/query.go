@@ -47,6 +47,7 @@ type Query struct {
 	elsewhere bool           // a zone of ours holds the name, and leaves it to the world
 	weak      bool           // by the transport: it is encrypted, and not as transfers want it
 	transfer  *transfer      // to be sent in place of Reply; nil for none
+	notice    bool           // it is a NOTIFY message
 	alias     alias
 	msg       wire.Query // parts of In
 	signature signature
@@ -129,7 +130,7 @@ func (q *Query) Begin() {
 	if q.signature.known {
 		q.signature = signature{}
 	}
-	q.zones, q.outside, q.elsewhere, q.transfer = nil, false, false, nil
+	q.zones, q.outside, q.elsewhere, q.transfer, q.notice = nil, false, false, nil, false
 	q.alias.wanted, q.alias.msg = false, q.alias.msg[:0]
 	q.source = source{buf: q.source.buf, ede: policy.EDENone}
 	q.draft = draft{ede: policy.EDENone, flags: wire.FlagRA}

@@ -20,6 +20,7 @@ type core struct {
 	bounds    atomic.Pointer[Bounds] // with their defaults
 	applying  sync.Mutex             // held while settings are replaced
 	transfers *transfers
+	notices   noticeCounters
 
 	mu      sync.Mutex
 	workers []*worker // guarded by mu; for the scrape

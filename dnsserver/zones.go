@@ -32,9 +32,13 @@ func (w *worker) servedOutside(q *Query, fault wire.Fault) bool {
 	name := q.name[:len(q.msg.Name)]
 	dnsname.Lower(name, q.msg.Name)
 	ask := zone.Question{Name: name, Type: q.msg.Type, Client: q.Peer.Addr().WithZone("")}
-	if q.outside = q.zones.Allows(&ask); q.isTransfer() {
-		z := q.zones.Exact(name)
+	switch z := q.zones.Exact(name); {
+	case q.notice:
+		q.outside = z != nil && z.HearsFrom(ask.Client)
+	case q.isTransfer():
 		q.outside = z != nil && z.Lists(ask.Client)
+	default:
+		q.outside = q.zones.Allows(&ask)
 	}
 	return q.outside
 }

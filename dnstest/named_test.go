@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -40,8 +39,7 @@ func startNamed(t *testing.T, tree *dnstest.Tree, zones map[string]string) netip
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	startPeer(t, exec.Command(program(t, "named"), "-g", "-n", "1", "-c", conf))
-	awaitReply(t, addr)
+	startPeer(t, addr, dnstest.Program(t, "named"), "-g", "-n", "1", "-c", conf)
 	return addr
 }
 

@@ -1,11 +1,9 @@
 package dnstest_test
 
 import (
-	"bytes"
 	"fmt"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -43,22 +41,6 @@ remote-control:
 	control-enable: no
 %s`
 
-// program finds a server to judge by. Without it the test is skipped, or fails where nothing may be skipped.
-func program(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		path, err = exec.LookPath("/usr/sbin/" + name)
-	}
-	if err != nil && os.Getenv("CENOTE_STRICT") == "1" {
-		t.Fatalf("%s is not installed", name)
-	}
-	if err != nil {
-		t.Skipf("%s is not installed", name)
-	}
-	return path
-}
-
 // startUnbound runs unbound on loopback until the test ends. It trusts the root of a tree. It is told the servers of each zone, since it asks
 // those that it finds itself at port 53; if the tree is there, it needs to be told of none.
 func startUnbound(t *testing.T, tree *dnstest.Tree, zones map[string]string) netip.AddrPort {
@@ -81,40 +63,17 @@ func startUnbound(t *testing.T, tree *dnstest.Tree, zones map[string]string) net
 			t.Fatal(err)
 		}
 	}
-	startPeer(t, exec.Command(program(t, "unbound"), "-d", "-c", conf))
-	awaitReply(t, addr)
+	startPeer(t, addr, dnstest.Program(t, "unbound"), "-d", "-c", conf)
 	return addr
 }
 
-// startPeer runs a server until the test ends.
-func startPeer(t *testing.T, command *exec.Cmd) {
+// startPeer runs a resolver until the test ends, and waits until it answers.
+func startPeer(t *testing.T, addr netip.AddrPort, command ...string) {
 	t.Helper()
-	var log bytes.Buffer
-	command.Stdout, command.Stderr = &log, &log
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		command.Process.Kill()
-		command.Wait()
-		if t.Failed() {
-			t.Logf("%s said:\n%s", command.Path, log.String())
-		}
-	})
-}
-
-// awaitReply waits until a resolver answers.
-func awaitReply(t *testing.T, addr netip.AddrPort) {
-	t.Helper()
-	m := new(dns.Msg).SetQuestion("www.plain.test.", dns.TypeA)
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		if _, err := dns.Exchange(m, addr.String()); err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("the judge does not answer")
-		}
-	}
+	dnstest.StartPeer(t, func() bool {
+		_, err := dns.Exchange(new(dns.Msg).SetQuestion("www.plain.test.", dns.TypeA), addr.String())
+		return err == nil
+	}, command...)
 }
 
 // judged is an internet with every way to sign and every way to do it wrong.

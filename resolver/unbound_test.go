@@ -1,14 +1,11 @@
 package resolver_test
 
 import (
-	"bytes"
 	"fmt"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"cenote/dnstest"
 
@@ -41,13 +38,6 @@ remote-control:
 // startUnbound runs unbound on loopback until the test ends.
 func startUnbound(t *testing.T) netip.AddrPort {
 	t.Helper()
-	program, err := exec.LookPath("unbound")
-	if err != nil {
-		if os.Getenv("CENOTE_STRICT") == "1" {
-			t.Fatal("unbound is not installed")
-		}
-		t.Skip("unbound is not installed")
-	}
 	dir := t.TempDir()
 	var big string
 	for i := range 200 {
@@ -59,25 +49,10 @@ func startUnbound(t *testing.T) netip.AddrPort {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	command := exec.CommandContext(t.Context(), program, "-d", "-c", file)
-	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
-	command.WaitDelay = 5 * time.Second
-	var log bytes.Buffer
-	command.Stdout, command.Stderr = &log, &log
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		command.Wait()
-		if t.Failed() {
-			t.Logf("unbound said:\n%s", log.String())
-		}
-	})
-	m := new(dns.Msg).SetQuestion("www.example.", dns.TypeA)
-	eventually(t, "unbound answers", func() bool {
-		reply, err := dns.Exchange(m, addr.String())
+	dnstest.StartPeer(t, func() bool {
+		reply, err := dns.Exchange(new(dns.Msg).SetQuestion("www.example.", dns.TypeA), addr.String())
 		return err == nil && len(reply.Answer) == 1
-	})
+	}, dnstest.Program(t, "unbound"), "-d", "-c", file)
 	return addr
 }
 

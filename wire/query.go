@@ -94,7 +94,28 @@ func (q *Query) Parse(msg []byte) Fault {
 	if ns != 0 && (q.Type != TypeIXFR || ns != 1) || ar > 2 {
 		return FaultFormat
 	}
-	return q.parseRest(msg, end, ns, ar)
+	return q.parseRest(msg, end, [3]int{0, ns, ar})
+}
+
+// ParseNotice reads a NOTIFY message into q (RFC 1996 section 3) as Parse reads a query. The records that it may carry as hints are walked over, and not
+// judged.
+func (q *Query) ParseNotice(msg []byte) Fault {
+	*q = Query{}
+	if len(msg) < HeaderLen || msg[2]&0x80 != 0 {
+		return FaultDrop
+	}
+	q.ID, q.Flags = ID(msg), Flags(msg)
+	if Opcode(msg) != OpcodeNotify {
+		return FaultOpcode
+	}
+	if Count(msg, 0) != 1 {
+		return FaultFormat
+	}
+	end, ok := q.parseQuestion(msg)
+	if !ok {
+		return FaultFormat
+	}
+	return q.parseRest(msg, end, [3]int{Count(msg, 1), Count(msg, 2), Count(msg, 3)})
 }
 
 // parseCookieAlone reads a message without a question, which is one that may be answered only if it has a cookie (RFC 7873 section 5.4).
@@ -102,7 +123,7 @@ func (q *Query) parseCookieAlone(msg []byte) Fault {
 	if Count(msg, 1)+Count(msg, 2) != 0 || Count(msg, 3) != 1 {
 		return FaultFormat
 	}
-	switch fault := q.parseRest(msg, HeaderLen, 0, 1); {
+	switch fault := q.parseRest(msg, HeaderLen, [3]int{0, 0, 1}); {
 	case fault == FaultCookie || fault == FaultNone && q.OPT.Cookie == nil:
 		return FaultFormat
 	case fault != FaultNone:
@@ -124,11 +145,12 @@ func (q *Query) parseQuestion(msg []byte) (end int, ok bool) {
 	return end, true
 }
 
-func (q *Query) parseRest(msg []byte, off, ns, ar int) Fault {
-	if ns+ar == 0 {
+// parseRest reads so many records of each section, and wants the message to end with them.
+func (q *Query) parseRest(msg []byte, off int, counts [3]int) Fault {
+	if counts == [3]int{} {
 		return formatUnless(off == len(msg))
 	}
-	w := Walker{msg: msg, off: off, left: [3]int{0, ns, ar}}
+	w := Walker{msg: msg, off: off, left: counts}
 	for w.Next() {
 		switch {
 		case q.TSIG || w.Type == TypeTSIG && w.Section != SectionAdditional:

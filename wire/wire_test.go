@@ -91,6 +91,45 @@ func TestQueryParse(t *testing.T) {
 	}
 }
 
+// TestNoticeParse: a notice is read with what it carries as hints, and nothing else is one.
+func TestNoticeParse(t *testing.T) {
+	soa := &dns.SOA{Hdr: dns.RR_Header{Name: "example.", Rrtype: dns.TypeSOA, Class: dns.ClassINET}, Ns: "ns.example.", Mbox: "host.example.", Serial: 7}
+	notice := func(edit func(*dns.Msg)) []byte {
+		m := new(dns.Msg).SetNotify("example.")
+		if edit != nil {
+			edit(m)
+		}
+		return pack(t, m)
+	}
+	for _, tc := range []struct {
+		name string
+		msg  []byte
+		want wire.Fault
+	}{
+		{"alone", notice(nil), wire.FaultNone},
+		{"with a hint", notice(func(m *dns.Msg) { m.Answer = []dns.RR{soa} }), wire.FaultNone},
+		{"with a hint, EDNS and a signature", notice(func(m *dns.Msg) { m.Answer = []dns.RR{soa}; m.SetEdns0(1232, false); m.Extra = append(m.Extra, tsig()) }), wire.FaultNone},
+		{"a query", pack(t, ask("example.", dns.TypeSOA, nil)), wire.FaultOpcode},
+		{"a reply", notice(func(m *dns.Msg) { m.Response = true }), wire.FaultDrop},
+		{"a header", notice(nil)[:12], wire.FaultFormat},
+		{"less than a header", notice(nil)[:11], wire.FaultDrop},
+		{"no question", notice(func(m *dns.Msg) { m.Question = nil }), wire.FaultFormat},
+		{"a cut hint", notice(func(m *dns.Msg) { m.Answer = []dns.RR{soa} })[:40], wire.FaultFormat},
+		{"octets after the end", append(notice(nil), 0), wire.FaultFormat},
+		{"a signature among the answers", notice(func(m *dns.Msg) { m.Answer = []dns.RR{tsig()} }), wire.FaultFormat},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var q wire.Query
+			if got := q.ParseNotice(tc.msg); got != tc.want {
+				t.Errorf("ParseNotice = %v, want %v", got, tc.want)
+			}
+			if tc.want == wire.FaultNone && (string(q.Name) != "\x07example\x00" || q.Type != dns.TypeSOA) {
+				t.Errorf("it read %+v", q)
+			}
+		})
+	}
+}
+
 func tsig() dns.RR {
 	return &dns.TSIG{Hdr: dns.RR_Header{Name: "key.example.", Rrtype: dns.TypeTSIG, Class: dns.ClassANY}, Algorithm: dns.HmacSHA256}
 }
@@ -190,8 +229,16 @@ func FuzzQuery(f *testing.F) {
 	f.Add(pack(f, ask("www.example.", dns.TypeA, nil)))
 	f.Add(pack(f, ask("www.example.", dns.TypeA, func(m *dns.Msg) { m.SetEdns0(1232, true) })))
 	f.Add(append(make([]byte, 5), 1, 0, 0, 0, 0, 0, 0))
+	f.Add(pack(f, new(dns.Msg).SetNotify("example.")))
 	f.Fuzz(func(t *testing.T, msg []byte) {
 		var q wire.Query
+		if q.ParseNotice(msg) == wire.FaultNone {
+			var m dns.Msg
+			if err := m.Unpack(msg); err == nil && (m.Opcode != dns.OpcodeNotify || m.Response || len(m.Question) != 1 || m.Question[0].Qtype != q.Type) {
+				t.Fatalf("read %+v, library %v", q, &m)
+			}
+			return
+		}
 		if q.Parse(msg) != wire.FaultNone {
 			return
 		}

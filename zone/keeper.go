@@ -38,6 +38,9 @@ type Source struct {
 	RequireTLS   bool
 	// Notify is that of Served.
 	Notify []Notified
+	// NotifyFrom and NotifyKeys are those of Served.
+	NotifyFrom func(netip.Addr) bool
+	NotifyKeys []dnsname.Name
 	// Sign is how the zone is signed here. Nil: it is served as it comes.
 	Sign *Signing
 }
@@ -387,7 +390,10 @@ func (k *Keeper) publish() error {
 		if data == nil || z.expired {
 			data = &Zone{apex: z.source.Name, labels: z.source.Name.Labels(), absent: true}
 		}
-		served = append(served, Served{Zone: data, History: z.history, Allow: z.source.Allow, Transfer: z.source.Transfer, TransferKeys: z.source.TransferKeys, RequireTLS: z.source.RequireTLS, Notify: z.source.Notify})
+		served = append(served, Served{
+			Zone: data, History: z.history, Allow: z.source.Allow, Transfer: z.source.Transfer, TransferKeys: z.source.TransferKeys, RequireTLS: z.source.RequireTLS,
+			Notify: z.source.Notify, NotifyFrom: z.source.NotifyFrom, NotifyKeys: z.source.NotifyKeys,
+		})
 	}
 	set, err := NewSet(served...)
 	if err != nil {

@@ -20,47 +20,19 @@ import (
 	"github.com/miekg/dns"
 )
 
-// program finds a peer. Without it the test is skipped, or fails where nothing may be skipped.
+// program is dnstest.Program.
 func program(t *testing.T, name string) string {
 	t.Helper()
-	path, err := exec.LookPath(name)
-	if err == nil {
-		return path
-	}
-	if at := filepath.Join("/usr/sbin", name); exec.Command("test", "-x", at).Run() == nil {
-		return at
-	}
-	if os.Getenv("CENOTE_STRICT") == "1" {
-		t.Fatalf("%s is not installed, and CENOTE_STRICT=1", name)
-	}
-	t.Skipf("%s is not installed", name)
-	return ""
+	return dnstest.Program(t, name)
 }
 
-// startPeer runs a server until the test ends, and waits until it answers.
+// startPeer runs a server of the zone until the test ends, and waits until it has the zone.
 func startPeer(t *testing.T, addr netip.AddrPort, command ...string) {
 	t.Helper()
-	var log strings.Builder
-	cmd := exec.Command(command[0], command[1:]...)
-	cmd.Stdout, cmd.Stderr = &log, &log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Logf("%s said:\n%.4000s", command[0], log.String())
-		}
-	})
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		if m := peerAnswer(addr, "example.", dns.TypeSOA, false); m != nil && m.Rcode == dns.RcodeSuccess {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s does not answer:\n%s", command[0], log.String())
-		}
-	}
+	dnstest.StartPeer(t, func() bool {
+		m := peerAnswer(addr, "example.", dns.TypeSOA, false)
+		return m != nil && m.Rcode == dns.RcodeSuccess
+	}, command...)
 }
 
 // peerAnswer asks a server over TCP, so that nothing is cut, and returns nil if it does not answer.

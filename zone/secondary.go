@@ -22,6 +22,9 @@ const (
 	retryDefault = 10 * time.Second // without a version of the zone; it doubles
 	retryLongest = 10 * time.Minute
 	transfersMax = 8 // at a time
+	// noticeGap is how long primaries are left alone after a look, or as long as the look took, however many notices come of a zone: their senders may be
+	// forged. Those that come meanwhile are one.
+	noticeGap = 500 * time.Millisecond
 )
 
 // Secondary is a zone that is taken from primaries.
@@ -56,6 +59,7 @@ type secondary struct {
 	Secondary
 	stop context.CancelFunc // nil before it runs
 	wake chan chan error    // asks for a look at once; what came of it goes back
+	told chan struct{}      // holds a notice that nobody has followed yet
 	fail time.Duration      // the next pause without a version
 }
 
@@ -73,7 +77,7 @@ func (s *Secondaries) Update(zones []Secondary) {
 	next := make(map[dnsname.Name]*secondary, len(zones))
 	for _, z := range zones {
 		z.Name = z.Name.Canonical()
-		next[z.Name] = &secondary{Secondary: z, wake: make(chan chan error)}
+		next[z.Name] = &secondary{Secondary: z, wake: make(chan chan error), told: make(chan struct{}, 1)}
 	}
 	for _, z := range s.all {
 		if z.stop != nil {
@@ -131,34 +135,58 @@ func (s *Secondaries) Transfer(ctx context.Context, apex dnsname.Name) error {
 	}
 }
 
+// Notice tells that a zone may have changed at a primary: they are looked at now, or when they have rested from the look before. It never waits for that.
+func (s *Secondaries) Notice(apex []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	z := s.all[dnsname.Name(apex)]
+	if z == nil {
+		return
+	}
+	select {
+	case z.told <- struct{}{}:
+	default: // one is there already
+	}
+}
+
 // follow asks for one zone as often as it should.
 func (s *Secondaries) follow(ctx context.Context, z *secondary) {
 	s.keeper.resume(z.Name)
-	pause := time.Duration(0)
+	due, rested, told := time.Now(), time.Now(), false
 	for {
-		timer := time.NewTimer(pause)
+		timer := time.NewTimer(time.Until(due))
 		var asker chan error
 		select {
 		case <-ctx.Done():
 			timer.Stop()
 			return
+		case <-z.told:
+			timer.Stop()
+			if rested.Before(due) {
+				due = rested
+			}
+			told = true
+			continue
 		case asker = <-z.wake:
 			timer.Stop()
 		case <-timer.C:
 		}
-		err := s.look(ctx, z)
+		began := time.Now()
+		err := s.look(ctx, z, told)
 		if asker != nil {
 			asker <- err
 		}
 		if ctx.Err() != nil {
 			return
 		}
-		pause = s.next(z, err)
+		ended := time.Now()
+		due, rested, told = ended.Add(s.next(z, err)), ended.Add(max(noticeGap, ended.Sub(began))), false
 	}
 }
 
-// look asks the primaries for what is new, and installs it.
-func (s *Secondaries) look(ctx context.Context, z *secondary) error {
+// look asks the primaries for what is new, and installs it. The first that has an answer counts; but whoever was told that there is something new asks on until
+// one has it.
+func (s *Secondaries) look(ctx context.Context, z *secondary, told bool) error {
 	select {
 	case s.places <- struct{}{}:
 		defer func() { <-s.places }()
@@ -166,25 +194,35 @@ func (s *Secondaries) look(ctx context.Context, z *secondary) error {
 		return ctx.Err()
 	}
 	var failures []error
+	confirmed := false
 	for i := range z.Primaries {
 		p := &z.Primaries[i]
-		err := s.take(ctx, z, p)
-		if err == nil || ctx.Err() != nil {
+		changed, err := s.take(ctx, z, p)
+		switch {
+		case ctx.Err() != nil:
 			return err
+		case err != nil:
+			failures = append(failures, fmt.Errorf("%v: %w", p, err))
+		case changed || !told:
+			return nil
+		default:
+			confirmed = true
 		}
-		failures = append(failures, fmt.Errorf("%v: %w", p, err))
+	}
+	if confirmed {
+		return nil
 	}
 	return errors.Join(failures...)
 }
 
-// take asks one primary.
-func (s *Secondaries) take(ctx context.Context, z *secondary, p *Primary) error {
+// take asks one primary, and reports whether it had something new.
+func (s *Secondaries) take(ctx context.Context, z *secondary, p *Primary) (changed bool, err error) {
 	present := s.keeper.present(z.Name)
 	began := s.now()
 	t := &transfer{apex: z.Name, primary: p, bounds: z.Bounds, now: s.now}
 	next, err := t.run(ctx, present)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if next == present {
 		s.current.Add(1)
@@ -196,7 +234,7 @@ func (s *Secondaries) take(ctx context.Context, z *secondary, p *Primary) error 
 			return next, nil
 		})
 		if err != nil {
-			return err
+			return false, err
 		}
 		s.transfers.Add(1)
 		if t.steps > 0 {
@@ -205,7 +243,7 @@ func (s *Secondaries) take(ctx context.Context, z *secondary, p *Primary) error 
 		s.log.Info("zone transferred", "zone", z.Name.String(), "primary", p.String(), "serial", next.serial, "octets", t.octets, "differences", t.steps, "seconds", s.now().Sub(began).Seconds())
 	}
 	s.keeper.confirm(z.Name, p.String(), s.now())
-	return nil
+	return next != present, nil
 }
 
 // next notes what came of a look, and returns after which time the next one comes.

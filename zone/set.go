@@ -54,6 +54,23 @@ type Served struct {
 	RequireTLS bool
 	// Notify are the secondaries that are told of changes.
 	Notify []Notified
+	// NotifyFrom says whether an address may tell that the zone has changed at its primaries. Nil: it is taken from nobody, and hears nothing.
+	NotifyFrom func(netip.Addr) bool
+	// NotifyKeys are keys by which a notice is heard from everywhere.
+	NotifyKeys []dnsname.Name
+}
+
+// HearsNotices reports whether anybody may tell that the zone has changed.
+func (s *Served) HearsNotices() bool { return s.NotifyFrom != nil }
+
+// HearsFrom reports whether an address may tell so without a key.
+func (s *Served) HearsFrom(client netip.Addr) bool {
+	return s.NotifyFrom != nil && s.NotifyFrom(client)
+}
+
+// MayNotify reports whether an address may tell so, with a key by which it has signed, or "".
+func (s *Served) MayNotify(client netip.Addr, key dnsname.Name) bool {
+	return s.HearsFrom(client) || s.HearsNotices() && key != "" && slices.Contains(s.NotifyKeys, key)
 }
 
 // MayTransfer reports whether an address may be sent the zone, with a key by which it has signed, or "".
@@ -78,6 +95,7 @@ type Set struct {
 	depth  int                         // the most labels of an apex
 	seed   maphash.Seed
 	lists  []func(netip.Addr) bool // of the zones that have one
+	hears  bool                    // a zone hears notices
 }
 
 // NewSet makes a set of zones, no two of the same name.
@@ -89,11 +107,12 @@ func NewSet(zones ...Served) (*Set, error) {
 			return nil, fmt.Errorf("zone %s is there twice", z.apex)
 		}
 		s.zones[string(z.apex)] = &zones[i]
-		for _, list := range []func(netip.Addr) bool{zones[i].Allow, zones[i].Transfer} {
+		for _, list := range []func(netip.Addr) bool{zones[i].Allow, zones[i].Transfer, zones[i].NotifyFrom} {
 			if list != nil {
 				s.lists = append(s.lists, list)
 			}
 		}
+		s.hears = s.hears || zones[i].HearsNotices()
 		s.labels[z.labels] = true
 		s.depth = max(s.depth, z.labels)
 	}
@@ -107,7 +126,10 @@ func (s *Set) Allows(q *Question) bool {
 	return z != nil && z.Allow != nil && z.Allow(q.Client)
 }
 
-// Admits reports whether an address is on a list of any zone that has one of its own, for queries or for transfers.
+// HearsNotices reports whether a zone of the set hears notices.
+func (s *Set) HearsNotices() bool { return s != nil && s.hears }
+
+// Admits reports whether an address is on a list of any zone that has one of its own, for queries, transfers or notices.
 func (s *Set) Admits(client netip.Addr) bool {
 	if s == nil {
 		return false

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -13,54 +12,24 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"cenote/dnstest"
 
 	"github.com/miekg/dns"
 )
 
-// program finds a peer. Without it the test is skipped, or fails where nothing may be skipped.
+// program is dnstest.Program.
 func program(t *testing.T, name string) string {
 	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		for _, dir := range []string{"/usr/sbin", "/usr/local/sbin"} {
-			if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
-				return filepath.Join(dir, name)
-			}
-		}
-		if os.Getenv("CENOTE_STRICT") == "1" {
-			t.Fatalf("%s is not installed, and CENOTE_STRICT=1", name)
-		}
-		t.Skipf("%s is not installed", name)
-	}
-	return path
+	return dnstest.Program(t, name)
 }
 
-// startPeer runs a server until the test ends, and waits until it answers.
+// startPeer runs a server on a port of 127.0.0.1 until the test ends, and waits until it answers.
 func startPeer(t *testing.T, port uint16, command ...string) netip.AddrPort {
 	t.Helper()
-	var log bytes.Buffer
-	cmd := exec.Command(command[0], command[1:]...)
-	cmd.Stdout, cmd.Stderr = &log, &log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Logf("%s said:\n%s", command[0], log.String())
-		}
-	})
 	addr := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port)
 	q := question{rd: true, from: "127.0.0.1", wait: again, name: "ready.example.", qtype: dns.TypeA, class: dns.ClassINET}
-	for deadline := time.Now().Add(within); q.exchange(addr) == "no reply\n"; time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s does not answer:\n%s", command[0], log.String())
-		}
-	}
+	dnstest.StartPeer(t, func() bool { return q.exchange(addr) != "no reply\n" }, command...)
 	return addr
 }
 
