@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 )
 
@@ -83,6 +84,12 @@ func (c *Client) Download(ctx context.Context, path string, most int64, out io.W
 // Dump writes the dump of the server's cache to out.
 func (c *Client) Dump(ctx context.Context, out io.Writer) error {
 	return c.Download(ctx, "/v1/cache/dump", dumpMax, out)
+}
+
+// DumpZone writes a zone to out as a master file: as it comes, or as it is signed here.
+func (c *Client) DumpZone(ctx context.Context, name string, signed bool, out io.Writer) error {
+	params := url.Values{"zone": {name}, "signed": {strconv.FormatBool(signed)}}
+	return c.Download(ctx, "/v1/zones/dump?"+params.Encode(), dumpMax, out)
 }
 
 // Load has the server's cache read a dump.

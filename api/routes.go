@@ -124,7 +124,8 @@ func (s *Server) controls() *http.ServeMux {
 	mux.HandleFunc("POST /v1/zones/transfer", s.transfer)
 	mux.HandleFunc("POST /v1/keys/roll", s.rollKeys)
 	mux.HandleFunc("POST /v1/keys/ds", s.markDS)
-	mux.HandleFunc("POST /v1/held", s.decide) // it is written down who decides, which the socket alone knows
+	mux.HandleFunc("GET /v1/zones/dump", s.dumpZone) // what a zone holds is for those alone who may take it
+	mux.HandleFunc("POST /v1/held", s.decide)        // it is written down who decides, which the socket alone knows
 	return mux
 }
 

@@ -18,6 +18,8 @@ type Zones interface {
 	Status() []zone.Status
 	// Difference compares two versions of a zone; nil stands for the one that is served as to, and for the one before to as from.
 	Difference(apex dnsname.Name, from, to *uint32) (*zone.Difference, error)
+	// State is a zone as it comes, or as it is served, signed.
+	State(apex dnsname.Name, signed bool) (*zone.Zone, error)
 	// Freeze keeps a zone as it is, or lets it change again.
 	Freeze(apex dnsname.Name, frozen bool) error
 	// Keys are those of the zones that are signed here.
@@ -87,6 +89,25 @@ func (s *Server) zoneDiff(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	reply(w, http.StatusOK, answer)
+}
+
+// dumpZone writes a zone as a master file.
+func (s *Server) dumpZone(w http.ResponseWriter, r *http.Request) {
+	apex, err := dnsname.Parse(r.FormValue("zone"))
+	if err != nil {
+		failWith(w, http.StatusBadRequest, fmt.Errorf("the parameter zone: %w", err), nil)
+		return
+	}
+	z, err := s.config.Rooms.Zones.State(apex, r.FormValue("signed") == "true")
+	if err != nil {
+		failWith(w, http.StatusUnprocessableEntity, err, nil)
+		return
+	}
+	w.Header().Set("Content-Type", "text/dns")
+	w.Header().Set("Cache-Control", "no-store")
+	if z.WriteMaster(w) != nil {
+		panic(http.ErrAbortHandler) // so that the client does not take a part for the whole
+	}
 }
 
 // parseSerial reads a serial; none is nil.

@@ -47,6 +47,8 @@ type OwnZone struct {
 	// Notify are the secondaries that are told when the zone has changed (NOTIFY, RFC 1996), and again until they confirm it. There is no other list: the
 	// zone's NS records are told nothing, since many a private zone has names there that nobody answers for.
 	Notify []Notified `yaml:"notify"`
+	// Update lets holders of keys change the zone by messages (RFC 2136), as `nsupdate` and DHCP servers send them.
+	Update ZoneUpdate `yaml:"update"`
 	// Sign has the server sign the zone (DNSSEC); `sign: {enabled: true}` is all that it takes.
 	Sign ZoneSign `yaml:"sign"`
 }
@@ -117,6 +119,7 @@ func (c *Config) checkOwnZones(r *reader) {
 	for i, z := range c.Zones {
 		key := fmt.Sprintf("zones[%d]", i)
 		z.Sign.check(r, key+".sign")
+		c.checkUpdate(r, key+".update", &c.Zones[i])
 		c.checkKeyNames(r, key+".transfer_keys", z.TransferKeys)
 		if len(z.TransferKeys) > 0 && len(z.AllowTransfer) == 0 {
 			r.warn(r.at(key+".transfer_keys"), "nobody may take the zone, with or without a key", "name the networks under allow_transfer; [0.0.0.0/0, '::/0'] are all")

@@ -46,6 +46,8 @@ func (w *worker) admit(q *Query) bool {
 	}
 	switch q.inspect(fault); {
 	case q.step == stepReply:
+	case q.updates:
+		w.update(q)
 	case q.notice:
 		w.hear(q)
 	case q.isTransfer():

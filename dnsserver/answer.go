@@ -14,6 +14,9 @@ func (w *worker) answer(q *Query) (v Verdict) {
 		if !w.admit(q) { // 1: may this client ask, at this rate, and is it a question?
 			return Dropped
 		}
+		if q.pending {
+			return NeedNetwork // not for the network, but for the disk: an update (RFC 2136), of which the other steps have nothing to say
+		}
 		w.decide(q) // 2: what the client's address and the name say
 	}
 	for q.step == stepSource {

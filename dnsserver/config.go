@@ -24,6 +24,8 @@ type Config struct {
 	Cache *rrcache.Cache
 	// Zones returns the zones that are served with authority, or nil. It is called once a query and must not wait. Nil: there are none.
 	Zones func() *zone.Set
+	// Updates makes the changes that messages ask for. It must be set if a zone takes updates.
+	Updates Updater
 	// Notices takes what primaries tell of changed zones (NOTIFY). It must be set if a zone hears notices.
 	Notices NoticeTaker
 	// Resolver asks the network for what the cache does not hold.
@@ -101,6 +103,12 @@ type Resolver interface {
 	Resolve(ctx context.Context, key *rrcache.Key, dst []byte) (Resolved, error)
 	// Prefetch asks for key afresh behind the caller's back. It never waits and copies what it keeps of key.
 	Prefetch(key *rrcache.Key)
+}
+
+// Updater changes the zones that are served, as UPDATE messages ask (RFC 2136). It is called from many goroutines.
+type Updater interface {
+	// ApplyUpdate makes the changes of a message, whole or not at all, and returns the RCODE of the reply. Of r it keeps nothing. It may wait for the disk.
+	ApplyUpdate(r *zone.UpdateRequest) (rcode int)
 }
 
 // NoticeTaker is told that a zone may have changed at a primary. It is called by socket workers, from many goroutines, and never waits.

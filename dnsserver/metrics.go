@@ -19,6 +19,7 @@ type collector struct {
 	path    pathDescs
 	sockets socketDescs
 	zones   transferDescs
+	updates *prometheus.Desc
 	notices *prometheus.Desc
 }
 
@@ -35,7 +36,7 @@ type socketDescs struct {
 
 // Collector returns the metrics of the server, for a registry.
 func (s *Server) Collector() prometheus.Collector {
-	return &collector{server: s, path: describePath(), sockets: describeSockets(), zones: describeTransfers(), notices: describeNotices()}
+	return &collector{server: s, path: describePath(), sockets: describeSockets(), zones: describeTransfers(), notices: describeNotices(), updates: describeUpdates()}
 }
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
@@ -89,6 +90,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	c.path.collectWaits(ch, workers)
 	c.sockets.collect(ch, c.server)
 	c.zones.collect(ch, c.server.core.transfers)
+	collectUpdates(ch, c.updates, &c.server.core.updates)
 	c.server.core.notices.collect(ch, c.notices)
 }
 
@@ -237,6 +239,16 @@ func (d *transferDescs) collect(ch chan<- prometheus.Metric, t *transfers) {
 	}
 	count(ch, d.octets, t.octets.Load())
 	ch <- prometheus.MustNewConstMetric(d.open, prometheus.GaugeValue, float64(t.open.Load()))
+}
+
+func describeUpdates() *prometheus.Desc {
+	return describe("updates_total", "Messages that ask for changes of zones (UPDATE, RFC 2136), by what became of them: handed to the zone, refused for their signature or address, for no zone of ours, too many at once (full). cenote_zone_updates_total tells what came of those that were handed on. Look when full rises: the disk is slow, or somebody floods.", "outcome")
+}
+
+func collectUpdates(ch chan<- prometheus.Metric, d *prometheus.Desc, u *updateCounters) {
+	for label, n := range map[string]*atomic.Uint64{"made": &u.made, "refused": &u.refused, "no-zone": &u.noZone, "full": &u.full} {
+		count(ch, d, n.Load(), label)
+	}
 }
 
 func describeNotices() *prometheus.Desc {

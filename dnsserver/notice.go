@@ -15,19 +15,6 @@ type noticeCounters struct {
 	noZone  atomic.Uint64 // for what is no zone of ours, or one that is taken from nobody
 }
 
-// parse reads the message of q. NOTIFY messages are read where there is a zone that hears them; to all others their opcode is unknown.
-func (w *worker) parse(q *Query) wire.Fault {
-	fault := q.msg.Parse(q.In)
-	if fault != wire.FaultOpcode || wire.Opcode(q.In) != wire.OpcodeNotify {
-		return fault
-	}
-	if q.takeZones(w); !q.zones.HearsNotices() {
-		return fault
-	}
-	q.notice = true
-	return q.msg.ParseNotice(q.In)
-}
-
 // hear answers a NOTIFY message at once (RFC 1996 section 3), and has the primaries of the zone looked at if it is from one of them, or signed by a key that
 // is shared with one. It says no more than that they are worth a look: what it tells of the zone is not read.
 func (w *worker) hear(q *Query) {

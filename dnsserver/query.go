@@ -47,6 +47,8 @@ type Query struct {
 	elsewhere bool           // a zone of ours holds the name, and leaves it to the world
 	weak      bool           // by the transport: it is encrypted, and not as transfers want it
 	transfer  *transfer      // to be sent in place of Reply; nil for none
+	updates   bool           // it is an UPDATE message
+	pending   bool           // and its changes are to be made
 	notice    bool           // it is a NOTIFY message
 	alias     alias
 	msg       wire.Query // parts of In
@@ -131,6 +133,7 @@ func (q *Query) Begin() {
 		q.signature = signature{}
 	}
 	q.zones, q.outside, q.elsewhere, q.transfer, q.notice = nil, false, false, nil, false
+	q.updates, q.pending = false, false
 	q.alias.wanted, q.alias.msg = false, q.alias.msg[:0]
 	q.source = source{buf: q.source.buf, ede: policy.EDENone}
 	q.draft = draft{ede: policy.EDENone, flags: wire.FlagRA}
@@ -158,7 +161,7 @@ func (q *Query) copyTo(to *Query) {
 	to.chase.linked = append(linked[:0], q.chase.linked...)
 	to.alias.msg = append(alias[:0], q.alias.msg...)
 	to.request.Name = to.name[:len(q.request.Name)]
-	to.msg.Parse(to.In)
+	to.read()
 	to.signature.keep()
 }
 

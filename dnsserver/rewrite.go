@@ -136,52 +136,10 @@ func (m *writer) expand(msg []byte, section int, rtype uint16) {
 			continue
 		}
 		owner, _, nameErr := wire.AppendName(m.owner[:0], msg, records.NameOff)
-		rdata, ok := appendData(m.scratch[:0], msg, &records)
-		if nameErr != nil || !ok {
+		rdata, dataErr := wire.AppendData(m.scratch[:0], msg, records.Type, records.DataOff, records.Offset())
+		if nameErr != nil || dataErr != nil {
 			continue
 		}
 		m.record(section, owner, records.Type, records.Class, records.TTL, rdata)
 	}
-}
-
-// appendData appends a record's data with the names in it expanded: those of the types that may be compressed (RFC 3597 section 4).
-func appendData(dst, msg []byte, r *wire.Walker) ([]byte, bool) {
-	fixed, names := compressed(r.Type)
-	if names == 0 {
-		return append(dst, r.RData()...), true
-	}
-	off := r.DataOff + fixed
-	if fixed > r.DataLen {
-		return dst, false
-	}
-	dst = append(dst, msg[r.DataOff:off]...)
-	for range names {
-		var err error
-		if dst, off, err = wire.AppendName(dst, msg, off); err != nil {
-			return dst, false
-		}
-	}
-	if off > r.DataOff+r.DataLen {
-		return dst, false
-	}
-	return append(dst, msg[off:r.DataOff+r.DataLen]...), true
-}
-
-// compressed says where a type's data may hold compressed names: after how many octets, and how many.
-func compressed(rtype uint16) (fixed, names int) {
-	const md, mf, mb, mg, mr, minfo = 3, 4, 7, 8, 9, 14
-	const rp, afsdb, rt, px = 17, 18, 21, 26
-	switch rtype {
-	case wire.TypeNS, wire.TypeCNAME, wire.TypePTR, wire.TypeDNAME, md, mf, mb, mg, mr:
-		return 0, 1
-	case wire.TypeSOA, minfo, rp:
-		return 0, 2
-	case wire.TypeMX, afsdb, rt:
-		return 2, 1
-	case px:
-		return 2, 2
-	case wire.TypeSRV: // not compressed by RFC 2782, yet some do
-		return 6, 1
-	}
-	return 0, 0
 }

@@ -20,6 +20,7 @@ type core struct {
 	bounds    atomic.Pointer[Bounds] // with their defaults
 	applying  sync.Mutex             // held while settings are replaced
 	transfers *transfers
+	updates   updateCounters
 	notices   noticeCounters
 
 	mu      sync.Mutex
@@ -125,7 +126,11 @@ func (c *core) newShared() *worker {
 // resolve asks the network for what q waits for. The caller then calls answer again, on this or another worker.
 func (w *worker) resolve(ctx context.Context, q *Query) {
 	defer w.rescueResolve(q)
-	if q.path.wanted {
+	switch {
+	case q.pending:
+		w.makeUpdate(q)
+		return
+	case q.path.wanted:
 		w.findPaths(ctx, q)
 		return
 	}
@@ -141,9 +146,12 @@ func (w *worker) resolve(ctx context.Context, q *Query) {
 func (w *worker) shed(q *Query) (v Verdict) {
 	defer w.rescue(q, &v)
 	w.counters.shed.Add(1)
-	if q.path.wanted {
+	switch {
+	case q.pending:
+		q.failUpdate()
+	case q.path.wanted:
 		q.failPaths()
-	} else {
+	default:
 		q.source.asked = true
 		w.findStale(q)
 	}

@@ -33,6 +33,8 @@ func (w *worker) servedOutside(q *Query, fault wire.Fault) bool {
 	dnsname.Lower(name, q.msg.Name)
 	ask := zone.Question{Name: name, Type: q.msg.Type, Client: q.Peer.Addr().WithZone("")}
 	switch z := q.zones.Exact(name); {
+	case q.updates:
+		q.outside = z != nil && z.ListsUpdates(ask.Client)
 	case q.notice:
 		q.outside = z != nil && z.HearsFrom(ask.Client)
 	case q.isTransfer():
@@ -144,10 +146,9 @@ func appendSection(dst, msg []byte, section int) ([]byte, int) {
 		if records.Section != section {
 			continue
 		}
-		var nameErr error
-		var ok bool
+		var nameErr, dataErr error
 		owner, _, nameErr = wire.AppendName(owner[:0], msg, records.NameOff)
-		if data, ok = appendData(data[:0], msg, &records); nameErr == nil && ok {
+		if data, dataErr = wire.AppendData(data[:0], msg, records.Type, records.DataOff, records.Offset()); nameErr == nil && dataErr == nil {
 			dst = wire.AppendRecord(dst, owner, records.Type, records.Class, records.TTL, data)
 			count++
 		}

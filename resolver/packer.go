@@ -78,61 +78,12 @@ func (p *packer) lies(name []byte, off int) bool {
 	}
 }
 
-// layout says where the names in the RDATA of a type are.
-type layout struct {
-	before   int  // octets before the first name
-	names    int  // how many
-	after    int  // octets after the last one; anyLength: what is left
-	compress bool // may be compressed in replies (RFC 3597 section 4: the types of RFC 1035)
-}
-
-const anyLength = -1
-
-// layoutOf returns the layout of the types that have names in their RDATA. All others are octets, which cannot be compressed.
-func layoutOf(rtype uint16) (layout, bool) {
-	const md, mf, mb, mg, mr, minfo = 3, 4, 7, 8, 9, 14
-	const rp, afsdb, rt, sig, px, nxt, kx = 17, 18, 21, 24, 26, 30, 36
-	switch rtype {
-	case wire.TypeNS, wire.TypeCNAME, wire.TypePTR, md, mf, mb, mg, mr:
-		return layout{names: 1, compress: true}, true
-	case wire.TypeSOA:
-		return layout{names: 2, after: 20, compress: true}, true
-	case minfo:
-		return layout{names: 2, compress: true}, true
-	case wire.TypeMX:
-		return layout{before: 2, names: 1, compress: true}, true
-	case wire.TypeDNAME:
-		return layout{names: 1}, true
-	case rp:
-		return layout{names: 2}, true
-	case afsdb, rt, kx:
-		return layout{before: 2, names: 1}, true
-	case px:
-		return layout{before: 2, names: 2}, true
-	case wire.TypeSRV:
-		return layout{before: 6, names: 1}, true
-	case sig, wire.TypeRRSIG:
-		return layout{before: 18, names: 1, after: anyLength}, true
-	case nxt, wire.TypeNSEC:
-		return layout{names: 1, after: anyLength}, true
-	case wire.TypeSVCB, wire.TypeHTTPS:
-		return layout{before: 2, names: 1, after: anyLength}, true
-	}
-	return layout{}, false
-}
-
 // data writes the RDATA of a record of packet, its names read and written anew.
 func (p *packer) data(f *found, packet []byte) error {
-	const naptr = 35
-	l, hasNames := layoutOf(f.rtype)
-	switch size := f.end - f.off; {
-	case f.rtype == wire.TypeA && size != 4, f.rtype == wire.TypeAAAA && size != 16:
+	l, hasNames, err := wire.LayoutOf(f.rtype, packet[f.off:f.end])
+	switch {
+	case err != nil:
 		return errMalformed
-	case f.rtype == naptr:
-		before, ok := naptrBefore(packet[f.off:f.end])
-		if l = (layout{before: before, names: 1}); !ok {
-			return errMalformed
-		}
 	case !hasNames:
 		p.out = append(p.out, packet[f.off:f.end]...)
 		return nil
@@ -140,36 +91,24 @@ func (p *packer) data(f *found, packet []byte) error {
 	return p.names(l, f, packet)
 }
 
-func (p *packer) names(l layout, f *found, packet []byte) error {
-	off := f.off + l.before
+func (p *packer) names(l wire.Layout, f *found, packet []byte) error {
+	off := f.off + l.Before
 	if off > f.end {
 		return errMalformed
 	}
 	p.out = append(p.out, packet[f.off:off]...)
 	var room [256]byte
-	for range l.names {
+	for range l.Names {
 		name, end, err := wire.AppendName(room[:0], packet, off)
 		if err != nil || end > f.end {
 			return errMalformed
 		}
-		p.name(name, l.compress)
+		p.name(name, l.Compress)
 		off = end
 	}
-	if l.after != anyLength && f.end-off != l.after {
+	if l.After != wire.AnyLength && f.end-off != l.After {
 		return errMalformed
 	}
 	p.out = append(p.out, packet[off:f.end]...)
 	return nil
-}
-
-// naptrBefore returns how many octets lie before the name in a NAPTR record: two numbers and three strings (RFC 3403 section 4.1).
-func naptrBefore(data []byte) (n int, ok bool) {
-	n = 4
-	for range 3 {
-		if n >= len(data) {
-			return 0, false
-		}
-		n += 1 + int(data[n])
-	}
-	return n, n <= len(data)
 }

@@ -86,10 +86,12 @@ func (r *response) add(packet []byte, w *wire.Walker, known map[setKey]*rrset) e
 		return errMalformed
 	}
 	dnsname.Lower(owner, owner)
-	data, err := expand(packet, w.Type, w.DataOff, w.DataOff+w.DataLen)
+	var long [2 * dnsname.WireMax]byte
+	data, err := wire.AppendData(long[:0], packet, w.Type, w.DataOff, w.DataOff+w.DataLen)
 	if err != nil {
-		return err
+		return errMalformed
 	}
+	data = append([]byte(nil), data...)
 	key := setKey{dnsname.Name(owner), w.Type, w.Section}
 	signature := w.Type == wire.TypeRRSIG && len(data) > rrsigSigner
 	if signature {
@@ -163,40 +165,4 @@ func (r *response) find(section int, name dnsname.Name, rtype uint16) *rrset {
 		}
 	}
 	return nil
-}
-
-// expand returns the data of a record with its names written out.
-func expand(packet []byte, rtype uint16, off, end int) ([]byte, error) {
-	const naptr = 35
-	l, hasNames := layoutOf(rtype)
-	switch size := end - off; {
-	case rtype == wire.TypeA && size != 4, rtype == wire.TypeAAAA && size != 16:
-		return nil, errMalformed
-	case rtype == naptr:
-		before, ok := naptrBefore(packet[off:end])
-		if l = (layout{before: before, names: 1}); !ok {
-			return nil, errMalformed
-		}
-	case !hasNames:
-		return append([]byte(nil), packet[off:end]...), nil
-	}
-	return l.expand(packet, off, end)
-}
-
-func (l layout) expand(packet []byte, off, end int) ([]byte, error) {
-	if off+l.before > end {
-		return nil, errMalformed
-	}
-	out := append(make([]byte, 0, end-off+dnsname.WireMax), packet[off:off+l.before]...)
-	off += l.before
-	for range l.names {
-		var err error
-		if out, off, err = wire.AppendName(out, packet, off); err != nil || off > end {
-			return nil, errMalformed
-		}
-	}
-	if l.after != anyLength && end-off != l.after {
-		return nil, errMalformed
-	}
-	return append(out, packet[off:end]...), nil
 }

@@ -35,7 +35,10 @@ const (
 	RcodeNotImp    = 4
 	RcodeRefused   = 5
 	RcodeYXDomain  = 6
+	RcodeYXRRSet   = 7
+	RcodeNXRRSet   = 8
 	RcodeNotAuth   = 9
+	RcodeNotZone   = 10
 	RcodeBadVers   = 16
 	RcodeBadCookie = 23
 )
@@ -72,9 +75,10 @@ func IsSVCB(rtype uint16) bool { return rtype == TypeSVCB || rtype == TypeHTTPS 
 
 // Classes and opcodes.
 const (
-	ClassIN  = 1
-	ClassCH  = 3
-	ClassANY = 255
+	ClassIN   = 1
+	ClassCH   = 3
+	ClassNONE = 254 // of UPDATE messages alone, RFC 2136 section 2.4
+	ClassANY  = 255
 
 	OpcodeQuery  = 0
 	OpcodeNotify = 4

@@ -97,15 +97,15 @@ func (q *Query) Parse(msg []byte) Fault {
 	return q.parseRest(msg, end, [3]int{0, ns, ar})
 }
 
-// ParseNotice reads a NOTIFY message into q (RFC 1996 section 3) as Parse reads a query. The records that it may carry as hints are walked over, and not
-// judged.
-func (q *Query) ParseNotice(msg []byte) Fault {
+// ParseAbout reads a message into q that is about a zone, NOTIFY (RFC 1996 section 3) or UPDATE (RFC 2136 section 2), as Parse reads a query: the question says which. Its
+// records are walked over, and not judged.
+func (q *Query) ParseAbout(msg []byte) Fault {
 	*q = Query{}
 	if len(msg) < HeaderLen || msg[2]&0x80 != 0 {
 		return FaultDrop
 	}
 	q.ID, q.Flags = ID(msg), Flags(msg)
-	if Opcode(msg) != OpcodeNotify {
+	if o := Opcode(msg); o != OpcodeNotify && o != OpcodeUpdate {
 		return FaultOpcode
 	}
 	if Count(msg, 0) != 1 {

@@ -61,6 +61,8 @@ func newerMnemonic(t uint16) string {
 		return "NSEC"
 	case 48:
 		return "DNSKEY"
+	case 49:
+		return "DHCID"
 	case 50:
 		return "NSEC3"
 	case 51:

@@ -120,8 +120,8 @@ func TestNoticeParse(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var q wire.Query
-			if got := q.ParseNotice(tc.msg); got != tc.want {
-				t.Errorf("ParseNotice = %v, want %v", got, tc.want)
+			if got := q.ParseAbout(tc.msg); got != tc.want {
+				t.Errorf("ParseAbout = %v, want %v", got, tc.want)
 			}
 			if tc.want == wire.FaultNone && (string(q.Name) != "\x07example\x00" || q.Type != dns.TypeSOA) {
 				t.Errorf("it read %+v", q)
@@ -232,7 +232,7 @@ func FuzzQuery(f *testing.F) {
 	f.Add(pack(f, new(dns.Msg).SetNotify("example.")))
 	f.Fuzz(func(t *testing.T, msg []byte) {
 		var q wire.Query
-		if q.ParseNotice(msg) == wire.FaultNone {
+		if q.ParseAbout(msg) == wire.FaultNone {
 			var m dns.Msg
 			if err := m.Unpack(msg); err == nil && (m.Opcode != dns.OpcodeNotify || m.Response || len(m.Question) != 1 || m.Question[0].Qtype != q.Type) {
 				t.Fatalf("read %+v, library %v", q, &m)

@@ -1,7 +1,7 @@
 package zone
 
 import (
-	"encoding/binary"
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -52,6 +52,7 @@ func (in *incoming) message(msg []byte) error {
 		return fmt.Errorf("%w: %w", ErrTransfer, err)
 	}
 	var owner [dnsname.WireMax]byte
+	var room [2 * dnsname.WireMax]byte
 	for w.Next() {
 		if w.Section != wire.SectionAnswer {
 			continue
@@ -63,11 +64,11 @@ func (in *incoming) message(msg []byte) error {
 		if err != nil || w.Class != wire.ClassIN {
 			return fmt.Errorf("%w: record %d is malformed", ErrTransfer, in.count)
 		}
-		data, ok := plainData(msg, &w)
-		if !ok {
+		data, err := wire.AppendData(room[:0], msg, w.Type, w.DataOff, w.Offset())
+		if err != nil {
 			return fmt.Errorf("%w: record %d (%s) is malformed", ErrTransfer, in.count, typeName(w.Type))
 		}
-		r := Record{Owner: dnsname.Name(name).Canonical(), Type: w.Type, TTL: w.TTL, Data: data}
+		r := Record{Owner: dnsname.Name(name).Canonical(), Type: w.Type, TTL: w.TTL, Data: bytes.Clone(data)}
 		if r.TTL > ttlMax {
 			r.TTL = 0 // RFC 2181 section 8
 		}
@@ -80,47 +81,6 @@ func (in *incoming) message(msg []byte) error {
 	}
 	return nil
 }
-
-// plainData is a copy of a record's data with the names in it expanded. Only types that RFC 1035 defines have names that may be compressed (RFC 3597 section 4), and
-// those that older servers compressed all the same.
-func plainData(msg []byte, w *wire.Walker) ([]byte, bool) {
-	fixed, names := compressible(w.Type)
-	switch w.Type {
-	case typeRP:
-		fixed, names = 0, 2
-	case typeAFSDB, typeRT:
-		fixed, names = 2, 1
-	case typePX:
-		fixed, names = 2, 2
-	case wire.TypeSRV:
-		fixed, names = 6, 1
-	case wire.TypeDNAME:
-		fixed, names = 0, 1
-	}
-	if names == 0 {
-		return append([]byte(nil), w.RData()...), true
-	}
-	if w.DataLen < fixed {
-		return nil, false
-	}
-	out := append(make([]byte, 0, w.DataLen+16), w.RData()[:fixed]...)
-	at, end := w.DataOff+fixed, w.DataOff+w.DataLen
-	for range names {
-		var err error
-		if out, at, err = wire.AppendName(out, msg, at); err != nil || at > end {
-			return nil, false
-		}
-	}
-	return append(out, msg[at:end]...), true
-}
-
-// Types with names that older servers compress.
-const (
-	typeRP    = 17
-	typeAFSDB = 18
-	typeRT    = 21
-	typePX    = 26
-)
 
 // record takes the next record.
 func (in *incoming) record(r Record) error {
@@ -203,4 +163,4 @@ func (in *incoming) end(r *Record) error {
 }
 
 // serialOf is the serial of an SOA record that is well formed.
-func serialOf(r *Record) uint32 { return binary.BigEndian.Uint32(r.Data[len(r.Data)-20:]) }
+func serialOf(r *Record) uint32 { return soaSerial(r.Data) }

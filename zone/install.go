@@ -99,6 +99,22 @@ func (k *Keeper) Freeze(apex dnsname.Name, frozen bool) error {
 	return nil
 }
 
+// State is the present version of a zone: as its source and updates have it, or as it is served, signed here.
+func (k *Keeper) State(apex dnsname.Name, signed bool) (*Zone, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	z := k.named(apex)
+	switch {
+	case z == nil:
+		return nil, fmt.Errorf("%w: %s", ErrUnknown, apex)
+	case z.zone == nil:
+		return nil, fmt.Errorf("%s could not be loaded; see `cenote zones`", apex)
+	case signed:
+		return z.zone, nil
+	}
+	return z.present(), nil
+}
+
 // install makes next the zone's state, and its history that which leads there. It is the one way for every source; publish follows. mu is held.
 func (k *Keeper) install(z *kept, next *Zone) {
 	before := z.zone
@@ -167,11 +183,16 @@ func (k *Keeper) open(z *kept) (had recorded) {
 	if z.journal = j; err != nil {
 		k.journalFault(z, err)
 	}
+	k.noteTrimmed(z, j)
+	return had
+}
+
+// noteTrimmed tells that a journal was found damaged.
+func (k *Keeper) noteTrimmed(z *kept, j *journal) {
 	if j.trimmed > 0 {
 		k.journalCut.Add(uint64(j.trimmed))
-		k.log.Warn("the journal of a zone was damaged; the history ends there", "zone", z.source.Name.String(), "file", j.path, "octets", j.trimmed)
+		k.log.Warn("the journal of a zone was damaged; it ends there", "zone", z.source.Name.String(), "file", j.path, "octets", j.trimmed)
 	}
-	return had
 }
 
 // record writes down what leads to next: a step, or nil to begin anew.

@@ -38,6 +38,8 @@ type Source struct {
 	RequireTLS   bool
 	// Notify is that of Served.
 	Notify []Notified
+	// Updates say who may change the zone by messages. Nil: nobody.
+	Updates *Updates
 	// NotifyFrom and NotifyKeys are those of Served.
 	NotifyFrom func(netip.Addr) bool
 	NotifyKeys []dnsname.Name
@@ -86,10 +88,11 @@ type Keeper struct {
 	set     atomic.Pointer[Set]
 	counters
 
-	mu    sync.Mutex // held while zones are loaded and published
-	zones []*kept    // changed with mu and state held
-	news  []*kept    // guarded by mu: those whose serial is another since the last Set
-	state sync.Mutex // guards the status of zones, so that asking for it never waits for a load
+	mu      sync.Mutex     // held while zones are loaded and published
+	zones   []*kept        // changed with mu and state held
+	updated updateMemories // guarded by mu
+	news    []*kept        // guarded by mu: those whose serial is another since the last Set
+	state   sync.Mutex     // guards the status of zones, so that asking for it never waits for a load
 }
 
 // counters count what became of zones.
@@ -98,6 +101,7 @@ type counters struct {
 	failures      atomic.Uint64
 	journalFaults atomic.Uint64 // journals that could not be read or written
 	journalCut    atomic.Uint64 // octets of journals that were found damaged
+	updates       updateCounters
 }
 
 // kept is a zone with what was seen of its file.
@@ -111,6 +115,9 @@ type kept struct {
 	signAfter time.Time // it is not signed again before
 	history   *History
 	journal   *journal  // nil before the zone has a state, or without a directory
+	updated   *Zone     // what updates made of the source, which is then the present state; nil without any
+	updates   *journal  // of updated; nil where there are none, or without a directory
+	file      sum       // of the file that was taken last, or for which updates stand
 	loaded    stamp     // of the file that was read last, good or bad
 	seen      stamp     // by the last look
 	unproved  time.Time // when to ask again whether it is signed as it has to be; zero where that is known
@@ -148,6 +155,7 @@ type Status struct {
 	Oldest   uint32    `json:"oldest"`             // the oldest serial from which the history leads to the present one
 	Steps    int       `json:"steps"`              // of the history
 	Frozen   bool      `json:"frozen"`             // nothing changes the zone until it is thawed
+	Updated  time.Time `json:"updated,omitzero"`   // when an update changed it last, since the server was started
 	Primary  string    `json:"primary,omitempty"`  // of a zone by transfer: the server that confirmed it last
 	Checked  time.Time `json:"checked,omitzero"`   // and when
 	Next     time.Time `json:"next,omitzero"`      // when a primary is asked again
@@ -205,6 +213,7 @@ func (k *Keeper) Update(sources []Source) error {
 			k.resign(z)
 		}
 		z.source = s
+		k.openUpdates(z)
 		next = append(next, z)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), trustPatience)
@@ -303,13 +312,13 @@ func (k *Keeper) load(ctx context.Context, z *kept, force bool) {
 	if after, _ := stampOf(z.source.Path); err == nil && after != before {
 		err = errMoving
 	}
-	if had := z.present(); err == nil && had != nil && !force && isBefore(next.serial, had.serial) {
-		err = fmt.Errorf("%w: the file has %d, and %d is served; raise it, or take it with `cenote reload --force`", ErrSerial, next.serial, had.serial)
-	}
 	if doubt := !z.unproved.IsZero(); err == nil {
 		if err = k.verify(ctx, z, next); err != nil && doubt {
 			z.zone = nil // what is served was never known to be good
 		}
+	}
+	if err == nil {
+		next, err = k.choose(z, next, force)
 	}
 	warnings := 0
 	for _, f := range faults {
@@ -317,8 +326,13 @@ func (k *Keeper) load(ctx context.Context, z *kept, force bool) {
 			warnings++
 		}
 	}
-	if err == nil {
-		err = k.take(z, next)
+	switch {
+	case err == nil:
+		if err = k.take(z, next); err == nil && z.updated != nil && next != z.updated {
+			k.dropUpdates(z)
+		}
+	case z.zone == nil && z.updated != nil:
+		err = errors.Join(err, k.take(z, z.updated))
 	}
 	k.note(z, warnings, err)
 }
@@ -392,7 +406,7 @@ func (k *Keeper) publish() error {
 		}
 		served = append(served, Served{
 			Zone: data, History: z.history, Allow: z.source.Allow, Transfer: z.source.Transfer, TransferKeys: z.source.TransferKeys, RequireTLS: z.source.RequireTLS,
-			Notify: z.source.Notify, NotifyFrom: z.source.NotifyFrom, NotifyKeys: z.source.NotifyKeys,
+			Notify: z.source.Notify, NotifyFrom: z.source.NotifyFrom, NotifyKeys: z.source.NotifyKeys, Updates: z.source.Updates,
 		})
 	}
 	set, err := NewSet(served...)

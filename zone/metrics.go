@@ -16,12 +16,13 @@ var (
 	descJournalFaults = prometheus.NewDesc("cenote_zone_journal_failures_total", "Journals of zones that could not be read or written, so that a history ends with the server. Look at the log and the disk when it grows.", nil, nil)
 	descJournalCut    = prometheus.NewDesc("cenote_zone_journal_damaged_octets_total", "Octets of journals of zones that were found damaged and cut off; secondaries then take the zone whole. Some after a power loss are normal.", nil, nil)
 	descNotices       = prometheus.NewDesc("cenote_zone_notices_total", "Notices to secondaries that a zone has changed: sent, confirmed, of these rejected, unverified (a reply without the right signature) and given up. Look at the log when rejected, unverified or given-up grows.", []string{"event"}, nil)
+	descUpdates       = prometheus.NewDesc("cenote_zone_updates_total", "Updates (RFC 2136) that were signed by a key of the zone, by what became of them: changed something, unchanged, unmet prerequisites, refused, malformed, failed, or come again. Look at the log when refused or failed grows.", []string{"result"}, nil)
 	descHistory       = prometheus.NewDesc("cenote_zone_history_bytes", "Memory of the histories of all zones, in octets; at its bound the largest lose their oldest steps.", nil, nil)
 )
 
 // Describe tells which metrics there are (prometheus.Collector).
 func (k *Keeper) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descZones, descRecords, descBytes, descLoads, descFailures, descJournalFaults, descJournalCut, descHistory, descNotices} {
+	for _, d := range []*prometheus.Desc{descZones, descRecords, descBytes, descLoads, descFailures, descJournalFaults, descJournalCut, descHistory, descNotices, descUpdates} {
 		out <- d
 	}
 }
@@ -50,6 +51,12 @@ func (k *Keeper) Collect(out chan<- prometheus.Metric) {
 		"sent": &k.teller.sent, "confirmed": &k.teller.confirmed, "rejected": &k.teller.rejected, "unverified": &k.teller.unverified, "given-up": &k.teller.given,
 	} {
 		out <- prometheus.MustNewConstMetric(descNotices, prometheus.CounterValue, float64(n.Load()), event)
+	}
+	u := &k.updates
+	for result, n := range map[string]*atomic.Uint64{
+		"changed": &u.changed, "unchanged": &u.unchanged, "unmet": &u.unmet, "refused": &u.refused, "malformed": &u.malformed, "failed": &u.failed, "again": &u.again,
+	} {
+		out <- prometheus.MustNewConstMetric(descUpdates, prometheus.CounterValue, float64(n.Load()), result)
 	}
 	gauge(descHistory, k.historyBytes())
 }

@@ -54,6 +54,8 @@ type Served struct {
 	RequireTLS bool
 	// Notify are the secondaries that are told of changes.
 	Notify []Notified
+	// Updates say who may change the zone by messages. Nil: nobody.
+	Updates *Updates
 	// NotifyFrom says whether an address may tell that the zone has changed at its primaries. Nil: it is taken from nobody, and hears nothing.
 	NotifyFrom func(netip.Addr) bool
 	// NotifyKeys are keys by which a notice is heard from everywhere.
@@ -90,12 +92,13 @@ func (s *Served) may(q *Question) bool {
 
 // Set is the zones of a server. It never changes.
 type Set struct {
-	zones  map[string]*Served
-	labels [dnsname.LabelsMax + 1]bool // whether an apex has so many labels
-	depth  int                         // the most labels of an apex
-	seed   maphash.Seed
-	lists  []func(netip.Addr) bool // of the zones that have one
-	hears  bool                    // a zone hears notices
+	zones   map[string]*Served
+	labels  [dnsname.LabelsMax + 1]bool // whether an apex has so many labels
+	depth   int                         // the most labels of an apex
+	seed    maphash.Seed
+	lists   []func(netip.Addr) bool // of the zones that have one
+	hears   bool                    // a zone hears notices
+	updates bool                    // a zone takes updates
 }
 
 // NewSet makes a set of zones, no two of the same name.
@@ -107,7 +110,11 @@ func NewSet(zones ...Served) (*Set, error) {
 			return nil, fmt.Errorf("zone %s is there twice", z.apex)
 		}
 		s.zones[string(z.apex)] = &zones[i]
-		for _, list := range []func(netip.Addr) bool{zones[i].Allow, zones[i].Transfer, zones[i].NotifyFrom} {
+		lists := []func(netip.Addr) bool{zones[i].Allow, zones[i].Transfer, zones[i].NotifyFrom}
+		if u := zones[i].Updates; u != nil {
+			lists, s.updates = append(lists, u.Allow), true
+		}
+		for _, list := range lists {
 			if list != nil {
 				s.lists = append(s.lists, list)
 			}
@@ -129,7 +136,7 @@ func (s *Set) Allows(q *Question) bool {
 // HearsNotices reports whether a zone of the set hears notices.
 func (s *Set) HearsNotices() bool { return s != nil && s.hears }
 
-// Admits reports whether an address is on a list of any zone that has one of its own, for queries, transfers or notices.
+// Admits reports whether an address is on a list of any zone that has one of its own, for queries, transfers, notices or updates.
 func (s *Set) Admits(client netip.Addr) bool {
 	if s == nil {
 		return false
@@ -141,6 +148,9 @@ func (s *Set) Admits(client netip.Addr) bool {
 	}
 	return false
 }
+
+// TakesUpdates reports whether there is a zone that is changed by UPDATE messages.
+func (s *Set) TakesUpdates() bool { return s != nil && s.updates }
 
 // Find returns the zone that is closest to a canonical name: its apex is the name or the next above it. It returns nil if there is none.
 func (s *Set) Find(name []byte) *Zone {

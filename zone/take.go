@@ -201,7 +201,7 @@ func (t *transfer) dial(ctx context.Context) (net.Conn, error) {
 	secure := tls.Client(conn, t.primary.TLS)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		conn.Close()
-		return nil, err
+		return nil, fmt.Errorf("agreeing on TLS with it: %w", err)
 	}
 	if secure.ConnectionState().NegotiatedProtocol != "dot" {
 		conn.Close()

@@ -61,18 +61,18 @@ func upstreams(list []config.Upstream) []resolver.Upstream {
 	return out
 }
 
-// readAuthorities reads the certificates that vouch for resolvers, nil for those of the host.
+// readAuthorities reads the certificates that vouch for servers, nil for those of the host.
 func readAuthorities(path string) (*x509.CertPool, error) {
 	if path == "" {
 		return nil, nil
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("reading resolver.ca_file: %w", err)
+		return nil, fmt.Errorf("reading the certificates of a ca_file: %w", err)
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("resolver.ca_file: %s has no certificate in PEM form", path)
+		return nil, fmt.Errorf("ca_file %s has no certificate in PEM form", path)
 	}
 	return roots, nil
 }

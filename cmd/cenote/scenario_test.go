@@ -101,6 +101,8 @@ const patience, again = 20 * time.Second, 2 * time.Second
 //	ask [-tcp] [-tls] [-do] [-rd=false] [-edns=false] [-nsid] [-from ADDR] [-key NAME=SECRET] [-until REGEXP] [-wait TIME] NAME [TYPE [CLASS]]
 //	                       ask the server and print the reply; with -key signed, and what the signature of the reply is worth; with -nsid what the server tells of itself; with -until ask again until it looks so; -wait is for silence: how
 //	                       long it must last
+//	update [-tcp] [-from ADDR] [-key NAME=SECRET] ZONE +RECORD… -RECORD… -NAME…
+//	                       ask the server to change a zone (RFC 2136): to add records, to delete some, or all of a name; print the response code
 //	cenote ARGS            run a command of the command line in this process; with -until REGEXP first, again until it prints so
 //
 // The package's own stop and skip, which pass over what follows, are not for scenarios.
@@ -131,6 +133,7 @@ func TestScenarios(t *testing.T) {
 			"shutdown":            worldOf((*world).stopServer),
 			"restart":             worldOf((*world).restart),
 			"ask":                 worldOf((*world).ask),
+			"update":              worldOf((*world).update),
 			"cenote":              worldOf((*world).cenote),
 		},
 	})
@@ -298,6 +301,36 @@ func (w *world) at(q *question) netip.AddrPort {
 	return w.addr
 }
 
+// update sends a message that changes a zone.
+func (w *world) update(ts *testscript.TestScript, _ bool, args []string) {
+	q, changes := question{}, args
+	set := flag.NewFlagSet("update", flag.ContinueOnError)
+	set.BoolVar(&q.tcp, "tcp", false, "")
+	set.StringVar(&q.from, "from", "127.0.0.1", "")
+	set.StringVar(&q.key, "key", "", "")
+	ts.Check(set.Parse(args))
+	m := new(dns.Msg)
+	if changes = set.Args(); len(changes) == 0 {
+		ts.Fatalf("update needs a zone")
+	}
+	m.SetUpdate(dns.Fqdn(changes[0]))
+	for _, change := range changes[1:] {
+		what, text := change[:1], change[1:]
+		if !strings.Contains(text, " ") {
+			m.RemoveName([]dns.RR{&dns.ANY{Hdr: dns.RR_Header{Name: dns.Fqdn(text)}}})
+			continue
+		}
+		rr, err := dns.NewRR(text)
+		ts.Check(err)
+		if what == "+" {
+			m.Insert([]dns.RR{rr})
+		} else {
+			m.Remove([]dns.RR{rr})
+		}
+	}
+	_, _ = io.WriteString(ts.Stdout(), q.send(w.addr, m))
+}
+
 func (w *world) cenote(ts *testscript.TestScript, neg bool, args []string) {
 	until := ""
 	if len(args) > 1 && args[0] == "-until" {
@@ -355,6 +388,11 @@ func (q *question) exchange(server netip.AddrPort) string {
 	if q.nsid {
 		m.IsEdns0().Option = append(m.IsEdns0().Option, &dns.EDNS0_NSID{Code: dns.EDNS0NSID})
 	}
+	return q.send(server, m)
+}
+
+// send sends a message as the question says, and shows the reply.
+func (q *question) send(server netip.AddrPort, m *dns.Msg) string {
 	client := dns.Client{Net: "udp", Timeout: cmp.Or(q.wait, patience), Dialer: &net.Dialer{LocalAddr: &net.UDPAddr{IP: net.ParseIP(q.from)}}}
 	if q.tcp {
 		client.Net, client.Dialer = "tcp", &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(q.from)}}

@@ -176,7 +176,7 @@ func (s *server) openDNS(c *config.Config) error {
 	}
 	s.dns, err = dnsserver.New(dnsserver.Config{
 		Listen: listenAddrs(c), Policy: func() *policy.Policy { return s.catalog.policy.Load() }, Cache: s.cache, Resolver: network{s.resolver},
-		Paths: network{s.resolver}, Zones: s.zones.Set, Notices: s.primaries,
+		Paths: network{s.resolver}, Zones: s.zones.Set, Notices: s.primaries, Updates: s.zones,
 		OneQuery: s.resolver.OneQuery, Referral: s.resolver.Referral,
 		Sightings: s.ledger, Queries: s.queries, Settings: settings, Bounds: serverBounds(c), Now: s.now, Log: s.log,
 	})

@@ -14,6 +14,7 @@ import (
 	"cenote/dnsname"
 	"cenote/dnssec"
 	"cenote/tsig"
+	"cenote/wire"
 	"cenote/zone"
 )
 
@@ -22,6 +23,7 @@ type zonesCommand struct {
 	Diff   zonesDiff   `cmd:"" help:"Compare two versions of a zone: a line for each record that went or came."`
 	Freeze zonesFreeze `cmd:"" help:"Keep a zone as it is, whatever its source says, until it is thawed or the server ends."`
 	Thaw   zonesThaw   `cmd:"" help:"Let a zone change again."`
+	Dump   zonesDump   `cmd:"" help:"Write a zone as a master file, with all that updates have made of it."`
 }
 
 type zonesList struct {
@@ -43,6 +45,25 @@ func (c *zonesList) Run(ctx context.Context, std streams) error {
 		return printJSON(std.out, answer)
 	}
 	return printZones(std.out, answer.Zones, time.Now())
+}
+
+type zonesDump struct {
+	socketFlag
+	Zone   string `arg:"" help:"The zone."`
+	Signed bool   `help:"Write it as it is served, with the keys and signatures that are made here."`
+}
+
+// Run writes a zone to standard output.
+func (c *zonesDump) Run(ctx context.Context, std streams) error {
+	client, err := c.client(transferTimeout)
+	if err != nil {
+		return err
+	}
+	name, err := asciiName(c.Zone)
+	if err != nil {
+		return err
+	}
+	return client.DumpZone(ctx, name, c.Signed, std.out)
 }
 
 func printZones(to io.Writer, zones []zone.Status, now time.Time) error {
@@ -95,7 +116,7 @@ func zoneSources(c *config.Config, keys *tsig.Keys) []zone.Source {
 		z := &c.Zones[i]
 		source := zone.Source{
 			Name: z.Name, Path: string(z.File), Verify: verifyOf(z.ZONEMD), Allow: admitting(z.Allow), Transfer: admitting(z.AllowTransfer), TransferKeys: canonicals(z.TransferKeys),
-			RequireTLS: z.RequireTLS, Notify: notified(z.Notify, keys), Sign: signingOf(&z.Sign),
+			RequireTLS: z.RequireTLS, Notify: notified(z.Notify, keys), Updates: updatesOf(&z.Update), Sign: signingOf(&z.Sign),
 		}
 		if z.IsPolicy() {
 			source.Origin, source.Allow = "policy", madeZoneAdmits(z)
@@ -147,6 +168,24 @@ func verifyOf(v config.Verify) zone.Verify {
 // trustSeal asks the resolver whether the digest of a zone is signed as the chain of trust wants it.
 func (s *server) trustSeal(ctx context.Context, seal *zone.Seal) (known bool, err error) {
 	return s.resolver.Sealed(ctx, seal.Apex, seal.Keys, seal.SOA, seal.Digest)
+}
+
+// updatesOf is who may change a zone, nil if nobody may.
+func updatesOf(u *config.ZoneUpdate) *zone.Updates {
+	if len(u.Grants) == 0 {
+		return nil
+	}
+	out := &zone.Updates{Allow: admitting(u.Allow)}
+	for _, g := range u.Grants {
+		grant := zone.Grant{Keys: canonicals(g.Keys), Names: canonicals(g.Names), Below: canonicals(g.Below), Self: g.Self}
+		for _, t := range g.Types {
+			if n, err := wire.ParseType(t.String()); err == nil { // as all are that the configuration knows
+				grant.Types = append(grant.Types, n)
+			}
+		}
+		out.Grants = append(out.Grants, grant)
+	}
+	return out
 }
 
 // signingOf is how a zone is signed, nil if it is not.

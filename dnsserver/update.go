@@ -1,0 +1,95 @@
+package dnsserver
+
+import (
+	"sync/atomic"
+
+	"cenote/dnsname"
+	"cenote/policy"
+	"cenote/querylog"
+	"cenote/wire"
+	"cenote/zone"
+)
+
+// updatesMax is how many updates may wait at once to be made; they are made one after the other, and each waits for the disk.
+const updatesMax = 64
+
+// updateCounters count the UPDATE messages that came to zones of ours, and how many are being made.
+type updateCounters struct {
+	open    atomic.Int64
+	made    atomic.Uint64 // handed to the zone, whatever came of it
+	refused atomic.Uint64 // not signed, by a key or from an address that may send none
+	noZone  atomic.Uint64 // for what is no zone of ours
+	full    atomic.Uint64 // that found too many before them
+}
+
+// parse reads the message of q. NOTIFY and UPDATE messages are read where there is a zone that hears or takes them; to all others their opcode is unknown.
+func (w *worker) parse(q *Query) wire.Fault {
+	fault := q.msg.Parse(q.In)
+	if fault != wire.FaultOpcode {
+		return fault
+	}
+	q.takeZones(w)
+	switch opcode := wire.Opcode(q.In); {
+	case opcode == wire.OpcodeNotify && q.zones.HearsNotices():
+		q.notice = true
+	case opcode == wire.OpcodeUpdate && q.zones.TakesUpdates():
+		q.updates = true
+		q.draft.flags &^= wire.FlagRA // there is no such flag in replies to updates (RFC 2136 section 2.2)
+	default:
+		return fault
+	}
+	return q.read()
+}
+
+// read reads the message as what it is known to be.
+func (q *Query) read() wire.Fault {
+	if q.notice || q.updates {
+		return q.msg.ParseAbout(q.In)
+	}
+	return q.msg.Parse(q.In)
+}
+
+// update admits an UPDATE message (RFC 2136 section 3.1): one that is signed, by a key that may change something in the zone, from where that is allowed. What it
+// asks for is looked at when it is made, by a goroutine that may wait.
+func (w *worker) update(q *Query) {
+	q.ask()
+	q.source.kind = querylog.SourceZone
+	counts, served := &w.core.updates, q.zones.Exact(q.request.Name)
+	switch {
+	case q.msg.Type != wire.TypeSOA:
+		q.turnAway(wire.RcodeFormErr, policy.EDENone)
+	case served == nil:
+		counts.noZone.Add(1)
+		q.turnAway(wire.RcodeNotAuth, edeNotAuthoritative)
+	case !served.MayUpdate(q.Peer.Addr().WithZone(""), q.keyName().Canonical()):
+		counts.refused.Add(1)
+		q.turnAway(wire.RcodeRefused, edeProhibited)
+	default:
+		q.pending = true
+	}
+}
+
+// makeUpdate has the changes made, and drafts the reply.
+func (w *worker) makeUpdate(q *Query) {
+	q.failUpdate()
+	counts := &w.core.updates
+	defer counts.open.Add(-1)
+	if counts.open.Add(1) > updatesMax {
+		counts.full.Add(1)
+		return
+	}
+	counts.made.Add(1)
+	q.draft.rcode = w.core.config.Updates.ApplyUpdate(&zone.UpdateRequest{
+		Zone: dnsname.Name(q.request.Name), Msg: q.In, Key: q.keyName().Canonical(), Client: q.Peer.Addr().WithZone(""),
+	})
+	if q.draft.ede = policy.EDENone; q.draft.rcode == wire.RcodeRefused {
+		q.draft.ede = edeProhibited
+	}
+	q.source.slow = true
+}
+
+// failUpdate drafts the reply to an update that is not made.
+func (q *Query) failUpdate() {
+	q.pending = false
+	q.turnAway(wire.RcodeServFail, edeNotReady)
+}

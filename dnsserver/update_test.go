@@ -1,0 +1,118 @@
+package dnsserver_test
+
+import (
+	"encoding/base64"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"cenote/dnsname"
+	"cenote/dnsserver"
+	"cenote/zone"
+
+	"github.com/miekg/dns"
+)
+
+// updater counts what it is asked to change, and answers with an RCODE; a negative one is a fault of its own.
+type updater struct {
+	asked atomic.Int64
+	rcode int
+	last  atomic.Pointer[zone.UpdateRequest]
+}
+
+func (u *updater) ApplyUpdate(r *zone.UpdateRequest) int {
+	u.asked.Add(1)
+	u.last.Store(r)
+	if u.rcode < 0 {
+		panic("a fault")
+	}
+	return u.rcode
+}
+
+// changeable serves open.test, which branchKey may change from anywhere, near.test, from 192.0.2.0/24 alone, and fixed.test, which nobody may.
+func changeable(t testing.TB) func() *zone.Set {
+	t.Helper()
+	read := func(name string) *zone.Zone {
+		z, faults, err := zone.Read(dnsname.MustParse(name), strings.NewReader("$TTL 300\n@ SOA ns host 5 7200 3600 1209600 60\n@ NS ns\nns A 192.0.2.1\n"), name, time.Now())
+		if err != nil {
+			t.Fatal(err, faults)
+		}
+		return z
+	}
+	grants := []zone.Grant{{Keys: []dnsname.Name{branchKey().Name}}}
+	near := func(a netip.Addr) bool { return netip.MustParsePrefix("192.0.2.0/24").Contains(a) }
+	set := must1(zone.NewSet(zone.Served{Zone: read("open.test"), Updates: &zone.Updates{Grants: grants}},
+		zone.Served{Zone: read("near.test"), Updates: &zone.Updates{Grants: grants, Allow: near}}, zone.Served{Zone: read("fixed.test")}))
+	return func() *zone.Set { return set }
+}
+
+// TestUpdateReplies holds who may change a zone at all, and that all others are told so by a server that does nothing for them.
+func TestUpdateReplies(t *testing.T) {
+	for _, tc := range []struct {
+		name, zone string
+		signed     bool
+		change     func(*dns.Msg)
+		answer     int // of the updater
+		rcode      int
+		asked      int64
+	}{
+		{name: "made", zone: "open.test", signed: true, asked: 1},
+		{name: "made in other letters", zone: "OPEN.test", signed: true, asked: 1},
+		{name: "not made", zone: "open.test", signed: true, answer: dns.RcodeNXRrset, rcode: dns.RcodeNXRrset, asked: 1},
+		{name: "a fault of the server", zone: "open.test", signed: true, answer: -1, rcode: dns.RcodeServerFailure, asked: 1},
+		{name: "not signed", zone: "open.test", rcode: dns.RcodeRefused},
+		{name: "from elsewhere", zone: "near.test", signed: true, rcode: dns.RcodeRefused},
+		{name: "a zone that nobody changes", zone: "fixed.test", signed: true, rcode: dns.RcodeRefused},
+		{name: "no zone of ours", zone: "nowhere.test", signed: true, rcode: dns.RcodeNotAuth},
+		{name: "a name in a zone", zone: "ns.open.test", signed: true, rcode: dns.RcodeNotAuth},
+		{name: "a zone section of another type", zone: "open.test", signed: true, change: func(m *dns.Msg) { m.Question[0].Qtype = dns.TypeA }, rcode: dns.RcodeFormatError},
+		{name: "two zones", zone: "open.test", signed: true, change: func(m *dns.Msg) { m.Question = append(m.Question, m.Question[0]) }, rcode: dns.RcodeFormatError},
+		{name: "another class", zone: "open.test", signed: true, change: func(m *dns.Msg) { m.Question[0].Qclass = dns.ClassCHAOS }, rcode: dns.RcodeRefused},
+	} {
+		for _, network := range []string{"udp", "tcp"} {
+			t.Run(tc.name+" by "+network, func(t *testing.T) {
+				u := &updater{rcode: tc.answer}
+				settings := dnsserver.DefaultSettings()
+				branchKeys(&settings)
+				s := startLive(t, dnsserver.Config{Zones: changeable(t), Updates: u, Settings: settings})
+				m := new(dns.Msg)
+				m.SetUpdate(dns.Fqdn(tc.zone))
+				m.Insert([]dns.RR{must1(dns.NewRR("new." + dns.Fqdn(tc.zone) + " 60 A 192.0.2.9"))})
+				if tc.change != nil {
+					tc.change(m)
+				}
+				client := dns.Client{Net: network, Timeout: patience}
+				if tc.signed {
+					m.SetTsig("branch.example.", dns.HmacSHA256, 300, time.Now().Unix())
+					client.TsigSecret = map[string]string{"branch.example.": base64.StdEncoding.EncodeToString(branchSecret)}
+				}
+				r, _, err := client.Exchange(m, s.Addrs()[0].Addr.String())
+				if err != nil && tc.rcode != dns.RcodeNotAuth { // which the library takes for a fault of the signature
+					t.Fatal(err)
+				}
+				if r.Rcode != tc.rcode || r.Opcode != dns.OpcodeUpdate || r.RecursionAvailable || len(r.Answer)+len(r.Ns) > 0 {
+					t.Errorf("got\n%v\nwant %s", r, dns.RcodeToString[tc.rcode])
+				}
+				if got := u.asked.Load(); got != tc.asked {
+					t.Errorf("%d updates were made, want %d", got, tc.asked)
+				}
+				if last := u.last.Load(); last != nil && (last.Zone != dnsname.MustParse("open.test").Canonical() || last.Key != branchKey().Name) {
+					t.Errorf("asked for %s with %s", last.Zone, last.Key)
+				}
+			})
+		}
+	}
+}
+
+// TestUpdateWithoutZones holds that a server without zones that take updates does not know what one is.
+func TestUpdateWithoutZones(t *testing.T) {
+	s := startLive(t, dnsserver.Config{Zones: handed(t, 1), Updates: new(updater)})
+	m := new(dns.Msg)
+	m.SetUpdate("large.test.")
+	r, err := dns.Exchange(m, s.Addrs()[0].Addr.String())
+	if err != nil || r.Rcode != dns.RcodeNotImplemented {
+		t.Errorf("%v\n%v", err, r)
+	}
+}

@@ -1,0 +1,278 @@
+package zone
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"cenote/dnsname"
+	"cenote/wire"
+)
+
+// UpdateRequest is an UPDATE message that came, with a signature that is right.
+type UpdateRequest struct {
+	Zone   dnsname.Name // canonical
+	Msg    []byte       // whole, with its signature
+	Key    dnsname.Name // canonical: of whoever signed
+	Client netip.Addr   // where it came from
+}
+
+// updateCounters count what became of updates that were signed by somebody who may send some.
+type updateCounters struct {
+	changed, unchanged, unmet, refused, malformed, failed, again atomic.Uint64
+}
+
+// count counts an update by its RCODE.
+func (c *updateCounters) count(rcode int, changed bool) {
+	n := &c.failed
+	switch rcode {
+	case wire.RcodeSuccess:
+		if n = &c.unchanged; changed {
+			n = &c.changed
+		}
+	case wire.RcodeNXDomain, wire.RcodeYXDomain, wire.RcodeNXRRSet, wire.RcodeYXRRSet:
+		n = &c.unmet
+	case wire.RcodeRefused, wire.RcodeNotAuth:
+		n = &c.refused
+	case wire.RcodeFormErr, wire.RcodeNotZone:
+		n = &c.malformed
+	}
+	n.Add(1)
+}
+
+const (
+	// updatesRemembered is how many updates are remembered for as long as their signatures hold, so that none is made twice.
+	updatesRemembered = 4096
+	// updateMemory is how long: signatures hold five minutes before and after the time that they name (RFC 8945 section 10).
+	updateMemory = 10 * time.Minute
+)
+
+// updateMemories are the last updates, with what was answered. One that comes again, as a client repeats it or somebody else does who saw it, gets the same
+// answer and changes nothing.
+type updateMemories struct {
+	known map[[sha256.Size]byte]remembered
+	order [][sha256.Size]byte // a ring, the oldest at next once it is full
+	next  int
+}
+
+type remembered struct {
+	rcode int
+	until time.Time
+}
+
+func (m *updateMemories) find(id [sha256.Size]byte, now time.Time) (rcode int, known bool) {
+	r, known := m.known[id]
+	return r.rcode, known && now.Before(r.until)
+}
+
+func (m *updateMemories) add(id [sha256.Size]byte, rcode int, now time.Time) {
+	if m.known == nil {
+		m.known = map[[sha256.Size]byte]remembered{}
+	}
+	if len(m.order) < updatesRemembered {
+		m.order = append(m.order, id)
+	} else {
+		delete(m.known, m.order[m.next])
+		m.order[m.next] = id
+		m.next = (m.next + 1) % updatesRemembered
+	}
+	m.known[id] = remembered{rcode, now.Add(updateMemory)}
+}
+
+// ApplyUpdate makes the changes that an UPDATE message asks for, whole or not at all, and returns the RCODE of the reply. After NOERROR they are on the disk and
+// are served. It may wait for the disk, and for others that change zones.
+func (k *Keeper) ApplyUpdate(r *UpdateRequest) int {
+	id := sha256.Sum256(r.Msg)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if rcode, known := k.updated.find(id, k.now()); known {
+		k.updates.again.Add(1)
+		return rcode
+	}
+	z := k.named(r.Zone)
+	if z == nil {
+		k.updates.count(wire.RcodeNotAuth, false)
+		return wire.RcodeNotAuth
+	}
+	before := z.present()
+	diff, rcode, err := k.update(z, r)
+	changed := z.present() != before
+	if k.updates.count(rcode, changed); rcode != wire.RcodeServFail {
+		k.updated.add(id, rcode, k.now())
+	}
+	k.logUpdate(z, r, &diff, rcode, changed, err)
+	return rcode
+}
+
+// logUpdate tells of an update that changed something, or that came from somebody who may send some and was not made.
+func (k *Keeper) logUpdate(z *kept, r *UpdateRequest, d *Diff, rcode int, changed bool, err error) {
+	facts := []any{"zone", z.source.Name.String(), "key", r.Key.String(), "client", r.Client.String()}
+	switch {
+	case rcode == wire.RcodeServFail:
+		k.log.Error("zone could not be updated", append(facts, "err", err)...)
+	case rcode == wire.RcodeRefused:
+		k.log.Warn("update refused", append(facts, "err", err)...)
+	case changed:
+		k.log.Info("zone updated", append(facts, "serial", z.zone.serial, "removed", len(d.Removed)-1, "added", len(d.Added)-1)...)
+	default:
+		k.log.Debug("update changed nothing", append(facts, "rcode", wire.RcodeText(rcode))...)
+	}
+}
+
+// Reasons why an update is refused.
+var (
+	errNotGranted = errors.New("it would change what its key has no grant for, more than one update may, or the last server of the zone")
+	errSigned     = errors.New("the zone comes with signatures or a digest (ZONEMD), which an update would leave wrong; take them out of its file, and have it signed here with `sign`")
+)
+
+// CanBeUpdated fails for a zone that comes signed, or with a digest.
+func (z *Zone) CanBeUpdated() error {
+	if z.signed || z.has(0, typeZONEMD) {
+		return errSigned
+	}
+	return nil
+}
+
+// update makes the changes of one message. err says why there are none, where that is not the sender's business alone. mu is held.
+func (k *Keeper) update(z *kept, r *UpdateRequest) (d Diff, rcode int, err error) {
+	before, rules := z.present(), z.source.Updates
+	switch {
+	case rules == nil || !rules.has(r.Key): // the configuration has changed since it was admitted
+		return d, wire.RcodeRefused, errNotGranted
+	case z.status.Frozen:
+		return d, wire.RcodeRefused, ErrFrozen
+	case before == nil:
+		return d, wire.RcodeServFail, errors.New("the zone could not be loaded")
+	}
+	if err := before.CanBeUpdated(); err != nil {
+		return d, wire.RcodeRefused, err
+	}
+	asked, err := ReadUpdate(r.Msg)
+	if err != nil {
+		return d, wire.RcodeFormErr, err
+	}
+	var next *Zone
+	behind(int64(len(before.data)), func() {
+		next, d, rcode = asked.apply(before, func(owner dnsname.Name, t uint16) bool { return rules.grants(r.Key, owner, t) })
+	})
+	switch {
+	case rcode == wire.RcodeRefused:
+		return d, rcode, errNotGranted
+	case rcode != wire.RcodeSuccess || next == before:
+		return d, rcode, nil
+	case z.source.Sign != nil:
+		if err := next.CanBeSigned(); err != nil {
+			return d, wire.RcodeRefused, err
+		}
+	}
+	if err := k.installUpdate(z, &d, next); err != nil {
+		return d, wire.RcodeServFail, err
+	}
+	return d, wire.RcodeSuccess, k.publish()
+}
+
+// installUpdate writes an update down, and then serves it.
+func (k *Keeper) installUpdate(z *kept, d *Diff, next *Zone) error {
+	if err := k.recordUpdate(z, d, next); err != nil {
+		k.journalFaults.Add(1)
+		return fmt.Errorf("writing it down: %w", err)
+	}
+	if err := k.take(z, next); err != nil && !z.unsigned {
+		z.wanted = nil // whoever asked for it is told that there is none
+		return errors.Join(err, k.recordUpdate(z, nil, z.updated))
+	}
+	z.updated = next
+	k.state.Lock()
+	defer k.state.Unlock()
+	z.describe()
+	z.status.Updated = k.now()
+	return nil
+}
+
+// recordUpdate writes a step to next down, or, without a difference that goes on from what is there, all of next. None stands for the state of the file.
+func (k *Keeper) recordUpdate(z *kept, d *Diff, next *Zone) (err error) {
+	switch {
+	case k.dir == "":
+		return nil
+	case z.updates == nil:
+		return errors.New("the journal could not be opened; see the log of the start")
+	case next == nil:
+		return z.updates.remove()
+	}
+	var step *Step
+	if d != nil && z.updated != nil && z.updated == z.present() {
+		step = newStep(d, next)
+	}
+	behind(int64(len(next.data)), func() { err = z.updates.record(step, nil, next, true) })
+	return err
+}
+
+// remove takes the file away: what comes next is written into a new one.
+func (j *journal) remove() error {
+	j.size = 0
+	if err := os.Remove(j.path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return syncDir(filepath.Dir(j.path))
+}
+
+// openUpdates finds what updates made of a zone before the server was started.
+func (k *Keeper) openUpdates(z *kept) {
+	if z.source.Updates == nil || k.dir == "" || z.updates != nil {
+		return
+	}
+	dir := filepath.Join(k.dir, "updates")
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		k.journalFault(z, err)
+		return
+	}
+	j, had, err := openJournal(dir, z.source.Name)
+	if err != nil {
+		k.journalFault(z, err)
+		return
+	}
+	k.noteTrimmed(z, j)
+	if z.updates = j; z.zone == nil {
+		z.updated = had.zone
+	}
+}
+
+// choose decides between a file that was read and what updates made of the zone: the file counts where its serial is later, or by force. Without updates its
+// serial must not go back.
+func (k *Keeper) choose(z *kept, file *Zone, force bool) (*Zone, error) {
+	had, first := z.present(), z.present() == nil
+	if first {
+		had = z.updated
+	}
+	switch {
+	case had == nil || force:
+	case z.updated == nil:
+		if isBefore(file.serial, had.serial) {
+			return nil, fmt.Errorf("%w: the file has %d, and %d is served; raise it, or take it with `cenote reload --force`", ErrSerial, file.serial, had.serial)
+		}
+	case isBefore(had.serial, file.serial):
+		k.log.Warn("the file of a zone takes the place of what updates made of it", "zone", z.source.Name.String(), "serial", file.serial, "was", had.serial)
+	case first || sumOf(file) == z.file:
+		z.file = sumOf(file)
+		return had, nil
+	default:
+		return nil, fmt.Errorf("%w: the file has changed and has %d, and updates have led to %d; raise it beyond, or take it with `cenote reload --force`", ErrSerial, file.serial, had.serial)
+	}
+	z.file = sumOf(file)
+	return file, nil
+}
+
+// dropUpdates forgets what updates made of a zone, whose file has taken their place.
+func (k *Keeper) dropUpdates(z *kept) {
+	if z.updated = nil; z.updates == nil {
+		return
+	}
+	if err := z.updates.remove(); err != nil {
+		k.journalFault(z, err)
+	}
+}

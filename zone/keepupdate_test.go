@@ -1,0 +1,300 @@
+package zone_test
+
+import (
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"cenote/dnsname"
+	"cenote/wire"
+	"cenote/zone"
+
+	"github.com/miekg/dns"
+)
+
+// updatable keeps a zone that holders of keys may change.
+type updatable struct {
+	*zone.Keeper
+	t    *testing.T
+	conf zone.KeeperConfig
+	log  *lines
+}
+
+func canonical(name string) dnsname.Name { return dnsname.MustParse(name).Canonical() }
+
+// newUpdatable keeps example with serial 5 and grants for three keys: one of all, one of what is below dyn and of addresses alone, one of its own name.
+func newUpdatable(t *testing.T, text string, change ...func(*zone.Source)) *updatable {
+	t.Helper()
+	dir := t.TempDir()
+	u := &updatable{t: t, log: new(lines)}
+	u.conf = zone.KeeperConfig{Dir: filepath.Join(dir, "state"), Log: slog.New(slog.NewTextHandler(u.log, nil)), Sources: []zone.Source{{
+		Name: canonical("example"), Path: filepath.Join(dir, "zone"), Updates: &zone.Updates{Grants: []zone.Grant{
+			{Keys: []dnsname.Name{canonical("all.key")}},
+			{Keys: []dnsname.Name{canonical("all.key")}, Types: []uint16{wire.TypeSOA, wire.TypeNS, wire.TypeRRSIG}},
+			{Keys: []dnsname.Name{canonical("dyn.key")}, Below: []dnsname.Name{canonical("dyn.example")}, Types: []uint16{wire.TypeA}},
+			{Keys: []dnsname.Name{canonical("www.example")}, Self: true},
+			{Keys: []dnsname.Name{canonical("one.key")}, Names: []dnsname.Name{canonical("one.example")}},
+		}},
+	}}}
+	for _, f := range change {
+		f(&u.conf.Sources[0])
+	}
+	u.put(text)
+	u.start()
+	return u
+}
+
+func (u *updatable) put(text string) {
+	u.t.Helper()
+	path := u.conf.Sources[0].Path
+	write(u.t, path+".new", text)
+	if err := os.Rename(path+".new", path); err != nil {
+		u.t.Fatal(err)
+	}
+}
+
+// start makes a keeper of what is on the disk, as after a restart.
+func (u *updatable) start() {
+	u.t.Helper()
+	var err error
+	if u.Keeper, err = zone.NewKeeper(u.conf); err != nil {
+		u.t.Fatal(err)
+	}
+}
+
+// ask is an update as a message, and how it is answered: changes are "+record", "-record" and "-name".
+func (u *updatable) ask(key string, changes ...string) int {
+	u.t.Helper()
+	return u.send(key, updateMessage(u.t, changes...))
+}
+
+func (u *updatable) send(key string, msg []byte) int {
+	return u.ApplyUpdate(&zone.UpdateRequest{Zone: canonical("example"), Msg: msg, Key: canonical(key), Client: netip.MustParseAddr("192.0.2.7")})
+}
+
+func updateMessage(t testing.TB, changes ...string) []byte {
+	t.Helper()
+	m := new(dns.Msg)
+	m.SetUpdate("example.")
+	m.Compress = true
+	for _, c := range changes {
+		if !strings.Contains(c, " ") {
+			m.RemoveName([]dns.RR{&dns.ANY{Hdr: dns.RR_Header{Name: c[1:]}}})
+			continue
+		}
+		rr, err := dns.NewRR(c[1:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c[0] == '+' {
+			m.Insert([]dns.RR{rr})
+		} else {
+			m.Remove([]dns.RR{rr})
+		}
+	}
+	msg, err := m.Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return msg
+}
+
+// expect wants the zone to have a serial and, of the lines that are named, those with + and not those with -.
+func (u *updatable) expect(what string, serial uint32, lines ...string) {
+	u.t.Helper()
+	z, err := u.State(canonical("example"), true)
+	if err != nil {
+		u.t.Fatalf("%s: %v", what, err)
+	}
+	text := strings.ReplaceAll(dump(u.t, z), "\t", " ")
+	if got := u.Status()[0].Serial; got != serial {
+		u.t.Errorf("%s: the serial is %d, want %d", what, got, serial)
+	}
+	for _, l := range lines {
+		if strings.Contains(text, l[1:]) != (l[0] == '+') {
+			u.t.Errorf("%s: want %s\n%s", what, l, text)
+		}
+	}
+}
+
+const updatableText = "$TTL 60\n@ SOA ns host 5 7200 3600 1209600 60\n@ NS ns\nns A 192.0.2.1\nwww A 192.0.2.2\nwww TXT x\na.dyn A 192.0.2.3\nb.dyn TXT x\none A 192.0.2.4\n"
+
+// TestGrants holds what each key may change: whatever else a message asks for, none of it is made if one part is not granted.
+func TestGrants(t *testing.T) {
+	for _, tc := range []struct {
+		name, key string
+		changes   []string
+		rcode     int
+	}{
+		{"all of the zone", "all.key", []string{"+new.example. 60 A 192.0.2.9", "-www.example."}, 0},
+		{"a type that was named", "all.key", []string{"+sub.example. 60 NS ns.example."}, 0},
+		{"a type that has to be named", "all.key", []string{"+example. 60 DNSKEY 257 3 13 AAAA"}, dns.RcodeRefused},
+		{"a type that nobody may change", "all.key", []string{"+example. 60 RRSIG A 13 1 60 20300101000000 20200101000000 1 example. AAAA"}, dns.RcodeRefused},
+		{"a type that nobody may change, named by no grant", "all.key", []string{"+example. 60 ZONEMD 5 1 1 00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"}, dns.RcodeRefused},
+		{"the apex keeps what makes it one", "all.key", []string{"-example."}, 0},
+		{"below a name", "dyn.key", []string{"+x.dyn.example. 60 A 192.0.2.9"}, 0},
+		{"that name", "dyn.key", []string{"+dyn.example. 60 A 192.0.2.9"}, 0},
+		{"beside it", "dyn.key", []string{"+xdyn.example. 60 A 192.0.2.9"}, dns.RcodeRefused},
+		{"another type", "dyn.key", []string{"+x.dyn.example. 60 AAAA 2001:db8::1"}, dns.RcodeRefused},
+		{"a name with granted sets alone", "dyn.key", []string{"-a.dyn.example."}, 0},
+		{"a name with a set of another type", "dyn.key", []string{"-b.dyn.example."}, dns.RcodeRefused},
+		{"its own name", "www.example", []string{"-www.example.", "+www.example. 60 A 192.0.2.9"}, 0},
+		{"below its own name", "www.example", []string{"+x.www.example. 60 A 192.0.2.9"}, dns.RcodeRefused},
+		{"a name that was named", "one.key", []string{"-one.example."}, 0},
+		{"below one that was named", "one.key", []string{"+x.one.example. 60 A 192.0.2.9"}, dns.RcodeRefused},
+		{"one part is not granted", "one.key", []string{"-one.example.", "-www.example."}, dns.RcodeRefused},
+		{"a key without a grant", "other.key", []string{"+new.example. 60 A 192.0.2.9"}, dns.RcodeRefused},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			u := newUpdatable(t, updatableText)
+			if got := u.ask(tc.key, tc.changes...); got != tc.rcode {
+				t.Errorf("RCODE %d, want %d", got, tc.rcode)
+			}
+			if tc.rcode != 0 {
+				u.expect("refused", 5)
+			}
+		})
+	}
+}
+
+// TestUpdateIsMadeOnce holds that a message which comes again, for it was repeated or seen by somebody, gets the same answer and changes nothing.
+func TestUpdateIsMadeOnce(t *testing.T) {
+	u := newUpdatable(t, updatableText)
+	add := updateMessage(t, "+new.example. 60 A 192.0.2.9")
+	for n, step := range []struct {
+		msg    []byte
+		serial uint32
+		line   string
+	}{{add, 6, "+new.example."}, {add, 6, "+new.example."}, {updateMessage(t, "-new.example."), 7, "-new.example."}, {add, 7, "-new.example."}} {
+		if rcode := u.send("all.key", step.msg); rcode != 0 {
+			t.Errorf("step %d: RCODE %d", n, rcode)
+		}
+		u.expect("step", step.serial, step.line)
+	}
+}
+
+// TestUpdatesAndTheFile holds which counts, the file or what updates made of the zone: while the server runs, and after a restart.
+func TestUpdatesAndTheFile(t *testing.T) {
+	u := newUpdatable(t, updatableText)
+	reload := func() {
+		t.Helper()
+		if _, err := u.Reload(false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	edited := func(serial, more string) string {
+		return strings.Replace(updatableText, "host 5", "host "+serial, 1) + more
+	}
+	for n, name := range []string{"b", "c", "d"} {
+		if rcode := u.ask("all.key", "+"+name+".example. 60 A 192.0.2.9"); rcode != 0 {
+			t.Fatal(rcode)
+		}
+		u.expect("updated", uint32(6+n), "+"+name+".example.")
+	}
+	u.start()
+	u.expect("after a restart", 8, "+b.example.", "+d.example.")
+	u.put(updatableText)
+	reload()
+	if u.expect("a file that was written as it was", 8); u.Status()[0].State != zone.StateServed {
+		t.Errorf("the state is %+v", u.Status()[0])
+	}
+	u.put(edited("8", "edit A 192.0.2.9\n"))
+	reload()
+	if u.expect("a file that is not later", 8, "+d.example.", "-edit.example."); u.Status()[0].State != zone.StateKept {
+		t.Errorf("the state is %+v", u.Status()[0])
+	}
+	if rcode := u.ask("all.key", "-d.example."); rcode != 0 {
+		t.Fatal(rcode)
+	}
+	u.expect("an update beside such a file", 9, "-d.example.", "+c.example.")
+	u.put("nonsense\n")
+	u.start()
+	u.expect("after a restart with a file that is faulty", 9, "-d.example.", "+c.example.")
+	u.put(edited("10", "edit A 192.0.2.9\n"))
+	reload()
+	u.expect("a file that is later", 10, "-c.example.", "+edit.example.")
+	u.start()
+	u.expect("after a restart", 10, "-c.example.", "+edit.example.")
+	if rcode := u.ask("all.key", "+f.example. 60 A 192.0.2.9"); rcode != 0 {
+		t.Fatal(rcode)
+	}
+	u.put(edited("3", "g A 192.0.2.9\n"))
+	if _, err := u.Reload(true); err != nil {
+		t.Fatal(err)
+	}
+	u.expect("by force", 3, "-f.example.", "+g.example.")
+	u.start()
+	u.expect("after a restart", 3, "-f.example.", "+g.example.")
+}
+
+// TestUpdatesThatCannotBeKept holds that what cannot be written down is not served: the client is told that it failed.
+func TestUpdatesThatCannotBeKept(t *testing.T) {
+	u := newUpdatable(t, updatableText)
+	if err := os.RemoveAll(filepath.Join(u.conf.Dir, "updates")); err != nil {
+		t.Fatal(err)
+	}
+	if rcode := u.ask("all.key", "+b.example. 60 A 192.0.2.9"); rcode != dns.RcodeServerFailure {
+		t.Errorf("RCODE %d", rcode)
+	}
+	u.expect("it failed", 5, "-b.example.")
+	if err := os.Mkdir(filepath.Join(u.conf.Dir, "updates"), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	if rcode := u.ask("all.key", "+b.example. 60 A 192.0.2.9"); rcode != 0 {
+		t.Errorf("RCODE %d", rcode)
+	}
+	u.start()
+	u.expect("afterwards", 6, "+b.example.")
+}
+
+// TestUpdateRefused holds when nobody may change a zone: frozen, and where what it comes with would no longer fit.
+func TestUpdateRefused(t *testing.T) {
+	u := newUpdatable(t, updatableText)
+	if err := u.Freeze(canonical("example"), true); err != nil {
+		t.Fatal(err)
+	}
+	if rcode := u.ask("all.key", "+b.example. 60 A 192.0.2.9"); rcode != dns.RcodeRefused || u.log.count("frozen") < 2 {
+		t.Errorf("frozen: RCODE %d", rcode)
+	}
+	if err := u.Freeze(canonical("example"), false); err != nil {
+		t.Fatal(err)
+	}
+	if rcode := u.ask("all.key", "+c.example. 60 A 192.0.2.9"); rcode != 0 {
+		t.Errorf("thawed: RCODE %d", rcode)
+	}
+	d := newUpdatable(t, updatableText+"@ ZONEMD 5 1 240 00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n",
+		func(s *zone.Source) { s.Verify = zone.VerifyOff })
+	if rcode := d.ask("all.key", "+b.example. 60 A 192.0.2.9"); rcode != dns.RcodeRefused {
+		t.Errorf("with a digest: RCODE %d", rcode)
+	}
+	if rcode := u.ApplyUpdate(&zone.UpdateRequest{Zone: canonical("nowhere"), Msg: updateMessage(t), Key: canonical("all.key")}); rcode != dns.RcodeNotAuth {
+		t.Errorf("no zone: RCODE %d", rcode)
+	}
+}
+
+// FuzzUpdate reads messages as updates, and makes what they ask for: the zone that comes of it is one that a journal could keep, or none.
+func FuzzUpdate(f *testing.F) {
+	f.Add(updateMessage(f, "+new.example. 60 MX 10 www.example.", "-www.example.", "-a.dyn.example. 60 A 192.0.2.3"))
+	f.Add(updateMessage(f, "+example. 60 SOA ns.example. host.example. 9 7200 3600 1209600 60", "+x.example. 60 CNAME www.example.", "+y.example. 60 DNAME www.example."))
+	f.Add(append(updateMessage(f, "+new.example. 60 NAPTR 1 2 \"a\" \"b\" \"c\" www.example."), 0))
+	z := load(f, "example", updatableText)
+	f.Fuzz(func(t *testing.T, msg []byte) {
+		u, err := zone.ReadUpdate(msg)
+		if err != nil {
+			return
+		}
+		next, rcode := u.Apply(z, func(dnsname.Name, uint16) bool { return true })
+		if (next == nil) != (rcode != 0) {
+			t.Fatalf("RCODE %d, and the zone is %v", rcode, next)
+		}
+		if next == nil || next == z {
+			return
+		}
+		if _, state, _ := zone.ReadJournal(z, zone.JournalOf(z, next)); state == nil || !zone.SameData(state, next) {
+			t.Fatal("the zone is not what comes of its journal")
+		}
+	})
+}

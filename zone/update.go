@@ -1,0 +1,385 @@
+package zone
+
+import (
+	"bytes"
+	"encoding/binary"
+	"slices"
+
+	"cenote/dnsname"
+	"cenote/wire"
+)
+
+// Instruction is one record of an UPDATE message (RFC 2136 section 2), its data uncompressed.
+type Instruction struct {
+	Owner dnsname.Name // canonical
+	Type  uint16
+	Class uint16
+	TTL   uint32
+	Data  []byte
+}
+
+// Update is what an UPDATE message asks of a zone.
+type Update struct {
+	Prerequisites []Instruction
+	Changes       []Instruction
+}
+
+// changesMax is how many records one update may change, with those that it deletes by name.
+const changesMax = 10_000
+
+// Apply makes the version of a zone that an update leads to, whole or not at all (RFC 2136 section 3). The RCODE is NOERROR, and the zone z itself, where nothing
+// changes. granted says whether whoever asks may change a name's set of a type; ANY asks for the name alone.
+func (u *Update) Apply(z *Zone, granted func(owner dnsname.Name, rtype uint16) bool) (*Zone, int) {
+	next, _, rcode := u.apply(z, granted)
+	return next, rcode
+}
+
+// apply is Apply, with what it changed.
+func (u *Update) apply(z *Zone, granted func(owner dnsname.Name, rtype uint16) bool) (*Zone, Diff, int) {
+	e := edit{z: z, sets: map[setKey][]Record{}}
+	rcode := e.require(u.Prerequisites)
+	if rcode == wire.RcodeSuccess {
+		rcode = e.scan(u.Changes, granted)
+	}
+	for i := range u.Changes {
+		if rcode != wire.RcodeSuccess {
+			break
+		}
+		if e.change(&u.Changes[i]); e.count > changesMax {
+			rcode = wire.RcodeRefused
+		}
+	}
+	if rcode != wire.RcodeSuccess {
+		return nil, Diff{}, rcode
+	}
+	return e.finish()
+}
+
+// setKey names a set.
+type setKey struct {
+	owner dnsname.Name
+	rtype uint16
+}
+
+// edit is a zone while it is updated: the sets that were touched, as they are now.
+type edit struct {
+	z     *Zone
+	sets  map[setKey][]Record
+	order []setKey // in which sets were touched
+	count int
+	soa   bool // the update brings a serial of its own
+}
+
+// get is a set as it is now.
+func (e *edit) get(owner dnsname.Name, rtype uint16) []Record {
+	if s, touched := e.sets[setKey{owner, rtype}]; touched {
+		return s
+	}
+	return e.z.setRecords(owner, rtype)
+}
+
+// put makes a set another.
+func (e *edit) put(owner dnsname.Name, rtype uint16, records []Record) {
+	k := setKey{owner, rtype}
+	if _, touched := e.sets[k]; !touched {
+		e.order = append(e.order, k)
+	}
+	e.sets[k] = records
+	e.count += max(1, len(records))
+}
+
+// setRecords are the records of a set, without signatures.
+func (z *Zone) setRecords(owner dnsname.Name, rtype uint16) (out []Record) {
+	n := z.find([]byte(owner))
+	if n == noNode {
+		return nil
+	}
+	s, _ := z.set(n, rtype)
+	rest := s.records
+	for range s.count {
+		var data []byte
+		data, rest = cutRecord(rest)
+		out = append(out, Record{Owner: owner, Type: rtype, TTL: s.ttl, Data: data})
+	}
+	return out
+}
+
+// types are those of the sets at a name now.
+func (e *edit) types(owner dnsname.Name) (out []uint16) {
+	if n := e.z.find([]byte(owner)); n != noNode {
+		for w := e.z.sets(n); w.next(); {
+			if len(e.get(owner, w.set.rtype)) > 0 {
+				out = append(out, w.set.rtype)
+			}
+		}
+	}
+	for _, k := range e.order {
+		if k.owner == owner && len(e.sets[k]) > 0 && !slices.Contains(out, k.rtype) {
+			out = append(out, k.rtype)
+		}
+	}
+	return out
+}
+
+func (e *edit) within(owner dnsname.Name) bool { return owner == e.z.apex || owner.IsBelow(e.z.apex) }
+
+// require checks the prerequisites (RFC 2136 section 3.2).
+func (e *edit) require(all []Instruction) int {
+	wanted := map[setKey][][]byte{}
+	for i := range all {
+		p := &all[i]
+		switch {
+		case p.TTL != 0 || p.Class != wire.ClassIN && len(p.Data) > 0:
+			return wire.RcodeFormErr
+		case !e.within(p.Owner):
+			return wire.RcodeNotZone
+		case p.Class == wire.ClassIN && isMeta(p.Type):
+			return wire.RcodeFormErr
+		case p.Class == wire.ClassIN:
+			k := setKey{p.Owner, p.Type}
+			wanted[k] = append(wanted[k], p.Data)
+			continue
+		case p.Class != wire.ClassANY && p.Class != wire.ClassNONE:
+			return wire.RcodeFormErr
+		}
+		if rcode := e.exists(p); rcode != wire.RcodeSuccess {
+			return rcode
+		}
+	}
+	for k, data := range wanted {
+		if !sameSet(e.get(k.owner, k.rtype), data) {
+			return wire.RcodeNXRRSet
+		}
+	}
+	return wire.RcodeSuccess
+}
+
+// exists checks that a name or set is there (class ANY), or is not (class NONE).
+func (e *edit) exists(p *Instruction) int {
+	if p.Type == wire.TypeANY {
+		switch inUse := len(e.types(p.Owner)) > 0; {
+		case p.Class == wire.ClassANY && !inUse:
+			return wire.RcodeNXDomain
+		case p.Class == wire.ClassNONE && inUse:
+			return wire.RcodeYXDomain
+		}
+		return wire.RcodeSuccess
+	}
+	switch there := len(e.get(p.Owner, p.Type)) > 0; {
+	case p.Class == wire.ClassANY && !there:
+		return wire.RcodeNXRRSet
+	case p.Class == wire.ClassNONE && there:
+		return wire.RcodeYXRRSet
+	}
+	return wire.RcodeSuccess
+}
+
+// sameSet reports whether a set has these data and no others, TTLs aside (RFC 2136 section 3.2.3). Names in them compare without letter case.
+func sameSet(have []Record, want [][]byte) bool {
+	for i := range have {
+		if !slices.ContainsFunc(want, func(w []byte) bool { return sameData(have[i].Type, have[i].Data, w) }) {
+			return false
+		}
+	}
+	return len(have) > 0 && !slices.ContainsFunc(want, func(w []byte) bool {
+		return !slices.ContainsFunc(have, func(h Record) bool { return sameData(h.Type, h.Data, w) })
+	})
+}
+
+// sameData compares the data of two records of a type; the names of the types of RFC 1035 have no letter case.
+func sameData(rtype uint16, a, b []byte) bool {
+	if bytes.Equal(a, b) {
+		return true
+	}
+	fixed, names := compressible(rtype)
+	if names == 0 || len(a) != len(b) || len(a) < fixed || !bytes.Equal(a[:fixed], b[:fixed]) {
+		return false
+	}
+	for a, b = a[fixed:], b[fixed:]; names > 0; names-- {
+		n, _, err := dnsname.Check(a)
+		m, _, err2 := dnsname.Check(b)
+		if err != nil || err2 != nil || dnsname.Name(a[:n]).Canonical() != dnsname.Name(b[:m]).Canonical() {
+			return false
+		}
+		a, b = a[n:], b[m:]
+	}
+	return bytes.Equal(a, b)
+}
+
+// scan checks the changes before any is made (RFC 2136 section 3.4.1), and who may make them.
+func (e *edit) scan(all []Instruction, granted func(dnsname.Name, uint16) bool) int {
+	for i := range all {
+		c := &all[i]
+		if !e.within(c.Owner) {
+			return wire.RcodeNotZone
+		}
+		meta := isMeta(c.Type)
+		switch c.Class {
+		case wire.ClassIN:
+			if meta || c.TTL > ttlMax || !isWellFormed(&Record{Owner: c.Owner, Type: c.Type, Data: c.Data}) {
+				return wire.RcodeFormErr
+			}
+		case wire.ClassANY:
+			if c.TTL != 0 || len(c.Data) > 0 || meta && c.Type != wire.TypeANY {
+				return wire.RcodeFormErr
+			}
+		case wire.ClassNONE:
+			if c.TTL != 0 || meta {
+				return wire.RcodeFormErr
+			}
+		default:
+			return wire.RcodeFormErr
+		}
+	}
+	for i := range all {
+		if !e.mayChange(&all[i], granted) {
+			return wire.RcodeRefused
+		}
+	}
+	return wire.RcodeSuccess
+}
+
+// mayChange reports whether a change is granted. To delete a name takes a grant for each of its sets.
+func (e *edit) mayChange(c *Instruction, granted func(dnsname.Name, uint16) bool) bool {
+	if !granted(c.Owner, c.Type) {
+		return false
+	}
+	if c.Type != wire.TypeANY {
+		return true
+	}
+	for _, t := range e.types(c.Owner) {
+		if !e.staysAtApex(c.Owner, t) && !granted(c.Owner, t) {
+			return false
+		}
+	}
+	return true
+}
+
+// staysAtApex reports whether a set is one that is not deleted whole: those that make the zone one.
+func (e *edit) staysAtApex(owner dnsname.Name, t uint16) bool {
+	return owner == e.z.apex && (t == wire.TypeSOA || t == wire.TypeNS)
+}
+
+// change makes one change (RFC 2136 section 3.4.2).
+func (e *edit) change(c *Instruction) {
+	switch c.Class {
+	case wire.ClassIN:
+		e.add(c)
+	case wire.ClassANY:
+		for _, t := range e.types(c.Owner) {
+			if (c.Type == wire.TypeANY || c.Type == t) && !e.staysAtApex(c.Owner, t) {
+				e.put(c.Owner, t, nil)
+			}
+		}
+	case wire.ClassNONE:
+		e.remove(c)
+	}
+}
+
+// add adds a record (RFC 2136 section 3.4.2.2): what would stand beside an alias is passed over, and so is a SOA record whose serial is not after the present
+// one. A record of a type that stands alone takes the place of the one before.
+func (e *edit) add(c *Instruction) {
+	had := e.get(c.Owner, c.Type)
+	added := Record{Owner: c.Owner, Type: c.Type, TTL: c.TTL, Data: c.Data}
+	switch {
+	case c.Type == wire.TypeSOA:
+		if c.Owner == e.z.apex && len(had) == 1 && isBefore(soaSerial(had[0].Data), soaSerial(c.Data)) {
+			e.put(c.Owner, c.Type, []Record{added})
+			e.soa = true
+		}
+		return
+	case c.Type == wire.TypeCNAME && slices.ContainsFunc(e.types(c.Owner), func(t uint16) bool { return !besideAlias(t) }),
+		!besideAlias(c.Type) && len(e.get(c.Owner, wire.TypeCNAME)) > 0:
+		return
+	case c.Type == wire.TypeCNAME || c.Type == wire.TypeDNAME:
+		if len(had) != 1 || had[0].TTL != c.TTL || !bytes.Equal(had[0].Data, c.Data) {
+			e.put(c.Owner, c.Type, []Record{added})
+		}
+		return
+	}
+	if len(had) > 0 && had[0].TTL == c.TTL && slices.ContainsFunc(had, func(r Record) bool { return bytes.Equal(r.Data, c.Data) }) {
+		return
+	}
+	next := []Record{added}
+	for _, r := range had {
+		if r.TTL = c.TTL; !sameData(c.Type, r.Data, c.Data) {
+			next = append(next, r)
+		}
+	}
+	e.put(c.Owner, c.Type, next)
+}
+
+// besideAlias reports whether records of a type may stand beside a CNAME record.
+func besideAlias(t uint16) bool {
+	return t == wire.TypeCNAME || t == wire.TypeRRSIG || t == wire.TypeNSEC
+}
+
+// soaSerial is the serial in the data of a SOA record that is well formed.
+func soaSerial(soa []byte) uint32 { return binary.BigEndian.Uint32(soa[len(soa)-20:]) }
+
+// remove removes a record (RFC 2136 section 3.4.2.4). The SOA record and the last server of the apex stay.
+func (e *edit) remove(c *Instruction) {
+	had := e.get(c.Owner, c.Type)
+	next := slices.DeleteFunc(slices.Clone(had), func(r Record) bool { return sameData(c.Type, r.Data, c.Data) })
+	if len(next) == len(had) || c.Type == wire.TypeSOA || c.Type == wire.TypeNS && c.Owner == e.z.apex && len(next) == 0 {
+		return
+	}
+	e.put(c.Owner, c.Type, next)
+}
+
+// finish makes the version that the changes lead to, with the next serial unless the update brought one (RFC 2136 section 3.6).
+func (e *edit) finish() (*Zone, Diff, int) {
+	d := Diff{From: e.z.serial}
+	for _, k := range e.order {
+		d.gather(e.z.setRecords(k.owner, k.rtype), e.sets[k])
+	}
+	if len(d.Removed)+len(d.Added) == 0 {
+		return e.z, d, wire.RcodeSuccess
+	}
+	soa := e.get(e.z.apex, wire.TypeSOA)[0]
+	if !e.soa {
+		next := soa
+		next.Data = withSerial(soa.Data, nextSerial(e.z.serial))
+		d.Removed, d.Added = append(d.Removed, soa), append(d.Added, next)
+		soa = next
+	}
+	d.To = soaSerial(soa.Data)
+	soaFirst(d.Removed)
+	soaFirst(d.Added)
+	next, err := Apply(e.z, d)
+	if err != nil {
+		return nil, d, wire.RcodeServFail
+	}
+	if !next.hasServers() {
+		return nil, d, wire.RcodeRefused
+	}
+	return next, d, wire.RcodeSuccess
+}
+
+// hasServers reports whether the servers of the apex can be found as far as the zone knows them; without that it would not be read from a file again either.
+func (z *Zone) hasServers() bool {
+	c := checker{apex: z.apex}
+	for _, r := range z.setRecords(z.apex, wire.TypeNS) {
+		c.checkServer(z, &r, []byte(z.apex))
+	}
+	return c.errors == 0
+}
+
+// nextSerial is the serial after one; 0 is passed over, which some secondaries take for none.
+func nextSerial(n uint32) uint32 {
+	if n+1 == 0 {
+		return 1
+	}
+	return n + 1
+}
+
+// gather adds what makes one set another.
+func (d *Diff) gather(from, to []Record) {
+	isIn := func(list []Record) func(Record) bool {
+		return func(r Record) bool {
+			return slices.ContainsFunc(list, func(o Record) bool { return o.TTL == r.TTL && bytes.Equal(o.Data, r.Data) })
+		}
+	}
+	d.Removed = append(d.Removed, slices.DeleteFunc(slices.Clone(from), isIn(to))...)
+	d.Added = append(d.Added, slices.DeleteFunc(slices.Clone(to), isIn(from))...)
+}
