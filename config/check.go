@@ -31,6 +31,8 @@ func (c *Config) checkListen(r *reader) {
 	for i, l := range c.Listen {
 		key := fmt.Sprintf("listen[%d]", i)
 		switch {
+		case l.Encrypted():
+			l.checkTLS(r, key)
 		case !l.UDP && !l.TCP:
 			r.fault(r.at(key), l.Address.String()+" serves neither UDP nor TCP", "leave out udp: false or tcp: false")
 		case !l.TCP:
@@ -44,9 +46,25 @@ func (c *Config) checkListen(r *reader) {
 	}
 }
 
+// checkTLS wants what TLS needs.
+func (l Listen) checkTLS(r *reader, key string) {
+	switch {
+	case l.TLS.Cert == "" && !r.lost(key+".tls.cert"):
+		r.fault(r.at(key+".tls"), "the certificate is missing", "name its file under cert")
+	case l.TLS.Key == "" && !r.lost(key+".tls.key"):
+		r.fault(r.at(key+".tls"), "the private key of the certificate is missing", "name its file under key")
+	}
+	if !l.TCP {
+		r.fault(r.at(key+".tcp"), l.Address.String()+" serves TLS, which runs over TCP", "leave out tcp: false")
+	}
+	if l.Address.Port() == 53 {
+		r.fault(r.at(key+".address"), "port 53 is for DNS in the clear (RFC 7858 section 3.1)", "give port 853, such as "+netip.AddrPortFrom(l.Address.Addr(), 853).String())
+	}
+}
+
 // meets reports whether two listeners want the same socket. A wildcard has the whole of its family, and [::] has IPv4 as well.
 func (l Listen) meets(o Listen) bool {
-	if l.Address.Port() != o.Address.Port() || l.Address.Port() == 0 || !(l.UDP && o.UDP || l.TCP && o.TCP) {
+	if l.Address.Port() != o.Address.Port() || l.Address.Port() == 0 || !(l.Datagrams() && o.Datagrams() || l.TCP && o.TCP) {
 		return false
 	}
 	return covers(l.Address.Addr(), o.Address.Addr()) || covers(o.Address.Addr(), l.Address.Addr())

@@ -17,7 +17,7 @@ func TestDiff(t *testing.T) {
 		"nothing":         {"", nil},
 		"same as default": {"tcp: {pipeline: 64}", nil},
 		"live":            {"cache: {ttl_max: 2h}", []string{"cache.ttl_max: 24h0m0s -> 2h0m0s live"}},
-		"needs a socket":  {"listen: [127.0.0.9]", []string{"listen: [{127.0.0.1:53 true true} {[::1]:53 true true}] -> [{127.0.0.9:53 true true}] restart"}},
+		"needs a socket":  {"listen: [127.0.0.9]", []string{"listen: [{127.0.0.1:53 true true { }} {[::1]:53 true true { }}] -> [{127.0.0.9:53 true true { }}] restart"}},
 		"one and another": {"limits: {workers: 3}\ntcp: {idle: 20s}", []string{"tcp.idle: 10s -> 20s live", "limits.workers: 0 -> 3 restart"}},
 		"feed added":      {"feeds: [{name: malware, path: malware.hosts}, {name: new, path: x}]", []string{"feeds: [malware] -> [malware new] live"}},
 		"feed in one key": {"feeds: [{name: malware, path: malware.hosts, format: rpz}]", []string{"feeds[malware].format: auto -> rpz live"}},

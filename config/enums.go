@@ -210,12 +210,13 @@ type Transport string
 const (
 	TransportUDP Transport = "udp"
 	TransportTCP Transport = "tcp"
+	TransportTLS Transport = "tls"
 )
 
 // String is the word in the file.
 func (t Transport) String() string { return string(t) }
 
-func (Transport) values() []string { return words(TransportUDP, TransportTCP) }
+func (Transport) values() []string { return words(TransportUDP, TransportTCP, TransportTLS) }
 
 // Day is a day of the week.
 type Day string

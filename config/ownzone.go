@@ -42,6 +42,8 @@ type OwnZone struct {
 	AllowTransfer []netip.Prefix `yaml:"allow_transfer" example:"[192.0.2.53/32, '2001:db8::53/128']"`
 	// TransferKeys are the names of keys by one of which such a request has to be signed (TSIG), beside coming from there. Without any it need not be signed.
 	TransferKeys []dnsname.Name `yaml:"transfer_keys" example:"[transfer.corp.example]"`
+	// RequireTLS has the zone sent over TLS alone (RFC 9103), so that nobody reads it on the way; see `listen[].tls`.
+	RequireTLS bool `yaml:"require_tls" default:"false"`
 	// Notify are the secondaries that are told when the zone has changed (NOTIFY, RFC 1996), and again until they confirm it. There is no other list: the
 	// zone's NS records are told nothing, since many a private zone has names there that nobody answers for.
 	Notify []Notified `yaml:"notify"`
@@ -121,6 +123,9 @@ func (c *Config) checkOwnZones(r *reader) {
 		c.checkKeyNames(r, key+".transfer_keys", z.TransferKeys)
 		if len(z.TransferKeys) > 0 && len(z.AllowTransfer) == 0 {
 			r.warn(r.at(key+".transfer_keys"), "nobody may take the zone, with or without a key", "name the networks under allow_transfer; [0.0.0.0/0, '::/0'] are all")
+		}
+		if z.RequireTLS && !slices.ContainsFunc(c.Listen, Listen.Encrypted) && !r.lost("listen") {
+			r.fault(r.at(key+".require_tls"), "no address serves TLS, so nobody could take the zone", "give an address under listen a certificate: tls: {cert: …, key: …}")
 		}
 		name := z.Name.Canonical()
 		if first, twice := names[name]; twice && !z.Name.IsZero() {

@@ -16,7 +16,25 @@ type Listen struct {
 	UDP bool `yaml:"udp" default:"true"`
 	// TCP serves DNS over TCP on the address. Clients need it for answers that do not fit a datagram.
 	TCP bool `yaml:"tcp" default:"true"`
+	// TLS has the address serve DNS over TLS (RFC 7858) in place of UDP and TCP; clients look for it at port 853. Zones are sent over it too (RFC 9103), to
+	// secondaries that speak TLS 1.3.
+	TLS ListenTLS `yaml:"tls"`
 }
+
+// ListenTLS is the certificate of an address. Its files are followed: new ones are served within three seconds of a change, and while they are wrong the
+// certificate before is.
+type ListenTLS struct {
+	// Cert is a file with the certificate, as PEM, and behind it those that vouch for it.
+	Cert Path `yaml:"cert" example:"/etc/cenote/dns.example.pem"`
+	// Key is a file with its private key, as PEM. Whoever can read it can pass for this server.
+	Key Path `yaml:"key" example:"/etc/cenote/dns.example.key"`
+}
+
+// Encrypted reports whether the address serves DNS over TLS, and nothing else.
+func (l Listen) Encrypted() bool { return l.TLS != ListenTLS{} }
+
+// Datagrams reports whether the address serves UDP.
+func (l Listen) Datagrams() bool { return l.UDP && !l.Encrypted() }
 
 // Access says who may ask. Addresses are those of the sender of the packet.
 type Access struct {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"os"
@@ -153,12 +154,25 @@ func (c *Config) checkFiles(r *reader) {
 	for _, s := range secrets {
 		s.check(r)
 	}
+	for i, l := range c.Listen {
+		l.TLS.checkFiles(r, fmt.Sprintf("listen[%d].tls", i))
+	}
 	checkOpens(r, "compile.suffix_list", c.Compile.SuffixList, "remove the key to use the list that is built in")
 	for i, list := range c.Policy.Protect.Lists {
 		checkOpens(r, fmt.Sprintf("policy.protect.lists[%d]", i), list, "without the list nothing is protected by it: correct the path, or remove it")
 	}
 	for i, list := range c.Policy.Protect.Popular.Lists {
 		checkOpens(r, fmt.Sprintf("policy.protect.popular.lists[%d]", i), list, "without the list no name is known to be popular: correct the path, or remove it")
+	}
+}
+
+// checkFiles wants the certificate and the key to be there, and to belong together.
+func (t ListenTLS) checkFiles(r *reader, key string) {
+	if t.Cert == "" || t.Key == "" {
+		return
+	}
+	if _, err := tls.LoadX509KeyPair(string(t.Cert), string(t.Key)); err != nil {
+		r.fault(r.at(key), fmt.Sprintf("%s: %v", key, err), "cert and key are files as PEM that belong together; openssl req -x509 makes a pair for tests")
 	}
 }
 

@@ -61,6 +61,8 @@ type Listen struct {
 	Addr netip.AddrPort
 	// UDP and TCP say which of the two are served.
 	UDP, TCP bool
+	// TLS has all that comes over TCP be encrypted (RFC 7858), and is nil for what is not. There is no UDP beside it.
+	TLS *TLSFiles
 }
 
 // Bounds limit what clients can make the server hold; zero stands for the default.

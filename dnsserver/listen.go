@@ -21,6 +21,9 @@ type endpoint struct {
 	udp    []*udpSocket
 	tcp    *net.TCPListener
 	spread error // why the kernel does not spread datagrams as it was told
+
+	certificate *certificate // of what comes over tcp; nil where that is not encrypted
+	files       *TLSFiles    // of certificate
 }
 
 // udpSocket is one bound UDP socket. Its options are those of setUDPOptions.
@@ -145,7 +148,7 @@ func (e *endpoint) addrs() []Listen {
 	}
 	if e.tcp != nil {
 		addr := e.tcp.Addr().(*net.TCPAddr).AddrPort()
-		out = append(out, Listen{Addr: netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()), TCP: true})
+		out = append(out, Listen{Addr: netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()), TCP: true, TLS: e.files})
 	}
 	return out
 }

@@ -31,7 +31,7 @@ type pathDescs struct {
 
 // socketDescs describe what happens at its two ends.
 type socketDescs struct {
-	udp, kernelDrops, connections, accepted, ended, turnedAway, waiting *prometheus.Desc
+	udp, kernelDrops, connections, accepted, ended, turnedAway, waiting, handshakes, badFiles, expiry *prometheus.Desc
 }
 
 // Collector returns the metrics of the server, for a registry.
@@ -71,6 +71,9 @@ func describeSockets() socketDescs {
 		connections: describe("tcp_connections", "TCP connections that are open."),
 		accepted:    describe("tcp_accepted_total", "TCP connections that were accepted."),
 		ended:       describe("tcp_ended_total", "TCP connections that the server ended or could not accept, by reason. Look when files rises: the limit on open files is too low.", "reason"),
+		handshakes:  describe("tls_handshakes_total", "Handshakes of TLS by outcome: done, failed, timeout, or full (too many were under way). Look when full rises: somebody makes the server compute.", "outcome"),
+		badFiles:    describe("certificate_failures_total", "Certificates of listeners that were read and not taken, so that the one before is served. Look whenever it rises: the log says why."),
+		expiry:      describe("certificate_expiry_timestamp_seconds", "When the first certificate of a listener expires, in seconds since the epoch; 0 without one. Look two weeks before."),
 		turnedAway:  describe("waiting_refused_total", "Queries that were not let wait for the network, by reason: the room was full, or one client network held its share of it.", "reason"),
 		waiting:     describe("waiting", "Queries that wait for the network now."),
 	}
@@ -206,6 +209,12 @@ func (d *socketDescs) collect(ch chan<- prometheus.Metric, s *Server) {
 	count(ch, d.ended, t.timedOut.Load(), "timeout")
 	count(ch, d.ended, t.garbled.Load(), "garbled")
 	count(ch, d.ended, t.slowReaders.Load(), "slow-reader")
+	count(ch, d.handshakes, t.done.Load(), "done")
+	count(ch, d.handshakes, t.failed.Load(), "failed")
+	count(ch, d.handshakes, t.slow.Load(), "timeout")
+	count(ch, d.handshakes, t.full.Load(), "full")
+	count(ch, d.badFiles, t.badFiles.Load())
+	gauge(d.expiry, s.certificateExpiry())
 	gauge(d.waiting, s.network.waiting.Load())
 	count(ch, d.turnedAway, s.network.full.Load(), "full")
 	count(ch, d.turnedAway, s.network.greedy.Load(), "greedy-client")

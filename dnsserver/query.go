@@ -45,6 +45,7 @@ type Query struct {
 	zones     *zone.Set      // nil if there are none
 	outside   bool           // the access list does not admit the client, but that of a zone does: it is told of that zone and of nothing else
 	elsewhere bool           // a zone of ours holds the name, and leaves it to the world
+	weak      bool           // by the transport: it is encrypted, and not as transfers want it
 	transfer  *transfer      // to be sent in place of Reply; nil for none
 	updates   bool           // it is an UPDATE message
 	pending   bool           // and its changes are to be made

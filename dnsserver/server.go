@@ -2,14 +2,14 @@ package dnsserver
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
-	"net"
 	"runtime"
 	"sync"
 	"time"
 )
 
-// Server answers DNS queries over UDP and TCP. New binds its sockets, Run serves them. All methods may be called from many goroutines.
+// Server answers DNS queries over UDP, TCP and TLS. New binds its sockets, Run serves them. All methods may be called from many goroutines.
 type Server struct {
 	core      *core
 	endpoints []*endpoint
@@ -34,6 +34,10 @@ func New(c Config) (*Server, error) {
 	}
 	s := &Server{core: core, endpoints: endpoints, network: newNetwork(core)}
 	s.tcp = newTCPServer(core, s.network)
+	if err := s.openCertificates(); err != nil {
+		s.Close()
+		return nil, err
+	}
 	for _, e := range endpoints {
 		for _, socket := range e.udp {
 			s.loops = append(s.loops, udpLoop{socket: socket, worker: core.newWorker(), network: s.network})
@@ -136,9 +140,13 @@ func (s *Server) Run(ctx context.Context) error {
 	failed := make(chan error, len(s.endpoints))
 	for _, e := range s.endpoints {
 		if e.tcp != nil {
-			listeners.Go(func() { failed <- s.accept(ctx, e.tcp) })
+			listeners.Go(func() { failed <- s.accept(ctx, e) })
 		}
 	}
+	var certificates sync.WaitGroup
+	certificates.Go(func() { s.followCertificates(ctx) })
+	defer certificates.Wait()
+	defer cancel()
 	var err error
 	select {
 	case <-ctx.Done():
@@ -150,9 +158,13 @@ func (s *Server) Run(ctx context.Context) error {
 	return err
 }
 
-func (s *Server) accept(ctx context.Context, l net.Listener) error {
-	if err := s.tcp.accept(ctx, l); err != nil {
-		return fmt.Errorf("accepting on %v: %w", l.Addr(), err)
+func (s *Server) accept(ctx context.Context, e *endpoint) error {
+	var encryption *tls.Config
+	if e.certificate != nil {
+		encryption = e.certificate.config()
+	}
+	if err := s.tcp.accept(ctx, e.tcp, encryption); err != nil {
+		return fmt.Errorf("accepting on %v: %w", e.tcp.Addr(), err)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package dnsserver
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/netip"
@@ -9,6 +10,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"cenote/policy"
 )
 
 // Bounds of TCP that nobody needs to set.
@@ -45,6 +48,7 @@ type tcpServer struct {
 	outs    outPools
 	queries sync.Pool // of *Query
 	tcpCounters
+	tlsCounters
 
 	mu        sync.Mutex
 	conns     map[*tcpConn]struct{} // guarded by mu
@@ -77,14 +81,15 @@ func newTCPServer(c *core, n *network) *tcpServer {
 
 // accept serves the connections of one listener until that is closed. It does not end for a lack of file descriptors: it rests, longer
 // each time, for connections that end will give some back. Nor does it end for what the network does to a connection.
-func (t *tcpServer) accept(ctx context.Context, l net.Listener) error {
+// encryption is nil where nothing is encrypted.
+func (t *tcpServer) accept(ctx context.Context, l net.Listener, encryption *tls.Config) error {
 	var pause time.Duration
 	for {
 		conn, err := l.Accept()
 		switch {
 		case err == nil:
 			pause = 0
-			t.admit(conn)
+			t.admit(conn, encryption)
 		case errors.Is(err, net.ErrClosed):
 			return nil
 		case scarce(err):
@@ -131,9 +136,12 @@ func rest(ctx context.Context, d time.Duration) {
 }
 
 // admit serves a new connection, or ends it if that would break a bound.
-func (t *tcpServer) admit(conn net.Conn) {
-	c := &tcpConn{server: t, conn: conn, peer: tcpAddr(conn.RemoteAddr()), local: tcpAddr(conn.LocalAddr())}
+func (t *tcpServer) admit(conn net.Conn, encryption *tls.Config) {
+	c := &tcpConn{server: t, conn: conn, raw: conn, transport: policy.TransportTCP, peer: tcpAddr(conn.RemoteAddr()), local: tcpAddr(conn.LocalAddr())}
 	c.changed = sync.NewCond(&c.mu)
+	if encryption != nil {
+		c.encrypt(encryption)
+	}
 	let := t.letClient
 	if !t.core.welcomes(c.peer.Addr()) {
 		let = t.letOutsider
@@ -225,7 +233,7 @@ func (t *tcpServer) evict() bool {
 		return false
 	}
 	t.timedOut.Add(1)
-	longest.conn.Close()
+	longest.raw.Close()
 	t.remove(longest)
 	return true
 }
@@ -265,6 +273,6 @@ func (t *tcpServer) endAll() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for c := range t.conns {
-		c.conn.Close()
+		c.raw.Close()
 	}
 }

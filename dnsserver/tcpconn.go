@@ -21,7 +21,10 @@ var errGarbled = errors.New("message is shorter than a header")
 // goroutines of queries that waited, and written by whichever of them finds nobody writing.
 type tcpConn struct {
 	server    *tcpServer
-	conn      net.Conn
+	conn      net.Conn // what is read and written
+	raw       net.Conn // what lies beneath, if conn is encrypted; else conn
+	transport policy.Transport
+	weak      bool // it is encrypted, and not as RFC 9103 section 7 wants it of transfers
 	peer      netip.AddrPort
 	local     netip.AddrPort
 	network   netip.Prefix // the client network that the connection is counted for; none for an outsider
@@ -56,6 +59,9 @@ func (c *tcpConn) shutOut() bool {
 func (c *tcpConn) serve() {
 	defer c.server.forget(c)
 	defer c.conn.Close()
+	if !c.handshake() {
+		return
+	}
 	for {
 		msg, err := c.next()
 		if err != nil {
@@ -155,8 +161,8 @@ func (c *tcpConn) answer(msg []byte) {
 	q := t.queries.Get().(*Query)
 	out := t.outs.get(wire.MessageMax)
 	q.Begin()
-	q.In, q.Out, q.Time = msg, *out, t.core.config.Now()
-	q.Peer, q.Client, q.Local, q.Transport = c.peer, c.peer, c.local, policy.TransportTCP
+	q.In, q.Out, q.Time, q.weak = msg, *out, t.core.config.Now(), c.weak
+	q.Peer, q.Client, q.Local, q.Transport = c.peer, c.peer, c.local, c.transport
 	if q.Idle = 0; !c.outsider() {
 		q.Idle = t.core.bounds.Load().Idle
 	}
@@ -319,7 +325,7 @@ func (c *tcpConn) kill(slow bool) {
 		c.drop(c.out)
 		c.out = nil
 	}
-	c.conn.Close()
+	c.raw.Close()
 	c.changed.Broadcast()
 }
 

@@ -97,6 +97,9 @@ func (w *worker) transfer(q *Query) {
 	case served == nil:
 		t.noZone.Add(1)
 		q.turnAway(wire.RcodeNotAuth, edeNotAuthoritative) // RFC 5936 section 2.2.1
+	case q.weak, served.RequireTLS && q.Transport != policy.TransportTLS:
+		t.refused.Add(1)
+		q.turnAway(wire.RcodeRefused, edeProhibited) // RFC 9103 section 7: TLS 1.3, and the client says that it speaks DNS
 	case !served.MayTransfer(q.Peer.Addr().WithZone(""), q.keyName()):
 		t.refused.Add(1)
 		q.turnAway(wire.RcodeRefused, edeProhibited)

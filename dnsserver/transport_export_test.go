@@ -89,7 +89,7 @@ func (s *Server) TCPIdle() (n int) {
 func (s *Server) SetUnsent(one, all int64) { s.tcp.most = unsentBounds{one, all} }
 
 // Accept serves a listener as if it were one of the server's own.
-func (s *Server) Accept(ctx context.Context, l net.Listener) error { return s.tcp.accept(ctx, l) }
+func (s *Server) Accept(ctx context.Context, l net.Listener) error { return s.tcp.accept(ctx, l, nil) }
 
 // OutsidersMax is how many connections those have who may not ask.
 const OutsidersMax = outsidersMax

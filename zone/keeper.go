@@ -31,10 +31,11 @@ type Source struct {
 	Origin string
 	// Verify says what is wanted of its digest.
 	Verify Verify
-	// Allow, Transfer and TransferKeys are those of Served.
+	// Allow, Transfer, TransferKeys and RequireTLS are those of Served.
 	Allow        func(netip.Addr) bool
 	Transfer     func(netip.Addr) bool
 	TransferKeys []dnsname.Name
+	RequireTLS   bool
 	// Notify is that of Served.
 	Notify []Notified
 	// Updates say who may change the zone by messages. Nil: nobody.
@@ -403,9 +404,10 @@ func (k *Keeper) publish() error {
 		if data == nil || z.expired {
 			data = &Zone{apex: z.source.Name, labels: z.source.Name.Labels(), absent: true}
 		}
-		served = append(served, Served{Zone: data, History: z.history, Allow: z.source.Allow, Transfer: z.source.Transfer, TransferKeys: z.source.TransferKeys,
-			Notify:     z.source.Notify,
-			NotifyFrom: z.source.NotifyFrom, NotifyKeys: z.source.NotifyKeys, Updates: z.source.Updates})
+		served = append(served, Served{
+			Zone: data, History: z.history, Allow: z.source.Allow, Transfer: z.source.Transfer, TransferKeys: z.source.TransferKeys, RequireTLS: z.source.RequireTLS,
+			Notify: z.source.Notify, NotifyFrom: z.source.NotifyFrom, NotifyKeys: z.source.NotifyKeys, Updates: z.source.Updates,
+		})
 	}
 	set, err := NewSet(served...)
 	if err != nil {

@@ -50,6 +50,8 @@ type Served struct {
 	Transfer func(netip.Addr) bool
 	// TransferKeys are the keys by one of which a request for the zone has to be signed. None: it need not be.
 	TransferKeys []dnsname.Name
+	// RequireTLS has it sent over TLS alone.
+	RequireTLS bool
 	// Notify are the secondaries that are told of changes.
 	Notify []Notified
 	// Updates say who may change the zone by messages. Nil: nobody.

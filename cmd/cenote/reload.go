@@ -130,6 +130,10 @@ func (s *server) Reload(ctx context.Context, r api.ReloadRequest) (api.ReloadAns
 	if answer.Zones, err = s.reloadZones(r.Force); err != nil {
 		return answer, errors.Join(err, undo())
 	}
+	if err := s.dns.ReloadCertificates(); err != nil {
+		s.log.Error("certificates not loaded; those before are served", "err", err)
+		answer.Warnings = append(answer.Warnings, "the certificate before is served: "+err.Error())
+	}
 	answer.Feeds = append(answer.Feeds, s.stillKept(answer.Feeds, r.Feeds)...)
 	s.log.Info("reloaded", "generation", answer.Generation, "published", answer.Published, "seconds", answer.Seconds)
 	return answer, nil

@@ -201,10 +201,13 @@ func policyView(v *config.View, strict bool) policy.View {
 		out.Keys = append(out.Keys, key.Canonical())
 	}
 	for _, t := range v.Transports {
-		if t == config.TransportTCP {
-			out.Transports = append(out.Transports, policy.TransportTCP)
-		} else {
+		switch t {
+		case config.TransportUDP:
 			out.Transports = append(out.Transports, policy.TransportUDP)
+		case config.TransportTCP:
+			out.Transports = append(out.Transports, policy.TransportTCP)
+		case config.TransportTLS:
+			out.Transports = append(out.Transports, policy.TransportTLS)
 		}
 	}
 	for _, day := range v.Schedule.Days {
@@ -283,7 +286,10 @@ func overrideOf(o config.Override) policy.Action {
 func listenAddrs(c *config.Config) []dnsserver.Listen {
 	out := make([]dnsserver.Listen, len(c.Listen))
 	for i, l := range c.Listen {
-		out[i] = dnsserver.Listen{Addr: l.Address, UDP: l.UDP, TCP: l.TCP}
+		out[i] = dnsserver.Listen{Addr: l.Address, UDP: l.Datagrams(), TCP: l.TCP}
+		if l.Encrypted() {
+			out[i].TLS = &dnsserver.TLSFiles{Cert: string(l.TLS.Cert), Key: string(l.TLS.Key)}
+		}
 	}
 	return out
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -97,7 +98,7 @@ const patience, again = 20 * time.Second, 2 * time.Second
 //	list-server-returns    it is back at its address
 //	serve FILE             start the server with the configuration FILE; $DNS is where it listens
 //	shutdown, restart      end the server as SIGTERM does; start it again with the same configuration
-//	ask [-tcp] [-do] [-rd=false] [-edns=false] [-nsid] [-from ADDR] [-key NAME=SECRET] [-until REGEXP] [-wait TIME] NAME [TYPE [CLASS]]
+//	ask [-tcp] [-tls] [-do] [-rd=false] [-edns=false] [-nsid] [-from ADDR] [-key NAME=SECRET] [-until REGEXP] [-wait TIME] NAME [TYPE [CLASS]]
 //	                       ask the server and print the reply; with -key signed, and what the signature of the reply is worth; with -nsid what the server tells of itself; with -until ask again until it looks so; -wait is for silence: how
 //	                       long it must last
 //	update [-tcp] [-from ADDR] [-key NAME=SECRET] ZONE +RECORD… -RECORD… -NAME…
@@ -147,6 +148,7 @@ type world struct {
 	cancel   context.CancelFunc
 	ended    chan error
 	addr     netip.AddrPort
+	tls      netip.AddrPort // where TLS is served, if anywhere
 }
 
 type worldKey struct{}
@@ -209,6 +211,11 @@ func (w *world) start(ts *testscript.TestScript) {
 	go func() { w.ended <- s.run(ctx) }()
 	w.addr = s.dns.Addrs()[0].Addr
 	ts.Setenv("DNS", w.addr.String())
+	for _, l := range s.dns.Addrs() {
+		if l.TLS != nil {
+			w.tls = l.Addr
+		}
+	}
 	deadline := time.Now().Add(patience)
 	for s.ready() != nil {
 		if time.Now().After(deadline) {
@@ -236,19 +243,21 @@ func (w *world) restart(ts *testscript.TestScript, _ bool, _ []string) {
 
 // question is what the ask command was told.
 type question struct {
-	tcp, do, rd, edns bool
-	nsid              bool
-	from, until       string
-	key               string        // NAME=SECRET in base64, to sign with
-	wait              time.Duration // for a reply; 0: with patience
-	name              string
-	qtype, class      uint16
+	tcp, tls     bool
+	do, rd, edns bool
+	nsid         bool
+	from, until  string
+	key          string        // NAME=SECRET in base64, to sign with
+	wait         time.Duration // for a reply; 0: with patience
+	name         string
+	qtype, class uint16
 }
 
 func parseAsk(args []string) (question, error) {
 	q := question{qtype: dns.TypeA, class: dns.ClassINET}
 	set := flag.NewFlagSet("ask", flag.ContinueOnError)
 	set.BoolVar(&q.tcp, "tcp", false, "")
+	set.BoolVar(&q.tls, "tls", false, "")
 	set.BoolVar(&q.do, "do", false, "")
 	set.BoolVar(&q.rd, "rd", true, "")
 	set.BoolVar(&q.edns, "edns", true, "")
@@ -280,8 +289,16 @@ func parseAsk(args []string) (question, error) {
 func (w *world) ask(ts *testscript.TestScript, _ bool, args []string) {
 	q, err := parseAsk(args)
 	ts.Check(err)
-	text := w.poll(ts, q.until, func() string { return q.exchange(w.addr) })
+	text := w.poll(ts, q.until, func() string { return q.exchange(w.at(&q)) })
 	_, _ = io.WriteString(ts.Stdout(), text)
+}
+
+// at is where a question is asked.
+func (w *world) at(q *question) netip.AddrPort {
+	if q.tls {
+		return w.tls
+	}
+	return w.addr
 }
 
 // update sends a message that changes a zone.
@@ -379,6 +396,10 @@ func (q *question) send(server netip.AddrPort, m *dns.Msg) string {
 	client := dns.Client{Net: "udp", Timeout: cmp.Or(q.wait, patience), Dialer: &net.Dialer{LocalAddr: &net.UDPAddr{IP: net.ParseIP(q.from)}}}
 	if q.tcp {
 		client.Net, client.Dialer = "tcp", &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(q.from)}}
+	}
+	if q.tls {
+		client.Net, client.TLSConfig = "tcp-tls", &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"dot"}} // the certificate is others' to judge
+		client.Dialer = &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(q.from)}}
 	}
 	if q.key != "" {
 		name, secret, _ := strings.Cut(q.key, "=")

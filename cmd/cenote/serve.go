@@ -303,8 +303,11 @@ func (s *server) ready() error {
 func (s *server) logStart() {
 	for _, l := range s.dns.Addrs() {
 		network := "tcp"
-		if l.UDP {
+		switch {
+		case l.UDP:
 			network = "udp"
+		case l.TLS != nil:
+			network = "tls"
 		}
 		s.log.Info("serving dns", "address", l.Addr.String(), "transport", network)
 	}
