@@ -28,7 +28,7 @@ func arrows() map[string][]string {
 		"rrcache":   {"hugepage", "dnsname", "wire"},
 		"dnssec":    {"dnsname", "wire"},
 		"zone":      {"dnssec", "tsig", "pace", "dnsname", "wire"},
-		"resolver":  {"rrcache", "dnssec", "wire", "crew", "dnsname"},
+		"resolver":  {"rrcache", "dnssec", "wire", "crew", "pace", "dnsname"},
 		"blocklist": {"policy", "nameindex", "pace", "dnsname", "wire", "radix"},
 		"sighting":  {"ring", "pace", "prefetch", "dnsname", "policy"},
 		"querylog":  {"ring", "dnsname", "policy", "wire"},

@@ -123,7 +123,7 @@ type TraceLeft struct {
 	Referrals         int `json:"referrals"`
 	Signatures        int `json:"signatures"`
 	SignatureFailures int `json:"signature_failures"`
-	Hashes            int `json:"hashes"`
+	Hashes            int `json:"hashes"` // blocks of 64 octets, for NSEC3
 }
 
 // ServersAnswer is the answer of GET /v1/servers.

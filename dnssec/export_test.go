@@ -25,3 +25,6 @@ func DigestsDone(zone []byte, ds [][]byte, keys *Set) int {
 
 // Base32Hex writes a hash as owner names have it.
 func Base32Hex(b []byte) string { return base32hex.EncodeToString(b) }
+
+// HashBlocks is how many blocks are hashed for a name.
+var HashBlocks = hashBlocks

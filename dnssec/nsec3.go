@@ -33,6 +33,17 @@ func HashName(name []byte, iterations uint16, salt []byte) [20]byte {
 	return sum
 }
 
+// blockLen is how many octets SHA-1 takes at a time.
+const blockLen = sha1.BlockSize
+
+// hashBlocks is how many blocks are hashed for a name of that many octets.
+func hashBlocks(name int, iterations uint16, salt int) int {
+	return blocks(name+salt) + int(iterations)*blocks(hashLen+salt)
+}
+
+// blocks is how many blocks SHA-1 makes of some octets: behind them come one octet and their number in eight (FIPS 180-4 section 5.1.1).
+func blocks(octets int) int { return (octets + 1 + 8 + blockLen - 1) / blockLen }
+
 // params are how a zone hashes its names.
 type params struct {
 	iterations uint16
@@ -114,7 +125,7 @@ func (d *Denial) hash(name dnsname.Name) (hash, bool) {
 			return d.memo[i].hash, true
 		}
 	}
-	if !d.work.hash() {
+	if !d.work.hash(hashBlocks(len(name), d.params.iterations, len(d.params.salt))) {
 		return hash{}, false
 	}
 	h := HashName([]byte(name), d.params.iterations, []byte(d.params.salt))

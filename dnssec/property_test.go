@@ -122,7 +122,7 @@ func TestNoSignedDelegationLooksUnsigned(t *testing.T) {
 			if i%2 == 0 && how != "dname" && (how == "" || at == q) {
 				proofs = w.prove(q)
 			}
-			work := &dnssec.Work{Signatures: 100, Failures: 100, Hashes: 300}
+			work := &dnssec.Work{Signatures: 100, Failures: 100, Hashes: dnssec.HashesMax}
 			cut, v := dnssec.NewDenial([]byte(w.apex), w.secure(proofs, work), work).Unsigned([]byte(q))
 			if wrong := w.wrongCut(q, cut, v); wrong != "" {
 				t.Fatalf("%s\n%s: %s (%v, %v); proofs:%s", about, text(q), wrong, cut, v, w.show(proofs))

@@ -135,14 +135,14 @@ func TestHashesAreBounded(t *testing.T) {
 		long = append([]byte{1, 'x'}, long...)
 	}
 	work := dnssec.NewWork()
-	work.Hashes = 50
+	work.Hashes = 50 * dnssec.HashBlocks(20, dnssec.IterationsMax, 0)
 	d := dnssec.NewDenial(name("example."), w.chain, work)
 	want(t, d.NameError(long), dnssec.Bogus, dnssec.CodeBogus)
 	want(t, d.NoData(long, dns.TypeA), dnssec.Bogus, dnssec.CodeBogus)
 	if _, v := d.Unsigned(long); v.Text != "too much work" {
 		t.Errorf("got %v, want too much work", v)
 	}
-	if work.Hashes != 0 || !work.Spent() {
+	if work.Hashes > dnssec.HashBlocks(255, dnssec.IterationsMax, 0) || !work.Spent() {
 		t.Errorf("%d hashes are left, spent %v", work.Hashes, work.Spent())
 	}
 	work = dnssec.NewWork()
@@ -151,7 +151,42 @@ func TestHashesAreBounded(t *testing.T) {
 	once := work.Hashes
 	want(t, d.NameError(long), dnssec.Secure, dnssec.CodeNone)
 	if work.Hashes != once {
-		t.Errorf("asked again, %d more names were hashed", once-work.Hashes)
+		t.Errorf("asked again, %d more blocks were hashed", once-work.Hashes)
+	}
+}
+
+// TestLongNamesAreProvable holds that what may be hashed for a query is enough for the longest name in a zone with as many iterations as are looked at, thrice
+// over, and that a long salt counts.
+func TestLongNamesAreProvable(t *testing.T) {
+	w := newWorld(t, ecSigner(t, "example.", 257), "example.", worldKind{nsec3: true, rounds: dnssec.IterationsMax}, "a 300 IN A 192.0.2.1\n")
+	work := dnssec.NewWork()
+	for i := range 3 {
+		long := name("example.")
+		for len(long) <= 253 {
+			long = append([]byte{1, 'x' + byte(i)}, long...)
+		}
+		d := dnssec.NewDenial(name("example."), w.chain, work)
+		want(t, d.NameError(long), dnssec.Secure, dnssec.CodeNone)
+	}
+	for _, c := range []struct{ name, iterations, salt, want int }{
+		{1, 0, 0, 1}, {55, 0, 0, 1}, {56, 0, 0, 2}, {255, 0, 0, 5}, {255, 0, 255, 9}, {10, 50, 35, 51}, {10, 50, 36, 101},
+	} {
+		if got := dnssec.HashBlocks(c.name, uint16(c.iterations), c.salt); got != c.want {
+			t.Errorf("a name of %d octets, %d iterations, %d octets of salt: %d blocks, want %d", c.name, c.iterations, c.salt, got, c.want)
+		}
+	}
+}
+
+// TestWorkGivesWay holds that others are let on between two steps, and that who is told to end does so.
+func TestWorkGivesWay(t *testing.T) {
+	key := ecSigner(t, "example.", 257)
+	z, good := zoneOf(t, key), signedSet(t, records(t, "www.example. 300 IN A 192.0.2.1"), key)
+	w, asked := dnssec.NewWork(), 0
+	w.GiveWay = func() bool { asked++; return asked < 3 }
+	want(t, z.Check(good, noon, w).Verdict, dnssec.Secure, dnssec.CodeNone)
+	want(t, z.Check(good, noon, w).Verdict, dnssec.Secure, dnssec.CodeNone)
+	if got := z.Check(good, noon, w); got.Status != dnssec.Bogus || !w.Spent() || used(w) != 2 || asked != 3 {
+		t.Errorf("%v after %d verifications, asked %d times", got.Verdict, used(w), asked)
 	}
 }
 

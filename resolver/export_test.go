@@ -246,12 +246,15 @@ func NewGate() Gate { return Gate{newGate()} }
 
 // Enter waits for a place for a zone; leave is nil if there was none.
 func (g Gate) Enter(zone string, now time.Time, done <-chan struct{}) (leave func()) {
-	leave, _ = g.g.enter(dnsname.MustParse(zone).Canonical(), now, done)
+	leave, _, _ = g.g.enter(dnsname.MustParse(zone).Canonical(), now, done)
 	return leave
 }
 
 // Mark notes that a zone is costly.
 func (g Gate) Mark(zone string, now time.Time) { g.g.mark(dnsname.MustParse(zone).Canonical(), now) }
+
+// CostlyEach is how many questions of a costly zone may wait.
+const CostlyEach = costlyEach
 
 // Places is how many zones that are not costly may enter at a time.
 func (g Gate) Places() int { return cap(g.g.places) }

@@ -8,20 +8,24 @@ import (
 	"time"
 
 	"cenote/dnsname"
+	"cenote/dnssec"
+	"cenote/pace"
 )
 
 // gate bounds the computing for signatures and hashes that goes on at a time, so that zones whose validation is made costly leave room on the
 // processors for all other queries (KeyTrap, CVE-2023-50387; CVE-2023-50868). What one question may have computed is bounded by dnssec.Work.
 //
-// Zones whose signatures failed a moment ago, or that had many names hashed, have one place of their own: they wait for each other and nobody waits
-// for them.
+// Zones whose signatures failed a moment ago, or that had much hashed, have one place of their own: they wait for each other and nobody waits
+// for them. A check whose zone turns out to be so on the way goes there for the rest. All checks rest between their steps, so that a processor looks for
+// queries in time; those of costly zones as long as they compute, so that they have half a processor at most.
 type gate struct {
 	places  chan struct{}
 	costly  chan struct{}
 	waiting [2]atomic.Int64 // for a place of each kind
 
-	mu    sync.Mutex
-	zones map[dnsname.Name]time.Time // until when each is costly
+	mu     sync.Mutex
+	zones  map[dnsname.Name]time.Time // until when each is costly
+	queued map[dnsname.Name]int       // questions of each that wait for the place of costly ones
 }
 
 // gateShare is the part of the processors that may compute for validation, one in gateShare and at least one.
@@ -31,27 +35,32 @@ const (
 	gateWaiting = 1024        // questions that may wait for a place
 	costlyFor   = time.Minute // after the last costly answer of a zone
 	costlyMost  = 10_000      // zones that are remembered for that
-	costlyAt    = 64          // names hashed for one answer that make its zone costly
+	costlyAt    = 2048        // blocks hashed for one answer that make its zone costly
+	costlyEach  = 64          // questions of one costly zone that may wait for a place
 )
+
+// slowSlice is how long a check of a costly zone computes before it rests for as long.
+const slowSlice = 200 * time.Microsecond
 
 // errGate is a check that was not made.
 var errGate = fmt.Errorf("%w: too many answers wait to be validated", ErrBusy)
 
 func newGate() *gate {
 	places := make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/gateShare))
-	return &gate{places: places, costly: make(chan struct{}, 1), zones: map[dnsname.Name]time.Time{}}
+	return &gate{places: places, costly: make(chan struct{}, 1), zones: map[dnsname.Name]time.Time{}, queued: map[dnsname.Name]int{}}
 }
 
-// enter waits for a place to check something of a zone, which leave gives back.
-func (g *gate) enter(zone dnsname.Name, now time.Time, done <-chan struct{}) (leave func(), err error) {
+// enter waits for a place to check something of a zone, which leave gives back; slow says that it is the one of costly zones.
+func (g *gate) enter(zone dnsname.Name, now time.Time, done <-chan struct{}) (leave func(), slow bool, err error) {
 	if !g.isCostly(zone, now) {
 		leave, err = waitForPlace(g.places, &g.waiting[0], done)
 		if err != nil || !g.isCostly(zone, now) {
-			return leave, err
+			return leave, false, err
 		}
 		leave() // many asked for names of the zone at once, and it has shown meanwhile what it is
 	}
-	return waitForPlace(g.costly, &g.waiting[1], done)
+	leave, err = g.enterCostly(zone, done)
+	return leave, true, err
 }
 
 // waitForPlace waits for one of some places.
@@ -74,9 +83,12 @@ func (g *gate) isCostly(zone dnsname.Name, now time.Time) bool {
 	return now.Before(g.zones[zone])
 }
 
-// mark notes that a zone is costly. The root and top-level domains never are.
+// mayBeCostly is false for the root and top-level domains, for which too many wait.
+func mayBeCostly(zone dnsname.Name) bool { return zone.Labels() >= 2 }
+
+// mark notes that a zone is costly.
 func (g *gate) mark(zone dnsname.Name, now time.Time) {
-	if zone.Labels() < 2 {
+	if !mayBeCostly(zone) {
 		return
 	}
 	g.mu.Lock()
@@ -87,22 +99,105 @@ func (g *gate) mark(zone dnsname.Name, now time.Time) {
 	g.zones[zone] = now.Add(costlyFor)
 }
 
-// compute does a part of the validation of an answer of a zone that asks nobody.
+// enterCostly waits for the place of costly zones.
+func (g *gate) enterCostly(zone dnsname.Name, done <-chan struct{}) (leave func(), err error) {
+	if !g.queue(zone, 1) {
+		return nil, errGate
+	}
+	defer g.queue(zone, -1)
+	return waitForPlace(g.costly, &g.waiting[1], done)
+}
+
+// queue notes that one more question of a zone waits for the place of costly ones, or one less. It reports whether there is room for it: a zone that is
+// asked for often leaves some for others.
+func (g *gate) queue(zone dnsname.Name, more int) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := g.queued[zone] + more
+	switch {
+	case n > costlyEach:
+		return false
+	case n == 0:
+		delete(g.queued, zone)
+	default:
+		g.queued[zone] = n
+	}
+	return true
+}
+
+// compute does a part of the validation of an answer of a zone that asks nobody. The caller holds the budget's checking.
 func (it *iteration) compute(zone dnsname.Name, do func()) {
 	r, work := it.r, it.b.crypto
-	leave, err := r.gate.enter(zone, r.now(), it.ctx.Done())
+	leave, slow, err := r.gate.enter(zone, r.now(), it.ctx.Done())
 	if err != nil {
-		it.b.short.Store(true)
-		it.b.busy.Store(true)
-		r.counts.validationsShed.Add(1)
+		it.shedCheck()
 		return
 	}
-	defer leave()
-	before := *work
+	c := &computing{it: it, zone: zone, before: *work, leave: leave, slow: slow, began: time.Now()}
+	work.GiveWay = c.giveWay
 	defer func() {
-		if work.Failures < before.Failures || before.Hashes-work.Hashes > costlyAt {
+		work.GiveWay = nil
+		if c.costs() {
 			r.gate.mark(zone, r.now())
 		}
+		c.leave()
 	}()
 	do()
+}
+
+// shedCheck notes that something was not checked for want of room.
+func (it *iteration) shedCheck() {
+	it.b.short.Store(true)
+	it.b.busy.Store(true)
+	it.r.counts.validationsShed.Add(1)
+}
+
+// computing is the stay of one check behind the gate.
+type computing struct {
+	it     *iteration
+	zone   dnsname.Name
+	before dnssec.Work
+	leave  func()
+	slow   bool      // it has the place of costly zones
+	pace   pace.Pace // of one that has another
+	began  time.Time // when one that is slow rested last
+}
+
+// costs reports whether what was done since it entered makes its zone costly.
+func (c *computing) costs() bool {
+	work := c.it.b.crypto
+	return work.Failures < c.before.Failures || c.before.Hashes-work.Hashes > costlyAt
+}
+
+// giveWay lets others have the processor between two steps. Who turns out to be costly goes on in the place of costly zones, and rests there as long as it
+// computes. False says that there was no room there.
+func (c *computing) giveWay() bool {
+	switch {
+	case !c.slow && c.costs() && mayBeCostly(c.zone):
+		return c.slowDown()
+	case c.slow:
+		if took := time.Since(c.began); took >= slowSlice {
+			time.Sleep(took)
+			c.began = time.Now()
+		}
+	default:
+		c.pace.Look()
+	}
+	return true
+}
+
+// slowDown gives the place back and waits for that of costly zones.
+func (c *computing) slowDown() bool {
+	r := c.it.r
+	r.gate.mark(c.zone, r.now())
+	c.leave()
+	leave, err := r.gate.enterCostly(c.zone, c.it.ctx.Done())
+	if err != nil {
+		c.leave = func() {}
+		c.it.shedCheck()
+		return false
+	}
+	c.leave, c.slow, c.began = leave, true, time.Now()
+	r.counts.validationsSlowed.Add(1)
+	return true
 }

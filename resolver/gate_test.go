@@ -42,3 +42,37 @@ func TestCostlyZoneWaitsForItself(t *testing.T) {
 		(<-waiting)()
 	}
 }
+
+// TestCostlyZoneLeavesPlacesToOthers: of one costly zone a bounded number wait, further ones are turned away at once, and another costly zone has its turn.
+func TestCostlyZoneLeavesPlacesToOthers(t *testing.T) {
+	g := resolver.NewGate()
+	now, done := time.Unix(1, 0), make(chan struct{})
+	g.Mark("trap.test", now)
+	g.Mark("other.test", now)
+	first := g.Enter("trap.test", now, done)
+	const more = 10
+	waiting := make(chan func())
+	for range resolver.CostlyEach + more {
+		go func() { waiting <- g.Enter("trap.test", now, done) }()
+	}
+	for range more {
+		if leave := <-waiting; leave != nil {
+			t.Fatal("two of a costly zone have a place")
+		}
+	}
+	other := make(chan bool, 1)
+	go func() { // its turn may come before that of some who wait
+		leave := g.Enter("other.test", now, done)
+		if leave != nil {
+			leave()
+		}
+		other <- leave != nil
+	}()
+	first()
+	for range resolver.CostlyEach {
+		(<-waiting)()
+	}
+	if !<-other {
+		t.Error("another costly zone got no place")
+	}
+}

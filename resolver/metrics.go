@@ -6,9 +6,9 @@ import "github.com/prometheus/client_golang/prometheus"
 type collector struct {
 	resolver *Resolver
 
-	near, floods, private, asked, joined, stale, failed, shed, prefetches, bugs, outstanding, sockets *prometheus.Desc
-	up, rtt, underWay, queries, results, nearMisses, probes                                           *prometheus.Desc
-	rootward                                                                                          rootward
+	near, floods, private, asked, joined, stale, failed, shed, prefetches, bugs, outstanding, sockets, slowed *prometheus.Desc
+	up, rtt, underWay, queries, results, nearMisses, probes                                                   *prometheus.Desc
+	rootward                                                                                                  rootward
 }
 
 // Collector returns the metrics of the resolver.
@@ -27,6 +27,7 @@ func (r *Resolver) Collector() prometheus.Collector {
 		stale:       desc("stale_answers_total", "Answers past their TTL that were given because no upstream had a newer one. Look at the upstreams when it rises."),
 		failed:      desc("failed_total", "Questions that got no answer at all: clients saw SERVFAIL. Look at the upstreams when it rises."),
 		shed:        desc("shed_total", "What a bound turned away, or how often a question came up against a bound of its work, by bound. A rise says that load is above the bound, upstreams are slow, or somebody asks for hostile names.", "bound"),
+		slowed:      desc("slowed_validations_total", "Checks of signatures or hashes that turned out to be costly and went on in the place of costly zones. A rise says that somebody asks for zones that are made to cost much, or that a zone's signatures are broken."),
 		prefetches:  desc("prefetches_total", "Questions queued to be asked before their answer runs out."),
 		bugs:        desc("bugs_total", "Faults of our own that a reply met; the question was asked elsewhere. Anything but 0 is worth a report: the log has the place."),
 		outstanding: desc("outstanding_questions", "Different questions that are being asked now."),
@@ -44,7 +45,7 @@ func (r *Resolver) Collector() prometheus.Collector {
 // Describe implements prometheus.Collector.
 func (m *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		m.near, m.floods, m.private, m.asked, m.joined, m.stale, m.failed, m.shed, m.prefetches, m.bugs, m.outstanding, m.sockets,
+		m.near, m.floods, m.private, m.asked, m.joined, m.stale, m.failed, m.shed, m.prefetches, m.bugs, m.outstanding, m.sockets, m.slowed,
 		m.up, m.rtt, m.underWay, m.queries, m.results, m.nearMisses, m.probes,
 	} {
 		ch <- d
@@ -74,6 +75,7 @@ func (m *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	counter(ch, m.shed, m.resolver.counts.subnetsShed.Load(), "subnets")
 	counter(ch, m.shed, s.ValidationsShed, "validations")
+	counter(ch, m.slowed, s.ValidationsSlowed)
 	counter(ch, m.prefetches, s.Prefetches)
 	counter(ch, m.bugs, s.Bugs)
 	gauge(ch, m.outstanding, float64(s.Outstanding))

@@ -24,7 +24,7 @@ func newRootward() rootward {
 		servers:     desc("servers", "Servers of zones of which it is kept how they answer."),
 		trusts:      desc("trusts", "Names of which it is kept whether they lie in a signed zone."),
 		signatures:  desc("signatures_total", "Signatures verified. The processor's time goes there; look when it rises faster than the questions."),
-		hashes:      desc("hashes_total", "Names hashed for NSEC3. Look when it rises faster than the questions."),
+		hashes:      desc("hashes_total", "Blocks of 64 octets hashed for NSEC3: a name has one and one for each iteration, more if it or the salt is long. Look when it rises faster than the questions."),
 		inferred:    desc("inferred_total", "Questions answered without a query: by what a zone has proved before (proof, RFC 8198), or below a name that is not there (absent, recursion.nothing_below).", "by"),
 		told:        desc("subnet_queries_total", "Queries that told the servers of a zone the network of a client (recursion.subnets)."),
 		scopedHits:  desc("subnet_hits_total", "Questions answered by what is kept for the client's network."),

@@ -16,6 +16,9 @@ func isShort(err error) bool {
 // ranShort reports whether something was not done for want of the budget.
 func (b *budget) ranShort() bool { return b.short.Load() || b.crypto.Spent() }
 
+// checkedOut reports whether no more checks are made for the question, so that it is of no use to ask for the same data elsewhere.
+func (b *budget) checkedOut() bool { return b.busy.Load() || b.crypto.Spent() }
+
 // mayRemember reports whether a failure may be remembered: of a client's own question, whose budget was whole when it began, or one that
 // has to do with no budget.
 func (f *flight) mayRemember(err error) bool {

@@ -62,28 +62,29 @@ func (c *upstreamCounts) load() UpstreamCounts {
 
 // Stats is what a resolver has done since it was made, and what is under way.
 type Stats struct {
-	Asked           uint64 // calls of Resolve
-	Joined          uint64 // questions that were being asked already
-	Stale           uint64 // stale answers given
-	Failed          uint64 // calls that got no answer
-	Shed            uint64 // questions turned away at a bound
-	Prefetches      uint64 // questions queued to be asked ahead
-	PrefetchesShed  uint64 // and those for which the queue was full
-	SocketsShed     uint64 // queries for which too many sockets were open, or the system had none
-	Sent            uint64 // queries sent to servers of zones
-	WorkShed        uint64 // queries not sent since their question had made too much work
-	LooksShed       uint64 // queries for name servers not sent since their zone had got enough of them
-	SilentShed      uint64 // attempts not made at servers of zones that are silent
-	ZonesShed       uint64 // questions for which too many waited for the same zone
-	Signatures      uint64 // signatures verified
-	Hashes          uint64 // names hashed for NSEC3
-	ValidationsShed uint64 // checks for which too many waited
-	NearMisses      uint64 // packets to our ports that were not the reply
-	Floods          uint64 // queries that were asked again by TCP for that
-	Private         uint64 // answers from which private addresses were taken
-	Bugs            uint64 // faults of our own that a reply met
-	Outstanding     int    // questions under way
-	Sockets         int    // UDP sockets that are open
+	Asked             uint64 // calls of Resolve
+	Joined            uint64 // questions that were being asked already
+	Stale             uint64 // stale answers given
+	Failed            uint64 // calls that got no answer
+	Shed              uint64 // questions turned away at a bound
+	Prefetches        uint64 // questions queued to be asked ahead
+	PrefetchesShed    uint64 // and those for which the queue was full
+	SocketsShed       uint64 // queries for which too many sockets were open, or the system had none
+	Sent              uint64 // queries sent to servers of zones
+	WorkShed          uint64 // queries not sent since their question had made too much work
+	LooksShed         uint64 // queries for name servers not sent since their zone had got enough of them
+	SilentShed        uint64 // attempts not made at servers of zones that are silent
+	ZonesShed         uint64 // questions for which too many waited for the same zone
+	Signatures        uint64 // signatures verified
+	Hashes            uint64 // blocks of 64 octets hashed for NSEC3
+	ValidationsShed   uint64 // checks for which too many waited
+	ValidationsSlowed uint64 // checks that turned out to be costly and went on in the place of costly zones
+	NearMisses        uint64 // packets to our ports that were not the reply
+	Floods            uint64 // queries that were asked again by TCP for that
+	Private           uint64 // answers from which private addresses were taken
+	Bugs              uint64 // faults of our own that a reply met
+	Outstanding       int    // questions under way
+	Sockets           int    // UDP sockets that are open
 }
 
 // Stats returns the counts.
@@ -96,7 +97,7 @@ func (r *Resolver) Stats() Stats {
 		Asked: c.asked.Load(), Joined: c.joined.Load(), Stale: c.stale.Load(), Failed: c.failed.Load(), Shed: c.shed.Load(),
 		Prefetches: c.prefetches.Load(), PrefetchesShed: c.prefetchesShed.Load(), SocketsShed: c.socketsShed.Load(),
 		Sent: c.sent.Load(), WorkShed: c.work.Load(), LooksShed: c.looks.Load(), SilentShed: c.silent.Load(), ZonesShed: c.crowded.Load(),
-		Signatures: c.signatures.Load(), Hashes: c.hashes.Load(), ValidationsShed: c.validationsShed.Load(),
+		Signatures: c.signatures.Load(), Hashes: c.hashes.Load(), ValidationsShed: c.validationsShed.Load(), ValidationsSlowed: c.validationsSlowed.Load(),
 		NearMisses: c.nearMisses.Load(), Floods: c.floods.Load(),
 		Private:     c.private.Load(),
 		Bugs:        c.bugs.Load(),

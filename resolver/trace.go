@@ -81,9 +81,9 @@ type Spent struct {
 	TargetsLeft    int // looks for addresses of name servers
 	FailuresLeft   int // of these, those that find nothing
 	ReferralsLeft  int
-	SignaturesLeft int // verifications
-	FailingLeft    int // of these, those that fail
-	HashesLeft     int
+	SignaturesLeft int  // verifications
+	FailingLeft    int  // of these, those that fail
+	HashesLeft     int  // blocks hashed for NSEC3
 	Bounded        bool // false where names are forwarded: the number of tries is the bound
 }
 

@@ -106,6 +106,7 @@ func (it *iteration) trust(name dnsname.Name) (*dnssec.Zone, dnssec.Verdict) {
 		it.noteTrust(name, known, true)
 		return known.zone, known.verdict
 	}
+	whole := *it.b.crypto
 	z := it.findTrust(name)
 	switch {
 	case z.verdict.Status == dnssec.Bogus && z.verdict.Code == edeNoReachable:
@@ -114,13 +115,19 @@ func (it *iteration) trust(name dnsname.Name) (*dnssec.Zone, dnssec.Verdict) {
 		z.expires = now.Add(bogusFor)
 	}
 	z.expires = minTime(z.expires, now.Add(trustMax))
-	if it.ctx.Err() == nil && (z.verdict.Status != dnssec.Bogus || !it.b.ranShort()) {
+	if it.ctx.Err() == nil && (z.verdict.Status != dnssec.Bogus || !it.b.ranShort() || it.failedAlone(whole)) {
 		if it.r.trusts.put(name, z); it.r.isOver(it.s) {
 			it.r.trusts.forget(name)
 		}
 	}
 	it.noteTrust(name, z, false)
 	return z.zone, z.verdict
+}
+
+// failedAlone reports whether a proof of keys made all failures that a question may make, so that it would do so for every question. To be remembered is
+// then what keeps a zone of colliding keys from being checked again for each of its names.
+func (it *iteration) failedAlone(before dnssec.Work) bool {
+	return before.Failures == dnssec.FailuresMax && it.b.crypto.Failures <= 0 && !it.b.busy.Load() && !it.b.short.Load()
 }
 
 // trustSigner is trust for data at a name that say who signed them. For what lies below a trust anchor no zone above that can speak: one that is not signed
@@ -194,7 +201,7 @@ func (it *iteration) trustDelegation(name dnsname.Name) *trusted {
 		if err != nil {
 			return bogus(codeOf(err, dnssec.CodeIndeterminate), "DS of %v cannot be had: %v", name, err)
 		}
-		if last = it.trustParent(name, sets); last.verdict.Status != dnssec.Bogus || !last.above || it.b.crypto.Spent() {
+		if last = it.trustParent(name, sets); last.verdict.Status != dnssec.Bogus || !last.above || it.b.checkedOut() {
 			break
 		}
 		it.distrust(from)
@@ -341,7 +348,7 @@ func (it *iteration) trustKeys(zone dnsname.Name, until time.Time, check func(*d
 			}
 			last = &trusted{zone: z, verdict: v, expires: minTime(until, it.r.now().Add(leastTTL([]*rrset{keys})))}
 		}
-		if last.verdict.Status != dnssec.Bogus || it.b.crypto.Spent() {
+		if last.verdict.Status != dnssec.Bogus || it.b.checkedOut() {
 			break
 		}
 		it.distrust(from)

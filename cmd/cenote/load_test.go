@@ -114,6 +114,9 @@ func newLoad(t *testing.T, server netip.AddrPort, rate int) *load {
 	if err := conn.SetReadBuffer(4 << 20); err != nil {
 		t.Fatal(err)
 	}
+	if err := stampArrivals(conn); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() { _ = conn.Close() })
 	return &load{t: t, conn: conn, rate: rate, pending: map[uint16]pending{}}
 }
@@ -152,7 +155,7 @@ func (l *load) send(n int) {
 	wire.SetCount(msg, 0, 1)
 	msg = append(append(msg, name...), 0, wire.TypeA, 0, wire.ClassIN)
 	l.mu.Lock()
-	l.pending[id] = pending{n, time.Now()}
+	l.pending[id] = pending{n, time.Now().Round(0)} // of the same clock as an arrival
 	l.mu.Unlock()
 	if _, err := l.conn.Write(msg); err != nil {
 		l.t.Errorf("sending query %d: %v", n, err)
@@ -160,9 +163,9 @@ func (l *load) send(n int) {
 }
 
 func (l *load) read() {
-	buf := make([]byte, 4096)
+	buf, control := make([]byte, 4096), make([]byte, 128)
 	for {
-		n, err := l.conn.Read(buf)
+		n, controls, _, _, err := l.conn.ReadMsgUDP(buf, control)
 		if err != nil {
 			return
 		}
@@ -170,7 +173,7 @@ func (l *load) read() {
 		l.mu.Lock()
 		p, ok := l.pending[id]
 		delete(l.pending, id)
-		l.delays = append(l.delays, time.Since(p.at))
+		l.delays = append(l.delays, arrival(control[:controls]).Sub(p.at))
 		l.mu.Unlock()
 		if !ok {
 			continue

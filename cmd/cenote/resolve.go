@@ -252,7 +252,7 @@ func printSpent(to io.Writer, s *api.TraceSpent) {
 	}
 	_, _ = fmt.Fprintf(to, "\nspent: %d queries", s.Packets)
 	if l := s.Left; l != nil {
-		_, _ = fmt.Fprintf(to, "; left: %d queries, %d looks for name servers (%d may fail), %d referrals, %d signatures (%d may fail), %d hashes", l.Packets,
+		_, _ = fmt.Fprintf(to, "; left: %d queries, %d looks for name servers (%d may fail), %d referrals, %d signatures (%d may fail), %d blocks to hash", l.Packets,
 			l.Targets, l.TargetFailures, l.Referrals, l.Signatures, l.SignatureFailures, l.Hashes)
 	}
 	_, _ = fmt.Fprintln(to)
