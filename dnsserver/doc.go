@@ -11,12 +11,14 @@
 // How it answers where the RFCs leave a choice:
 //
 //   - Policy applies to queries with RD=0 and with DO=1. What it makes is never signed. An RD=0 query that no rule decides is answered
-//     from the cache alone, else REFUSED with extended error 20.
+//     from the cache; what is not in it gets a referral where names are looked for from the root down, else REFUSED with extended error 20.
 //   - A rule that matched a step of a CNAME chain rewrites from that step on; the steps before it stay in the reply.
 //   - Policy's NXDOMAIN and NODATA carry a SOA, owned by the name that matched, whose TTL and MINIMUM are the policy zone's TTL.
 //   - The target of a rule's CNAME is looked up without policy, and its records follow the CNAME in the reply.
 //   - ANY gets one HINFO record (RFC 8482) unless a rule or a local zone answers it, or the operator wants otherwise.
-//   - TSIG gets NOTAUTH with BADKEY, since no key is shared with anybody; transfers, TKEY and classes other than IN get REFUSED.
+//   - A question that is signed wrongly (TSIG) gets NOTAUTH and nothing else; one that is signed rightly gets a signed reply.
+//   - Transfers get REFUSED from who may not have them, and NOTAUTH where there is no such zone; so do notices and updates. TKEY and classes
+//     other than IN get REFUSED.
 //
 // Query and worker values belong to one goroutine at a time, except for workers made by newShared. Server's methods may be called from
 // any goroutine. Start reading at answer.go, then query.go; the transports begin at server.go.
