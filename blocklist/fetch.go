@@ -30,6 +30,8 @@ type Fetch struct {
 	AllowPrivate []netip.Prefix
 	// TAXII has URL be that of a collection of TAXII 2.1, whose objects become a bundle of STIX. Default: false. Example: true.
 	TAXII bool
+	// MISP has URL be that of the directory of a MISP feed, whose events become one file. Default: false. Example: true.
+	MISP bool
 	// Resync is how long after a collection was read whole it is read whole again; in between only what is new is asked for. Default: 168h. Example: 24h.
 	Resync time.Duration
 	// MinisignKey is the public key of minisign with which each list must be signed, in URL with ".minisig" behind its path. Default: "", none need
@@ -51,6 +53,8 @@ func (f *Fetch) Check() error {
 		return errors.New("the interval, the timeout or the pause between full reads is below zero")
 	case f.TAXII && f.MinisignKey != "":
 		return errors.New("a collection of TAXII has no signature beside it")
+	case f.MISP && (f.TAXII || f.MinisignKey != ""):
+		return errors.New("the directory of a MISP feed is no collection of TAXII, and has no signature beside it")
 	}
 	if _, err := parseURL(f.URL); err != nil {
 		return err
@@ -99,6 +103,9 @@ func (f *Fetch) listName() string {
 	if f.TAXII {
 		return "collection.stix"
 	}
+	if f.MISP {
+		return "events.json"
+	}
 	return listName(f.URL)
 }
 
@@ -109,6 +116,9 @@ func (f *Fetch) fingerprint() string {
 	place := f.URL + "\n" + f.MinisignKey
 	if f.TAXII {
 		place += "\ntaxii"
+	}
+	if f.MISP {
+		place += "\nmisp"
 	}
 	sum := sha256.Sum256([]byte(place))
 	return hex.EncodeToString(sum[:16])
@@ -129,6 +139,9 @@ func Located(dir string, feeds []Feed) []Feed {
 			f.Path, f.Shown = layout{dir}.fetchedPath(f.Name, f.Fetch.listName()), ShownURL(f.Fetch.URL)
 			if f.Fetch.TAXII {
 				f.Format = "stix"
+			}
+			if f.Fetch.MISP {
+				f.Format = "misp"
 			}
 		}
 		out[i] = f
