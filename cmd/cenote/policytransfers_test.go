@@ -143,7 +143,7 @@ state: %[1]s/state
 listen: [{address: 127.0.0.1:0}]
 upstreams: ['127.0.0.1:9']
 keys: [{name: transfer.test, secret_file: %[1]s/secret}]
-feeds: [{name: taken, zone: rpz.test, primaries: [{address: '%[2]s', key: transfer.test}], timeout: 1s, limits: {rows: 5000}}]
+feeds: [{name: taken, zone: rpz.test, primaries: [{address: '%[2]s', key: transfer.test}], timeout: 3s, limits: {rows: 300}}]
 policy: {zones: [{name: block, feeds: [taken], action: nxdomain}]}
 `, dir, p.addr))
 	good, serial := s.servedRules()
@@ -165,8 +165,8 @@ policy: {zones: [{name: block, feeds: [taken], action: nxdomain}]}
 			for i, err := 0, send(soaText(8)); err == nil; i++ {
 				err = send(fmt.Sprintf("n%d.rpz.test. 60 IN CNAME .", i))
 			}
-		}}, blocklist.FetchTooLarge, "more than 5000 records; raise limits.size or limits.rows"},
-		{"silent", &lie{serial: 8, answers: func(func(...string) error) { <-silence }}, blocklist.FetchTimedOut, "more than 1s"},
+		}}, blocklist.FetchTooLarge, "more than 300 records; raise limits.size or limits.rows"},
+		{"silent", &lie{serial: 8, answers: func(func(...string) error) { <-silence }}, blocklist.FetchTimedOut, "more than 3s"},
 		{"another serial at its end", said(8, soaText(8), nsText, bad, soaText(9)), blocklist.FetchIncomplete, "it began with serial 8, and ends with 9"},
 		{"an older serial", honest(6), blocklist.FetchOlder, "the serial goes back: the primary has 6, and 7 is served; if the primary is right set allow_older on the feed"},
 		{"another zone", said(8, "other.test. 60 IN SOA a. b. 8 1 1 1 1"), blocklist.FetchIncomplete, "an SOA record of other.test, and not of rpz.test"},
