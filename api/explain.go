@@ -60,10 +60,10 @@ type Place struct {
 	Feed      string    `json:"feed"`
 	Listed    string    `json:"listed"`
 	Source    string    `json:"source,omitempty"` // of the feed: its path, or its URL without keys
-	Serial    uint32    `json:"serial,omitempty"` // of the SOA of a policy zone (RPZ)
 	Copy      uint64    `json:"copy,omitempty"`   // the number of the kept copy that the row is in; see `cenote feeds history`
 	File      string    `json:"file,omitempty"`
 	Line      int       `json:"line,omitempty"`
+	Serial    uint32    `json:"serial,omitempty"`    // of the policy zone (RPZ) that was read
 	Reference string    `json:"reference,omitempty"` // what the feed gives as its source
 	Comment   string    `json:"comment,omitempty"`
 	Added     time.Time `json:"added,omitzero"`    // when this server first read the row

@@ -442,6 +442,9 @@ func printCandidate(to io.Writer, c *policy.Candidate, p *api.Place) {
 		_, _ = fmt.Fprintf(to, "    its row cannot be shown: %s\n", printable(p.Missing))
 	} else {
 		_, _ = fmt.Fprintf(to, "    %s\n", strings.TrimSpace(fmt.Sprintf("%s:%d %s %s", printable(p.File), p.Line, printable(p.Reference), printable(p.Comment))))
+		if p.Serial > 0 {
+			_, _ = fmt.Fprintf(to, "    serial %d\n", p.Serial)
+		}
 	}
 	printSource(to, p)
 	if !p.Expires.IsZero() {
@@ -452,11 +455,7 @@ func printCandidate(to io.Writer, c *policy.Candidate, p *api.Place) {
 // printSource prints which state of which source a row is from, and since when it has been there.
 func printSource(to io.Writer, p *api.Place) {
 	if p.Source != "" {
-		text := fmt.Sprintf("%s, copy %d", printable(p.Source), p.Copy)
-		if p.Serial != 0 {
-			text += fmt.Sprintf(", serial %d", p.Serial)
-		}
-		_, _ = fmt.Fprintf(to, "    from %s\n", text)
+		_, _ = fmt.Fprintf(to, "    from %s, copy %d\n", printable(p.Source), p.Copy)
 	}
 	if !p.Added.IsZero() {
 		_, _ = fmt.Fprintf(to, "    since %s\n", stamp(p.Added))
