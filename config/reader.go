@@ -173,6 +173,9 @@ func (r *reader) scalar(n ast.Node, v reflect.Value, f field, place Place) {
 		r.fault(place, err.Error(), hintOf(err, s))
 		return
 	}
+	if text == "" && f.required {
+		r.fault(place, "the text is empty", "such as "+f.key+": "+f.example)
+	}
 	switch f.outside(got) {
 	case -1:
 		r.fault(place, quoted(text)+" is too little", fmt.Sprintf("the least is %s", f.min))

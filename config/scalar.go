@@ -159,9 +159,20 @@ func parseText(text string, f field) (any, error) {
 		}
 	}
 	if f.pattern != "" && text != "" && !regexp.MustCompile(f.pattern).MatchString(text) {
-		return nil, &hintError{quoted(text) + " cannot be used here", "use small letters, digits, ., _ and -, beginning with a letter or digit, at most 63"}
+		return nil, &hintError{quoted(text) + " cannot be used here", patternHint(f)}
 	}
 	return text, nil
+}
+
+// namePattern is that of names which operators give to things.
+const namePattern = "^[a-z0-9][a-z0-9._-]{0,62}$"
+
+// patternHint says what a text should look like.
+func patternHint(f field) string {
+	if f.pattern == namePattern {
+		return "use small letters, digits, ., _ and -, beginning with a letter or digit, at most 63"
+	}
+	return "such as " + f.key + ": " + f.example
 }
 
 func parsePath(text string, f field) (any, error) {

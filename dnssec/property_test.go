@@ -56,15 +56,7 @@ func TestTrueAnswersAreSecure(t *testing.T) {
 	eachWorld(t, 15, func(t *testing.T, r *rand.Rand, w *world, about string) {
 		for range 60 {
 			q, qtype := randomQuestion(r, w.apex)
-			reply, ok := w.honest(q, qtype)
-			if !ok || q == w.apex && qtype == dns.TypeDS || w.unprovable(q) {
-				continue
-			}
-			got := w.judge(q, qtype, reply)
-			seen[fmt.Sprint(reply.claim(qtype).kind, " ", got.Status)]++
-			if got.Status != dnssec.Secure && !(got.Status == dnssec.Insecure && w.optOut && !w.inChainAs(q)) {
-				t.Fatalf("%s\n%s %d (%v): %v", about, text(q), qtype, reply.claim(qtype), got)
-			}
+			seen[w.holdTruth(t, q, qtype, about)]++
 		}
 	})
 	for _, kind := range []string{"data secure", "alias secure", "no data secure", "name error secure", "name error insecure", "no data insecure"} {
@@ -72,6 +64,20 @@ func TestTrueAnswersAreSecure(t *testing.T) {
 			t.Errorf("no question was one of the kind %q (%v)", kind, seen)
 		}
 	}
+}
+
+// holdTruth fails where the answer of an honest server is not Secure, nor Insecure by opt-out. It says what kind of answer was called what; nothing where the zone has no answer
+// of its own.
+func (w *world) holdTruth(t testing.TB, q dnsname.Name, qtype uint16, about string) string {
+	reply, ok := w.honest(q, qtype)
+	if !ok || q == w.apex && qtype == dns.TypeDS || w.unprovable(q) {
+		return ""
+	}
+	got := w.judge(q, qtype, reply)
+	if got.Status != dnssec.Secure && !(got.Status == dnssec.Insecure && w.optOut && !w.inChainAs(q)) {
+		t.Fatalf("%s\n%s %d (%v): %v", about, text(q), qtype, reply.claim(qtype), got)
+	}
+	return fmt.Sprint(reply.claim(qtype).kind, " ", got.Status)
 }
 
 // inChainAs reports whether a name that exists has a record of the chain of its own.
@@ -85,29 +91,36 @@ func TestNoFalseAnswerIsSecure(t *testing.T) {
 		f := newForger(t, r, w)
 		for range 500 {
 			q, qtype := randomQuestion(r, w.apex)
-			reply := f.reply(q, qtype)
-			got, said := w.judge(q, qtype, reply), reply.claim(qtype)
-			is, _ := w.truth(q, qtype)
-			if q == w.apex && qtype == dns.TypeDS {
-				is = claim{kind: "of the parent"}
-			}
-			if got.Status == dnssec.Secure {
-				secure++
-			}
-			if said != is {
+			lie, believed := f.tell(q, qtype, about)
+			if lie {
 				lies++
 			}
-			if got.Status == dnssec.Secure && said != is {
-				t.Fatalf("%s\n%s %d: %v is believed, and it is %v; proofs:%s", about, text(q), qtype, said, is, w.show(reply.proofs))
-			}
-			if got.Status == dnssec.Insecure && !w.leftOpen(q) {
-				t.Fatalf("%s\n%s %d: %v is taken for insecure (%v), and it is %v", about, text(q), qtype, said, got, is)
+			if believed {
+				secure++
 			}
 		}
 	})
 	if lies < 1000 || secure < 100 {
 		t.Errorf("%d lies were told and %d truths; the test is too easy", lies, secure)
 	}
+}
+
+// tell says something about a question, and fails where that is believed and not true. It reports whether it was a lie, and whether it was believed.
+func (f *forger) tell(q dnsname.Name, qtype uint16, about string) (lie, believed bool) {
+	w := f.w
+	reply := f.reply(q, qtype)
+	got, said := w.judge(q, qtype, reply), reply.claim(qtype)
+	is, _ := w.truth(q, qtype)
+	if q == w.apex && qtype == dns.TypeDS {
+		is = claim{kind: "of the parent"}
+	}
+	if got.Status == dnssec.Secure && said != is {
+		f.t.Fatalf("%s\n%s %d: %v is believed, and it is %v; proofs:%s", about, text(q), qtype, said, is, w.show(reply.proofs))
+	}
+	if got.Status == dnssec.Insecure && !w.leftOpen(q) {
+		f.t.Fatalf("%s\n%s %d: %v is taken for insecure (%v), and it is %v", about, text(q), qtype, said, got, is)
+	}
+	return said != is, got.Status == dnssec.Secure
 }
 
 // TestNoSignedDelegationLooksUnsigned holds that nobody strips a DS set, whatever he replays, and that what Unsigned says of a cut is true.
@@ -117,17 +130,7 @@ func TestNoSignedDelegationLooksUnsigned(t *testing.T) {
 		f := newForger(t, r, w)
 		for i := range 400 {
 			q, _ := randomQuestion(r, w.apex)
-			proofs := f.proofs()
-			at, how := w.above(q)
-			if i%2 == 0 && how != "dname" && (how == "" || at == q) {
-				proofs = w.prove(q)
-			}
-			work := &dnssec.Work{Signatures: 100, Failures: 100, Hashes: dnssec.HashesMax}
-			cut, v := dnssec.NewDenial([]byte(w.apex), w.secure(proofs, work), work).Unsigned([]byte(q))
-			if wrong := w.wrongCut(q, cut, v); wrong != "" {
-				t.Fatalf("%s\n%s: %s (%v, %v); proofs:%s", about, text(q), wrong, cut, v, w.show(proofs))
-			}
-			seen[cut]++
+			seen[f.cut(q, i%2 == 0, about)]++
 		}
 	})
 	for c := dnssec.CutUnknown; c <= dnssec.CutAbsent; c++ {
@@ -135,6 +138,21 @@ func TestNoSignedDelegationLooksUnsigned(t *testing.T) {
 			t.Errorf("no name was %v (%v)", c, seen)
 		}
 	}
+}
+
+// cut has Unsigned look at a name, with the proofs of an honest server or with some that the forger likes, and fails where what it says is wrong.
+func (f *forger) cut(q dnsname.Name, honest bool, about string) dnssec.Cut {
+	w, proofs := f.w, f.proofs()
+	at, how := w.above(q)
+	if honest && how != "dname" && (how == "" || at == q) {
+		proofs = w.prove(q)
+	}
+	work := &dnssec.Work{Signatures: 100, Failures: 100, Hashes: dnssec.HashesMax}
+	cut, v := dnssec.NewDenial([]byte(w.apex), w.secure(proofs, work), work).Unsigned([]byte(q))
+	if wrong := w.wrongCut(q, cut, v); wrong != "" {
+		f.t.Fatalf("%s\n%s: %s (%v, %v); proofs:%s", about, text(q), wrong, cut, v, w.show(proofs))
+	}
+	return cut
 }
 
 // wrongCut says what is wrong with what Unsigned made of a name.

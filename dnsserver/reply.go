@@ -288,8 +288,27 @@ func (m *writer) opt(q *Query) {
 	if q.draft.ede != policy.EDENone {
 		m.ede(q)
 	}
+	m.pad(q)
 	binary.BigEndian.PutUint16(m.buf[start-2:], uint16(len(m.buf)-start))
 	m.counts[wire.SectionAdditional]++
+}
+
+// paddingBlock is what the length of a padded reply is a multiple of (RFC 8467 section 4.1).
+const paddingBlock = 468
+
+// pad fills the reply up, so that its length tells nobody on the way which name it is about: where the query is padded, and comes encrypted (RFC 7830 section 4). In the clear it
+// would only make replies larger than their queries. Where the longest message is too short for that there is less of it.
+func (m *writer) pad(q *Query) {
+	if !q.msg.OPT.Padding || q.Transport != policy.TransportTLS {
+		return
+	}
+	size := len(m.buf) + 4 + q.signatureLen()
+	n := min((paddingBlock-size%paddingBlock)%paddingBlock, q.limit()-size)
+	if n < 0 {
+		return
+	}
+	var zeros [paddingBlock]byte
+	m.buf = wire.AppendOption(m.buf, wire.OptionPadding, zeros[:n])
 }
 
 func (m *writer) ede(q *Query) {

@@ -3,10 +3,13 @@ package dnsserver_test
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -105,6 +108,60 @@ func TestSlowHandshakeEnds(t *testing.T) {
 	must(t, idle.SetReadDeadline(time.Now().Add(patience)))
 	if _, err := idle.Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("an idle connection: %v; want the end", err)
+	}
+}
+
+// TestHandshakesAreBounded holds that of connections whose handshakes do not come on a bounded number are kept, that the next one is ended at once, and that there is room as soon as
+// one of them has ended.
+func TestHandshakesAreBounded(t *testing.T) {
+	s, _, roots := startTLS(t, dnsserver.Bounds{PerClient: 2 * dnsserver.HandshakesMax, Read: patience})
+	held := make([]net.Conn, dnsserver.HandshakesMax)
+	for i := range held {
+		held[i] = s.dial("tcp")
+	}
+	await(t, func() bool { return s.TCPCounts().Open == dnsserver.HandshakesMax })
+	await(t, func() bool { return s.Handshaking() == dnsserver.HandshakesMax })
+	beyond := s.dial("tcp")
+	must(t, beyond.SetReadDeadline(time.Now().Add(patience)))
+	if n, err := beyond.Read(make([]byte, 1)); err == nil || isTimeout(err) {
+		t.Errorf("one connection too many: %d octets, %v; want the end", n, err)
+	}
+	if n := s.figure("cenote_dnsserver_tls_handshakes_total", "full"); n != 1 {
+		t.Errorf("%v connections were ended for want of room, want 1", n)
+	}
+	must(t, held[0].Close())
+	await(t, func() bool { return askTLS(s, &tls.Config{RootCAs: roots}) == nil })
+}
+
+func isTimeout(err error) bool {
+	e, ok := errors.AsType[net.Error](err)
+	return ok && e.Timeout()
+}
+
+// TestRepliesArePadded holds that a reply to a padded query is of a length that tells little, encrypted alone, and signed, too (RFC 7830, RFC 8467).
+func TestRepliesArePadded(t *testing.T) {
+	s, _, roots := startTLS(t, dnsserver.Bounds{})
+	conn := tls.Client(s.dial("tcp"), &tls.Config{RootCAs: roots, ServerName: "dns.example"})
+	for _, padded := range []bool{true, false} {
+		for _, name := range []string{"cached.example.", "a-name-of-which-nothing-is-known-here.cached.example."} {
+			m := new(dns.Msg).SetQuestion(name, dns.TypeA).SetEdns0(1232, false)
+			if padded {
+				opt := m.IsEdns0()
+				opt.Option = append(opt.Option, &dns.EDNS0_PADDING{Padding: make([]byte, 20)})
+			}
+			framed := &dns.Conn{Conn: conn}
+			must(t, framed.WriteMsg(m))
+			reply, err := framed.ReadMsgHeader(nil)
+			must(t, err)
+			r := new(dns.Msg)
+			must(t, r.Unpack(reply))
+			if got := len(reply)%468 == 0; got != padded {
+				t.Errorf("%s, padded %v: a reply of %d octets", name, padded, len(reply))
+			}
+			if got := strings.Contains(r.IsEdns0().String(), "PADDING"); got != padded {
+				t.Errorf("%s, padded %v: %v", name, padded, r.IsEdns0())
+			}
+		}
 	}
 }
 

@@ -73,6 +73,9 @@ func (s *Server) TCPCounts() TCPCounts {
 		t.refusedGreedy.Load(), t.refusedOutside.Load(), t.timedOut.Load(), t.garbled.Load(), t.slowReaders.Load()}
 }
 
+// Handshaking counts the handshakes of TLS under way.
+func (s *Server) Handshaking() int64 { return s.tcp.handshaking.Load() }
+
 // TCPIdle counts the connections that are idle.
 func (s *Server) TCPIdle() (n int) {
 	s.tcp.mu.Lock()
@@ -93,6 +96,9 @@ func (s *Server) Accept(ctx context.Context, l net.Listener) error { return s.tc
 
 // OutsidersMax is how many connections those have who may not ask.
 const OutsidersMax = outsidersMax
+
+// HandshakesMax is how many handshakes of TLS are under way at once.
+const HandshakesMax = handshakesMax
 
 // QueryTimeout is how long a query may wait for the network.
 const QueryTimeout = queryTimeout

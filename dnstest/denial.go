@@ -16,6 +16,7 @@ type denials interface {
 	noType(name, at dnsname.Name) []dns.RR
 	wildcard(name, encloser dnsname.Name) []dns.RR
 	others(proof []dns.RR) []dns.RR // as many records of the zone that prove something else
+	all() []dns.RR
 }
 
 // proveNoName proves that neither a name nor a wildcard for it exists.
@@ -133,6 +134,13 @@ func (c *nsecChain) others(proof []dns.RR) (out []dns.RR) {
 	return out
 }
 
+func (c *nsecChain) all() (out []dns.RR) {
+	for i := range c.names {
+		out = append(out, c.record(i))
+	}
+	return out
+}
+
 // appendOther adds a record of the zone if it is not in the proof, until there are as many.
 func appendOther(out, proof []dns.RR, rr dns.RR) []dns.RR {
 	same := func(have dns.RR) bool { return dns.IsDuplicate(have, rr) }
@@ -241,6 +249,13 @@ func (c *nsec3Chain) wildcard(name, encloser dnsname.Name) []dns.RR {
 func (c *nsec3Chain) others(proof []dns.RR) (out []dns.RR) {
 	for i := range c.hashes {
 		out = appendOther(out, proof, c.record(i))
+	}
+	return out
+}
+
+func (c *nsec3Chain) all() (out []dns.RR) {
+	for i := range c.hashes {
+		out = append(out, c.record(i))
 	}
 	return out
 }

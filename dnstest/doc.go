@@ -114,6 +114,10 @@
 //	    return right
 //	})
 //
+// # Zones for other servers
+//
+// Tree.Freeze writes the zones of a tree down as master files, with their signatures and proofs, for a name server that a test starts itself.
+//
 // # A network of a test's own
 //
 // OwnNetwork is for tests whose servers need port 53, or a link that takes little at a time.

@@ -54,15 +54,15 @@ func (r *Resolver) joinFor(q question, l *ledger) (*flight, error) {
 	}
 	s := r.state.Load()
 	q.audience = s.audience(&q, l.askerOf())
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.closed {
+	r.flights.mu.Lock()
+	defer r.flights.mu.Unlock()
+	if r.flights.closed {
 		return nil, &Error{edeNotReady, ErrClosed}
 	}
 	r.crowdedSubnets(&q)
-	f := r.flights[q]
+	f := r.flights.all[q]
 	switch {
-	case f != nil && f.waiters >= s.config.Bounds.Waiters, f == nil && len(r.flights) >= s.config.Bounds.Outstanding:
+	case f != nil && f.waiters >= s.config.Bounds.Waiters, f == nil && len(r.flights.all) >= s.config.Bounds.Outstanding:
 		r.counts.shed.Add(1)
 		return nil, &Error{edeNotReady, ErrBusy}
 	case f != nil:
@@ -81,9 +81,9 @@ func (r *Resolver) joinFor(q question, l *ledger) (*flight, error) {
 
 // launch starts a flight. The caller holds mu.
 func (r *Resolver) launch(s *state, f *flight) {
-	r.flights[f.q] = f
+	r.flights.all[f.q] = f
 	r.countSubnet(f.q, 1)
-	r.running.Go(func() { r.fly(s, f) })
+	r.flights.running.Go(func() { r.fly(s, f) })
 }
 
 // innerRoom is how many flights there may be, as a multiple of Bounds.Outstanding, with those that others need: these go on where no
@@ -96,17 +96,17 @@ func (r *Resolver) joinFrom(parent *flight, q question, depth, aliases int, look
 		return nil, errLoop
 	}
 	s := r.state.Load()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.closed {
+	r.flights.mu.Lock()
+	defer r.flights.mu.Unlock()
+	if r.flights.closed {
 		return nil, ErrClosed
 	}
 	r.crowdedSubnets(&q)
-	f := r.flights[q]
+	f := r.flights.all[q]
 	switch {
 	case f != nil && f.reaches(parent, map[*flight]bool{}):
 		return nil, errLoop
-	case f != nil && f.waiters >= s.config.Bounds.Waiters, f == nil && len(r.flights) >= innerRoom*s.config.Bounds.Outstanding:
+	case f != nil && f.waiters >= s.config.Bounds.Waiters, f == nil && len(r.flights.all) >= innerRoom*s.config.Bounds.Outstanding:
 		r.counts.shed.Add(1)
 		return nil, ErrBusy
 	case f != nil:
@@ -131,8 +131,8 @@ func (r *Resolver) joinFrom(parent *flight, q question, depth, aliases int, look
 }
 
 func (r *Resolver) leaveFrom(parent, f *flight) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.flights.mu.Lock()
+	defer r.flights.mu.Unlock()
 	f.waiters--
 	if parent.needs[f]--; parent.needs[f] == 0 {
 		delete(parent.needs, f)
@@ -157,19 +157,19 @@ func (f *flight) reaches(parent *flight, seen map[*flight]bool) bool {
 }
 
 func (r *Resolver) leave(f *flight) {
-	r.mu.Lock()
+	r.flights.mu.Lock()
 	f.waiters--
-	r.mu.Unlock()
+	r.flights.mu.Unlock()
 }
 
 // fly finds the answer and puts it into the cache before anybody who asks next can start another flight.
 func (r *Resolver) fly(s *state, f *flight) {
 	got := r.find(s, f)
 	r.land(s, f, &got)
-	r.mu.Lock()
-	delete(r.flights, f.q)
+	r.flights.mu.Lock()
+	delete(r.flights.all, f.q)
 	r.countSubnet(f.q, -1)
-	r.mu.Unlock()
+	r.flights.mu.Unlock()
 	close(f.done)
 }
 
@@ -443,7 +443,7 @@ func (a *search) run(ctx context.Context) outcome {
 func (a *search) handOver(ctx context.Context, left time.Duration) context.Context {
 	a.results, a.landed = make(chan outcome, a.tries), make(chan outcome, 1)
 	ctx, cancel := context.WithCancel(ctx)
-	a.r.running.Go(func() {
+	a.r.flights.running.Go(func() {
 		defer cancel()
 		a.landed <- a.goOn(ctx, left)
 	})
@@ -588,7 +588,7 @@ func (a *search) begin(up *upstream) time.Duration {
 // start begins an attempt beside others, which gives its place back, and returns how long to wait for it.
 func (a *search) start(ctx context.Context, up *upstream) time.Duration {
 	wait := a.begin(up)
-	a.r.running.Go(func() {
+	a.r.flights.running.Go(func() {
 		defer up.leave()
 		a.results <- a.attempt(ctx, up, wait, nil)
 	})

@@ -10,21 +10,7 @@ import (
 // denials; and what zones above have denied, by which the name might not be there. It returns how many answers there were. The root with subtree is everything.
 func (r *Resolver) Flush(name dnsname.Name, subtree bool) int {
 	name = name.Canonical()
-	n := r.scoped.flush(name, subtree)
-	r.absent.flush(name)
-	if subtree {
-		r.cuts.flush(name)
-		r.trusts.flush(name)
-		r.denials.flush(name)
-	} else {
-		r.cuts.forget(name)
-		r.trusts.forget(name)
-		r.denials.forget(name)
-	}
-	for zone := name; !zone.IsRoot(); {
-		zone = zone.Parent()
-		r.denials.forget(zone)
-	}
+	n := r.unlearn(name, subtree)
 	if name.IsRoot() && subtree {
 		return n + r.cache.FlushAll()
 	}

@@ -25,7 +25,6 @@ type Resolver struct {
 	state    atomic.Pointer[state]
 	life     context.Context // of all flights; ends when Run does
 	end      context.CancelFunc
-	running  crew.Crew // of flights and their attempts; joined only under mu while not closed
 	ahead    *ahead
 	suspects chan *upstream // wait to be probed
 	buffers  sync.Pool      // of *[udpBuffer]byte
@@ -34,26 +33,23 @@ type Resolver struct {
 	routes   routes
 	slow     slowLog
 
-	cuts        *cuts
-	authorities *authorities
-	trusts      *trusts
-	denials     *denials
-	hosted      hosted
-	crowds      crowds
-	gate        *gate
-	scoped      *scoped
-	absent      *absent
-	root        atomic.Pointer[rootCopy]
-	rootLoading sync.Mutex    // held while the file of the root zone is read
-	rootFault   string        // what was wrong with it when it was last read; guarded by rootLoading
-	rootChanged chan struct{} // one place: look at the file of the root zone again
-	priming     sync.Mutex    // held while the servers of the root are asked for
+	knowledge
+	crowds  crowds
+	gate    *gate
+	root    rootFile
+	priming sync.Mutex // held while the servers of the root are asked for
 
 	updating sync.Mutex // held by Update
+	flights  flights
+}
+
+// flights are the questions under way.
+type flights struct {
+	running crew.Crew // of flights and their attempts; joined only under mu while not closed
 
 	mu      sync.Mutex // guards the rest
-	flights map[question]*flight
-	subnets map[question]int // flights for a network of clients, by question without it
+	all     map[question]*flight
+	subnets map[question]int // those for a network of clients, by question without it
 	closed  bool
 }
 
@@ -80,13 +76,11 @@ func New(config Config) (*Resolver, error) {
 	}
 	r := &Resolver{
 		cache: config.Cache, now: config.Now, log: config.Log,
-		ahead:    newAhead(),
-		suspects: make(chan *upstream, suspectsMax),
-		flights:  map[question]*flight{}, subnets: map[question]int{}, scoped: newScoped(), absent: newAbsent(), rootChanged: make(chan struct{}, 1),
-		crowds: crowds{all: map[dnsname.Name]int{}}, hosted: hosted{all: map[Upstream]*upstream{}},
+		ahead: newAhead(), suspects: make(chan *upstream, suspectsMax), gate: newGate(), knowledge: newKnowledge(),
+		crowds: crowds{all: map[dnsname.Name]int{}}, root: rootFile{look: make(chan struct{}, 1)},
+		flights: flights{all: map[question]*flight{}, subnets: map[question]int{}},
 	}
-	r.cuts, r.authorities, r.trusts, r.denials, r.gate = newCuts(), newAuthorities(), newTrusts(), newDenials(), newGate()
-	r.bound(&config)
+	r.bound(config.Recursion)
 	r.sockets = sockets{r: r, open: map[*udpSocket]bool{}}
 	r.buffers.New = func() any { return new([udpBuffer]byte) }
 	r.life, r.end = context.WithCancel(context.Background())
@@ -125,14 +119,6 @@ func (r *Resolver) nextKeys(config *Config) *keyring {
 	return r.newKeyring(c)
 }
 
-// bound sets the room for what recursion learns.
-func (r *Resolver) bound(c *Config) {
-	if c.Recursion != nil {
-		r.cuts.bound(c.Recursion.Bounds.Cuts)
-		r.authorities.bound(c.Recursion.Bounds.Servers)
-	}
-}
-
 func (s *state) find(u Upstream) *upstream {
 	if s != nil {
 		for _, known := range s.upstreams {
@@ -159,7 +145,7 @@ func (r *Resolver) Update(config Config) error {
 	defer r.updating.Unlock()
 	before, after := r.swap(config, r.nextKeys(&config))
 	select {
-	case r.rootChanged <- struct{}{}:
+	case r.root.look <- struct{}{}:
 	default:
 	}
 	for _, name := range outdated(before.config.Recursion, after.config.Recursion) {
@@ -170,8 +156,8 @@ func (r *Resolver) Update(config Config) error {
 
 // swap puts a checked config in force, with its trust anchors.
 func (r *Resolver) swap(config Config, keys *keyring) (before, after *state) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.flights.mu.Lock()
+	defer r.flights.mu.Unlock()
 	before, after = r.state.Load(), newState(config, r.state.Load())
 	if after.source = before.source; len(outdated(before.config.Recursion, after.config.Recursion)) > 0 {
 		after.source++
@@ -180,7 +166,7 @@ func (r *Resolver) swap(config Config, keys *keyring) (before, after *state) {
 		r.trusts.flush(dnsname.Root)
 	}
 	r.state.Store(after)
-	r.bound(&after.config)
+	r.bound(after.config.Recursion)
 	r.ahead.look()
 	for _, u := range before.upstreams {
 		if !slices.Contains(after.upstreams, u) {
@@ -338,13 +324,13 @@ func (r *Resolver) Run(ctx context.Context) error {
 	own.Go(func() { r.follow(ctx) })
 	own.Go(func() { r.watchRoot(ctx) })
 	<-ctx.Done()
-	r.mu.Lock()
-	r.closed = true
-	r.mu.Unlock()
+	r.flights.mu.Lock()
+	r.flights.closed = true
+	r.flights.mu.Unlock()
 	r.end()
 	r.sockets.interrupt()
 	own.Wait()
-	r.running.End()
+	r.flights.running.End()
 	r.sockets.closeIdle()
 	for _, u := range r.allUpstreams(r.state.Load()) {
 		u.connections.retire()

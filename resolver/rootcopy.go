@@ -10,6 +10,8 @@ import (
 	"io"
 	"os"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"cenote/dnsname"
@@ -27,6 +29,14 @@ type rootCopy struct {
 	serial  uint32
 	names   []dnsname.Name // that have records, in canonical order
 	sets    map[dnsname.Name][]*rrset
+}
+
+// rootFile is the file with the copy of the root zone, as it is read from time to time.
+type rootFile struct {
+	copy    atomic.Pointer[rootCopy] // what it held when it was last sound; nil before that
+	look    chan struct{}            // one place: look at the file again
+	loading sync.Mutex               // held while it is read
+	fault   string                   // what was wrong with it when it was last read; guarded by loading
 }
 
 // Bounds of a copy of the root zone.
@@ -312,7 +322,7 @@ func (r *Resolver) copyOfRoot(s *state) *rootCopy {
 	if s.config.Recursion.RootZone == "" {
 		return nil
 	}
-	c := r.root.Load()
+	c := r.root.copy.Load()
 	if c == nil || c.path != s.config.Recursion.RootZone || !r.now().Before(c.expires) {
 		return nil
 	}
@@ -327,7 +337,7 @@ func (r *Resolver) watchRoot(ctx context.Context) {
 		r.loadRoot()
 		select {
 		case <-tick.C:
-		case <-r.rootChanged:
+		case <-r.root.look:
 		case <-ctx.Done():
 			return
 		}
@@ -337,14 +347,14 @@ func (r *Resolver) watchRoot(ctx context.Context) {
 // loadRoot reads the copy of the root zone if its file is another than the one that was read. One that cannot be read or does not stand up
 // leaves the one before in force, and is told of once.
 func (r *Resolver) loadRoot() {
-	r.rootLoading.Lock()
-	defer r.rootLoading.Unlock()
+	r.root.loading.Lock()
+	defer r.root.loading.Unlock()
 	s := r.state.Load()
 	if s.config.Recursion == nil || s.config.Recursion.RootZone == "" {
 		return
 	}
 	path := s.config.Recursion.RootZone
-	known := r.root.Load()
+	known := r.root.copy.Load()
 	info, err := os.Stat(path)
 	if err == nil && known != nil && known.path == path && known.changed.Equal(info.ModTime()) {
 		return
@@ -357,13 +367,13 @@ func (r *Resolver) loadRoot() {
 		err = c.verify(s.keys, r.validationTime(s.config.Recursion))
 	}
 	if err != nil {
-		if said := path + err.Error(); said != r.rootFault {
+		if said := path + err.Error(); said != r.root.fault {
 			r.log.Warn("the copy of the root zone is not used; servers of the root are asked, or the copy before", "file", path, "err", err)
-			r.rootFault = said
+			r.root.fault = said
 		}
 		return
 	}
-	r.rootFault = ""
-	r.root.Store(c)
+	r.root.fault = ""
+	r.root.copy.Store(c)
 	r.log.Info("copy of the root zone read", "file", path, "serial", c.serial, "names", len(c.names), "expires", c.expires)
 }

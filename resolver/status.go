@@ -89,9 +89,9 @@ type Stats struct {
 
 // Stats returns the counts.
 func (r *Resolver) Stats() Stats {
-	r.mu.Lock()
-	outstanding := len(r.flights)
-	r.mu.Unlock()
+	r.flights.mu.Lock()
+	outstanding := len(r.flights.all)
+	r.flights.mu.Unlock()
 	c := &r.counts
 	return Stats{
 		Asked: c.asked.Load(), Joined: c.joined.Load(), Stale: c.stale.Load(), Failed: c.failed.Load(), Shed: c.shed.Load(),

@@ -302,10 +302,10 @@ func (r *Resolver) keepScoped(f *flight) bool {
 func (r *Resolver) crowdedSubnets(q *question) {
 	plain := *q
 	plain.audience = audience{some: true}
-	if !q.audience.subnet.IsValid() || r.flights[*q] != nil {
+	if !q.audience.subnet.IsValid() || r.flights.all[*q] != nil {
 		return
 	}
-	if r.subnets[plain] >= subnetsAtOnce {
+	if r.flights.subnets[plain] >= subnetsAtOnce {
 		r.counts.subnetsShed.Add(1)
 		*q = plain
 	}
@@ -317,8 +317,8 @@ func (r *Resolver) countSubnet(q question, by int) {
 		return
 	}
 	q.audience = audience{some: true}
-	if r.subnets[q] += by; r.subnets[q] == 0 {
-		delete(r.subnets, q)
+	if r.flights.subnets[q] += by; r.flights.subnets[q] == 0 {
+		delete(r.flights.subnets, q)
 	}
 }
 

@@ -29,17 +29,14 @@ func (x *exchange) secure(ctx context.Context, conn net.Conn) (net.Conn, error) 
 // sessionsMax is how many TLS sessions of one upstream are kept to be resumed.
 const sessionsMax = 4
 
-// Padding of encrypted queries, by which their length tells less (RFC 7830, RFC 8467 section 4.1).
-const (
-	optionPadding = 12
-	paddingBlock  = 128
-)
+// paddingBlock is what the length of an encrypted query is a multiple of, so that it tells less (RFC 7830, RFC 8467 section 4.1).
+const paddingBlock = 128
 
 // pad appends the padding option to the OPT record at the end of a query.
 func pad(query []byte, opt int) []byte {
 	size := len(query) + 4
 	fill := (paddingBlock - size%paddingBlock) % paddingBlock
-	query = wire.AppendOption(query, optionPadding, make([]byte, fill))
+	query = wire.AppendOption(query, wire.OptionPadding, make([]byte, fill))
 	binary.BigEndian.PutUint16(query[opt+wire.OPTLen-2:], uint16(len(query)-opt-wire.OPTLen))
 	return query
 }

@@ -297,13 +297,13 @@ func (r *Resolver) Trace(ctx context.Context, k *rrcache.Key) (Result, *Trace, e
 	if s.config.Recursion != nil {
 		f.budget = r.newBudget(&s.config.Recursion.Bounds)
 	}
-	r.mu.Lock()
-	if r.closed {
-		r.mu.Unlock()
+	r.flights.mu.Lock()
+	if r.flights.closed {
+		r.flights.mu.Unlock()
 		return none, new(Trace), &Error{edeNotReady, ErrClosed}
 	}
-	r.running.Go(func() { r.flyAlone(s, f) })
-	r.mu.Unlock()
+	r.flights.running.Go(func() { r.flyAlone(s, f) })
+	r.flights.mu.Unlock()
 	select {
 	case <-f.done:
 	case <-ctx.Done():

@@ -91,6 +91,7 @@ const (
 	OptionECS       = 8
 	OptionCookie    = 10
 	OptionKeepAlive = 11
+	OptionPadding   = 12
 	OptionEDE       = 15
 )
 

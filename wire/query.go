@@ -64,6 +64,7 @@ type OPT struct {
 	Cookie  []byte // option 10, RFC 7873: 8 octets from the client, then none or 8 to 32 from a server
 	ECS     []byte // option 8, RFC 7871
 	NSID    bool   // option 3, RFC 5001: the server is to name itself
+	Padding bool   // option 12, RFC 7830: the reply is to be padded, too
 	// KeepAlive is the data of option 11 (RFC 7828), which is empty in a query; nil without one.
 	KeepAlive []byte
 
@@ -210,6 +211,8 @@ func (o *OPT) parseOptions(data []byte) bool {
 			o.ECS = data[4 : 4+n]
 		case OptionNSID:
 			o.NSID = true
+		case OptionPadding:
+			o.Padding = true
 		case OptionKeepAlive:
 			o.KeepAlive = data[4 : 4+n : 4+n]
 		}

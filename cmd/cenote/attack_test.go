@@ -167,8 +167,8 @@ func (c *crowd) p99() time.Duration {
 	return c.delays[len(c.delays)*99/100]
 }
 
-// together runs crowds for a time.
-func together(t *testing.T, most time.Duration, crowds ...*crowd) {
+// together runs crowds for a time. It returns how late the machine woke this process up in 99 of 100 cases meanwhile, whatever the server does.
+func together(t *testing.T, most time.Duration, crowds ...*crowd) (late time.Duration) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), most)
 	defer cancel()
@@ -176,10 +176,25 @@ func together(t *testing.T, most time.Duration, crowds ...*crowd) {
 	for _, c := range crowds {
 		running.Go(func() { c.run(ctx) })
 	}
+	late = lateness(ctx)
 	running.Wait()
+	return late
 }
 
-// What others may feel of an attack, by the long runs: how late what is cached may come, and the processor's time of a hostile query.
+// lateness sleeps and wakes up until ctx ends, and returns how much too late that was in 99 of 100 cases at most.
+func lateness(ctx context.Context) time.Duration {
+	const nap = 2 * time.Millisecond
+	all := []time.Duration{0}
+	for ctx.Err() == nil {
+		began := time.Now()
+		time.Sleep(nap)
+		all = append(all, time.Since(began)-nap)
+	}
+	slices.Sort(all)
+	return all[len(all)*99/100]
+}
+
+// What others may feel of an attack: how late what is cached may come, the processor's time of a hostile query, and how many fresh names must be answered.
 const (
 	cachedLate  = 20 * time.Millisecond
 	hostileCost = 20 * time.Millisecond
@@ -194,11 +209,15 @@ func fewest(n int) int {
 	return int(freshLeast * float64(n))
 }
 
-// atMost fails the test in a long run alone: a machine that others use too may be as slow as it likes.
-func atMost(t *testing.T, what string, got, most time.Duration) {
+// inTime fails the test if something took too long. Where the machine is so busy that it was late itself, that tells nothing, but for a long run, which is for a quiet one.
+func inTime(t *testing.T, what string, got, most, late time.Duration) {
 	t.Helper()
-	if long() && got > most {
-		t.Errorf("%s: %v, want at most %v", what, got, most)
+	switch {
+	case got <= most:
+	case long() || !raceEnabled && late < most/10:
+		t.Errorf("%s: %v, want at most %v; the machine was %v late itself", what, got, most, late)
+	default:
+		t.Logf("%s: %v, more than %v, on a machine that was %v late itself", what, got, most, late)
 	}
 }
 
@@ -212,7 +231,7 @@ func TestServerUnderWaterTorture(t *testing.T) {
 	}
 	dead, slow := a.newCrowd(flood*4/5, "r%.dead.wild"), a.newCrowd(flood/5, "r%.slow.wild")
 	cached, signed, plain := a.newCrowd(4*others, "www.good.wild"), a.newCrowd(others, "n%.good.wild"), a.newCrowd(others, "n%.kind.wild")
-	together(t, time.Duration(sized(2, 30))*time.Second, dead, slow, cached, signed, plain)
+	late := together(t, time.Duration(sized(2, 30))*time.Second, dead, slow, cached, signed, plain)
 	packets := len(a.tree.Queries("@5,@6"))
 	t.Logf("%d names of dead servers made %d packets there; %d of slow ones, of which %d were answered", dead.sent, packets, slow.sent, slow.right.Load())
 	t.Logf("99 of 100 cached names within %v, fresh ones within %v (signed) and %v", cached.p99(), signed.p99(), plain.p99())
@@ -230,7 +249,7 @@ func TestServerUnderWaterTorture(t *testing.T) {
 	if packets > 2*(unheard+dead.sent) {
 		t.Errorf("%d names made %d packets to dead servers", dead.sent, packets)
 	}
-	atMost(t, "99 of 100 cached names", cached.p99(), cachedLate)
+	inTime(t, "99 of 100 cached names", cached.p99(), cachedLate, late)
 	a.answersNow("www.good.wild", "192.0.2.1")
 }
 
@@ -250,7 +269,9 @@ func TestServerBesideKeyTraps(t *testing.T) {
 		if signatures > dnssec.SignaturesMax*float64(trap.sent) || hashes > dnssec.HashesMax*float64(trap.sent) {
 			t.Errorf("%s: %v signatures and %v blocks hashed for %d queries", c.what, signatures, hashes, trap.sent)
 		}
-		atMost(t, c.what, each, hostileCost)
+		if each > hostileCost && !raceEnabled {
+			t.Errorf("%s: %v of processors for a query, want at most %v", c.what, each, hostileCost)
+		}
 		for _, times := range []int{1, 2} {
 			a.besideTraps(rate*times, strings.ReplaceAll(c.format, "%", "x"+strconv.Itoa(times)+"%"), "n%."+strconv.Itoa(times)+c.what+".good.wild", most, alone.p99())
 		}
@@ -262,7 +283,7 @@ func TestServerBesideKeyTraps(t *testing.T) {
 func (a *attacked) besideTraps(rate int, trapped, fresh string, most, alone time.Duration) {
 	a.t.Helper()
 	trap, others, cached := a.newCrowd(rate, trapped), a.newCrowd(50, fresh), a.newCrowd(100, "www.good.wild")
-	together(a.t, most, trap, others, cached)
+	late := together(a.t, most, trap, others, cached)
 	a.t.Logf("beside %d/s of %s 99 of 100 cached names within %v, %.1f times as long as alone (%v), fresh ones within %v", rate, trapped, cached.p99(),
 		float64(cached.p99())/float64(alone), alone, others.p99())
 	for _, o := range []*crowd{others, cached} {
@@ -270,7 +291,7 @@ func (a *attacked) besideTraps(rate int, trapped, fresh string, most, alone time
 			a.t.Errorf("%s: %d of %d names were answered beside it", trapped, o.right.Load(), o.sent)
 		}
 	}
-	atMost(a.t, "99 of 100 cached names", cached.p99(), cachedLate)
+	inTime(a.t, "99 of 100 cached names", cached.p99(), cachedLate, late)
 }
 
 // TestServerBoundsOneQuery: whatever a zone leads to, one query of a client makes a bounded number of packets, with the name servers on the way that rules look at.

@@ -40,9 +40,14 @@ func TestUnboundAndNamedJudgeRecursion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	j := startJudges(t, tree, unbound, named)
-	all := make([]judgement, sized(300, 20_000))
-	for i, q := range world.questions(len(all)) {
+	startJudges(t, tree, unbound, named).judge(t, network, world, sized(300, 20_000))
+}
+
+// judge asks all for n names of a world, and compares what they say.
+func (j *judges) judge(t *testing.T, network *dnstest.Network, world *recursionWorld, n int) {
+	t.Helper()
+	all := make([]judgement, n)
+	for i, q := range world.questions(n) {
 		all[i].q = q
 	}
 	network.Run(atOnce, j.askAll(all))

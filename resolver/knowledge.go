@@ -1,0 +1,48 @@
+package resolver
+
+import "cenote/dnsname"
+
+// knowledge is what recursion has learnt of the world, beside the answers in the cache. Each part has a bound and a lock of its own.
+type knowledge struct {
+	cuts        *cuts        // delegations
+	authorities *authorities // servers of zones, and how they answer
+	trusts      *trusts      // keys of zones, or why there are none
+	denials     *denials     // what zones have proved not to be there
+	absent      *absent      // what zones that prove nothing said is not there
+	scoped      *scoped      // answers for networks of clients
+	hosted      hosted       // resolvers that were found by name
+}
+
+func newKnowledge() knowledge {
+	return knowledge{
+		cuts: newCuts(), authorities: newAuthorities(), trusts: newTrusts(), denials: newDenials(), absent: newAbsent(), scoped: newScoped(),
+		hosted: hosted{all: map[Upstream]*upstream{}},
+	}
+}
+
+// bound sets the room for what an operator bounds.
+func (k *knowledge) bound(c *Recursion) {
+	if c != nil {
+		k.cuts.bound(c.Bounds.Cuts)
+		k.authorities.bound(c.Bounds.Servers)
+	}
+}
+
+// unlearn forgets what is known of a name and, with subtree, of all below it, and what zones above have denied. It returns how many answers there were.
+func (k *knowledge) unlearn(name dnsname.Name, subtree bool) int {
+	k.absent.flush(name)
+	if subtree {
+		k.cuts.flush(name)
+		k.trusts.flush(name)
+		k.denials.flush(name)
+	} else {
+		k.cuts.forget(name)
+		k.trusts.forget(name)
+		k.denials.forget(name)
+	}
+	for zone := name; !zone.IsRoot(); {
+		zone = zone.Parent()
+		k.denials.forget(zone)
+	}
+	return k.scoped.flush(name, subtree)
+}
