@@ -59,6 +59,7 @@ type Place struct {
 	Listed    string    `json:"listed"`
 	File      string    `json:"file,omitempty"`
 	Line      int       `json:"line,omitempty"`
+	Serial    uint32    `json:"serial,omitempty"`    // of the policy zone (RPZ) that was read
 	Reference string    `json:"reference,omitempty"` // what the feed gives as its source
 	Comment   string    `json:"comment,omitempty"`
 	Added     time.Time `json:"added,omitzero"`    // when this server first read the row

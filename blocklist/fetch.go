@@ -16,6 +16,8 @@ type Fetch struct {
 	// URL is of http or https. Keys in it (user, path, query) are shown nowhere: see ShownURL. Default: "". Example:
 	// "https://lists.example/malware.hosts".
 	URL string
+	// Transfer takes a policy zone from other name servers in place of a URL. Default: none.
+	Transfer Transfer
 	// Interval is how long after one fetch the next begins, give or take a tenth. Default: 1h. Example: 10m.
 	Interval time.Duration
 	// Timeout bounds one fetch, from the look-up of the server's name to the last octet. Default: 5m. Example: 1m.
@@ -46,6 +48,9 @@ const (
 
 // Check looks at all that can be known without asking the server. Its error names no key.
 func (f *Fetch) Check() error {
+	if f.Transfer.on() {
+		return f.checkTransfer()
+	}
 	switch {
 	case f.Interval < 0 || f.Timeout < 0 || f.Resync < 0:
 		return errors.New("the interval, the timeout or the pause between full reads is below zero")
@@ -94,10 +99,16 @@ func (f Fetch) withDefaults() Fetch {
 	return f
 }
 
+// on reports whether anything is fetched.
+func (f *Fetch) on() bool { return f.URL != "" || f.Transfer.on() }
+
 // listName is the name of the file of the list.
 func (f *Fetch) listName() string {
-	if f.TAXII {
+	switch {
+	case f.TAXII:
 		return "collection.stix"
+	case f.Transfer.on():
+		return "zone.rpz"
 	}
 	return listName(f.URL)
 }
@@ -110,12 +121,20 @@ func (f *Fetch) fingerprint() string {
 	if f.TAXII {
 		place += "\ntaxii"
 	}
+	if f.Transfer.on() {
+		place += "\nzone " + f.Transfer.Zone.Canonical().String()
+	}
 	sum := sha256.Sum256([]byte(place))
 	return hex.EncodeToString(sum[:16])
 }
 
 // String shows no key.
-func (f Fetch) String() string { return ShownURL(f.URL) }
+func (f Fetch) String() string {
+	if f.Transfer.on() {
+		return f.Transfer.shown()
+	}
+	return ShownURL(f.URL)
+}
 
 // GoString shows no key either.
 func (f Fetch) GoString() string { return fmt.Sprintf("blocklist.Fetch{%s}", f) }
@@ -124,11 +143,14 @@ func (f Fetch) GoString() string { return fmt.Sprintf("blocklist.Fetch{%s}", f) 
 func Located(dir string, feeds []Feed) []Feed {
 	out := make([]Feed, len(feeds))
 	for i, f := range feeds {
-		if f.Fetch.URL != "" {
+		if f.Fetch.on() {
 			f.Fetch = f.Fetch.withDefaults()
-			f.Path, f.Shown = layout{dir}.fetchedPath(f.Name, f.Fetch.listName()), ShownURL(f.Fetch.URL)
-			if f.Fetch.TAXII {
+			f.Path, f.Shown = layout{dir}.fetchedPath(f.Name, f.Fetch.listName()), f.Fetch.String()
+			switch {
+			case f.Fetch.TAXII:
 				f.Format = "stix"
+			case f.Fetch.Transfer.on():
+				f.Format, f.Zone = "rpz", f.Fetch.Transfer.Zone.Canonical().String()
 			}
 		}
 		out[i] = f

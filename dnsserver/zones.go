@@ -36,7 +36,7 @@ func (w *worker) servedOutside(q *Query, fault wire.Fault) bool {
 	case q.updates:
 		q.outside = z != nil && z.ListsUpdates(ask.Client)
 	case q.notice:
-		q.outside = z != nil && z.HearsFrom(ask.Client)
+		q.outside = q.zones.HearsFrom(name, ask.Client)
 	case q.isTransfer():
 		q.outside = z != nil && z.Lists(ask.Client)
 	default:

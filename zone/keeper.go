@@ -92,6 +92,7 @@ type Keeper struct {
 	mu      sync.Mutex     // held while zones are loaded and published
 	zones   []*kept        // changed with mu and state held
 	updated updateMemories // guarded by mu
+	heard   []Heard        // guarded by mu
 	news    []*kept        // guarded by mu: those whose serial is another since the last Set
 	state   sync.Mutex     // guards the status of zones, so that asking for it never waits for a load
 }
@@ -230,6 +231,14 @@ func (k *Keeper) Update(sources []Source) error {
 	k.state.Lock()
 	k.zones = next
 	k.state.Unlock()
+	return k.publish()
+}
+
+// Hear changes of which zones notices are heard that are not served here.
+func (k *Keeper) Hear(all []Heard) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.heard = all
 	return k.publish()
 }
 
@@ -414,6 +423,7 @@ func (k *Keeper) publish() error {
 	if err != nil {
 		return err
 	}
+	set.hear(k.heard)
 	k.set.Store(set)
 	for _, z := range k.news {
 		k.teller.Changed(z.source.Name, z.zone.serial)

@@ -111,6 +111,7 @@ type Set struct {
 	seed    maphash.Seed
 	lists   []func(netip.Addr) bool // of the zones that have one
 	hears   bool                    // a zone hears notices
+	heard   map[string][]Heard      // of which notices are heard though no zone is served
 	updates bool                    // a zone takes updates
 }
 
@@ -148,6 +149,47 @@ func (s *Set) Allows(q *Question) bool {
 
 // HearsNotices reports whether a zone of the set hears notices.
 func (s *Set) HearsNotices() bool { return s != nil && s.hears }
+
+// Heard is a zone that is taken from primaries and not served: notices of it are heard all the same.
+type Heard struct {
+	Name dnsname.Name
+	// From and Keys are NotifyFrom and NotifyKeys of Served.
+	From func(netip.Addr) bool
+	Keys []dnsname.Name
+}
+
+// hear adds zones that are heard of and not served.
+func (s *Set) hear(all []Heard) {
+	s.heard = make(map[string][]Heard, len(all))
+	for _, h := range all {
+		apex := string(h.Name.Canonical())
+		s.heard[apex], s.hears = append(s.heard[apex], h), true
+		s.lists = append(s.lists, h.From)
+	}
+}
+
+// HearsFrom reports whether an address may tell without a key that a zone has changed. apex is canonical.
+func (s *Set) HearsFrom(apex []byte, client netip.Addr) bool {
+	z := s.Exact(apex)
+	return z != nil && z.HearsFrom(client) || slices.ContainsFunc(s.heardOf(apex), func(h Heard) bool { return h.From(client) })
+}
+
+// MayNotify reports whether anybody may tell that a zone has changed, and whether an address may, with a key by which it has signed, or "".
+func (s *Set) MayNotify(apex []byte, client netip.Addr, key dnsname.Name) (known, may bool) {
+	z, heard := s.Exact(apex), s.heardOf(apex)
+	known = z != nil && z.HearsNotices() || len(heard) > 0
+	may = z != nil && z.MayNotify(client, key) || slices.ContainsFunc(heard, func(h Heard) bool {
+		return h.From(client) || key != "" && slices.Contains(h.Keys, key)
+	})
+	return known, may
+}
+
+func (s *Set) heardOf(apex []byte) []Heard {
+	if s == nil {
+		return nil
+	}
+	return s.heard[string(apex)]
+}
 
 // Admits reports whether an address is on a list of any zone that has one of its own, for queries, transfers, notices or updates.
 func (s *Set) Admits(client netip.Addr) bool {

@@ -325,6 +325,9 @@ func place(g *blocklist.Generation, c *policy.Candidate) api.Place {
 	}
 	out.File, out.Line, out.Reference, out.Comment = row.File, row.Line, row.Reference, row.Comment
 	out.Added, out.Expires = row.Added, row.Expiry
+	if report, err := g.Report(c.FeedNumber); err == nil {
+		out.Serial = report.Serial
+	}
 	return out
 }
 
@@ -439,6 +442,9 @@ func printCandidate(to io.Writer, c *policy.Candidate, p *api.Place) {
 		_, _ = fmt.Fprintf(to, "    its row cannot be shown: %s\n", printable(p.Missing))
 	} else {
 		_, _ = fmt.Fprintf(to, "    %s\n", strings.TrimSpace(fmt.Sprintf("%s:%d %s %s", printable(p.File), p.Line, printable(p.Reference), printable(p.Comment))))
+		if p.Serial > 0 {
+			_, _ = fmt.Fprintf(to, "    serial %d\n", p.Serial)
+		}
 	}
 	if !p.Expires.IsZero() {
 		_, _ = fmt.Fprintf(to, "    until %s\n", stamp(p.Expires))

@@ -109,6 +109,9 @@ func popularActionOf(a config.PopularAction) blocklist.PopularAction {
 }
 
 func fetchOf(f *config.Feed) blocklist.Fetch {
+	if len(f.Primaries) > 0 {
+		return blocklist.Fetch{Transfer: transferOf(f), Timeout: f.Timeout}
+	}
 	if f.URL == "" {
 		return blocklist.Fetch{}
 	}

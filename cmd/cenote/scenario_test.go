@@ -93,6 +93,9 @@ const patience, again = 20 * time.Second, 2 * time.Second
 //	                       where its servers listen
 //	internet-dies          the upstream goes away
 //	internet-returns       it is back at its address
+//	primary ZONE FILE      start a name server that gives the zone of FILE away by transfer, and follows the file; $PRIMARY is its address
+//	primary-dies           it goes away
+//	primary-returns        it is back at its address
 //	list-server DIR        start a server that gives the files of DIR over HTTP, and what lies in objects as TAXII does; $LISTS is its URL
 //	list-server-dies       it goes away
 //	list-server-returns    it is back at its address
@@ -126,6 +129,9 @@ func TestScenarios(t *testing.T) {
 			"tree":                worldOf((*world).startTree),
 			"internet-dies":       worldOf((*world).internetDies),
 			"internet-returns":    worldOf((*world).internetReturns),
+			"primary":             worldOf((*world).startPrimary),
+			"primary-dies":        worldOf((*world).primaryDies),
+			"primary-returns":     worldOf((*world).primaryReturns),
 			"list-server":         worldOf((*world).listServer),
 			"list-server-dies":    worldOf((*world).listServerDies),
 			"list-server-returns": worldOf((*world).listServerReturns),
@@ -145,6 +151,7 @@ type world struct {
 	config   string
 	upstream *dnstest.Server
 	lists    listServer
+	primary  primary
 	cancel   context.CancelFunc
 	ended    chan error
 	addr     netip.AddrPort
@@ -159,6 +166,7 @@ func setupScenario(env *testscript.Env) error {
 	env.Setenv("STATE", filepath.Join(env.WorkDir, "state"))
 	env.Defer(func() {
 		_ = w.stop()
+		w.primary.close()
 		w.lists.close()
 	})
 	return nil
