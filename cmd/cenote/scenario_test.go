@@ -449,7 +449,7 @@ func (q *question) showSignature(r *dns.Msg, err error) string {
 	return "signed\n"
 }
 
-// show prints what a scenario looks at: response code and flags, the answer section, extended errors.
+// show prints what a scenario looks at: response code and flags, the answer section, the SOA of a policy zone, extended errors.
 func show(r *dns.Msg) string {
 	var b strings.Builder
 	b.WriteString(dns.RcodeToString[r.Rcode])
@@ -468,10 +468,15 @@ func show(r *dns.Msg) string {
 	for _, rr := range r.Answer {
 		b.WriteString(strings.ReplaceAll(rr.String(), "\t", " ") + "\n")
 	}
+	for _, rr := range r.Extra {
+		if rr.Header().Rrtype == dns.TypeSOA {
+			b.WriteString("additional " + strings.ReplaceAll(rr.String(), "\t", " ") + "\n")
+		}
+	}
 	if opt := r.IsEdns0(); opt != nil {
 		for _, o := range opt.Option {
 			if ede, ok := o.(*dns.EDNS0_EDE); ok {
-				fmt.Fprintf(&b, "EDE %d\n", ede.InfoCode)
+				b.WriteString(strings.TrimRight(fmt.Sprintf("EDE %d %s", ede.InfoCode, ede.ExtraText), " ") + "\n")
 			}
 		}
 	}
