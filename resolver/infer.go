@@ -160,6 +160,13 @@ func (d *denials) forget(zone dnsname.Name) {
 	d.drop(zone)
 }
 
+// knows reports whether anything is known of a zone.
+func (d *denials) knows(zone dnsname.Name) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.all[zone] != nil
+}
+
 // answer infers what there is at a name of a zone.
 func (d *denials) answer(zone, name dnsname.Name, rtype uint16, now time.Time, w *dnssec.Work) *finding {
 	d.mu.Lock()
@@ -223,29 +230,32 @@ func proofsOf(sets []*dnssec.Set) (proofs []*rrset) {
 }
 
 // infer answers from what the closest zone that is known to hold a name has proved. Only what is validated is inferred, and only from that. It
-// returns the zone, too.
-func (it *iteration) infer(name dnsname.Name) (*finding, *cut) {
+// returns the zone, too. An error says that there was no room to look: then the zone is not asked, since what it says could not be checked either, and whoever has others ask for
+// names that it has denied would reach it by filling that room.
+func (it *iteration) infer(name dnsname.Name) (*finding, *cut, error) {
 	q := &it.f.q
 	if !it.s.validates(q) || q.qtype == wire.TypeANY {
-		return nil, nil
+		return nil, nil, nil
 	}
 	now := it.r.now()
 	z := it.known(name, q.qtype)
-	if z == nil || it.s.negativeAt(name, now) != nil || it.isElsewhere(z.zone, name) {
-		return nil, nil
+	if z == nil || !it.r.denials.knows(z.zone) || it.s.negativeAt(name, now) != nil || it.isElsewhere(z.zone, name) {
+		return nil, nil, nil
 	}
 	it.b.checking.Lock()
 	defer it.b.checking.Unlock()
 	if known := it.r.trusts.get(z.zone, now); known == nil || known.verdict.Status != dnssec.Secure {
-		return nil, nil
+		return nil, nil, nil
 	}
 	var f *finding
-	it.compute(z.zone, func() { f = it.r.denials.answer(z.zone, name, q.qtype, now, it.b.crypto) })
+	if !it.compute(z.zone, func() { f = it.r.denials.answer(z.zone, name, q.qtype, now, it.b.crypto) }) {
+		return nil, nil, errGate
+	}
 	if f != nil {
 		it.r.counts.inferred.Add(1)
 		it.note(Step{Kind: StepCached, Name: name, Type: q.qtype, Zone: z.zone, Result: f.kind.String() + ", by what the zone has proved before"})
 	}
-	return f, z
+	return f, z, nil
 }
 
 // isElsewhere reports whether a zone says nothing of a name, since others are asked for it, or since a trust anchor lies between.
