@@ -71,6 +71,45 @@ func TestNoRoomToInferAsksNobody(t *testing.T) {
 	}
 }
 
+// TestCostlyInferenceHoldsUpNobody: while many hashes of a name of one zone wait to be computed, names of others are inferred, and what other zones prove is learnt.
+func TestCostlyInferenceHoldsUpNobody(t *testing.T) {
+	r := trusting(t, `
+		zone .               server a.root.test @1 sign
+		zone test            server ns.nic.test @2 sign
+		zone fifty.test      server ns.fifty.test @3 sign nsec3 iterations=50
+		    www              A     192.0.2.1
+		zone good.test       server ns.good.test @4 sign
+		    www              A     192.0.2.1
+	`)
+	r.ask(t, "x.fifty.test", "A")
+	r.ask(t, "a.good.test", "A")
+	g, done := r.Gate(), make(chan struct{})
+	g.Mark("other.test", time.Now())
+	leave := g.Enter("other.test", time.Now(), done)
+	answered := make(chan string, 1)
+	go func() { answered <- r.ask(t, strings.Repeat("a.b.", 50)+"fifty.test", "A") }()
+	eventually(t, "a costly inference waits", func() bool { return g.CostlyWaiting() == 1 })
+	others := make(chan string, 2)
+	go func() {
+		others <- r.ask(t, "b.good.test", "A")   // by what is known
+		others <- r.ask(t, "zzz.good.test", "A") // which is learnt
+	}()
+	for range 2 {
+		select {
+		case got := <-others:
+			if !strings.HasPrefix(got, "NXDOMAIN AD") {
+				t.Error(got)
+			}
+		case got := <-answered:
+			t.Fatalf("others wait for the costly one: %s", got)
+		}
+	}
+	leave()
+	if got := <-answered; !strings.HasPrefix(got, "NXDOMAIN AD") {
+		t.Errorf("the costly one: %s", got)
+	}
+}
+
 // TestWildcardsStandForOtherNames: once a wildcard of a signed zone was seen, with proof that it stands for a name, names that the same proof is about are answered without a query:
 // with signatures that hold, AD, and the TTL that is left. Names that exist are asked for, and so is everything where there is no proof.
 func TestWildcardsStandForOtherNames(t *testing.T) {
