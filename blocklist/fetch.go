@@ -16,6 +16,8 @@ type Fetch struct {
 	// URL is of http or https. Keys in it (user, path, query) are shown nowhere: see ShownURL. Default: "". Example:
 	// "https://lists.example/malware.hosts".
 	URL string
+	// Transfer takes a policy zone from other name servers in place of a URL. Default: none.
+	Transfer Transfer
 	// Interval is how long after one fetch the next begins, give or take a tenth. Default: 1h. Example: 10m.
 	Interval time.Duration
 	// Timeout bounds one fetch, from the look-up of the server's name to the last octet. Default: 5m. Example: 1m.
@@ -30,6 +32,8 @@ type Fetch struct {
 	AllowPrivate []netip.Prefix
 	// TAXII has URL be that of a collection of TAXII 2.1, whose objects become a bundle of STIX. Default: false. Example: true.
 	TAXII bool
+	// MISP has URL be that of the directory of a MISP feed, whose events become one file. Default: false. Example: true.
+	MISP bool
 	// Resync is how long after a collection was read whole it is read whole again; in between only what is new is asked for. Default: 168h. Example: 24h.
 	Resync time.Duration
 	// MinisignKey is the public key of minisign with which each list must be signed, in URL with ".minisig" behind its path. Default: "", none need
@@ -46,11 +50,16 @@ const (
 
 // Check looks at all that can be known without asking the server. Its error names no key.
 func (f *Fetch) Check() error {
+	if f.Transfer.on() {
+		return f.checkTransfer()
+	}
 	switch {
 	case f.Interval < 0 || f.Timeout < 0 || f.Resync < 0:
 		return errors.New("the interval, the timeout or the pause between full reads is below zero")
 	case f.TAXII && f.MinisignKey != "":
 		return errors.New("a collection of TAXII has no signature beside it")
+	case f.MISP && (f.TAXII || f.MinisignKey != ""):
+		return errors.New("the directory of a MISP feed is no collection of TAXII, and has no signature beside it")
 	}
 	if _, err := parseURL(f.URL); err != nil {
 		return err
@@ -94,10 +103,18 @@ func (f Fetch) withDefaults() Fetch {
 	return f
 }
 
+// on reports whether anything is fetched.
+func (f *Fetch) on() bool { return f.URL != "" || f.Transfer.on() }
+
 // listName is the name of the file of the list.
 func (f *Fetch) listName() string {
-	if f.TAXII {
+	switch {
+	case f.TAXII:
 		return "collection.stix"
+	case f.MISP:
+		return "events.json"
+	case f.Transfer.on():
+		return "zone.rpz"
 	}
 	return listName(f.URL)
 }
@@ -110,12 +127,23 @@ func (f *Fetch) fingerprint() string {
 	if f.TAXII {
 		place += "\ntaxii"
 	}
+	if f.MISP {
+		place += "\nmisp"
+	}
+	if f.Transfer.on() {
+		place += "\nzone " + f.Transfer.Zone.Canonical().String()
+	}
 	sum := sha256.Sum256([]byte(place))
 	return hex.EncodeToString(sum[:16])
 }
 
 // String shows no key.
-func (f Fetch) String() string { return ShownURL(f.URL) }
+func (f Fetch) String() string {
+	if f.Transfer.on() {
+		return f.Transfer.shown()
+	}
+	return ShownURL(f.URL)
+}
 
 // GoString shows no key either.
 func (f Fetch) GoString() string { return fmt.Sprintf("blocklist.Fetch{%s}", f) }
@@ -124,11 +152,16 @@ func (f Fetch) GoString() string { return fmt.Sprintf("blocklist.Fetch{%s}", f) 
 func Located(dir string, feeds []Feed) []Feed {
 	out := make([]Feed, len(feeds))
 	for i, f := range feeds {
-		if f.Fetch.URL != "" {
+		if f.Fetch.on() {
 			f.Fetch = f.Fetch.withDefaults()
-			f.Path, f.Shown = layout{dir}.fetchedPath(f.Name, f.Fetch.listName()), ShownURL(f.Fetch.URL)
-			if f.Fetch.TAXII {
+			f.Path, f.Shown = layout{dir}.fetchedPath(f.Name, f.Fetch.listName()), f.Fetch.String()
+			switch {
+			case f.Fetch.TAXII:
 				f.Format = "stix"
+			case f.Fetch.MISP:
+				f.Format = "misp"
+			case f.Fetch.Transfer.on():
+				f.Format, f.Zone = "rpz", f.Fetch.Transfer.Zone.Canonical().String()
 			}
 		}
 		out[i] = f

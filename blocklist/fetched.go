@@ -36,6 +36,8 @@ type fetchedState struct {
 	AddedAfter   string    `json:"added_after,omitempty"` // of a collection: the time from which new objects are asked for, as the server wrote it
 	Resynced     time.Time `json:"resynced,omitzero"`     // when all of it was read
 	Objects      int       `json:"objects,omitempty"`     // in it
+
+	Zone *ZoneStatus `json:"zone,omitempty"` // of a policy zone by transfer: the version that the list is of
 }
 
 // errNotFetched says that there is no list yet.
@@ -138,7 +140,7 @@ func (l *fetchedList) removeOthers() error {
 func (s *store) removeFetched(feeds []Feed) error {
 	keep := map[string]bool{}
 	for _, f := range feeds {
-		keep[escapeFeed(f.Name)] = f.Fetch.URL != ""
+		keep[escapeFeed(f.Name)] = f.Fetch.on()
 	}
 	entries, err := os.ReadDir(s.fetchedRoot())
 	if errors.Is(err, fs.ErrNotExist) {

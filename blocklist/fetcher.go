@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,6 +21,8 @@ type fetcher struct {
 	installed func(feed string)
 	log       *slog.Logger
 	wake      chan struct{}
+	zones     ZoneTaker
+	told      atomic.Bool // a zone may have changed, and nobody has looked since
 
 	turn sync.Mutex   // held by whoever fetches
 	list *fetchedList // guarded by turn
@@ -28,6 +31,7 @@ type fetcher struct {
 	underway chan struct{} // closed when the attempt under way has ended; nil if there is none
 	wanted   chan struct{} // the same of the next one, if somebody waits for it
 	next     time.Time
+	rested   time.Time // from when on a notice is followed
 }
 
 // Delays before a fetch is tried again after one that failed. They double up to the maximum, or the feed's interval if that is shorter.
@@ -67,7 +71,7 @@ func (f *fetcher) resume() {
 	f.list = openFetched(f.layout, &f.feed)
 	now := time.Now()
 	if known := f.list.known(); known.SHA256 != "" && known.Fetched.Before(now) {
-		now = known.Fetched.Add(jittered(f.feed.Fetch.Interval, 0.1, rand.Float64()))
+		now = known.Fetched.Add(jittered(f.pauseAfter(&known), 0.1, rand.Float64()))
 	}
 	f.plan(now)
 }
@@ -83,6 +87,9 @@ func (f *fetcher) await(ctx context.Context) bool {
 	for {
 		f.mu.Lock()
 		wait, asked := time.Until(f.next), f.wanted != nil
+		if f.told.Load() {
+			wait = min(wait, time.Until(f.rested))
+		}
 		f.mu.Unlock()
 		if ctx.Err() != nil {
 			return false
@@ -153,6 +160,7 @@ func (f *fetcher) attempt(ctx context.Context) {
 	}
 	began := time.Now()
 	outcome, secrets, err := f.once(ctx)
+	f.rest(began)
 	switch {
 	case err != nil && ctx.Err() != nil:
 	case err != nil:
@@ -162,8 +170,20 @@ func (f *fetcher) attempt(ctx context.Context) {
 	}
 }
 
+// rest notes from when on a notice is followed.
+func (f *fetcher) rest(began time.Time) {
+	now := time.Now()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.rested = now.Add(max(zoneNoticeGap, now.Sub(began)))
+}
+
 // once asks the server and takes what it gives. secrets are what no text may show.
 func (f *fetcher) once(ctx context.Context) (outcome FetchOutcome, secrets []string, failure *fetchError) {
+	if f.feed.Fetch.Transfer.on() {
+		outcome, failure = f.transfer(ctx, f.told.Swap(false))
+		return outcome, nil, failure
+	}
 	timed, cancel := context.WithTimeoutCause(ctx, f.feed.Fetch.Timeout, errTimeUp)
 	defer cancel()
 	d, err := newDownload(&f.feed.Fetch, f.feed.Limits.orDefault())
@@ -182,10 +202,13 @@ func (f *fetcher) once(ctx context.Context) (outcome FetchOutcome, secrets []str
 	return outcome, nil, nil
 }
 
-// receive asks for the list, or for what is new of a collection.
+// receive asks for the list, or for what is new of a collection or a directory.
 func (f *fetcher) receive(ctx context.Context, d *download, known fetchedState) (fetchedState, *os.File, error) {
 	if f.feed.Fetch.TAXII {
 		return d.collection(ctx, known, f.feed.Fetch.Resync, f.list)
+	}
+	if f.feed.Fetch.MISP {
+		return d.events(ctx, known, f.list)
 	}
 	return d.list(ctx, known, f.list.create)
 }
@@ -206,8 +229,12 @@ func (f *fetcher) take(got fetchedState, file *os.File, known fetchedState) (Fet
 func (f *fetcher) succeeded(outcome FetchOutcome, began time.Time) {
 	state := f.list.state
 	failures := f.record.success(outcome, began, state)
-	f.plan(began.Add(jittered(f.feed.Fetch.Interval, 0.1, rand.Float64())))
-	if outcome == FetchNew {
+	f.plan(began.Add(jittered(f.pauseAfter(&state), 0.1, rand.Float64())))
+	switch z := state.Zone; {
+	case outcome == FetchNew && z != nil:
+		f.log.Info("policy zone taken", "feed", f.feed.Name, "zone", f.feed.Shown, "primary", z.Primary, "serial", z.Serial, "seconds", time.Since(began).Seconds())
+		f.installed(f.feed.Name)
+	case outcome == FetchNew:
 		f.log.Info("feed fetched", "feed", f.feed.Name, "url", f.feed.Shown, "octets", state.Size, "seconds", time.Since(began).Seconds())
 		f.installed(f.feed.Name)
 	}
@@ -219,7 +246,7 @@ func (f *fetcher) succeeded(outcome FetchOutcome, began time.Time) {
 func (f *fetcher) failed(began time.Time, err *fetchError, secrets []string) {
 	text := f.feed.Shown + ": " + shownText(err.text, secrets)
 	failures, news := f.record.failure(err.outcome, began, text)
-	wait := max(err.retryAfter, jittered(backoff(failures, f.feed.Fetch.Interval), 0.25, rand.Float64()))
+	wait := max(err.retryAfter, jittered(f.pauseFailed(failures), 0.25, rand.Float64()))
 	f.plan(time.Now().Add(wait))
 	if news {
 		f.log.Warn("feed not fetched, what was fetched last stays", "feed", f.feed.Name, "error", text, "failures", failures, "retry", wait.Round(time.Second))

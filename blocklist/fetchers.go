@@ -5,7 +5,10 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"cenote/dnsname"
 )
 
 // fetchers are those of all feeds that have a URL. Its methods may be called from many goroutines.
@@ -14,6 +17,9 @@ type fetchers struct {
 	installed func(feed string) // told of each new list
 	log       *slog.Logger
 	slots     chan struct{}
+	zones     ZoneTaker     // nil: there are no zones to take
+	looks     chan struct{} // as slots, for zones
+	heard     atomic.Pointer[map[dnsname.Name][]*fetcher]
 	changed   chan struct{} // run is to look at all
 
 	mu      sync.Mutex // guards what follows
@@ -24,9 +30,9 @@ type fetchers struct {
 // fetchesMax is how many lists are fetched at a time.
 const fetchesMax = 4
 
-func newFetchers(l layout, log *slog.Logger, installed func(feed string)) *fetchers {
+func newFetchers(l layout, zones ZoneTaker, log *slog.Logger, installed func(feed string)) *fetchers {
 	return &fetchers{
-		layout: l, installed: installed, log: log, all: map[string]*fetcher{},
+		layout: l, zones: zones, installed: installed, log: log, all: map[string]*fetcher{}, looks: make(chan struct{}, zoneLooksMax),
 		slots: make(chan struct{}, fetchesMax), changed: make(chan struct{}, 1),
 	}
 }
@@ -37,7 +43,7 @@ func (s *fetchers) set(feeds []Feed) {
 	defer s.mu.Unlock()
 	next := map[string]*fetcher{}
 	for _, f := range feeds {
-		if f.Fetch.URL == "" {
+		if !f.Fetch.on() {
 			continue
 		}
 		had := s.all[f.Name]
@@ -47,6 +53,7 @@ func (s *fetchers) set(feeds []Feed) {
 		next[f.Name] = had
 	}
 	s.all = next
+	s.hear()
 	select {
 	case s.changed <- struct{}{}:
 	default: // it will look anyway
@@ -56,7 +63,10 @@ func (s *fetchers) set(feeds []Feed) {
 func (s *fetchers) newFetcher(f Feed, had *fetcher) *fetcher {
 	out := &fetcher{
 		feed: f, layout: s.layout, list: openFetched(s.layout, &f), record: &fetchRecord{}, slots: s.slots, installed: s.installed, log: s.log,
-		wake: make(chan struct{}, 1),
+		wake: make(chan struct{}, 1), zones: s.zones,
+	}
+	if f.Fetch.Transfer.on() {
+		out.slots = s.looks
 	}
 	if had != nil {
 		out.record = had.record
@@ -68,7 +78,7 @@ func (s *fetchers) newFetcher(f Feed, had *fetcher) *fetcher {
 
 // does reports whether the fetcher does what f wants.
 func (f *fetcher) does(feed *Feed) bool {
-	return f.feed.Fetch.same(&feed.Fetch) && f.feed.Limits.orDefault() == feed.Limits.orDefault() && f.feed.Path == feed.Path
+	return f.feed.Fetch.same(&feed.Fetch) && f.feed.Limits.orDefault() == feed.Limits.orDefault() && f.feed.Path == feed.Path && f.feed.AllowOlder == feed.AllowOlder
 }
 
 // run runs the fetchers until ctx ends. One whose settings change is ended before the next one begins.

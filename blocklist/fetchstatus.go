@@ -22,11 +22,12 @@ const (
 	FetchUnsigned                          // the signature is missing or wrong
 	FetchMisconfigured                     // the feed's own files or settings
 	FetchNotStored                         // the disk
+	FetchOlder                             // the serial of a policy zone goes back
 	fetchOutcomes
 )
 
 var fetchOutcomeNames = [fetchOutcomes]string{
-	"new", "unchanged", "unreachable", "refused", "status", "too-large", "timed-out", "incomplete", "unsigned", "misconfigured", "not-stored",
+	"new", "unchanged", "unreachable", "refused", "status", "too-large", "timed-out", "incomplete", "unsigned", "misconfigured", "not-stored", "older",
 }
 
 // String is the word in metrics.
@@ -52,6 +53,8 @@ type FetchStatus struct {
 	Bytes int64 `json:"bytes"`
 	// Collection is how a collection of TAXII stands; nil for a list.
 	Collection *CollectionStatus `json:"collection,omitempty"`
+	// Zone is how a policy zone that is taken from primaries stands; nil for a list.
+	Zone *ZoneStatus `json:"zone,omitempty"`
 }
 
 // CollectionStatus is how far a collection of TAXII was followed.
@@ -79,6 +82,8 @@ type fetchRecord struct {
 	status FetchStatus
 	counts [fetchOutcomes]uint64
 	octets uint64
+
+	whole, differences uint64 // transfers of a policy zone: all of it, or what has changed
 }
 
 func (r *fetchRecord) now() FetchStatus {
@@ -91,7 +96,7 @@ func (r *fetchRecord) now() FetchStatus {
 func (r *fetchRecord) resume(state fetchedState) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.status.LastSuccess, r.status.Bytes, r.status.Collection = state.Fetched, state.Size, state.collection()
+	r.status.LastSuccess, r.status.Bytes, r.status.Collection, r.status.Zone = state.Fetched, state.Size, state.collection(), state.Zone
 }
 
 // schedule notes when the next fetch begins.
@@ -107,7 +112,7 @@ func (r *fetchRecord) success(outcome FetchOutcome, began time.Time, state fetch
 	defer r.mu.Unlock()
 	failures = r.status.Failures
 	r.counts[outcome]++
-	r.status = FetchStatus{LastAttempt: began, LastSuccess: state.Fetched, Bytes: state.Size, Collection: state.collection()}
+	r.status = FetchStatus{LastAttempt: began, LastSuccess: state.Fetched, Bytes: state.Size, Collection: state.collection(), Zone: state.Zone}
 	return failures
 }
 
@@ -122,6 +127,20 @@ func (r *fetchRecord) failure(outcome FetchOutcome, began time.Time, text string
 	}
 	r.status.LastAttempt, r.status.Error = began, text
 	return r.status.Failures, news
+}
+
+// transferred counts a look at primaries that went well.
+func (r *fetchRecord) transferred(v *ZoneVersion) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.octets += uint64(v.Octets)
+	switch {
+	case v.Octets == 0:
+	case v.Differences > 0:
+		r.differences++
+	default:
+		r.whole++
+	}
 }
 
 // received counts octets as they came.

@@ -30,6 +30,8 @@ type Config struct {
 	// Publish takes every new generation, from New (the stored one), Run, Reload and Reconfigure, one call at a time. The receiver closes each when it is superseded
 	// and no event of it is left. It must not call the Publisher. Required.
 	Publish func(*Generation)
+	// Taker takes the policy zones of feeds that have primaries. Required if there may be any.
+	Taker ZoneTaker
 	// Progress is told how far a compilation is, from one goroutine at a time. Default: nil.
 	Progress func(Progress)
 	// Log takes what happens to feeds. Default: slog.Default().
@@ -121,7 +123,7 @@ func (p *Publisher) openFetches() {
 	if err := p.store.removeFetched(p.config.Feeds); err != nil {
 		p.log.Warn("lists of former feeds are not removed", "error", err)
 	}
-	p.fetches = newFetchers(p.store.layout, p.log, p.fetched)
+	p.fetches = newFetchers(p.store.layout, p.config.Taker, p.log, p.fetched)
 	p.fetches.set(p.config.Feeds)
 }
 
@@ -155,9 +157,9 @@ func checkFeeds(feeds []Feed) error {
 			return fmt.Errorf("the name of feed %q is empty or longer than %d octets", f.Name, feedNameMax)
 		case names[f.Name]:
 			return fmt.Errorf("two feeds have the name %q", f.Name)
-		case f.Path == "" && f.Fetch.URL == "":
-			return fmt.Errorf("feed %q has neither path nor url", f.Name)
-		case f.Fetch.URL != "":
+		case f.Path == "" && !f.Fetch.on():
+			return fmt.Errorf("feed %q has neither path, url nor primaries", f.Name)
+		case f.Fetch.on():
 			if err := f.Fetch.checkStatic(); err != nil {
 				return fmt.Errorf("feed %q: %w", f.Name, err)
 			}
@@ -250,7 +252,7 @@ func (p *Publisher) see(f *feedState, seen outlook) {
 	f.seen = seen
 	if seen.err != nil {
 		f.settled = Stamp{} // when it is back it is read, even if it is what it was
-		if f.feed.Fetch.URL != "" && errors.Is(seen.err, errNotFetched) {
+		if f.feed.Fetch.on() && errors.Is(seen.err, errNotFetched) {
 			return // there will be something as soon as it is fetched, and the fetch says why it is not
 		}
 		p.reject(f, newFeedFailure(fmt.Errorf("looking at feed %q: %w", f.feed.Name, seen.err)), nil)

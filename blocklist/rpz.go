@@ -557,6 +557,9 @@ func (z *zone) target(text []byte) (deed, Reason) {
 	name = append(name, 0)
 	dnsname.Lower(name, name)
 	z.buf = name
+	if string(name) == "\x01*\x00" { // escaped
+		return deedNODATA, ReasonNone
+	}
 	if bytes.Equal(name, z.owner.name()) { // how PASSTHRU was written before it had a name
 		return deedPassthru, ReasonNone
 	}

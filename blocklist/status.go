@@ -42,7 +42,7 @@ type FeedStatus struct {
 	ErrorReport *FeedReport `json:"error_report,omitempty"`
 	// Pin says to which copy the feed was rolled back, and why; nil for none.
 	Pin *Pin `json:"pin,omitempty"`
-	// Fetch is how the fetching stands; nil for a feed without a URL. If it fails, Error says so too.
+	// Fetch is how the fetching stands; nil for a feed with a path. If it fails, Error says so too.
 	Fetch *FetchStatus `json:"fetch,omitempty"`
 }
 
@@ -66,6 +66,7 @@ func (s *feedState) status(served bool, fetches *fetchRecord) FeedStatus {
 	}
 	if fetches != nil {
 		fetch := fetches.now()
+		fetch.Zone = s.feed.Fetch.Transfer.status(fetch.Zone)
 		out.Fetch, out.Error, out.ErrorSince = &fetch, fetch.Error, fetch.ErrorSince
 	}
 	if s.rows != nil {

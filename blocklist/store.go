@@ -29,6 +29,7 @@ import (
 //	                          compiled from, and those of the history in current
 //	decisions.jsonl           what operators decided of held rows, see Decision
 //	fetched/<feed>/list/<name>   the list of a feed with a URL as it was fetched last, named as in the URL
+//	fetched/<feed>/zone/         what is kept of a policy zone that is taken from primaries, see ZoneTaker
 //	fetched/<feed>/state.json    what the next fetch is to know of it, see fetchedState
 //
 // Files are written whole under another name and then renamed. Compilation only adds files; what is served changes
@@ -56,6 +57,8 @@ func (l layout) fetchedDir(feed string) string {
 func (l layout) fetchedPath(feed, name string) string {
 	return filepath.Join(l.fetchedDir(feed), "list", name)
 }
+
+func (l layout) fetchedZone(feed string) string { return filepath.Join(l.fetchedDir(feed), "zone") }
 
 func (l layout) fetchedState(feed string) string {
 	return filepath.Join(l.fetchedDir(feed), fetchedStateName)

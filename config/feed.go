@@ -12,13 +12,21 @@ type Feed struct {
 	// Name names the feed in zones, metrics, logs and sightings. It stays the same when the path changes.
 	Name string `yaml:"name" required:"true" pattern:"^[a-z0-9][a-z0-9._-]{0,62}$" example:"malware"`
 	// Path is the file, directory or archive (.gz, .tar.gz, .zip) that is read. It is watched: a change is served within
-	// seconds, however it is made. In a container mount the directory that holds it, not the file. A feed has either it or `url`.
+	// seconds, however it is made. In a container mount the directory that holds it, not the file. A feed has either it,
+	// or `url`, or `primaries`.
 	Path Path `yaml:"path" either:"source" shown:"true" example:"/etc/cenote/feeds/malware.hosts"`
 	// URL is where the list is fetched from, over HTTPS or HTTP, in place of a path. It is asked whether the list has changed (ETag,
 	// If-Modified-Since); what was fetched last is served until another list came whole. Its user, path and query, which may hold a key, are shown
 	// nowhere but for the last part of the path; it lies in this file, so let nobody read that.
 	URL URL `yaml:"url" either:"source" example:"https://lists.example/malware.hosts"`
 	Fetching
+	// Primaries are the servers that a policy zone (RPZ) is taken from, in place of a path: the first that has an answer counts. They are asked as often as the
+	// SOA record of the zone says, and when they tell that it has changed (NOTIFY), for what has changed (IXFR) or for all of it (AXFR). `zone` is its name. What
+	// was taken last is served, also at a start without them, and shown as stale once none has confirmed it for as long as its SOA record lets it be (expire).
+	Primaries []Primary `yaml:"primaries" either:"source"`
+	// NotifyFrom are further networks from which it is heard that the zone has changed at a primary, beside the primaries as they are named and whoever signs by
+	// the key of one.
+	NotifyFrom []netip.Prefix `yaml:"notify_from" example:"[192.0.2.55/32]"`
 	// Format is how the rows are written; `auto` looks at the first rows. `stix` is bundles of STIX 2.0 and 2.1, `misp` the directory of a MISP feed or its
 	// events, `json` objects with keys like the columns of a CSV, as exports of ThreatFox, URLhaus, Feodo Tracker and Spamhaus DROP are.
 	Format Format `yaml:"format" default:"auto" example:"hosts"`
@@ -28,7 +36,7 @@ type Feed struct {
 	// Files chooses the files of a directory or archive by their names. Without the key it is *.txt for maltrail, *.json for misp, else
 	// every file that is not hidden.
 	Files string `yaml:"files" example:"\"*.hosts\""`
-	// Zone is the apex of an RPZ file that does not say it itself.
+	// Zone is the apex of an RPZ file that does not say it itself, and of a zone that is taken from `primaries`.
 	Zone dnsname.Name `yaml:"zone" example:"rpz.example"`
 	// Addresses is what the addresses are for that a list holds: with `answers` an answer that holds one matches, with `nameservers` every name whose
 	// name servers have one; `ignore` counts them and no more. A policy zone (RPZ) says it itself, row by row.
@@ -36,6 +44,10 @@ type Feed struct {
 	// Lenient reads the address rules of a policy zone (RPZ) also where they are not spelled as the draft demands, but can mean one thing only: with
 	// bits beyond the prefix, with IPv6 cut in another way, without a prefix length.
 	Lenient bool `yaml:"lenient" default:"false"`
+	// Compromised is what becomes of rows about sites that belong to somebody else and were broken into, where a list says which those are
+	// (`is_compromised` of ThreatFox, the type `compromised` of STIX): DNS can stop such a site as a whole only. `log-only` records who asks and changes no
+	// answer, `serve` does what the zone does with all other rows, `nxdomain`, `nodata` and `tcp-only` do that.
+	Compromised Compromised `yaml:"compromised" default:"log-only" example:"nodata"`
 	// Family names the malware family of every row that does not say its own.
 	Family string `yaml:"family" example:"lummac2"`
 	// Threat names the kind of threat of every row that does not say its own.
@@ -60,7 +72,7 @@ type Fetching struct {
 	// Interval is how long after a fetch of the `url` the next one begins, give or take a tenth. After one that failed it is tried again within seconds,
 	// then at doubling pauses up to this or an hour. `cenote reload` fetches at once.
 	Interval time.Duration `yaml:"interval" default:"1h" min:"1m" max:"4w"`
-	// Timeout is how long one fetch of the `url` may take in all.
+	// Timeout is how long one fetch of the `url` may take in all, or one transfer from `primaries`.
 	Timeout time.Duration `yaml:"timeout" default:"5m" min:"1s" max:"1d"`
 	// AuthHeaderFile is a file with one line that is sent with each request, such as `Auth-Key: xyz` or `Authorization: Bearer xyz`, to the server of
 	// the `url` and to no other that it redirects to. It is read at each fetch.
@@ -75,6 +87,10 @@ type Fetching struct {
 	// expired leaves. A fetch that does not get all pages changes nothing. What the URL asks for itself goes before what is asked for otherwise:
 	// `?match[type]=indicator` does without the malware and the reports that indicators refer to.
 	TAXII bool `yaml:"taxii" default:"false" example:"true"`
+	// MISPFeed has the `url` be that of the directory of a MISP feed, `https://misp.example/feed/`. Its manifest.json is asked for, and those events of which it tells
+	// another time than before; events that it names no more leave. A fetch that does not get all of them changes nothing. The first fetch of a large feed may take
+	// longer than the usual `timeout`.
+	MISPFeed bool `yaml:"misp_feed" default:"false" example:"true"`
 	// Resync is how long after a collection of TAXII was read whole it is read whole again, which finds what its server removed without a word. It is also
 	// read whole where the server does not tell the time of its last object, or does not take it.
 	Resync time.Duration `yaml:"resync" default:"1w" min:"1h" max:"52w" example:"1d"`
@@ -139,11 +155,11 @@ type Columns struct {
 
 // FeedLimits bound what is read of one feed. A feed over a limit is not served; its last good list stays.
 type FeedLimits struct {
-	// Size is how much the files may have as they are stored, and how much is fetched.
+	// Size is how much the files may have as they are stored, and how much is fetched; of a transfer, how many octets its messages may have.
 	Size Size `yaml:"size" default:"256MiB" min:"1KiB" max:"64GiB"`
 	// Unpacked is how much they may have after unpacking.
 	Unpacked Size `yaml:"unpacked" default:"2GiB" min:"1KiB" max:"256GiB"`
-	// Rows is how many rows are read, good or bad.
+	// Rows is how many rows are read, good or bad, and how many records a transfer may have.
 	Rows int `yaml:"rows" default:"20000000" min:"1" max:"1000000000"`
 	// Files is how many files of a directory or archive are read.
 	Files int `yaml:"files" default:"20000" min:"1" max:"1000000"`

@@ -16,12 +16,14 @@ import (
 func (c *Config) checkFetch(r *reader) {
 	for i := range c.Feeds {
 		f, key := &c.Feeds[i], fmt.Sprintf("feeds[%d]", i)
+		c.checkTransferred(r, f, key)
 		if f.URL == "" {
 			checkNotFetched(r, f, key)
 			continue
 		}
 		checkTransport(r, f, key)
 		checkCollection(r, f, key)
+		checkMISPFeed(r, f, key)
 		if f.MinisignKey != "" && !isMinisignKey(f.MinisignKey) {
 			r.fault(r.at(key+".minisign_key"), "not a public key of minisign", "it is the second line of the publisher's .pub file: 56 characters that begin with RW")
 		}
@@ -44,9 +46,35 @@ func checkNotFetched(r *reader, f *Feed, key string) {
 	setDefaults(usual)
 	given := reflect.ValueOf(*f)
 	for _, k := range fields(given.Type()) {
+		if k.key == "timeout" && len(f.Primaries) > 0 {
+			continue
+		}
 		if k.owner == reflect.TypeFor[Fetching]() && !reflect.DeepEqual(given.FieldByIndex(k.index).Interface(), usual.FieldByIndex(k.index).Interface()) && !r.lost(key+".url") {
 			r.fault(r.at(key+"."+k.key), "the feed has no url, so nothing is fetched", "remove the key, or write url in place of path")
 		}
+	}
+}
+
+// checkTransferred looks at a policy zone that is taken from primaries.
+func (c *Config) checkTransferred(r *reader, f *Feed, key string) {
+	if _, written := r.places[key+".primaries"]; written && len(f.Primaries) == 0 && !r.lost(key+".primaries") {
+		r.fault(r.at(key+".primaries"), "the list is empty, so the zone comes from nowhere", "such as primaries: [192.0.2.54]")
+	}
+	if len(f.Primaries) == 0 {
+		if len(f.NotifyFrom) > 0 && !r.lost(key+".primaries") {
+			r.fault(r.at(key+".notify_from"), "the feed is taken from no primary, so there is nothing to hear", "name its primaries, or leave out notify_from")
+		}
+		return
+	}
+	c.checkPrimaryServers(r, key, f.Primaries)
+	if f.Zone.IsZero() && !r.lost(key+".zone") {
+		r.fault(r.at(key+".primaries"), "the feed does not say which zone is taken from them", "such as zone: rpz.example")
+	}
+	if f.Format != FormatAuto && f.Format != FormatRPZ {
+		r.fault(r.at(key+".format"), "what is taken from primaries is a policy zone (RPZ)", "remove the key")
+	}
+	if f.Files != "" {
+		r.fault(r.at(key+".files"), "there are no files to choose from", "remove the key")
 	}
 }
 
@@ -69,6 +97,22 @@ func checkCollection(r *reader, f *Feed, key string) {
 	}
 	if f.TAXII && f.MinisignKey != "" {
 		r.fault(r.at(key+".minisign_key"), "a collection of TAXII has no signature beside it", "remove the key; fetch over https")
+	}
+}
+
+// checkMISPFeed looks at how the directory of a MISP feed is followed.
+func checkMISPFeed(r *reader, f *Feed, key string) {
+	if !f.MISPFeed {
+		return
+	}
+	if f.TAXII {
+		r.fault(r.at(key+".misp_feed"), "a collection of TAXII is no MISP feed", "remove one of the two keys")
+	}
+	if f.Format != FormatAuto && f.Format != FormatMISP {
+		r.fault(r.at(key+".format"), "a MISP feed holds events of MISP", "remove the key")
+	}
+	if f.MinisignKey != "" {
+		r.fault(r.at(key+".minisign_key"), "a MISP feed has no signature beside it", "remove the key; fetch over https")
 	}
 }
 

@@ -160,7 +160,12 @@ func (c *Config) checkPrimaries(r *reader, key string, z *OwnZone) {
 	if len(z.Primaries) > 0 && z.Sign.Enabled {
 		r.fault(r.at(key+".sign"), "the zone is taken from primaries, which sign it themselves", "leave out sign, or sign the zone where its file is")
 	}
-	for i, p := range z.Primaries {
+	c.checkPrimaryServers(r, key, z.Primaries)
+}
+
+// checkPrimaryServers wants primaries to be asked with keys that there are.
+func (c *Config) checkPrimaryServers(r *reader, key string, all []Primary) {
+	for i, p := range all {
 		at := fmt.Sprintf("%s.primaries[%d]", key, i)
 		c.checkKeyName(r, at+".key", p.Key)
 		if p.TLS == "" && p.CAFile != "" {

@@ -21,14 +21,15 @@ func (w *worker) hear(q *Query) {
 	q.ask()
 	q.draft.flags &^= wire.FlagRA
 	q.source.kind = querylog.SourceZone
-	counts, served := &w.core.notices, q.zones.Exact(q.request.Name)
+	counts := &w.core.notices
+	known, may := q.zones.MayNotify(q.request.Name, q.Peer.Addr().WithZone(""), q.keyName())
 	switch {
 	case q.msg.Type != wire.TypeSOA: // RFC 1996 section 3.7: nothing else is defined
 		q.turnAway(wire.RcodeNotImp, edeNotSupported)
-	case served == nil || !served.HearsNotices():
+	case !known:
 		counts.noZone.Add(1)
 		q.turnAway(wire.RcodeNotAuth, edeNotAuthoritative)
-	case !served.MayNotify(q.Peer.Addr().WithZone(""), q.keyName()):
+	case !may:
 		counts.refused.Add(1)
 		q.turnAway(wire.RcodeRefused, edeProhibited)
 	default:

@@ -13,6 +13,9 @@ import (
 var (
 	ErrTransfer = errors.New("the transfer is faulty")
 	ErrBound    = errors.New("the transfer goes over a bound")
+	ErrTime     = fmt.Errorf("%w", ErrBound)    // that of its time
+	ErrUnsigned = fmt.Errorf("%w", ErrTransfer) // the signature of the primary, or ours, is not as it has to be
+	ErrRefused  = errors.New("the primary answers")
 )
 
 // incoming reads the records of a transfer as they come (RFC 5936 section 2.2, RFC 1995 section 4) and says when there are no more. Which of the two forms

@@ -156,13 +156,8 @@ func (k *Keeper) advance(z *kept, next *Zone) {
 	var step *Step
 	behind(int64(len(before.data)), func() {
 		var p pace.Pace
-		if d, ok := compare(before, next, min(historyRecordsMax, max(next.records, 1000)), p.Look); ok {
-			step = newStep(&d, next)
-		}
+		step = stepBetween(before, next, p.Look)
 	})
-	if isBefore(next.serial, before.serial) {
-		step = nil // by force: nobody who has a later version asks for it
-	}
 	if step == nil {
 		z.history = nil
 	} else if z.history = z.history.with(step, k.bounds); len(z.history.steps) == 0 {

@@ -85,12 +85,14 @@ type Keeper struct {
 	changed func(dnsname.Name, uint32)
 	trust   Trust
 	teller  *Notifier
+	online  *onlineWork
 	set     atomic.Pointer[Set]
 	counters
 
 	mu      sync.Mutex     // held while zones are loaded and published
 	zones   []*kept        // changed with mu and state held
 	updated updateMemories // guarded by mu
+	heard   []Heard        // guarded by mu
 	news    []*kept        // guarded by mu: those whose serial is another since the last Set
 	state   sync.Mutex     // guards the status of zones, so that asking for it never waits for a load
 }
@@ -173,7 +175,7 @@ type LeftOut struct {
 
 // NewKeeper makes a keeper and reads every zone once. Zones that cannot be served are no error: Status tells of them.
 func NewKeeper(c KeeperConfig) (*Keeper, error) {
-	k := &Keeper{poll: cmp.Or(c.Poll, pollDefault), now: c.Now, log: c.Log, dir: c.Dir, keys: c.Keys, parent: c.Parent, bounds: c.Bounds.withDefaults(), changed: c.Changed, trust: c.Trust}
+	k := &Keeper{poll: cmp.Or(c.Poll, pollDefault), now: c.Now, log: c.Log, dir: c.Dir, keys: c.Keys, parent: c.Parent, bounds: c.Bounds.withDefaults(), changed: c.Changed, trust: c.Trust, online: newOnlineWork()}
 	if k.now == nil {
 		k.now = time.Now
 	}
@@ -229,6 +231,14 @@ func (k *Keeper) Update(sources []Source) error {
 	k.state.Lock()
 	k.zones = next
 	k.state.Unlock()
+	return k.publish()
+}
+
+// Hear changes of which zones notices are heard that are not served here.
+func (k *Keeper) Hear(all []Heard) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.heard = all
 	return k.publish()
 }
 
@@ -405,7 +415,7 @@ func (k *Keeper) publish() error {
 			data = &Zone{apex: z.source.Name, labels: z.source.Name.Labels(), absent: true}
 		}
 		served = append(served, Served{
-			Zone: data, History: z.history, Allow: z.source.Allow, Transfer: z.source.Transfer, TransferKeys: z.source.TransferKeys, RequireTLS: z.source.RequireTLS,
+			Zone: data, History: z.history, Online: z.online(), Allow: z.source.Allow, Transfer: z.source.Transfer, TransferKeys: z.source.TransferKeys, RequireTLS: z.source.RequireTLS,
 			Notify: z.source.Notify, NotifyFrom: z.source.NotifyFrom, NotifyKeys: z.source.NotifyKeys, Updates: z.source.Updates,
 		})
 	}
@@ -413,6 +423,7 @@ func (k *Keeper) publish() error {
 	if err != nil {
 		return err
 	}
+	set.hear(k.heard)
 	k.set.Store(set)
 	for _, z := range k.news {
 		k.teller.Changed(z.source.Name, z.zone.serial)

@@ -193,26 +193,7 @@ func (s *Secondaries) look(ctx context.Context, z *secondary, told bool) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	var failures []error
-	confirmed := false
-	for i := range z.Primaries {
-		p := &z.Primaries[i]
-		changed, err := s.take(ctx, z, p)
-		switch {
-		case ctx.Err() != nil:
-			return err
-		case err != nil:
-			failures = append(failures, fmt.Errorf("%v: %w", p, err))
-		case changed || !told:
-			return nil
-		default:
-			confirmed = true
-		}
-	}
-	if confirmed {
-		return nil
-	}
-	return errors.Join(failures...)
+	return askEach(ctx, z.Primaries, told, func(p *Primary) (bool, error) { return s.take(ctx, z, p) })
 }
 
 // take asks one primary, and reports whether it had something new.

@@ -19,6 +19,7 @@ type Question struct {
 	Name  []byte // canonical
 	Type  uint16
 	DO    bool // signatures and proofs are wanted
+	CO    bool // compact denial (RFC 9824) is known, so that a name that is not there can be called so
 	Limit int  // how long the answer may be
 	// Recurses says that whoever asks gets an answer from the world where the zones end: then a referral, and what a parent says of an apex, is
 	// left to the world.
@@ -36,7 +37,9 @@ type Answer struct {
 	Msg  []byte // with the question first, and the flags AA and TC as they are to be; nil beside a Zone that could not be loaded, or Elsewhere
 	// Elsewhere says that the name is in the zone, but not for it to answer: whoever recurses asks the world.
 	Elsewhere bool
-	Target    []byte // canonical: where the last alias leads, if that is for others to answer; nil otherwise
+	// Compact says that the zone denies by compact denial (RFC 9824).
+	Compact bool
+	Target  []byte // canonical: where the last alias leads, if that is for others to answer; nil otherwise
 }
 
 // Served is a zone, and who may see it.
@@ -44,6 +47,8 @@ type Served struct {
 	Zone *Zone
 	// History leads to Zone. Nil: there is none.
 	History *History
+	// Online denies compactly what Zone, which it has signed, does not have. Nil: Zone proves it.
+	Online *Online
 	// Allow says whether an address may ask. Nil: every one that the server admits.
 	Allow func(netip.Addr) bool
 	// Transfer says whether an address may be sent the zone. Nil: nobody may.
@@ -83,6 +88,14 @@ func (s *Served) MayTransfer(client netip.Addr, key dnsname.Name) bool {
 // Lists reports whether an address is on the list of those who may be sent the zone.
 func (s *Served) Lists(client netip.Addr) bool { return s.Transfer != nil && s.Transfer(client) }
 
+// online is Online, if the zone has what stands in for it.
+func (s *Served) online() *Online {
+	if len(s.Zone.nsecs) == 0 {
+		return nil
+	}
+	return s.Online
+}
+
 func (s *Served) may(q *Question) bool {
 	if s.Allow != nil {
 		return s.Allow(q.Client)
@@ -98,6 +111,7 @@ type Set struct {
 	seed    maphash.Seed
 	lists   []func(netip.Addr) bool // of the zones that have one
 	hears   bool                    // a zone hears notices
+	heard   map[string][]Heard      // of which notices are heard though no zone is served
 	updates bool                    // a zone takes updates
 }
 
@@ -135,6 +149,47 @@ func (s *Set) Allows(q *Question) bool {
 
 // HearsNotices reports whether a zone of the set hears notices.
 func (s *Set) HearsNotices() bool { return s != nil && s.hears }
+
+// Heard is a zone that is taken from primaries and not served: notices of it are heard all the same.
+type Heard struct {
+	Name dnsname.Name
+	// From and Keys are NotifyFrom and NotifyKeys of Served.
+	From func(netip.Addr) bool
+	Keys []dnsname.Name
+}
+
+// hear adds zones that are heard of and not served.
+func (s *Set) hear(all []Heard) {
+	s.heard = make(map[string][]Heard, len(all))
+	for _, h := range all {
+		apex := string(h.Name.Canonical())
+		s.heard[apex], s.hears = append(s.heard[apex], h), true
+		s.lists = append(s.lists, h.From)
+	}
+}
+
+// HearsFrom reports whether an address may tell without a key that a zone has changed. apex is canonical.
+func (s *Set) HearsFrom(apex []byte, client netip.Addr) bool {
+	z := s.Exact(apex)
+	return z != nil && z.HearsFrom(client) || slices.ContainsFunc(s.heardOf(apex), func(h Heard) bool { return h.From(client) })
+}
+
+// MayNotify reports whether anybody may tell that a zone has changed, and whether an address may, with a key by which it has signed, or "".
+func (s *Set) MayNotify(apex []byte, client netip.Addr, key dnsname.Name) (known, may bool) {
+	z, heard := s.Exact(apex), s.heardOf(apex)
+	known = z != nil && z.HearsNotices() || len(heard) > 0
+	may = z != nil && z.MayNotify(client, key) || slices.ContainsFunc(heard, func(h Heard) bool {
+		return h.From(client) || key != "" && slices.Contains(h.Keys, key)
+	})
+	return known, may
+}
+
+func (s *Set) heardOf(apex []byte) []Heard {
+	if s == nil {
+		return nil
+	}
+	return s.heard[string(apex)]
+}
 
 // Admits reports whether an address is on a list of any zone that has one of its own, for queries, transfers, notices or updates.
 func (s *Set) Admits(client netip.Addr) bool {
@@ -222,6 +277,20 @@ func (s *Set) closest(name []byte, q *Question) *Served {
 	return z
 }
 
+// answerFrom looks in the zone of a step. It does so again if that takes signatures which are made on line.
+func (s *search) answerFrom(z *Served) outcome {
+	before, rcode := s.m.mark(), s.rcode
+	s.wish = wish{}
+	result := s.lookup()
+	if s.wish.size == 0 {
+		return result
+	}
+	s.wish.sigs, s.wish.count = z.Online.signatures(s.name[len(s.name)-s.wish.size:], s.wish.rtype, s.wish.ttl, s.wish.data)
+	s.wish.made, s.rcode = true, rcode
+	s.m.back(before)
+	return s.lookup()
+}
+
 // Answer answers a question from the zones, in dst, without allocation. It follows aliases as long as they lead into zones of the set.
 func (s *Set) Answer(dst []byte, q *Question) (a Answer) {
 	z := s.closest(q.Name, q)
@@ -235,6 +304,7 @@ func (s *Set) Answer(dst []byte, q *Question) (a Answer) {
 	if z.Zone.absent {
 		return a
 	}
+	a.Compact = z.online() != nil
 	var m message
 	m.begin(dst, q)
 	w := search{m: &m, name: q.Name, qtype: q.Type, recurses: q.Recurses}
@@ -242,7 +312,8 @@ func (s *Set) Answer(dst []byte, q *Question) (a Answer) {
 	leaves := false
 	for step := range chainMax {
 		w.z, w.zone, m.zones[step], visited[step] = z.Zone, uint8(step), z.Zone, maphash.Bytes(s.seed, w.name)
-		result := w.lookup()
+		w.compacts = z.online() != nil
+		result := w.answerFrom(z)
 		if leaves = result == outcomeReferral && q.Recurses; leaves && step == 0 {
 			return Answer{Zone: a.Zone, Elsewhere: true}
 		}

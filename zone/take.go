@@ -58,6 +58,7 @@ type transfer struct {
 	apex    dnsname.Name
 	primary *Primary
 	bounds  TransferBounds
+	older   bool // a serial that goes back is taken
 	now     func() time.Time
 	octets  int64
 	steps   int // of differences that it took; 0: the zone came whole
@@ -74,10 +75,10 @@ func (t *transfer) run(ctx context.Context, present *Zone) (*Zone, error) {
 		return nil, err
 	case present != nil && present.serial == serial:
 		return present, nil
-	case present != nil && isBefore(serial, present.serial):
+	case present != nil && isBefore(serial, present.serial) && !t.older:
 		return nil, fmt.Errorf("%w: the primary has %d, and %d is served", ErrSerial, serial, present.serial)
 	}
-	if present != nil {
+	if present != nil && isBefore(present.serial, serial) {
 		next, err := t.ask(ctx, present)
 		if err == nil || ctx.Err() != nil || errors.Is(err, ErrBound) {
 			return next, err
@@ -117,11 +118,35 @@ func (t *transfer) result(in *incoming) (next *Zone, err error) {
 		for i := range in.diffs {
 			steps[i] = pack(&in.diffs[i])
 		}
-		if next, err = Apply(in.from, Condense(steps)); err == nil {
+		if next, err = Apply(in.from, withoutPresent(in.from, Condense(steps))); err == nil {
 			t.steps = len(steps)
 		}
 	})
 	return next, err
+}
+
+// withoutPresent is a difference without additions that change nothing, such as nsd 4.6 tells of sets that it has not changed.
+func withoutPresent(from *Zone, d Diff) Diff {
+	removed := map[dnsname.Name]bool{}
+	for i := range d.Removed {
+		removed[d.Removed[i].Owner] = true
+	}
+	d.Added = slices.DeleteFunc(d.Added, func(r Record) bool { return !removed[r.Owner] && from.holds(&r) })
+	return d
+}
+
+// holds reports whether the zone has a record, with that TTL.
+func (z *Zone) holds(r *Record) (found bool) {
+	if r.Owner != z.apex && !r.Owner.IsBelow(z.apex) {
+		return false
+	}
+	if n := z.find([]byte(r.Owner)); n != noNode {
+		z.eachRecord(n, func(has Record) bool {
+			found = has.TTL == r.TTL && isDouble(has, *r)
+			return !found
+		})
+	}
+	return found
 }
 
 // whole is the zone of all its records. Faults that its owner has to mend do not keep it from being served, as those of a file here would.
@@ -181,7 +206,7 @@ func (t *transfer) exchange(ctx context.Context, qtype uint16, from *Zone, take 
 			return err
 		}
 		if done && signed != nil && signed.Done() != tsig.FaultNone {
-			return fmt.Errorf("%w: %w", ErrTransfer, signed.Done())
+			return fmt.Errorf("%w: %w", ErrUnsigned, signed.Done())
 		}
 		if done {
 			return nil
@@ -250,7 +275,7 @@ func (t *transfer) read(ctx context.Context, conn net.Conn) ([]byte, error) {
 func (t *transfer) cut(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return fmt.Errorf("%w: more than %v", ErrBound, t.bounds.Time)
+		return fmt.Errorf("%w: more than %v", ErrTime, t.bounds.Time)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("%w: the primary ended it before it was whole", ErrTransfer)
 	}
@@ -265,11 +290,11 @@ func (t *transfer) check(msg, request []byte, signed *tsig.StreamVerifier) error
 	if signed != nil {
 		s, fault := signed.Next(msg, t.now())
 		if fault != tsig.FaultNone || s.Code != 0 {
-			return fmt.Errorf("%w: %s", ErrTransfer, signatureText(&s, fault))
+			return fmt.Errorf("%w: %s", ErrUnsigned, signatureText(&s, fault))
 		}
 	}
 	if rcode := wire.Rcode(msg); rcode != wire.RcodeSuccess {
-		return fmt.Errorf("the primary answers %s", wire.RcodeText(rcode))
+		return fmt.Errorf("%w %s", ErrRefused, wire.RcodeText(rcode))
 	}
 	question := request[wire.HeaderLen : wire.HeaderLen+len(t.apex)+4]
 	if n := wire.Count(msg, 0); n > 1 || n == 1 && !sameQuestion(msg, question) {

@@ -264,3 +264,20 @@ func TestDifferencesAndSeveralPrimaries(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestNeedlessAdditions: a primary that tells of records which are there already is believed in the rest; nsd 4.6 does so of sets that it has not changed.
+// With another TTL, the zone is taken whole.
+func TestNeedlessAdditions(t *testing.T) {
+	www := "www.corp.example. 300 IN A 192.0.2.80"
+	for record, want := range map[string]int{www: 1, "www.corp.example. 301 IN A 192.0.2.80": 0} {
+		p := startPrimary(t, &primaryServer{reply: byType(1, nil, [][]string{wholeZone(1, www)})})
+		k, look := followOnce(t, transferBounds, nil, p.addr)
+		if err := look(); err != nil {
+			t.Fatal(err)
+		}
+		p.reply = byType(2, [][]string{{corpSOA(2), corpSOA(1), corpSOA(2), record, "new.corp.example. 300 IN A 192.0.2.81", corpSOA(2)}}, [][]string{wholeZone(2)})
+		if err := look(); err != nil || k.Status()[0].Serial != 2 || k.Status()[0].Records != 3+2*want {
+			t.Errorf("%s: %v, %+v", record, err, k.Status()[0])
+		}
+	}
+}

@@ -68,7 +68,7 @@ func (c *checkCommand) Run(ctx context.Context, std streams) error {
 // and reads what was fetched last.
 func checkFeed(ctx context.Context, f *blocklist.Feed, to checkWriter) bool {
 	to.beginFeed(f.Name)
-	if f.Fetch.URL != "" {
+	if f.Fetch.URL != "" || f.Fetch.Transfer.Zone != "" {
 		if err := f.Fetch.Check(); err != nil {
 			to.endFeed(blocklist.Report{}, err)
 			return false

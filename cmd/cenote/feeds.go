@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"cenote/api"
@@ -77,7 +78,7 @@ func printFetches(to io.Writer, feeds []blocklist.FeedStatus, now time.Time) err
 	t := newTable(to)
 	for i := range feeds {
 		f := &feeds[i]
-		if f.Fetch == nil {
+		if f.Fetch == nil || f.Fetch.Zone != nil {
 			continue
 		}
 		if t.rows == 0 {
@@ -90,7 +91,32 @@ func printFetches(to io.Writer, feeds []blocklist.FeedStatus, now time.Time) err
 	if err := t.flush(); err != nil {
 		return err
 	}
+	if err := printTransfers(to, feeds, now); err != nil {
+		return err
+	}
 	return printCollections(to, feeds, now)
+}
+
+// printTransfers shows how those policy zones stand that are taken from primaries, if there are any.
+func printTransfers(to io.Writer, feeds []blocklist.FeedStatus, now time.Time) error {
+	t := newTable(to)
+	for i := range feeds {
+		f := &feeds[i]
+		if f.Fetch == nil || f.Fetch.Zone == nil {
+			continue
+		}
+		if t.rows == 0 {
+			_, _ = fmt.Fprintln(to)
+			t.row("TRANSFERRED", "ZONE", "SERIAL", "CONFIRMED", "BY", "NEXT", "FAILURES", "PRIMARIES")
+		}
+		z, serial := f.Fetch.Zone, ""
+		if z.Primary != "" {
+			serial = strconv.FormatUint(uint64(z.Serial), 10)
+		}
+		t.row(f.Name, printable(z.Zone), serial, age(f.Fetch.LastSuccess, now), printable(z.Primary), until(f.Fetch.NextAttempt, now), strconv.Itoa(f.Fetch.Failures),
+			printable(strings.Join(z.Primaries, ", ")))
+	}
+	return t.flush()
 }
 
 // printCollections shows how far those feeds were followed that are collections of TAXII, if there are any.

@@ -35,23 +35,20 @@ func followedZones(c *config.Config, keys *tsig.Keys) ([]zone.Secondary, error) 
 			continue
 		}
 		s := zone.Secondary{Name: z.Name, Bounds: zone.TransferBounds{Octets: int64(z.Transfer.Size), Records: z.Transfer.Records, Time: z.Transfer.Time}}
-		for _, p := range z.Primaries {
-			primary := zone.Primary{Addr: p.Address}
-			if !p.Key.IsZero() {
-				if primary.Key = keys.Find(p.Key); primary.Key == nil {
-					return nil, fmt.Errorf("zone %s: there is no key %s", z.Name, p.Key)
-				}
-			}
-			if p.TLS != "" {
-				roots, err := readAuthorities(string(p.CAFile))
-				if err != nil {
-					return nil, fmt.Errorf("zone %s: %w", z.Name, err)
-				}
-				primary.TLS = &tls.Config{ServerName: p.TLS, RootCAs: roots, MinVersion: tls.VersionTLS13, NextProtos: []string{"dot"}}
-			}
-			s.Primaries = append(s.Primaries, primary)
+		var err error
+		if s.Primaries, err = primariesOf(z.Primaries, keys); err != nil {
+			return nil, fmt.Errorf("zone %s: %w", z.Name, err)
 		}
 		out = append(out, s)
 	}
 	return out, nil
+}
+
+// primaryTLS is how a primary is asked by TLS.
+func primaryTLS(p *config.Primary) (*tls.Config, error) {
+	roots, err := readAuthorities(string(p.CAFile))
+	if err != nil {
+		return nil, err
+	}
+	return &tls.Config{ServerName: p.TLS, RootCAs: roots, MinVersion: tls.VersionTLS13, NextProtos: []string{"dot"}}, nil
 }

@@ -19,16 +19,19 @@ import (
 	"github.com/miekg/dns"
 )
 
-// primaries are how the peers are told to give a zone away from its file in a directory, and to tell a port of 127.0.0.1 when it has changed: their program, its arguments,
-// and the text of its configuration.
-var primaries = map[string]struct {
+// primaryProgram is how a peer is told to be a primary.
+type primaryProgram struct {
 	program string
 	args    []string
 	text    string
 	// How a key is described there and named, beside the address of the secondary and in the list of who may take the zone, and what stands in place of that
 	// without one.
 	key, with, allowed, without, open string
-}{
+}
+
+// primaries are how the peers are told to give a zone away from its file in a directory, and to tell a port of 127.0.0.1 when it has changed: their program, its arguments,
+// and the text of its configuration.
+var primaries = map[string]primaryProgram{
 	"named": {
 		"named", []string{"-g", "-n", "1", "-c"}, `
 controls { };

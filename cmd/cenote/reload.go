@@ -245,10 +245,13 @@ func (s *server) applyRooms(next, before *config.Config) (undo func() error, err
 		if err != nil {
 			return err
 		}
+		if err := s.taken.update(c, keys); err != nil {
+			return err
+		}
 		s.keys.Store(keys)
 		s.logSettings.set(c)
 		s.dns.SetBounds(serverBounds(c))
-		zoneErr := s.zones.Update(zoneSources(c, keys))
+		zoneErr := errors.Join(s.zones.Update(zoneSources(c, keys)), s.zones.Hear(heardZones(c)))
 		s.primaries.Update(taken)
 		defer s.made.update(c) // when its zones are known
 		return errors.Join(

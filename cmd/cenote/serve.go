@@ -74,7 +74,8 @@ type server struct {
 	keys      atomic.Pointer[tsig.Keys] // by which other name servers sign
 	zones     *zone.Keeper
 	primaries *zone.Secondaries
-	made      *madeZones // those that are made of the policy
+	made      *madeZones       // those that are made of the policy
+	taken     *policyTransfers // policy zones that are taken for feeds
 	dns       *dnsserver.Server
 	publisher *blocklist.Publisher
 	api       *api.Server
@@ -165,6 +166,10 @@ func (s *server) openZones(c *config.Config) (err error) {
 	s.primaries = zone.NewSecondaries(s.zones, taken)
 	s.made = newMadeZones(s.zones, s.catalog.policy.Load, s.now, s.log)
 	s.made.update(c)
+	s.taken = newPolicyTransfers(s.now)
+	if err := errors.Join(s.taken.update(c, keys), s.zones.Hear(heardZones(c))); err != nil {
+		return err
+	}
 	s.catalog.published = s.made.changed
 	return nil
 }
@@ -176,7 +181,7 @@ func (s *server) openDNS(c *config.Config) error {
 	}
 	s.dns, err = dnsserver.New(dnsserver.Config{
 		Listen: listenAddrs(c), Policy: func() *policy.Policy { return s.catalog.policy.Load() }, Cache: s.cache, Resolver: network{s.resolver},
-		Paths: network{s.resolver}, Zones: s.zones.Set, Notices: s.primaries, Updates: s.zones,
+		Paths: network{s.resolver}, Zones: s.zones.Set, Notices: notices{s}, Updates: s.zones,
 		OneQuery: s.resolver.OneQuery, Referral: s.resolver.Referral,
 		Sightings: s.ledger, Queries: s.queries, Settings: settings, Bounds: serverBounds(c), Now: s.now, Log: s.log,
 	})
@@ -189,7 +194,7 @@ func (s *server) openDNS(c *config.Config) error {
 func (s *server) openPublisher(c *config.Config) (err error) {
 	s.publisher, err = blocklist.New(blocklist.Config{
 		Dir: stateOf(c).policy(), Feeds: feeds(c), Order: policyOrder(c),
-		Settings: compileSettings(c, s.compiler), Publish: s.catalog.publish, Log: s.log,
+		Settings: compileSettings(c, s.compiler), Taker: s.taken, Publish: s.catalog.publish, Log: s.log,
 	})
 	return err
 }

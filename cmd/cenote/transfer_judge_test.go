@@ -298,19 +298,27 @@ zones: [{name: example, file: %[1]s/example, allow_transfer: [127.0.0.1/32], not
 // transfers is how many transfers came to an outcome.
 func (r *running) transfers(t *testing.T, outcome string) float64 {
 	t.Helper()
+	return labelled(t, r.dns.Collector(), "cenote_dnsserver_transfers_total", outcome)
+}
+
+// labelled is a counter with a value among its labels.
+func labelled(t *testing.T, c prometheus.Collector, name, label string) float64 {
+	t.Helper()
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(r.dns.Collector())
+	registry.MustRegister(c)
 	families, err := registry.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range families {
 		for _, m := range f.GetMetric() {
-			if f.GetName() == "cenote_dnsserver_transfers_total" && m.GetLabel()[0].GetValue() == outcome {
-				return m.GetCounter().GetValue()
+			for _, l := range m.GetLabel() {
+				if f.GetName() == name && l.GetValue() == label {
+					return m.GetCounter().GetValue()
+				}
 			}
 		}
 	}
-	t.Fatalf("no metric of the outcome %s", outcome)
+	t.Fatalf("%s has no %s", name, label)
 	return 0
 }

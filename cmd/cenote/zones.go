@@ -123,23 +123,11 @@ func zoneSources(c *config.Config, keys *tsig.Keys) []zone.Source {
 		}
 		if len(z.Primaries) > 0 {
 			source.Origin = "primary " + z.Primaries[0].Address.String()
-			source.NotifyFrom, source.NotifyKeys = noticesOf(z)
+			source.NotifyFrom, source.NotifyKeys = noticesOf(z.Primaries, z.NotifyFrom)
 		}
 		out = append(out, source)
 	}
 	return out
-}
-
-// noticesOf are the addresses and the keys from which a zone hears that it has changed: those of its primaries, and what the operator names beside.
-func noticesOf(z *config.OwnZone) (from func(netip.Addr) bool, keys []dnsname.Name) {
-	networks := slices.Clone(z.NotifyFrom)
-	for _, p := range z.Primaries {
-		networks = append(networks, netip.PrefixFrom(p.Address.Addr(), p.Address.Addr().BitLen()))
-		if !p.Key.IsZero() {
-			keys = append(keys, p.Key.Canonical())
-		}
-	}
-	return admitting(networks), keys
 }
 
 // notified are the secondaries that are told of changes, with their keys.

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"cenote/blocklist"
+	"cenote/config"
+	"cenote/dnsname"
+	"cenote/tsig"
+	"cenote/zone"
+)
+
+// policyTransfers take policy zones for feeds from their primaries (blocklist.ZoneTaker).
+type policyTransfers struct {
+	now func() time.Time
+
+	mu        sync.Mutex
+	primaries map[string][]zone.Primary // by feed; guarded by mu
+	copies    map[string]*zone.Copy     // by the directory that they are kept in; guarded by mu
+}
+
+func newPolicyTransfers(now func() time.Time) *policyTransfers {
+	return &policyTransfers{now: now, copies: map[string]*zone.Copy{}}
+}
+
+// update takes the primaries of a configuration, with the keys by which they are asked. If they cannot be had, all stays as it was.
+func (p *policyTransfers) update(c *config.Config, keys *tsig.Keys) error {
+	next := map[string][]zone.Primary{}
+	for i := range c.Feeds {
+		f := &c.Feeds[i]
+		all, err := primariesOf(f.Primaries, keys)
+		if err != nil {
+			return fmt.Errorf("feed %s: %w", f.Name, err)
+		}
+		if len(all) > 0 {
+			next[f.Name] = all
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.primaries = next
+	return nil
+}
+
+// Take looks at the primaries of a feed.
+func (p *policyTransfers) Take(ctx context.Context, r blocklist.ZoneRequest) (*blocklist.ZoneVersion, error) {
+	c, primaries, err := p.copyOf(&r)
+	if err != nil {
+		return nil, &blocklist.TransferError{Outcome: blocklist.FetchNotStored, Err: err}
+	}
+	taken, err := c.Look(ctx, &zone.CopyLook{
+		Primaries: primaries, Told: r.Told, Older: r.AllowOlder, Bounds: zone.TransferBounds{Octets: r.Octets, Records: r.Records, Time: r.Time},
+	})
+	if err != nil {
+		return nil, transferError(err)
+	}
+	if taken.Unkept != nil {
+		return nil, &blocklist.TransferError{Outcome: blocklist.FetchNotStored, Err: fmt.Errorf("the journal of the zone: %w", taken.Unkept)}
+	}
+	refresh, retry, _ := taken.Zone.Timers()
+	return &blocklist.ZoneVersion{
+		Serial: taken.Zone.Serial(), Sum: taken.Zone.Sum(), Primary: taken.Primary, Octets: taken.Octets, Differences: taken.Steps,
+		Refresh: refresh, Retry: retry, Write: taken.Zone.WriteMaster,
+	}, nil
+}
+
+// copyOf is what is kept of the zone of a feed, opened if it is not yet, and the primaries.
+func (p *policyTransfers) copyOf(r *blocklist.ZoneRequest) (*zone.Copy, []zone.Primary, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	primaries := p.primaries[r.Feed]
+	if c := p.copies[r.Dir]; c != nil && c.Name() == r.Zone.Canonical() {
+		return c, primaries, nil
+	}
+	c, err := zone.OpenCopy(r.Dir, r.Zone, p.now)
+	if err == nil {
+		p.copies[r.Dir] = c
+	}
+	return c, primaries, err
+}
+
+// transferError says an error of a transfer in the words of feeds.
+func transferError(err error) error {
+	outcome := blocklist.FetchUnreachable
+	switch {
+	case errors.Is(err, zone.ErrSerial):
+		outcome, err = blocklist.FetchOlder, fmt.Errorf("%w; if the primary is right set allow_older on the feed", err)
+	case errors.Is(err, zone.ErrTime):
+		outcome = blocklist.FetchTimedOut
+	case errors.Is(err, zone.ErrBound):
+		outcome, err = blocklist.FetchTooLarge, fmt.Errorf("%w; raise limits.size or limits.rows if it is meant to be so large", err)
+	case errors.Is(err, zone.ErrUnsigned):
+		outcome = blocklist.FetchUnsigned
+	case errors.Is(err, zone.ErrRefused):
+		outcome = blocklist.FetchStatusCode
+	case errors.Is(err, zone.ErrTransfer):
+		outcome = blocklist.FetchIncomplete
+	}
+	return &blocklist.TransferError{Outcome: outcome, Err: errors.New(strings.ReplaceAll(err.Error(), "\n", "; "))}
+}
+
+// primariesOf are servers of a configuration, with the keys by which they are asked.
+func primariesOf(all []config.Primary, keys *tsig.Keys) ([]zone.Primary, error) {
+	var out []zone.Primary
+	for _, p := range all {
+		primary := zone.Primary{Addr: p.Address}
+		if !p.Key.IsZero() {
+			if primary.Key = keys.Find(p.Key); primary.Key == nil {
+				return nil, fmt.Errorf("there is no key %s", p.Key)
+			}
+		}
+		if p.TLS != "" {
+			var err error
+			if primary.TLS, err = primaryTLS(&p); err != nil {
+				return nil, err
+			}
+		}
+		out = append(out, primary)
+	}
+	return out, nil
+}
+
+// transferOf says from where the policy zone of a feed is taken.
+func transferOf(f *config.Feed) blocklist.Transfer {
+	if len(f.Primaries) == 0 {
+		return blocklist.Transfer{}
+	}
+	out := blocklist.Transfer{Zone: f.Zone}
+	for _, p := range f.Primaries {
+		text := p.Address.String()
+		if p.TLS != "" {
+			text += " by TLS"
+		}
+		if !p.Key.IsZero() {
+			text += " key " + p.Key.String()
+		}
+		out.Primaries = append(out.Primaries, text)
+	}
+	return out
+}
+
+// heardZones are the policy zones of feeds of which notices are heard.
+func heardZones(c *config.Config) []zone.Heard {
+	var out []zone.Heard
+	for i := range c.Feeds {
+		if f := &c.Feeds[i]; len(f.Primaries) > 0 {
+			from, keys := noticesOf(f.Primaries, f.NotifyFrom)
+			out = append(out, zone.Heard{Name: f.Zone, From: from, Keys: keys})
+		}
+	}
+	return out
+}
+
+// noticesOf are the addresses and the keys from which it is heard that a zone has changed: those of its primaries, and what the operator names beside.
+func noticesOf(primaries []config.Primary, beside []netip.Prefix) (from func(netip.Addr) bool, keys []dnsname.Name) {
+	networks := slices.Clone(beside)
+	for _, p := range primaries {
+		networks = append(networks, netip.PrefixFrom(p.Address.Addr(), p.Address.Addr().BitLen()))
+		if !p.Key.IsZero() {
+			keys = append(keys, p.Key.Canonical())
+		}
+	}
+	return admitting(networks), keys
+}
+
+// notices hands on what primaries tell (dnsserver.NoticeTaker).
+type notices struct{ *server }
+
+// Notice is about a zone that is served, or taken for a feed, or both.
+func (n notices) Notice(apex []byte) {
+	n.primaries.Notice(apex)
+	n.publisher.Notice(apex)
+}
