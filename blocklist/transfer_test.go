@@ -42,13 +42,15 @@ func (p *zonePrimary) Take(_ context.Context, r blocklist.ZoneRequest) (*blockli
 func (p *zonePrimary) gives(serial uint32, refresh, retry time.Duration, rules ...string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	var rest strings.Builder
 	text := fmt.Sprintf("rpz.test. 60 IN SOA localhost. root.localhost. %d 60 60 3600 60\nrpz.test. 60 IN NS localhost.\n", serial)
 	for _, name := range rules {
-		text += name + ".rpz.test. 60 IN CNAME .\n"
+		rest.WriteString(name + ".rpz.test. 60 IN CNAME .\n")
 	}
+	text += rest.String()
 	p.err = nil
 	p.has = &blocklist.ZoneVersion{
-		Serial: serial, Sum: fmt.Sprint(serial, rules), Primary: "192.0.2.54:53", Octets: 100, Differences: len(rules) - 1, Refresh: refresh, Retry: retry,
+		Serial: serial, Sum: fmt.Sprint(serial, len(rules), rules[0]), Primary: "192.0.2.54:53", Octets: 100, Differences: len(rules) - 1, Refresh: refresh, Retry: retry,
 		Write: func(w io.Writer) error { _, err := io.WriteString(w, text); return err },
 	}
 }
