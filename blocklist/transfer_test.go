@@ -1,6 +1,7 @@
 package blocklist_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ type zonePrimary struct {
 	has   *blocklist.ZoneVersion   // guarded by mu
 	err   *blocklist.TransferError // guarded by mu; nil: it has a version
 	kept  *blocklist.ZoneVersion   // guarded by mu: that was taken last
+	until int                      // guarded by mu: how many seconds the SOA record lets the zone be without a word; 0: an hour
 }
 
 // Take implements blocklist.ZoneTaker.
@@ -43,7 +45,7 @@ func (p *zonePrimary) gives(serial uint32, refresh, retry time.Duration, rules .
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var rest strings.Builder
-	text := fmt.Sprintf("rpz.test. 60 IN SOA localhost. root.localhost. %d 60 60 3600 60\nrpz.test. 60 IN NS localhost.\n", serial)
+	text := fmt.Sprintf("rpz.test. 60 IN SOA localhost. root.localhost. %d 60 60 %d 60\nrpz.test. 60 IN NS localhost.\n", serial, cmp.Or(p.until, 3600))
 	for _, name := range rules {
 		rest.WriteString(name + ".rpz.test. 60 IN CNAME .\n")
 	}
@@ -165,6 +167,29 @@ func TestPolicyZoneThatCannotBeTaken(t *testing.T) {
 	if s = w.status("f"); !w.lists("e.example") || s.State != blocklist.FeedGood {
 		t.Errorf("a good zone again: %+v", s)
 	}
+}
+
+// TestUnconfirmedPolicyZoneIsStale: a zone that nobody has confirmed for as long as its SOA record lets it be is served, and shown and logged as stale, until a
+// primary confirms it.
+func TestUnconfirmedPolicyZoneIsStale(t *testing.T) {
+	t.Parallel()
+	w, p := takenWorld(t)
+	p.until = 2
+	p.gives(1, time.Hour, 50*time.Millisecond, "a.example")
+	w.run()
+	w.eventually("the zone is served", func() bool { return w.lists("a.example") })
+	if s := w.status("f"); !s.Expired.IsZero() {
+		t.Errorf("it is stale at once: %+v", s)
+	}
+	p.fails(blocklist.FetchUnreachable, "connection refused")
+	w.p.Notice([]byte("\x03rpz\x04test\x00"))
+	w.eventually("it is stale", func() bool { s := w.status("f"); return !s.Expired.IsZero() && s.State == blocklist.FeedKept })
+	w.eventually("that is logged", func() bool { return strings.Contains(w.log(), "policy zone is older than its SOA lets it become") })
+	if !w.lists("a.example") {
+		t.Error("it is not served")
+	}
+	p.gives(1, time.Hour, time.Hour, "a.example")
+	w.eventually("it is confirmed", func() bool { s := w.status("f"); return s.Expired.IsZero() && s.State == blocklist.FeedGood })
 }
 
 // TestTransfersAreChecked: a feed has either a URL or primaries, and somebody who takes zones.
