@@ -41,6 +41,8 @@ type Explanation struct {
 	// Held are the rows of the name that wait for an operator, in any feed, and Decisions what was decided of it.
 	Held      []blocklist.Held     `json:"held,omitempty"`
 	Decisions []blocklist.Decision `json:"decisions,omitempty"`
+	// Refused are rows of the name that guards refuse for it, in any feed, as far as they are listed.
+	Refused []blocklist.Held `json:"refused,omitempty"`
 	// Effect is what the decision makes of the reply: "truth", "policy" (what the rule says), "truncated", "no-reply", or "failure" where not all name
 	// servers are known and policy.ns_required wants them.
 	Effect string `json:"effect,omitempty"`
@@ -57,6 +59,8 @@ type Explanation struct {
 type Place struct {
 	Feed      string    `json:"feed"`
 	Listed    string    `json:"listed"`
+	Source    string    `json:"source,omitempty"` // of the feed: its path, or its URL without keys
+	Copy      uint64    `json:"copy,omitempty"`   // the number of the kept copy that the row is in; see `cenote feeds history`
 	File      string    `json:"file,omitempty"`
 	Line      int       `json:"line,omitempty"`
 	Serial    uint32    `json:"serial,omitempty"`    // of the policy zone (RPZ) that was read

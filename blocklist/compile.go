@@ -470,7 +470,7 @@ func (k *compiler) readOnce(ctx context.Context, f *CompileFeed, result *FeedRes
 	if k.config.Force {
 		feed.ErrorMax = 0
 	}
-	source := SourceState{Stamp: stamp, Fingerprint: fingerprint(f.FeedConfig), Read: time.Now().UTC()}
+	source := SourceState{Stamp: stamp, Fingerprint: fingerprint(f.FeedConfig), Read: time.Now().UTC(), Shown: f.source()}
 	report, err := k.readFeed(ctx, feed, w)
 	if err != nil {
 		result.Report = &FeedReport{Report: report, Source: source}

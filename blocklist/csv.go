@@ -203,7 +203,7 @@ func (t *table) fill(row *Indicator) {
 		row.Expiry = until
 	}
 	if equalFold(t.get(roleCompromised), "true") {
-		row.Action = policy.ActionDisabled // recorded, not blocked: an answer is about the whole of the victim's site
+		row.Action = t.config.Compromised.action()
 	}
 	row.Reference, row.Comment = t.text(t.get(roleReference)), t.text(t.get(roleComment))
 }

@@ -31,6 +31,21 @@ func (p *Publisher) HeldRows() (rows []Held, unlisted int) {
 	return rows, unlisted
 }
 
+// GuardedRows are the rows of all feeds that guards refuse for their names, in the order of the feeds, as far as the reports of the feeds list them.
+func (p *Publisher) GuardedRows() (rows []Held) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, f := range p.feeds {
+		if f.rows == nil {
+			continue
+		}
+		for _, row := range f.rows.report.GuardedRows {
+			rows = append(rows, Held{f.feed.Name, row})
+		}
+	}
+	return rows
+}
+
 // Decisions are those of all operators that are in force, in the order of time.
 func (p *Publisher) Decisions() []Decision {
 	p.mu.Lock()

@@ -28,6 +28,7 @@ import (
 type download struct {
 	url       *url.URL
 	objects   *url.URL // of a collection of TAXII; nil for a list
+	directory *url.URL // of a MISP feed; nil for a list
 	accept    string
 	auth      authHeader
 	key       *listKey // nil: lists need no signature
@@ -67,6 +68,9 @@ func newDownload(f *Fetch, limits Limits) (*download, error) {
 		if d.objects, err = collectionURL(u); err != nil {
 			return nil, err
 		}
+	}
+	if f.MISP {
+		d.directory = feedDirectory(u)
 	}
 	d.transport, err = newTransport(f)
 	return d, err

@@ -70,6 +70,8 @@ type FeedConfig struct {
 	// AllAttributes serves also the attributes of MISP that are not marked for detection (to_ids), but for those of the type ip-src. Default: false, they
 	// are refused. Example: true.
 	AllAttributes bool `json:"all_attributes,omitempty"`
+	// Compromised is what becomes of rows about sites of others that were broken into. Default: CompromisedRecorded. Example: CompromisedNODATA.
+	Compromised Compromised `json:"compromised,omitempty"`
 	// Family is the malware family of rows that name none. Default: none. Example: "lummac2".
 	Family string `json:"family,omitempty"`
 	// Threat is the threat type of rows that name none. Default: none. Example: "botnet_cc".
@@ -173,6 +175,7 @@ type Report struct {
 	Held            int                    `json:"held"`
 	Faults          map[Reason]*FaultCount `json:"faults,omitempty"`
 	HeldRows        []HeldRow              `json:"held_rows,omitempty"`    // the first HeldMax
+	GuardedRows     []HeldRow              `json:"guarded_rows,omitempty"` // the first GuardedMax of those that guards refuse for their names
 	Popular         int                    `json:"popular,omitempty"`      // of the live rows, those with a popular name of which no operator decided
 	PopularRows     []HeldRow              `json:"popular_rows,omitempty"` // the first HeldMax
 	Released        int                    `json:"released,omitempty"`     // of the live rows, those that an operator released
@@ -182,6 +185,9 @@ type Report struct {
 
 // HeldMax is how many held rows a Report lists, and how many popular ones that are not held.
 const HeldMax = 5000
+
+// GuardedMax is how many of the rows that guards refuse for their names a Report lists.
+const GuardedMax = 1000
 
 // errorLeast is how many rows a feed may have for ErrorMax not to count: of a few rows, half is no sign of anything.
 const errorLeast = 100

@@ -33,6 +33,7 @@ type SourceState struct {
 	Stamp       Stamp     `json:"stamp"`
 	Fingerprint string    `json:"fingerprint"` // of the feed's configuration and of the version of the rows file
 	Read        time.Time `json:"read"`
+	Shown       string    `json:"shown,omitempty"` // what the source is called for people: its path, or its URL without keys
 }
 
 // reconcile returns an error unless every parsed row is accounted for.

@@ -32,6 +32,8 @@ type Fetch struct {
 	AllowPrivate []netip.Prefix
 	// TAXII has URL be that of a collection of TAXII 2.1, whose objects become a bundle of STIX. Default: false. Example: true.
 	TAXII bool
+	// MISP has URL be that of the directory of a MISP feed, whose events become one file. Default: false. Example: true.
+	MISP bool
 	// Resync is how long after a collection was read whole it is read whole again; in between only what is new is asked for. Default: 168h. Example: 24h.
 	Resync time.Duration
 	// MinisignKey is the public key of minisign with which each list must be signed, in URL with ".minisig" behind its path. Default: "", none need
@@ -56,6 +58,8 @@ func (f *Fetch) Check() error {
 		return errors.New("the interval, the timeout or the pause between full reads is below zero")
 	case f.TAXII && f.MinisignKey != "":
 		return errors.New("a collection of TAXII has no signature beside it")
+	case f.MISP && (f.TAXII || f.MinisignKey != ""):
+		return errors.New("the directory of a MISP feed is no collection of TAXII, and has no signature beside it")
 	}
 	if _, err := parseURL(f.URL); err != nil {
 		return err
@@ -107,6 +111,8 @@ func (f *Fetch) listName() string {
 	switch {
 	case f.TAXII:
 		return "collection.stix"
+	case f.MISP:
+		return "events.json"
 	case f.Transfer.on():
 		return "zone.rpz"
 	}
@@ -120,6 +126,9 @@ func (f *Fetch) fingerprint() string {
 	place := f.URL + "\n" + f.MinisignKey
 	if f.TAXII {
 		place += "\ntaxii"
+	}
+	if f.MISP {
+		place += "\nmisp"
 	}
 	if f.Transfer.on() {
 		place += "\nzone " + f.Transfer.Zone.Canonical().String()
@@ -149,6 +158,8 @@ func Located(dir string, feeds []Feed) []Feed {
 			switch {
 			case f.Fetch.TAXII:
 				f.Format = "stix"
+			case f.Fetch.MISP:
+				f.Format = "misp"
 			case f.Fetch.Transfer.on():
 				f.Format, f.Zone = "rpz", f.Fetch.Transfer.Zone.Canonical().String()
 			}

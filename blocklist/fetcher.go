@@ -202,10 +202,13 @@ func (f *fetcher) once(ctx context.Context) (outcome FetchOutcome, secrets []str
 	return outcome, nil, nil
 }
 
-// receive asks for the list, or for what is new of a collection.
+// receive asks for the list, or for what is new of a collection or a directory.
 func (f *fetcher) receive(ctx context.Context, d *download, known fetchedState) (fetchedState, *os.File, error) {
 	if f.feed.Fetch.TAXII {
 		return d.collection(ctx, known, f.feed.Fetch.Resync, f.list)
+	}
+	if f.feed.Fetch.MISP {
+		return d.events(ctx, known, f.list)
 	}
 	return d.list(ctx, known, f.list.create)
 }

@@ -364,7 +364,8 @@ func (f *file) refuseBy(line int, v verdict, text []byte) {
 	}
 	c.Count++
 	showHeld := held && len(f.report.HeldRows) < HeldMax
-	if c.Count > f.shown && !showHeld {
+	showGuarded := !held && v.name != "" && why != ReasonDecided && len(f.report.GuardedRows) < GuardedMax
+	if c.Count > f.shown && !showHeld && !showGuarded {
 		return
 	}
 	fault := Fault{File: f.name, Line: line, Reason: why, Text: printable(bytes.TrimSpace(text), faultTextMax), By: v.by}
@@ -373,6 +374,9 @@ func (f *file) refuseBy(line int, v verdict, text []byte) {
 	}
 	if showHeld {
 		f.report.HeldRows = append(f.report.HeldRows, HeldRow{Fault: fault, Name: v.name, State: StateHeld})
+	}
+	if showGuarded {
+		f.report.GuardedRows = append(f.report.GuardedRows, HeldRow{Fault: fault, Name: v.name, State: StateRefused})
 	}
 	if c.Count <= f.shown {
 		f.sink.Fault(fault)

@@ -9,7 +9,7 @@ import (
 	"cenote/policy"
 )
 
-// HeldRow is a row that waits for an operator, or one with a popular name that is served all the same.
+// HeldRow is a row that waits for an operator, or one with a popular name that is served all the same, or one that a guard refuses for its name.
 type HeldRow struct {
 	Fault
 	// Name is the name or network of the row as decisions have it.
@@ -28,6 +28,7 @@ const (
 	StateHeld    HeldState = "held"     // it is not served
 	StateLogOnly HeldState = "log-only" // it is recorded and changes no answer
 	StateServed  HeldState = "served"   // it is served, and listed since its name is popular
+	StateRefused HeldState = "refused"  // a guard refuses it, and nobody is asked
 )
 
 // review is how the rows of one feed are guarded by names: what is protected, what is popular, and what an operator decided.
@@ -53,7 +54,7 @@ func newReview(c *FeedConfig, protect *protection) *review {
 type verdict struct {
 	why      Reason // ReasonNone: it is served
 	by       string // the list that says so
-	name     string // the row's, if it is held, popular or released
+	name     string // the row's, if it is held, popular, released, or refused for it
 	released bool
 }
 
@@ -61,11 +62,11 @@ type verdict struct {
 func (f *file) guarded(name []byte, labels int, kind policy.Kind) verdict {
 	why := f.suffixed(name, labels, kind)
 	if why != ReasonNone && why != ReasonHeld {
-		return verdict{why: why}
+		return verdict{why: why, name: dnsname.Name(name).String()}
 	}
 	if f.review.protect != nil && f.stops() {
 		if by := f.review.protect.protected(name, labels, kind); by != "" {
-			return verdict{why: ReasonProtected, by: by}
+			return verdict{why: ReasonProtected, by: by, name: dnsname.Name(name).String()}
 		}
 		if by := f.review.protect.isPopular(name); by != "" && why == ReasonNone {
 			return f.review.judge(verdict{why: ReasonHeldPopular, by: by, name: dnsname.Name(name).String()})
@@ -88,7 +89,7 @@ func (f *file) guardedPattern(text string, p *policy.Pattern) verdict {
 	switch {
 	case len(numbers) > 0:
 		name := dnsname.Name(r.protect.probeNames[numbers[0]]).String()
-		return verdict{why: ReasonProtected, by: name + ", " + r.protect.sources[r.protect.probeSources[numbers[0]]]}
+		return verdict{why: ReasonProtected, by: name + ", " + r.protect.sources[r.protect.probeSources[numbers[0]]], name: policy.PatternText(text)}
 	case !whole:
 		return verdict{why: ReasonRegex, by: tooCostly}
 	}

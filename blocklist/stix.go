@@ -312,7 +312,7 @@ func (b *bundle) serveIndicator(in *stixIndicator) {
 		row.Expiry = in.row.expiry
 	}
 	if in.row.compromised {
-		row.Action = policy.ActionDisabled
+		row.Action = b.config.Compromised.action()
 	}
 	row.Reference = firstText(in.row.link, report.link, in.idText)
 	name := in.row.name

@@ -114,7 +114,7 @@ var errBundleDamaged = errors.New("the stored collection is damaged; it is read 
 
 // write writes the bundle, an object a line, and notes its size, sum and objects. old is the one before; nil for none.
 func (m *bundleMerge) write(f *os.File, old *os.File, most int64, got *fetchedState) error {
-	w := newBundleWriter(f, most)
+	w := newListWriter(f, most, bundleHead, bundleEnd, taxiiObjectsMax)
 	if old != nil {
 		if err := m.keep(w, old); err != nil {
 			return err
@@ -137,7 +137,7 @@ func (m *bundleMerge) write(f *os.File, old *os.File, most int64, got *fetchedSt
 }
 
 // keep writes those objects of the bundle of before that still hold, and takes those away from what came that are older than what is known.
-func (m *bundleMerge) keep(w *bundleWriter, old *os.File) error {
+func (m *bundleMerge) keep(w *listWriter, old *os.File) error {
 	in := bufio.NewReaderSize(old, copySize)
 	head, err := in.ReadString('\n')
 	if err != nil || head != bundleHead {
@@ -184,30 +184,32 @@ const (
 	bundleEnd  = "]}\n"
 )
 
-// bundleWriter writes a bundle object by object.
-type bundleWriter struct {
-	to      *bufio.Writer
-	sum     interface{ Sum([]byte) []byte }
-	size    int64
-	most    int64
-	objects int
+// listWriter writes a list of objects, a line each, between a first and a last line.
+type listWriter struct {
+	to         *bufio.Writer
+	sum        interface{ Sum([]byte) []byte }
+	size       int64
+	most       int64
+	last       string
+	objects    int
+	objectsMax int
 }
 
-func newBundleWriter(f io.Writer, most int64) *bundleWriter {
+func newListWriter(f io.Writer, most int64, first, last string, objectsMax int) *listWriter {
 	h := sha256.New()
-	w := &bundleWriter{to: bufio.NewWriterSize(io.MultiWriter(f, h), copySize), sum: h, most: most}
-	w.text(bundleHead)
+	w := &listWriter{to: bufio.NewWriterSize(io.MultiWriter(f, h), copySize), sum: h, most: most, last: last, objectsMax: objectsMax}
+	w.text(first)
 	return w
 }
 
 // text writes to the buffer, whose error comes with its flush.
-func (w *bundleWriter) text(s string) {
+func (w *listWriter) text(s string) {
 	n, _ := w.to.WriteString(s)
 	w.size += int64(n)
 }
 
-func (w *bundleWriter) object(line []byte) error {
-	if w.objects == taxiiObjectsMax || w.size+int64(len(line)+len(bundleEnd)+2) > w.most {
+func (w *listWriter) object(line []byte) error {
+	if w.objects == w.objectsMax || w.size+int64(len(line)+len(w.last)+2) > w.most {
 		return ErrTooLarge
 	}
 	if w.objects > 0 {
@@ -219,11 +221,11 @@ func (w *bundleWriter) object(line []byte) error {
 	return err
 }
 
-func (w *bundleWriter) end(got *fetchedState) error {
+func (w *listWriter) end(got *fetchedState) error {
 	if w.objects > 0 {
 		w.text("\n")
 	}
-	w.text(bundleEnd)
+	w.text(w.last)
 	got.Size, got.SHA256, got.Objects = w.size, "", w.objects
 	if err := w.to.Flush(); err != nil {
 		return err

@@ -97,6 +97,25 @@ func (Addresses) values() []string {
 	return words(AddressesAnswered, AddressesServers, AddressesIgnored)
 }
 
+// Compromised is what becomes of the rows about sites of others that were broken into.
+type Compromised string
+
+// What becomes of them.
+const (
+	CompromisedLogOnly  Compromised = "log-only" // recorded
+	CompromisedServe    Compromised = "serve"    // what becomes of other rows
+	CompromisedNXDOMAIN Compromised = "nxdomain"
+	CompromisedNODATA   Compromised = "nodata"
+	CompromisedTCPOnly  Compromised = "tcp-only"
+)
+
+// String is the word in the file.
+func (c Compromised) String() string { return string(c) }
+
+func (Compromised) values() []string {
+	return words(CompromisedLogOnly, CompromisedServe, CompromisedNXDOMAIN, CompromisedNODATA, CompromisedTCPOnly)
+}
+
 // Action is what a match in a zone does.
 type Action string
 

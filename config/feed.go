@@ -44,6 +44,10 @@ type Feed struct {
 	// Lenient reads the address rules of a policy zone (RPZ) also where they are not spelled as the draft demands, but can mean one thing only: with
 	// bits beyond the prefix, with IPv6 cut in another way, without a prefix length.
 	Lenient bool `yaml:"lenient" default:"false"`
+	// Compromised is what becomes of rows about sites that belong to somebody else and were broken into, where a list says which those are
+	// (`is_compromised` of ThreatFox, the type `compromised` of STIX): DNS can stop such a site as a whole only. `log-only` records who asks and changes no
+	// answer, `serve` does what the zone does with all other rows, `nxdomain`, `nodata` and `tcp-only` do that.
+	Compromised Compromised `yaml:"compromised" default:"log-only" example:"nodata"`
 	// Family names the malware family of every row that does not say its own.
 	Family string `yaml:"family" example:"lummac2"`
 	// Threat names the kind of threat of every row that does not say its own.
@@ -83,6 +87,10 @@ type Fetching struct {
 	// expired leaves. A fetch that does not get all pages changes nothing. What the URL asks for itself goes before what is asked for otherwise:
 	// `?match[type]=indicator` does without the malware and the reports that indicators refer to.
 	TAXII bool `yaml:"taxii" default:"false" example:"true"`
+	// MISPFeed has the `url` be that of the directory of a MISP feed, `https://misp.example/feed/`. Its manifest.json is asked for, and those events of which it tells
+	// another time than before; events that it names no more leave. A fetch that does not get all of them changes nothing. The first fetch of a large feed may take
+	// longer than the usual `timeout`.
+	MISPFeed bool `yaml:"misp_feed" default:"false" example:"true"`
 	// Resync is how long after a collection of TAXII was read whole it is read whole again, which finds what its server removed without a word. It is also
 	// read whole where the server does not tell the time of its last object, or does not take it.
 	Resync time.Duration `yaml:"resync" default:"1w" min:"1h" max:"52w" example:"1d"`

@@ -23,6 +23,7 @@ func (c *Config) checkFetch(r *reader) {
 		}
 		checkTransport(r, f, key)
 		checkCollection(r, f, key)
+		checkMISPFeed(r, f, key)
 		if f.MinisignKey != "" && !isMinisignKey(f.MinisignKey) {
 			r.fault(r.at(key+".minisign_key"), "not a public key of minisign", "it is the second line of the publisher's .pub file: 56 characters that begin with RW")
 		}
@@ -96,6 +97,22 @@ func checkCollection(r *reader, f *Feed, key string) {
 	}
 	if f.TAXII && f.MinisignKey != "" {
 		r.fault(r.at(key+".minisign_key"), "a collection of TAXII has no signature beside it", "remove the key; fetch over https")
+	}
+}
+
+// checkMISPFeed looks at how the directory of a MISP feed is followed.
+func checkMISPFeed(r *reader, f *Feed, key string) {
+	if !f.MISPFeed {
+		return
+	}
+	if f.TAXII {
+		r.fault(r.at(key+".misp_feed"), "a collection of TAXII is no MISP feed", "remove one of the two keys")
+	}
+	if f.Format != FormatAuto && f.Format != FormatMISP {
+		r.fault(r.at(key+".format"), "a MISP feed holds events of MISP", "remove the key")
+	}
+	if f.MinisignKey != "" {
+		r.fault(r.at(key+".minisign_key"), "a MISP feed has no signature beside it", "remove the key; fetch over https")
 	}
 }
 

@@ -67,6 +67,11 @@ func TestFetchFaults(t *testing.T) {
 		"collection of hosts":       {"url: 'https://t.example/collections/1/', taxii: true, format: hosts", "feeds[0].format: a collection of TAXII holds STIX | remove the key", ""},
 		"collection, signed":        {"url: 'https://t.example/collections/1/', taxii: true, minisign_key: " + key, "feeds[0].minisign_key: a collection of TAXII has no signature", ""},
 		"list, read whole":          {"url: 'https://lists.example/x', resync: 1d", "feeds[0].resync: the feed is no collection of TAXII", ""},
+		"MISP feed":                 {"url: 'https://misp.example/feed/', misp_feed: true, format: misp", "", ""},
+		"MISP feed of hosts":        {"url: 'https://misp.example/feed/', misp_feed: true, format: hosts", "feeds[0].format: a MISP feed holds events of MISP", ""},
+		"MISP feed, signed":         {"url: 'https://misp.example/feed/', misp_feed: true, minisign_key: " + key, "feeds[0].minisign_key: a MISP feed has no signature", ""},
+		"MISP feed of a collection": {"url: 'https://t.example/collections/1/', taxii: true, misp_feed: true", "feeds[0].misp_feed: a collection of TAXII is no MISP feed", ""},
+		"MISP feed of a path":       {"path: x, misp_feed: true", "feeds[0].misp_feed: the feed has no url", ""},
 		"collection of a path":      {"path: x, taxii: true", "feeds[0].taxii: the feed has no url", ""},
 		"faulty url hides no other": {"url: 'lists.example', interval: 1s", `feeds[0].interval: "1s" is too little`, ""},
 	} {

@@ -15,8 +15,9 @@ type ZoneSign struct {
 	Algorithm SignAlgorithm `yaml:"algorithm" default:"ecdsap256sha256"`
 	// SplitKeys has one key sign the keys (KSK) and another one the rest (ZSK), in place of one for both (CSK).
 	SplitKeys bool `yaml:"split_keys" default:"false"`
-	// Denial is how it is proved that a name is not there: `nsec` by names, from which whoever asks often enough learns all of them, or `nsec3` by hashes of them,
-	// without iterations and salt (RFC 9276), which only slows that down.
+	// Denial is how it is proved that a name is not there: `nsec` by names, from which whoever asks often enough learns all of them; `nsec3` by hashes of them,
+	// without iterations and salt (RFC 9276), which only slows that down; or `compact` by a record that is made and signed for the name that is asked for (RFC
+	// 9824), which tells of no other. Secondaries get such a zone with the records of `nsec`. See docs/signing.md.
 	Denial SignDenial `yaml:"denial" default:"nsec"`
 	// Validity is how long a signature holds.
 	Validity time.Duration `yaml:"validity" default:"2w" min:"1d" max:"52w"`
@@ -55,14 +56,15 @@ type SignDenial string
 
 // The ways of denial.
 const (
-	SignNSEC  SignDenial = "nsec"
-	SignNSEC3 SignDenial = "nsec3"
+	SignNSEC    SignDenial = "nsec"
+	SignNSEC3   SignDenial = "nsec3"
+	SignCompact SignDenial = "compact"
 )
 
 // String is the word in the file.
 func (d SignDenial) String() string { return string(d) }
 
-func (SignDenial) values() []string { return words(SignNSEC, SignNSEC3) }
+func (SignDenial) values() []string { return words(SignNSEC, SignNSEC3, SignCompact) }
 
 // signStep is the least time in which signatures are renewed one after the other.
 const signStep = 2 * time.Hour

@@ -89,6 +89,7 @@ type source struct {
 	late    bool   // the answer to the question was past its time
 	failed  bool   // nobody had an answer, of which nothing is known to be wrong
 	deadEnd bool   // msg is a failure behind aliases that are true; see isDeadEnd
+	compact bool   // msg is told to somebody who knows compact denial, by a zone that denies so (RFC 9824 section 5.1)
 }
 
 // draft is the reply as the steps agree on it, before it is written.

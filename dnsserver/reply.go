@@ -271,6 +271,9 @@ func (q *Query) keepsAlive() bool {
 func (m *writer) opt(q *Query) {
 	m.buf = wire.AppendOPT(m.buf, uint16(q.settings.UDPSize), q.draft.rcode, q.msg.OPT.DO, nil)
 	start := len(m.buf)
+	if q.source.compact && q.draft.form == formTruth {
+		wire.SetCO(m.buf[start-wire.OPTLen:])
+	}
 	if q.draft.cookie != cookieNone {
 		m.buf = append(m.buf, 0, wire.OptionCookie, 0, cookieLen)
 		m.buf = q.settings.cookies.appendTo(m.buf, q.msg.OPT.Cookie, q.draft.cookie, q.Peer.Addr(), q.Time)

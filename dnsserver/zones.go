@@ -59,7 +59,7 @@ func (w *worker) findZone(q *Query) bool {
 		return false
 	}
 	ask := zone.Question{
-		Name: q.wantedName(), Type: q.request.Type, DO: q.request.DO && !q.chase.wanted, Recurses: q.request.RD && !q.outside,
+		Name: q.wantedName(), Type: q.request.Type, DO: q.request.DO && !q.chase.wanted, CO: q.msg.OPT.CO, Recurses: q.request.RD && !q.outside,
 		Client: q.request.Peer.Addr().WithZone(""), Admitted: !q.outside, Room: &q.alias.target,
 	}
 	a := w.askZones(q, &ask)
@@ -79,7 +79,7 @@ func (w *worker) findZone(q *Query) bool {
 		q.alias.msg = append(q.alias.msg[:0], a.Msg...)
 		return false
 	default:
-		s.msg, s.kind = a.Msg, querylog.SourceZone
+		s.msg, s.kind, s.compact = a.Msg, querylog.SourceZone, a.Compact && ask.DO && ask.CO
 	}
 	return true
 }

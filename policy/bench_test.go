@@ -55,6 +55,22 @@ func TestChecksAllocateNothing(t *testing.T) {
 	}
 }
 
+// TestServersThatNothingListsTakeNoAllocation: where rules list name servers, an answer with others costs none, long names of servers among them.
+func TestServersThatNothingListsTakeNoAllocation(t *testing.T) {
+	w := state(t, "zone block: one\nfeed one: exact bad.example")
+	key, _ := policy.AppendNameKey(nil, []byte(dnsname.MustParse("bulletproof.test")))
+	w.add(rule{name: dnsname.Name(key), member: policy.Member{Kind: policy.KindBelow, Confidence: policy.ConfidenceUnknown}})
+	w.countTriggers()
+	p, q := w.policy(t), ask(dnsname.MustParse("www.example"), 1)
+	long := strings.Repeat(strings.Repeat("n", 60)+".", 4)
+	a := &policy.Answer{Msg: answer(t, "www.example", true, "www.example. A 192.0.2.1"), Paths: []policy.Path{{Servers: []policy.Server{
+		{Name: []byte(dnsname.MustParse("ns1.good.test"))}, {Name: []byte(dnsname.MustParse(long + "good"))},
+	}}}}
+	if n := testing.AllocsPerRun(200, func() { p.CheckAnswer(q, a, policy.Decision{}) }); n != 0 {
+		t.Errorf("CheckAnswer allocates %v times, want 0", n)
+	}
+}
+
 // shared returns the folder with the data that tests share. Without it the test is skipped, or fails in strict mode.
 func shared(t testing.TB) string {
 	t.Helper()

@@ -12,7 +12,7 @@ import (
 // CheckAnswer decides about an answer: the query name, the names that its CNAME and DNAME records lead to, one after the other, and of each the
 // addresses and name servers. before is what CheckQuery decided: if that is not pending, a match stands, because an earlier stage beats all
 // later ones. The first stage with a rule that decides ends the search. It allocates nothing, but for addresses that many
-// rules list, and for name servers when rules list any.
+// rules list, and for name servers that rules list.
 func (p *Policy) CheckAnswer(r *Request, a *Answer, before Decision) Decision {
 	d := before
 	d.Pending = false
@@ -71,7 +71,8 @@ func (p *Policy) listsName(name []byte) bool {
 func (p *Policy) listsServer(path *Path) bool {
 	for i := range path.Servers {
 		s := &path.Servers[i]
-		key, labels := serverKey(s.Name)
+		var room [dnsname.WireMax]byte
+		key, labels := serverKey(room[:0], s.Name)
 		var few [fewMatches]nameindex.Match
 		if n := p.index.Walk(key, few[:]); n == fewMatches || p.saysAny(few[:n], labels) {
 			return true

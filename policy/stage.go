@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"bytes"
 	"cmp"
 	"math"
 	"slices"
@@ -68,23 +69,24 @@ func (s *stage) path(path *Path) {
 }
 
 func (s *stage) server(name []byte, number uint32) {
-	key, labels := serverKey(name)
+	var room [dnsname.WireMax]byte
+	key, labels := serverKey(room[:0], name)
 	var many [dnsname.LabelsMax + 1]nameindex.Match
 	if n := s.policy.index.Walk(key, many[:]); s.policy.saysAny(many[:n], labels) {
 		v := s.listing(s.policy, labels)
 		v.matches = append(v.matches, many[:n]...)
-		s.servers = append(s.servers, serverListing{listing: v, name: name, key: key, entry: number})
+		s.servers = append(s.servers, serverListing{listing: v, name: name, key: bytes.Clone(key), entry: number})
 	}
 }
 
-// serverKey is the key by which a name server is looked up, and how many labels it counts. Of a name that has no room for the last label the first ones
-// are left out: it lies below what is left.
-func serverKey(name []byte) (key []byte, labels uint8) {
-	key, ok := AppendNameKey(nil, name)
+// serverKey appends the key by which a name server is looked up to dst, which is empty, and returns how many labels it counts. Of a name that has no room
+// for the last label the first ones are left out: it lies below what is left.
+func serverKey(dst, name []byte) (key []byte, labels uint8) {
+	key, ok := AppendNameKey(dst, name)
 	labels = countLabels(key)
 	for rest := name; !ok; {
 		rest = rest[1+int(rest[0]):]
-		key, ok = AppendNameKey(nil, rest)
+		key, ok = AppendNameKey(dst, rest)
 		labels = countLabels(key) + 1
 	}
 	return key, labels

@@ -23,6 +23,9 @@ type scene struct {
 	qtype  uint16
 	stages []sceneStage
 	more   []string // records beside those of the stages
+	plain  bool     // the client asks for no recursion
+	do     bool     // it asks for signatures
+	signed bool     // the answer has some
 }
 
 // sceneStage is one name of the chain.
@@ -34,7 +37,7 @@ type sceneStage struct {
 
 func (s scene) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "client %s, %s, %q", s.client, dns.TypeToString[s.qtype], s.more)
+	fmt.Fprintf(&b, "client %s, %s, plain %t, do %t, signed %t, %q", s.client, dns.TypeToString[s.qtype], s.plain, s.do, s.signed, s.more)
 	for _, g := range s.stages {
 		fmt.Fprintf(&b, "; %s has %v", g.name, g.addrs)
 		for _, ns := range g.servers {
@@ -225,7 +228,7 @@ func randomScene(r *rand.Rand) scene {
 func (s *scene) ask(t testing.TB, hour int64) (*policy.Request, *policy.Answer) {
 	t.Helper()
 	q := ask(s.stages[0].name, hour)
-	q.Client, q.Type = netip.AddrPortFrom(s.client, 4242), s.qtype
+	q.Client, q.Type, q.RD, q.DO = netip.AddrPortFrom(s.client, 4242), s.qtype, !s.plain, s.do
 	var records []string
 	a := &policy.Answer{}
 	for i, g := range s.stages {
@@ -241,17 +244,31 @@ func (s *scene) ask(t testing.TB, hour int64) (*policy.Request, *policy.Answer) 
 		}
 		a.Paths = append(a.Paths, policy.Path{Servers: g.servers})
 	}
+	if s.signed {
+		records = append(records, signature(s.stages[0].name))
+	}
 	a.Msg = answer(t, s.stages[0].name.String(), true, append(records, s.more...)...)
 	return q, a
 }
 
 // decideScene is the oracle.
 func (w *world) decideScene(s *scene, hour int64) (r result) {
-	asked := &scene{client: s.client, qtype: s.qtype, stages: []sceneStage{{name: s.stages[0].name}}}
-	if r = w.decideStages(asked, hour); r.winner != nil && !w.waits(r.winner.zone) {
+	asked := &scene{client: s.client, qtype: s.qtype, stages: []sceneStage{{name: s.stages[0].name}}, plain: s.plain, do: s.do}
+	if r = w.decideStages(asked, hour); r.winner != nil && !w.waits(r.winner.zone) && !w.mayBeSpared(s, r.winner) {
 		return r // without a look at the answer
 	}
 	return w.decideStages(s, hour)
+}
+
+// mayBeSpared reports whether the zone that decides would leave a signed answer alone.
+func (w *world) mayBeSpared(s *scene, winner *outcome) bool {
+	i := slices.IndexFunc(w.zones, func(z policy.Zone) bool { return z.Name == winner.zone })
+	return s.do && w.zones[i].KeepSigned && winner.action != policy.ActionPassthru
+}
+
+// spares reports whether a zone leaves a query alone.
+func (s *scene) spares(z *policy.Zone) bool {
+	return s.plain && z.RecursiveOnly || s.do && s.signed && z.KeepSigned
 }
 
 // waits reports whether a zone before the named one can decide by what is answered.
@@ -273,7 +290,7 @@ func (w *world) decideStages(s *scene, hour int64) (r result) {
 	for i := range s.stages {
 		for zone := range w.zones {
 			z := &w.zones[zone]
-			if r.winner != nil && r.winner.action == policy.ActionPassthru && !z.Observe {
+			if r.winner != nil && r.winner.action == policy.ActionPassthru && !z.Observe || s.spares(z) {
 				continue
 			}
 			w.decideZone(&r, z, w.sceneCandidates(s, i, z, hour), s.qtype)

@@ -190,7 +190,8 @@ func (w *world) decideZone(r *result, z *policy.Zone, list []rule, qtype uint16)
 	watched, decided := false, false
 	for _, c := range list {
 		o := outcome{z.Name, w.feeds[c.member.Feed].Name, c.name, c.member, resolve(z, c.member.Action)}
-		if o.action == policy.ActionLocalData && qtype != dns.TypeA && z.LocalDataOr != policy.ActionDefault {
+		own := o.action == policy.ActionLocalData && z.Override != policy.ActionLocalData // of type A alone; the zone's CNAME is for every type
+		if own && qtype != dns.TypeA && z.LocalDataOr != policy.ActionDefault {
 			if o.action = z.LocalDataOr; o.action == policy.ActionDisabled {
 				continue // which leaves no trace
 			}
@@ -320,7 +321,11 @@ func randomZone(r *rand.Rand, number int, feeds []policy.Feed) policy.Zone {
 		z.Action = pick(r, policy.ActionNXDOMAIN, policy.ActionPassthru, policy.ActionDisabled)
 	}
 	if r.IntN(5) == 0 {
-		z.Override = pick(r, policy.ActionPassthru, policy.ActionDisabled, policy.ActionNODATA)
+		z.Override = pick(r, policy.ActionPassthru, policy.ActionDisabled, policy.ActionNODATA, policy.ActionNXDOMAIN, policy.ActionDrop, policy.ActionTCPOnly,
+			policy.ActionLocalData)
+	}
+	if z.Override == policy.ActionLocalData {
+		z.Target = dnsname.MustParse("garden.example")
 	}
 	if r.IntN(6) == 0 {
 		z.LocalDataOr = pick(r, policy.ActionPassthru, policy.ActionDisabled)

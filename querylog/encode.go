@@ -241,7 +241,7 @@ type ruleKey struct {
 // appendMatch writes the rule. What is missing while its policy is not held may be there the next time.
 func (e *encoder) appendMatch(b []byte, r *Record) []byte {
 	key := ruleKey{r.key(), uint64(r.EDE)<<24 | uint64(r.Action)<<16 | uint64(r.Trigger)<<8 | bit(r.Enforced)}
-	s := e.rules.at(uint64(r.Set)<<32^uint64(r.Member)<<16^uint64(r.Zone)^r.Generation<<8^key.did, &key)
+	s := e.rules.at(uint64(r.Set)<<32^uint64(r.Member)<<16^uint64(r.Zone)^r.Generation<<8^uint64(r.Labels)<<40^key.did, &key)
 	if !s.held {
 		names, ok := e.matches.piece(r)
 		s.text, s.held = appendRule(s.text[:0], r, names), ok

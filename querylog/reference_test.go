@@ -79,6 +79,7 @@ func (l *reference) match(r *querylog.Record, n *names, name dnsname.Name) {
 		l.field("feed", m.Feed)
 		l.fieldIf(m.Family != "", "family", m.Family)
 		l.fieldIf(m.Threat != "", "threat", m.Threat)
+		l.fieldIf(m.Reference != "", "reference", m.Reference)
 	}
 	l.fieldIf(r.Stage > 0, "stage", r.Stage)
 	listed := r.Stage == 0 && r.Labels > 0 && int(r.Labels) <= name.Labels() && policy.Trigger(r.Trigger) == policy.TriggerQNAME

@@ -58,6 +58,7 @@ type Query struct {
 type OPT struct {
 	Present bool
 	DO      bool
+	CO      bool // compact answers are known (RFC 9824 section 5.1)
 	Version uint8
 	UDPSize uint16 // as sent; at least UDPMin counts
 	Cookie  []byte // option 10, RFC 7873: 8 octets from the client, then none or 8 to 32 from a server
@@ -186,7 +187,7 @@ func formatUnless(ok bool) Fault {
 
 func (o *OPT) parse(w *Walker) bool {
 	o.Present, o.UDPSize = true, w.Class
-	o.Version, o.DO = uint8(w.TTL>>16), w.TTL&0x8000 != 0
+	o.Version, o.DO, o.CO = uint8(w.TTL>>16), w.TTL&0x8000 != 0, w.TTL&0x4000 != 0
 	return o.Version != 0 || o.parseOptions(w.RData()) // the form of another version is not ours to judge
 }
 

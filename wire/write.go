@@ -22,6 +22,9 @@ func AppendOPT(dst []byte, udpSize uint16, rcode int, do bool, options []byte) [
 	return AppendRecord(dst, []byte{0}, TypeOPT, udpSize, ttl, options)
 }
 
+// SetCO sets the flag CO (RFC 9824 section 5.1) of an OPT record without options.
+func SetCO(opt []byte) { opt[OPTLen-4] |= 0x40 }
+
 // AppendOption appends one EDNS option.
 func AppendOption(dst []byte, code uint16, data []byte) []byte {
 	dst = binary.BigEndian.AppendUint16(dst, code)

@@ -85,6 +85,7 @@ type Keeper struct {
 	changed func(dnsname.Name, uint32)
 	trust   Trust
 	teller  *Notifier
+	online  *onlineWork
 	set     atomic.Pointer[Set]
 	counters
 
@@ -174,7 +175,7 @@ type LeftOut struct {
 
 // NewKeeper makes a keeper and reads every zone once. Zones that cannot be served are no error: Status tells of them.
 func NewKeeper(c KeeperConfig) (*Keeper, error) {
-	k := &Keeper{poll: cmp.Or(c.Poll, pollDefault), now: c.Now, log: c.Log, dir: c.Dir, keys: c.Keys, parent: c.Parent, bounds: c.Bounds.withDefaults(), changed: c.Changed, trust: c.Trust}
+	k := &Keeper{poll: cmp.Or(c.Poll, pollDefault), now: c.Now, log: c.Log, dir: c.Dir, keys: c.Keys, parent: c.Parent, bounds: c.Bounds.withDefaults(), changed: c.Changed, trust: c.Trust, online: newOnlineWork()}
 	if k.now == nil {
 		k.now = time.Now
 	}
@@ -414,7 +415,7 @@ func (k *Keeper) publish() error {
 			data = &Zone{apex: z.source.Name, labels: z.source.Name.Labels(), absent: true}
 		}
 		served = append(served, Served{
-			Zone: data, History: z.history, Allow: z.source.Allow, Transfer: z.source.Transfer, TransferKeys: z.source.TransferKeys, RequireTLS: z.source.RequireTLS,
+			Zone: data, History: z.history, Online: z.online(), Allow: z.source.Allow, Transfer: z.source.Transfer, TransferKeys: z.source.TransferKeys, RequireTLS: z.source.RequireTLS,
 			Notify: z.source.Notify, NotifyFrom: z.source.NotifyFrom, NotifyKeys: z.source.NotifyKeys, Updates: z.source.Updates,
 		})
 	}

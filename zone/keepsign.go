@@ -56,7 +56,7 @@ func (k *Keeper) sign(z *kept, plain *Zone) (next *Zone, err error) {
 	now := k.now()
 	z.signAfter = now.Add(signRetry)
 	if z.signing == nil {
-		if z.signing, err = newSignedZone(z.source.Name, k.keys, *z.source.Sign); err != nil {
+		if z.signing, err = newSignedZone(z.source.Name, k.keys, *z.source.Sign, k.online); err != nil {
 			z.signing = nil
 			return nil, err
 		}
@@ -69,6 +69,14 @@ func (k *Keeper) sign(z *kept, plain *Zone) (next *Zone, err error) {
 		z.signAfter = time.Time{}
 	}
 	return next, err
+}
+
+// online is what denies on line what the zone does not have, nil if the zone does that alone.
+func (z *kept) online() *Online {
+	if z.signing == nil || z.unsigned {
+		return nil
+	}
+	return z.signing.online
 }
 
 // present is the state of a zone's source.

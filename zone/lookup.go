@@ -13,6 +13,9 @@ type search struct {
 	name     []byte // canonical
 	qtype    uint16
 	recurses bool // referrals are not wanted
+	compacts bool // what is not there is denied by records that are made on line
+	wish     wish
+	wild     bool // the answer comes from an asterisk, and is signed as though it did not
 	offsets  [dnsname.LabelsMax + 1]uint8
 	at       int  // the label of name at which the walk is; 0: all of it was found
 	node     node // the last that was found: where at is not 0, the closest encloser
@@ -34,7 +37,7 @@ const (
 func (s *search) lookup() outcome {
 	z := s.z
 	labels := dnsname.Offsets(s.name, &s.offsets)
-	s.node = 0
+	s.node, s.wild = 0, false
 	for s.at = labels - z.labels; s.at > 0; s.at-- {
 		if z.flags(s.node)&flagDNAME != 0 {
 			return s.substitute()
@@ -67,15 +70,18 @@ func (s *search) answer(n node) (outcome, bool) {
 	if s.qtype == wire.TypeANY || s.qtype == wire.TypeRRSIG {
 		return outcomeData, s.any(n)
 	}
+	if s.qtype == wire.TypeNSEC && s.compact(wire.SectionAnswer, s.name, s.types(n)) {
+		return outcomeData, true
+	}
 	if set, ok := z.set(n, s.qtype); ok {
-		s.m.set(wire.SectionAnswer, s.name, &set, set.ttl)
+		s.put(&set, false)
 		if n == 0 && s.qtype == wire.TypeNS {
 			s.glue(&set, nil) // whoever asks for the servers wants to ask them
 		}
 		return outcomeData, true
 	}
 	if set, ok := z.set(n, wire.TypeCNAME); ok && s.qtype != wire.TypeNSEC { // an alias has NSEC records of its own
-		s.m.set(wire.SectionAnswer, s.name, &set, set.ttl)
+		s.put(&set, false)
 		s.m.keep(set.first())
 		return outcomeAlias, true
 	}
@@ -86,12 +92,9 @@ func (s *search) answer(n node) (outcome, bool) {
 func (s *search) any(n node) bool {
 	for w := s.z.sets(n); w.next(); {
 		switch {
-		case w.set.count == 0:
-		case s.qtype == wire.TypeANY:
-			s.m.set(wire.SectionAnswer, s.name, &w.set, w.set.ttl)
-			return true
-		case w.set.sigs > 0:
-			s.m.signatures(wire.SectionAnswer, s.name, &w.set, w.set.signatures(), w.set.ttl)
+		case w.set.count == 0, s.compacts && w.set.rtype == wire.TypeNSEC: // that is what compact denial keeps to itself
+		case s.qtype == wire.TypeANY, w.set.sigs > 0:
+			s.put(&w.set, s.qtype == wire.TypeRRSIG)
 			return true
 		}
 	}
@@ -105,11 +108,11 @@ func (s *search) noData() {
 		return
 	}
 	p := proof{search: s}
-	if s.z.nsec3.inUse() {
+	switch {
+	case s.compact(wire.SectionAuthority, s.name, s.types(s.node)):
+	case s.z.nsec3.inUse():
 		p.noData3()
-		return
-	}
-	if !p.at(s.node) {
+	case !p.at(s.node):
 		p.cover(s.name) // an empty non-terminal lies between two names
 	}
 }
@@ -124,11 +127,17 @@ func (s *search) missing() outcome {
 			return s.expand(wild)
 		}
 	}
+	if s.qtype == wire.TypeNSEC && s.m.do && s.compact(wire.SectionAnswer, s.name, noName) {
+		return outcomeData // compact denial has such a record of every name
+	}
 	s.rcode = wire.RcodeNXDomain
 	s.soa()
-	if s.m.do && z.signed {
-		p := proof{search: s}
+	switch p := (proof{search: s}); {
+	case !s.m.do || !z.signed:
+	case !s.compact(wire.SectionAuthority, s.name, noName):
 		p.noName()
+	case !s.m.co: // whoever does not know such answers takes the name for one without data (RFC 9824 section 5)
+		s.rcode = wire.RcodeSuccess
 	}
 	return outcomeData
 }
@@ -146,17 +155,16 @@ func (s *search) asterisk(buf *[dnsname.WireMax]byte) []byte {
 
 // expand answers from an asterisk (RFC 4592 section 3.3), with the proof that there is no closer match (RFC 4035 section 3.1.3.3).
 func (s *search) expand(wild node) outcome {
+	s.wild = s.compacts && s.m.do
 	done, ok := s.answer(wild)
 	if !ok {
 		s.soa()
 	}
-	if !s.m.do || !s.z.signed {
-		return done
-	}
-	p := proof{search: s}
-	if ok {
+	switch p := (proof{search: s}); {
+	case !s.m.do || !s.z.signed, ok && s.wild:
+	case ok:
 		p.noCloser()
-	} else {
+	case !s.compact(wire.SectionAuthority, s.name, s.types(wild)):
 		p.noDataWild(wild)
 	}
 	return done
@@ -195,11 +203,13 @@ func (s *search) delegation(cut []byte) {
 		return
 	}
 	p := proof{search: s}
-	if s.z.nsec3.inUse() {
+	switch {
+	case s.compact(wire.SectionAuthority, cut, s.types(s.node)):
+	case s.z.nsec3.inUse():
 		p.noDelegation3(cut)
-		return
+	default:
+		p.at(s.node)
 	}
-	p.at(s.node)
 }
 
 // glue writes the addresses of servers that this zone knows: first those below the cut, without which nobody gets there and a reply is not whole

@@ -14,6 +14,7 @@ type message struct {
 	counts [3]int
 	full   bool
 	do     bool
+	co     bool
 
 	sources [namesMax]source // the names that others may be compressed against
 	nsource int
@@ -53,6 +54,20 @@ func (m *message) isNew(zone uint8, n node, rtype uint16) bool {
 // postpone has a set written into the authority section at the end.
 func (m *message) postpone(zone uint8, n node, rtype uint16) { m.isNew(zone, n, rtype) }
 
+// mark is how far a message is written.
+type mark struct {
+	size, nsource, turn, nlate int
+	counts                     [3]int
+	full                       bool
+}
+
+func (m *message) mark() mark { return mark{len(m.buf), m.nsource, m.turn, m.nlate, m.counts, m.full} }
+
+// back takes back what was written since.
+func (m *message) back(to mark) {
+	m.buf, m.nsource, m.turn, m.nlate, m.counts, m.full = m.buf[:to.size], to.nsource, to.turn, to.nlate, to.counts, to.full
+}
+
 // flush writes the proofs among the sets that were postponed.
 func (m *message) flush() {
 	var owner [dnsname.WireMax]byte
@@ -91,7 +106,7 @@ type source struct {
 // begin writes the question, with the header before it. The reply that a client gets has it in the client's letter case and of the same length, so that
 // offsets hold there too.
 func (m *message) begin(dst []byte, q *Question) {
-	m.buf, m.limit, m.do = dst[:0], min(q.Limit, cap(dst), wire.MessageMax), q.DO
+	m.buf, m.limit, m.do, m.co = dst[:0], min(q.Limit, cap(dst), wire.MessageMax), q.DO, q.CO
 	m.buf = append(m.buf, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0)
 	m.learn(q.Name, wire.HeaderLen)
 	m.buf = append(m.buf, q.Name...)
@@ -211,20 +226,27 @@ func compressible(rtype uint16) (fixed, names int) {
 
 // set writes a set, and its signatures if they are wanted. ttl is at most its TTL.
 func (m *message) set(section int, owner []byte, s *set, ttl uint32) {
-	rest := s.records
+	rest := m.records(section, owner, s, ttl)
+	if m.do {
+		m.signatures(section, owner, s.sigs, rest, ttl)
+	}
+}
+
+// records writes a set alone, and returns what is behind it.
+func (m *message) records(section int, owner []byte, s *set, ttl uint32) (rest []byte) {
+	rest = s.records
 	var data []byte
 	for range s.count {
 		data, rest = cutRecord(rest)
 		m.record(section, owner, s.rtype, ttl, data)
 	}
-	if m.do {
-		m.signatures(section, owner, s, rest, ttl)
-	}
+	return rest
 }
 
-func (m *message) signatures(section int, owner []byte, s *set, rest []byte, ttl uint32) {
+// signatures writes the first signatures of rest, so many.
+func (m *message) signatures(section int, owner []byte, count int, rest []byte, ttl uint32) {
 	var data []byte
-	for range s.sigs {
+	for range count {
 		data, rest = cutRecord(rest)
 		m.record(section, owner, wire.TypeRRSIG, ttl, data)
 	}

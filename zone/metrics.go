@@ -17,12 +17,13 @@ var (
 	descJournalCut    = prometheus.NewDesc("cenote_zone_journal_damaged_octets_total", "Octets of journals of zones that were found damaged and cut off; secondaries then take the zone whole. Some after a power loss are normal.", nil, nil)
 	descNotices       = prometheus.NewDesc("cenote_zone_notices_total", "Notices to secondaries that a zone has changed: sent, confirmed, of these rejected, unverified (a reply without the right signature) and given up. Look at the log when rejected, unverified or given-up grows.", []string{"event"}, nil)
 	descUpdates       = prometheus.NewDesc("cenote_zone_updates_total", "Updates (RFC 2136) that were signed by a key of the zone, by what became of them: changed something, unchanged, unmet prerequisites, refused, malformed, failed, or come again. Look at the log when refused or failed grows.", []string{"result"}, nil)
+	descOnline        = prometheus.NewDesc("cenote_zone_online_signatures_total", "Sets of zones with compact denial (RFC 9824) that answers wanted signed: made, or refused above the bound of a second, in which case the zone's NSEC records answered. Look at who asks when refused grows.", []string{"result"}, nil)
 	descHistory       = prometheus.NewDesc("cenote_zone_history_bytes", "Memory of the histories of all zones, in octets; at its bound the largest lose their oldest steps.", nil, nil)
 )
 
 // Describe tells which metrics there are (prometheus.Collector).
 func (k *Keeper) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descZones, descRecords, descBytes, descLoads, descFailures, descJournalFaults, descJournalCut, descHistory, descNotices, descUpdates} {
+	for _, d := range []*prometheus.Desc{descZones, descRecords, descBytes, descLoads, descFailures, descJournalFaults, descJournalCut, descHistory, descNotices, descUpdates, descOnline} {
 		out <- d
 	}
 }
@@ -58,6 +59,8 @@ func (k *Keeper) Collect(out chan<- prometheus.Metric) {
 	} {
 		out <- prometheus.MustNewConstMetric(descUpdates, prometheus.CounterValue, float64(n.Load()), result)
 	}
+	out <- prometheus.MustNewConstMetric(descOnline, prometheus.CounterValue, float64(k.online.made.Load()), "made")
+	out <- prometheus.MustNewConstMetric(descOnline, prometheus.CounterValue, float64(k.online.refused.Load()), "refused")
 	gauge(descHistory, k.historyBytes())
 }
 

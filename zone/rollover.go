@@ -1,6 +1,7 @@
 package zone
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -236,6 +237,14 @@ func (r *ring) published(now time.Time) (out []*zoneKey) {
 		if k.published(now) {
 			out = append(out, k)
 		}
+	}
+	return out
+}
+
+// view says what the keys do at a time.
+func (r *ring) view(now time.Time) (out string) {
+	for _, k := range r.keys {
+		out += fmt.Sprint(" ", k.Tag, k.published(now), k.signing(now), k.submitted(now))
 	}
 	return out
 }

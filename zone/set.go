@@ -19,6 +19,7 @@ type Question struct {
 	Name  []byte // canonical
 	Type  uint16
 	DO    bool // signatures and proofs are wanted
+	CO    bool // compact denial (RFC 9824) is known, so that a name that is not there can be called so
 	Limit int  // how long the answer may be
 	// Recurses says that whoever asks gets an answer from the world where the zones end: then a referral, and what a parent says of an apex, is
 	// left to the world.
@@ -36,7 +37,9 @@ type Answer struct {
 	Msg  []byte // with the question first, and the flags AA and TC as they are to be; nil beside a Zone that could not be loaded, or Elsewhere
 	// Elsewhere says that the name is in the zone, but not for it to answer: whoever recurses asks the world.
 	Elsewhere bool
-	Target    []byte // canonical: where the last alias leads, if that is for others to answer; nil otherwise
+	// Compact says that the zone denies by compact denial (RFC 9824).
+	Compact bool
+	Target  []byte // canonical: where the last alias leads, if that is for others to answer; nil otherwise
 }
 
 // Served is a zone, and who may see it.
@@ -44,6 +47,8 @@ type Served struct {
 	Zone *Zone
 	// History leads to Zone. Nil: there is none.
 	History *History
+	// Online denies compactly what Zone, which it has signed, does not have. Nil: Zone proves it.
+	Online *Online
 	// Allow says whether an address may ask. Nil: every one that the server admits.
 	Allow func(netip.Addr) bool
 	// Transfer says whether an address may be sent the zone. Nil: nobody may.
@@ -82,6 +87,14 @@ func (s *Served) MayTransfer(client netip.Addr, key dnsname.Name) bool {
 
 // Lists reports whether an address is on the list of those who may be sent the zone.
 func (s *Served) Lists(client netip.Addr) bool { return s.Transfer != nil && s.Transfer(client) }
+
+// online is Online, if the zone has what stands in for it.
+func (s *Served) online() *Online {
+	if len(s.Zone.nsecs) == 0 {
+		return nil
+	}
+	return s.Online
+}
 
 func (s *Served) may(q *Question) bool {
 	if s.Allow != nil {
@@ -264,6 +277,20 @@ func (s *Set) closest(name []byte, q *Question) *Served {
 	return z
 }
 
+// answerFrom looks in the zone of a step. It does so again if that takes signatures which are made on line.
+func (s *search) answerFrom(z *Served) outcome {
+	before, rcode := s.m.mark(), s.rcode
+	s.wish = wish{}
+	result := s.lookup()
+	if s.wish.size == 0 {
+		return result
+	}
+	s.wish.sigs, s.wish.count = z.Online.signatures(s.name[len(s.name)-s.wish.size:], s.wish.rtype, s.wish.ttl, s.wish.data)
+	s.wish.made, s.rcode = true, rcode
+	s.m.back(before)
+	return s.lookup()
+}
+
 // Answer answers a question from the zones, in dst, without allocation. It follows aliases as long as they lead into zones of the set.
 func (s *Set) Answer(dst []byte, q *Question) (a Answer) {
 	z := s.closest(q.Name, q)
@@ -277,6 +304,7 @@ func (s *Set) Answer(dst []byte, q *Question) (a Answer) {
 	if z.Zone.absent {
 		return a
 	}
+	a.Compact = z.online() != nil
 	var m message
 	m.begin(dst, q)
 	w := search{m: &m, name: q.Name, qtype: q.Type, recurses: q.Recurses}
@@ -284,7 +312,8 @@ func (s *Set) Answer(dst []byte, q *Question) (a Answer) {
 	leaves := false
 	for step := range chainMax {
 		w.z, w.zone, m.zones[step], visited[step] = z.Zone, uint8(step), z.Zone, maphash.Bytes(s.seed, w.name)
-		result := w.lookup()
+		w.compacts = z.online() != nil
+		result := w.answerFrom(z)
 		if leaves = result == outcomeReferral && q.Recurses; leaves && step == 0 {
 			return Answer{Zone: a.Zone, Elsewhere: true}
 		}

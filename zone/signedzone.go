@@ -16,10 +16,12 @@ type signedZone struct {
 	ring  ring
 	plain *Zone // as it came
 	view  string
+	// online denies what the zone does not have; nil if the zone does it alone.
+	online *Online
 }
 
 // newSignedZone reads the keys of a zone, if there are any yet.
-func newSignedZone(apex dnsname.Name, dir string, policy Signing) (*signedZone, error) {
+func newSignedZone(apex dnsname.Name, dir string, policy Signing, work *onlineWork) (*signedZone, error) {
 	policy, err := policy.Complete()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSigning, err)
@@ -29,6 +31,9 @@ func newSignedZone(apex dnsname.Name, dir string, policy Signing) (*signedZone, 
 		return nil, fmt.Errorf("%w: %w", ErrSigning, err)
 	}
 	s.ring.keys = s.state.Keys
+	if policy.Denial == DenialCompact {
+		s.online = &Online{apex: apex, work: work}
+	}
 	return s, nil
 }
 
@@ -42,8 +47,15 @@ func (s *signedZone) sign(plain, before *Zone, now time.Time, look func()) (*Zon
 	if err != nil {
 		return nil, err
 	}
-	s.plain, s.view = plain, s.viewAt(now)
+	s.signedAt(plain, now)
 	return out, nil
+}
+
+// signedAt notes that a zone is signed as it is to be at a time.
+func (s *signedZone) signedAt(plain *Zone, now time.Time) {
+	if s.plain, s.view = plain, s.viewAt(now); s.online != nil {
+		s.online.update(&s.ring, now)
+	}
 }
 
 // advance brings the keys to now.
@@ -93,11 +105,7 @@ func (s *signedZone) serial(file uint32, served *Zone, c content) (uint32, error
 
 // viewAt says by which keys and in which slice of renewal a zone is signed at a time: while it stays the same, there is nothing to do.
 func (s *signedZone) viewAt(now time.Time) string {
-	out := fmt.Sprint(now.Unix() / int64(signingStep/time.Second))
-	for _, k := range s.ring.keys {
-		out += fmt.Sprint(" ", k.Tag, k.published(now), k.signing(now), k.submitted(now))
-	}
-	return out
+	return fmt.Sprint(now.Unix()/int64(signingStep/time.Second)) + s.ring.view(now)
 }
 
 // due reports whether the zone has to be signed again.

@@ -17,6 +17,9 @@ type Denial string
 const (
 	DenialNSEC  Denial = "nsec"  // by names: whoever asks often enough learns all of them
 	DenialNSEC3 Denial = "nsec3" // by hashes, without iterations and salt (RFC 9276)
+	// DenialCompact makes a record for the name alone that is asked for (RFC 9824). The zone has the chain of DenialNSEC besides, for its secondaries, which
+	// cannot sign, and for when more is asked than can be signed.
+	DenialCompact Denial = "compact"
 )
 
 // Signing is how a zone is signed here. The zero value of a field is its default.
@@ -79,8 +82,8 @@ func (s Signing) Complete() (Signing, error) {
 	switch {
 	case !dnssec.SigningSupported(s.Algorithm):
 		return s, fmt.Errorf("zones are not signed with algorithm %d", s.Algorithm)
-	case s.Denial != DenialNSEC && s.Denial != DenialNSEC3:
-		return s, fmt.Errorf("denial is %q; it can be %q or %q", s.Denial, DenialNSEC, DenialNSEC3)
+	case s.Denial != DenialNSEC && s.Denial != DenialNSEC3 && s.Denial != DenialCompact:
+		return s, fmt.Errorf("denial is %q; it can be %q, %q or %q", s.Denial, DenialNSEC, DenialNSEC3, DenialCompact)
 	case s.Validity < ValidityMin || s.Validity > ValidityMax:
 		return s, fmt.Errorf("signatures that hold for %v; at least %v and at most %v can be had", s.Validity, ValidityMin, ValidityMax)
 	case s.Refresh < signingStep || s.Refresh > s.Validity-2*signingStep:

@@ -11,7 +11,7 @@ type Signed struct{ *signedZone }
 
 // NewSigned begins the signing of a zone.
 func NewSigned(apex dnsname.Name, dir string, policy Signing) (Signed, error) {
-	s, err := newSignedZone(apex, dir, policy)
+	s, err := newSignedZone(apex, dir, policy, newOnlineWork())
 	return Signed{s}, err
 }
 
@@ -20,6 +20,18 @@ func (s Signed) Sign(plain, before *Zone, now time.Time) (*Zone, int, error) {
 	made := 0
 	z, err := s.sign(plain, before, now, func() { made++ })
 	return z, made, err
+}
+
+// Online is what denies on line what the zone does not have.
+func (s Signed) Online() *Online { return s.online }
+
+// OnlineBurst is how many sets are signed on line at once.
+const OnlineBurst = onlineBurst
+
+// SignOnline signs the record of a name that is not there.
+func (s Signed) SignOnline(name dnsname.Name) {
+	record := append([]byte(nil), 0, byte(2+len(name)+len(noName)), 1, 0)
+	s.online.state.Load().sign([]byte(name), 47, 300, append(append(record, name...), noName...))
 }
 
 // Due reports whether the zone has to be signed again.

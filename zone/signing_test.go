@@ -28,6 +28,7 @@ func ways() map[string]zone.Signing {
 		"default":       {},
 		"Ed25519":       {Algorithm: dnssec.Ed25519},
 		"NSEC3":         {Denial: zone.DenialNSEC3},
+		"compact":       {Denial: zone.DenialCompact},
 		"two keys":      {Split: true},
 		"two and NSEC3": {Split: true, Denial: zone.DenialNSEC3, Algorithm: dnssec.Ed25519},
 	}
@@ -186,7 +187,7 @@ func TestEveryAnswerOfASignedZoneIsSecure(t *testing.T) {
 			s := beginSigning(t, "example", t.TempDir(), way)
 			signed, _ := sign(t, s, load(t, "example", forSigning), nil, now)
 			v := newView(t, signed, now)
-			set := setOf(t, signed)
+			set := signedSet(t, s, signed)
 			random := rand.New(rand.NewPCG(1, 2))
 			for _, q := range questions(random, signed, 400) {
 				v.judge(t, ask(t, set, q.Name, q.Qtype, true), q)

@@ -26,7 +26,7 @@ func TestValidatorsTakeSignedZones(t *testing.T) {
 			t.Parallel()
 			s := beginSigning(t, "example", t.TempDir(), way)
 			signed, _ := sign(t, s, load(t, "example", forSigning), nil, time.Now())
-			addr := serveZone(t, setOf(t, signed))
+			addr := serveZone(t, signedSet(t, s, signed))
 			i := slices.IndexFunc(s.Keys(time.Now()), func(k zone.KeyStatus) bool { return k.DS != "" })
 			key := s.Keys(time.Now())[i]
 			unbound := startValidator(t, addr, key.DS)

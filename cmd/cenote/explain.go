@@ -326,7 +326,7 @@ func place(g *blocklist.Generation, c *policy.Candidate) api.Place {
 	out.File, out.Line, out.Reference, out.Comment = row.File, row.Line, row.Reference, row.Comment
 	out.Added, out.Expires = row.Added, row.Expiry
 	if report, err := g.Report(c.FeedNumber); err == nil {
-		out.Serial = report.Serial
+		out.Source, out.Serial, out.Copy = report.Source.Shown, report.Serial, g.Policy.Manifest().Feeds[c.FeedNumber].SourceGeneration
 	}
 	return out
 }
@@ -446,8 +446,19 @@ func printCandidate(to io.Writer, c *policy.Candidate, p *api.Place) {
 			_, _ = fmt.Fprintf(to, "    serial %d\n", p.Serial)
 		}
 	}
+	printSource(to, p)
 	if !p.Expires.IsZero() {
 		_, _ = fmt.Fprintf(to, "    until %s\n", stamp(p.Expires))
+	}
+}
+
+// printSource prints which state of which source a row is from, and since when it has been there.
+func printSource(to io.Writer, p *api.Place) {
+	if p.Source != "" {
+		_, _ = fmt.Fprintf(to, "    from %s, copy %d\n", printable(p.Source), p.Copy)
+	}
+	if !p.Added.IsZero() {
+		_, _ = fmt.Fprintf(to, "    since %s\n", stamp(p.Added))
 	}
 }
 

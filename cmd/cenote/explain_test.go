@@ -43,6 +43,7 @@ state: `+dir+`
 listen: [{address: 127.0.0.1:0}]
 upstreams: ['`+up.Addr().String()+`']
 feeds: [{name: rpz, path: `+zone+`}]
+query_log: {mode: matches, path: `+dir+`/queries.jsonl}
 policy: {sinkhole: {ipv4: [192.0.2.53]}, zones: [{name: rpz, feeds: [rpz], ede_reference: true}]}
 `)
 	for name, want := range map[string]string{
@@ -51,7 +52,12 @@ policy: {sinkhole: {ipv4: [192.0.2.53]}, zones: [{name: rpz, feeds: [rpz], ede_r
 		"moored.example": "203.0.113.54 nsip 203.0.113.54",
 		"served.example": "ns.bad.example nsdname ns.bad.example",
 	} {
-		e, err := s.catalog.Explain(t.Context(), api.Question{Reference: s.reference(t, name)})
+		reference := s.reference(t, name)
+		s.wait("in the query log", func() bool {
+			log, err := os.ReadFile(filepath.Join(dir, "queries.jsonl"))
+			return err == nil && strings.Contains(string(log), `"name":"`+name+`"`) && strings.Contains(string(log), `"reference":"`+reference+`"`)
+		})
+		e, err := s.catalog.Explain(t.Context(), api.Question{Reference: reference})
 		if err != nil || e.Winner == nil {
 			t.Errorf("%s: %v, winner %v", name, err, e.Winner)
 			continue

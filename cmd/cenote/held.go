@@ -199,6 +199,7 @@ func (e explainer) Explain(ctx context.Context, q api.Question) (api.Explanation
 	}
 	rows, _ := e.publisher.HeldRows()
 	out.Held = slices.DeleteFunc(rows, func(r blocklist.Held) bool { return !about(r.Name) })
+	out.Refused = slices.DeleteFunc(e.publisher.GuardedRows(), func(r blocklist.Held) bool { return !about(r.Name) })
 	out.Decisions = slices.DeleteFunc(e.publisher.Decisions(), func(d blocklist.Decision) bool { return !about(d.Name) })
 	return out, nil
 }
@@ -214,14 +215,22 @@ func patternMatches(held, name string) bool {
 	return err == nil && err2 == nil && pattern.Matches(policy.AppendPlain(nil, []byte(n.Canonical())))
 }
 
-// printReview shows what waits for an operator, and what was decided, of an explained name.
+// printReview shows what waits for an operator, what guards refuse, and what was decided, of an explained name.
 func printReview(to io.Writer, e *api.Explanation) {
 	for i := range e.Held {
-		r := &e.Held[i]
-		_, _ = fmt.Fprintf(to, "\n%s: %s of feed %s is %s%s\n    %s:%d\n    see `cenote held`\n", r.State, r.Name, r.Feed, r.Reason, inBrackets(r.By), printable(r.File), r.Line)
+		printGuarded(to, &e.Held[i])
+		_, _ = fmt.Fprintln(to, "    see `cenote held`")
+	}
+	for i := range e.Refused {
+		printGuarded(to, &e.Refused[i])
 	}
 	for i := range e.Decisions {
 		d := &e.Decisions[i]
 		_, _ = fmt.Fprintf(to, "\n%s: %s of feed %s, by %s, %s: %s\n", d.Verdict, d.Name, d.Feed, printable(d.Who), stamp(d.When), printable(d.Why))
 	}
+}
+
+// printGuarded shows a row that is not served, or not as its feed says, and why.
+func printGuarded(to io.Writer, r *blocklist.Held) {
+	_, _ = fmt.Fprintf(to, "\n%s: %s of feed %s is %s%s\n    %s:%d\n", r.State, r.Name, r.Feed, r.Reason, inBrackets(r.By), printable(r.File), r.Line)
 }

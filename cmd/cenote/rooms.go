@@ -117,15 +117,15 @@ func fetchOf(f *config.Feed) blocklist.Fetch {
 	}
 	return blocklist.Fetch{
 		URL: string(f.URL), Interval: f.Interval, Timeout: f.Timeout, AuthHeaderFile: string(f.AuthHeaderFile), CAFile: string(f.CAFile),
-		AllowPrivate: f.AllowPrivate, MinisignKey: f.MinisignKey, TAXII: f.TAXII, Resync: f.Resync,
+		AllowPrivate: f.AllowPrivate, MinisignKey: f.MinisignKey, TAXII: f.TAXII, MISP: f.MISPFeed, Resync: f.Resync,
 	}
 }
 
 func feedConfig(f *config.Feed, suffixList string) blocklist.FeedConfig {
 	out := blocklist.FeedConfig{
 		Name: f.Name, Path: string(f.Path), Files: f.Files, Match: matchOf(f.Match), Lenient: f.Lenient,
-		Addresses: addressesOf(f.Addresses),
-		Family:    f.Family, Threat: f.Threat, Confidence: uint8(f.Confidence), TTL: f.Expire,
+		Addresses: addressesOf(f.Addresses), Compromised: compromisedOf(f.Compromised),
+		Family: f.Family, Threat: f.Threat, Confidence: uint8(f.Confidence), TTL: f.Expire,
 		Columns: blocklist.Columns{
 			Indicator: f.Columns.Name, Type: f.Columns.Type, Family: f.Columns.Family, Threat: f.Columns.Threat,
 			Confidence: f.Columns.Confidence, Date: f.Columns.Date, Expiry: f.Columns.Expire,
@@ -155,6 +155,21 @@ func addressesOf(a config.Addresses) blocklist.Addresses {
 	case config.AddressesAnswered:
 	}
 	return blocklist.AddressesAnswered
+}
+
+func compromisedOf(c config.Compromised) blocklist.Compromised {
+	switch c {
+	case config.CompromisedServe:
+		return blocklist.CompromisedServed
+	case config.CompromisedNXDOMAIN:
+		return blocklist.CompromisedNXDOMAIN
+	case config.CompromisedNODATA:
+		return blocklist.CompromisedNODATA
+	case config.CompromisedTCPOnly:
+		return blocklist.CompromisedTCPOnly
+	case config.CompromisedLogOnly:
+	}
+	return blocklist.CompromisedRecorded
 }
 
 func matchOf(m config.Match) blocklist.Match {

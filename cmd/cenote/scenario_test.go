@@ -250,9 +250,13 @@ func (w *world) restart(ts *testscript.TestScript, _ bool, _ []string) {
 }
 
 // question is what the ask command was told.
+// flagCO is the EDNS flag of those who know compact denial (RFC 9824 section 5.1).
+const flagCO = 0x4000
+
 type question struct {
 	tcp, tls     bool
 	do, rd, edns bool
+	co           bool
 	nsid         bool
 	from, until  string
 	key          string        // NAME=SECRET in base64, to sign with
@@ -267,6 +271,7 @@ func parseAsk(args []string) (question, error) {
 	set.BoolVar(&q.tcp, "tcp", false, "")
 	set.BoolVar(&q.tls, "tls", false, "")
 	set.BoolVar(&q.do, "do", false, "")
+	set.BoolVar(&q.co, "co", false, "")
 	set.BoolVar(&q.rd, "rd", true, "")
 	set.BoolVar(&q.edns, "edns", true, "")
 	set.BoolVar(&q.nsid, "nsid", false, "")
@@ -392,6 +397,9 @@ func (q *question) exchange(server netip.AddrPort) string {
 	m.RecursionDesired = q.rd
 	if q.edns {
 		m.SetEdns0(1232, q.do)
+		if q.co {
+			m.IsEdns0().Hdr.Ttl |= flagCO
+		}
 	}
 	if q.nsid {
 		m.IsEdns0().Option = append(m.IsEdns0().Option, &dns.EDNS0_NSID{Code: dns.EDNS0NSID})
@@ -441,7 +449,7 @@ func (q *question) showSignature(r *dns.Msg, err error) string {
 	return "signed\n"
 }
 
-// show prints what a scenario looks at: response code and flags, the answer section, extended errors.
+// show prints what a scenario looks at: response code and flags, the answer section, the SOA of a policy zone, extended errors.
 func show(r *dns.Msg) string {
 	var b strings.Builder
 	b.WriteString(dns.RcodeToString[r.Rcode])
@@ -453,14 +461,22 @@ func show(r *dns.Msg) string {
 			b.WriteString(f.name)
 		}
 	}
+	if opt := r.IsEdns0(); opt != nil && opt.Hdr.Ttl&flagCO != 0 {
+		b.WriteString(" co")
+	}
 	b.WriteByte('\n')
 	for _, rr := range r.Answer {
 		b.WriteString(strings.ReplaceAll(rr.String(), "\t", " ") + "\n")
 	}
+	for _, rr := range r.Extra {
+		if rr.Header().Rrtype == dns.TypeSOA {
+			b.WriteString("additional " + strings.ReplaceAll(rr.String(), "\t", " ") + "\n")
+		}
+	}
 	if opt := r.IsEdns0(); opt != nil {
 		for _, o := range opt.Option {
 			if ede, ok := o.(*dns.EDNS0_EDE); ok {
-				fmt.Fprintf(&b, "EDE %d\n", ede.InfoCode)
+				b.WriteString(strings.TrimRight(fmt.Sprintf("EDE %d %s", ede.InfoCode, ede.ExtraText), " ") + "\n")
 			}
 		}
 	}
