@@ -73,13 +73,7 @@ func (k *Keeper) LeftOut(apex dnsname.Name, left []LeftOut) {
 
 // named is the zone of a name, or nil. mu is held.
 func (k *Keeper) named(apex dnsname.Name) *kept {
-	apex = apex.Canonical()
-	for _, z := range k.zones {
-		if z.source.Name == apex {
-			return z
-		}
-	}
-	return nil
+	return k.byName[apex.Canonical()]
 }
 
 // Freeze keeps a zone as it is, or lets it change again: its file is not read, and what would be installed is refused. It lasts until the server ends.
@@ -174,7 +168,7 @@ func (k *Keeper) open(z *kept) (had recorded) {
 	if k.dir == "" || z.journal != nil {
 		return had
 	}
-	j, had, err := openJournal(k.dir, z.source.Name)
+	j, had, err := openJournal(k.journalOf(&z.source), z.source.Name)
 	if z.journal = j; err != nil {
 		k.journalFault(z, err)
 	}
