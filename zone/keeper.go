@@ -171,10 +171,10 @@ type Status struct {
 	Frozen       bool      `json:"frozen"`                  // nothing changes the zone until it is thawed
 	Updated      time.Time `json:"updated,omitzero"`        // when an update changed it last, since the server was started
 	Primary      string    `json:"primary,omitempty"`       // of a zone by transfer: the server that confirmed it last
-	Transfer     *Progress `json:"transfer,omitempty"`      // that is under way
 	Checked      time.Time `json:"checked,omitzero"`        // and when
 	Next         time.Time `json:"next,omitzero"`           // when a primary is asked again
 	Expires      time.Time `json:"expires,omitzero"`        // until when the zone is served without
+	Transfer     *Progress `json:"transfer,omitempty"`      // that is under way
 	LeftOut      []LeftOut `json:"left_out,omitempty"`      // of a zone that is made of something: what of that has no place in it
 	Catalog      string    `json:"catalog,omitempty"`       // the catalog that lists the zone
 	Members      int       `json:"members,omitempty"`       // of a catalog: how many zones of it are served here
