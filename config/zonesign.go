@@ -9,7 +9,7 @@ import (
 type ZoneSign struct {
 	// Enabled signs the zone. The keys are made by the server, and lie in `keys` in the state directory, which belongs into your backups: without them the
 	// zone above has to change over by hand. `cenote keys` shows them with the DS records for the zone above, which CDS and CDNSKEY records ask for too. The
-	// file must have no signatures, keys or NSEC records of its own. The zone is served with serials of its own, which follow those of the file.
+	// zone must have no signatures, keys or NSEC records of its own as it comes. It is served with serials of its own, which follow those of its file or its primary.
 	Enabled bool `yaml:"enabled" default:"false"`
 	// Algorithm is that of the keys. A change rolls them: signatures of both are there until the zone above has changed over.
 	Algorithm SignAlgorithm `yaml:"algorithm" default:"ecdsap256sha256"`
