@@ -136,3 +136,34 @@ policy: {sinkhole: {ipv4: [192.0.2.53]}, zones: [{name: rpz, feeds: [rpz], add_s
 	}
 	t.Errorf("no extended error in %v", reply)
 }
+
+// TestPolicySOAOfAZoneWithoutAName: a zone file that nowhere says the zone's name has no SOA to show, and the reply is a whole one; with the name it has.
+func TestPolicySOAOfAZoneWithoutAName(t *testing.T) {
+	dir := t.TempDir()
+	const body = "@ 300 SOA provider.example. hostmaster.provider.example. 7 3600 600 604800 300\n@ NS localhost.\n"
+	writeAll(t, dir, map[string]string{"nameless.rpz": body + "nameless.example CNAME *.\n", "named.rpz": body + "named.example CNAME *.\n"})
+	s := startServer(t, dir, `
+state: state
+listen: [{address: 127.0.0.1:0}]
+feeds: [{name: nameless, path: nameless.rpz, format: rpz}, {name: named, path: named.rpz, format: rpz, zone: rpz.example}]
+policy: {sinkhole: {ipv4: [192.0.2.53]}, zones: [{name: rpz, feeds: [nameless, named], add_soa: true}]}
+`)
+	for name, want := range map[string]string{"nameless.example.": "", "named.example.": "rpz.example."} {
+		q := new(dns.Msg).SetQuestion(name, dns.TypeA)
+		q.SetEdns0(1232, false)
+		reply, err := dns.Exchange(q, s.addr().String())
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		got := ""
+		for _, rr := range reply.Extra {
+			if rr.Header().Rrtype == dns.TypeSOA {
+				got = rr.Header().Name
+			}
+		}
+		if got != want || reply.IsEdns0() == nil {
+			t.Errorf("%s: the SOA of %q, want %q, and an extended error: %v", name, got, want, reply)
+		}
+	}
+}
