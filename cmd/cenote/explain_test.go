@@ -32,7 +32,13 @@ $ORIGIN rpz.example.
 @ SOA localhost. hostmaster.localhost. 1 3600 600 604800 300
 @ NS localhost.
 listed.example CNAME .
+other.example CNAME .
+*.wild.example CNAME .
+*.other.example CNAME .
 24.0.100.51.198.rpz-ip CNAME *.
+24.0.100.51.199.rpz-ip CNAME *.
+ns.other.example.rpz-nsdname CNAME .
+32.55.113.0.203.rpz-nsip CNAME *.
 ns.bad.example.rpz-nsdname CNAME .
 32.54.113.0.203.rpz-nsip CNAME *.
 `), 0o600); err != nil {
@@ -48,6 +54,7 @@ policy: {sinkhole: {ipv4: [192.0.2.53]}, zones: [{name: rpz, feeds: [rpz], ede_r
 `)
 	for name, want := range map[string]string{
 		"listed.example": "listed.example qname listed.example",
+		"a.wild.example": "*.wild.example qname wild.example",
 		"hosted.example": "198.51.100.0 ip 198.51.100.0/24",
 		"moored.example": "203.0.113.54 nsip 203.0.113.54",
 		"served.example": "ns.bad.example nsdname ns.bad.example",
