@@ -74,7 +74,14 @@ type Primary struct {
 	TLS string `yaml:"tls" pattern:"^([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?[.]?)+$" example:"primary.corp.example"`
 	// CAFile holds the certificates, as PEM, that may vouch for the server in place of those that the host trusts.
 	CAFile Path `yaml:"ca_file" example:"/etc/cenote/primaries-ca.pem"`
+	// Pins are the keys of which the server's certificate must have one: the SHA-256 of each (SubjectPublicKeyInfo) in base64, as `openssl x509 -in cert.pem -pubkey
+	// -noout | openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | base64` prints it. Without `tls` that is all that is wanted of the
+	// certificate, whoever vouches for it, and the server is asked by TLS 1.3 alone. A second pin is for the key that comes next.
+	Pins []string `yaml:"pins" pattern:"^[A-Za-z0-9+/]{43}=$" example:"['47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=']"`
 }
+
+// Encrypted reports whether the server is asked by TLS.
+func (p Primary) Encrypted() bool { return p.TLS != "" || len(p.Pins) > 0 }
 
 // Notified is a secondary that is told of changes.
 type Notified struct {
@@ -180,7 +187,11 @@ func (c *Config) checkPrimaryServers(r *reader, key string, all []Primary) {
 	for i, p := range all {
 		at := fmt.Sprintf("%s.primaries[%d]", key, i)
 		c.checkKeyName(r, at+".key", p.Key)
-		if p.TLS == "" && p.CAFile != "" {
+		switch {
+		case p.CAFile == "" || p.TLS != "":
+		case p.Encrypted():
+			r.fault(r.at(at+".ca_file"), "nobody vouches for a server whose key alone is wanted", "name the server under tls, or leave out ca_file")
+		default:
 			r.fault(r.at(at+".ca_file"), "the server is not asked by TLS", "name it under tls, or leave out ca_file")
 		}
 	}

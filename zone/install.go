@@ -109,13 +109,14 @@ func (k *Keeper) State(apex dnsname.Name, signed bool) (*Zone, error) {
 	return z.present(), nil
 }
 
-// install makes next the zone's state, and its history that which leads there. It is the one way for every source; publish follows. mu is held.
-func (k *Keeper) install(z *kept, next *Zone) {
+// install makes next the zone's state, and its history that which leads there. It is the one way for every source; publish follows. d is the difference to the
+// present state, nil if it is not known. mu is held.
+func (k *Keeper) install(z *kept, next *Zone, d *Diff) {
 	before := z.zone
 	if before == nil {
 		k.begin(z, next)
 	} else {
-		k.advance(z, next)
+		k.advance(z, next, d)
 	}
 	if z.zone = next; before == nil || before.serial != next.serial {
 		k.news = append(k.news, z)
@@ -127,7 +128,9 @@ func (k *Keeper) begin(z *kept, next *Zone) {
 	had := k.open(z)
 	n := len(had.steps)
 	if n > 0 && had.steps[n-1].To == next.serial && had.steps[n-1].sum == sumOf(next) {
-		z.history = newHistory(had.steps, k.bounds)
+		if z.history = newHistory(had.steps, k.bounds); z.isDurable() && had.zone == nil {
+			k.record(z, nil, next)
+		}
 		return
 	}
 	z.history = nil
@@ -136,8 +139,8 @@ func (k *Keeper) begin(z *kept, next *Zone) {
 	}
 }
 
-// advance compares the zone's next state with the present one.
-func (k *Keeper) advance(z *kept, next *Zone) {
+// advance makes the step from the present state to the next one.
+func (k *Keeper) advance(z *kept, next *Zone, d *Diff) {
 	before := z.zone
 	if before.serial == next.serial {
 		if sumOf(before) != sumOf(next) {
@@ -149,6 +152,10 @@ func (k *Keeper) advance(z *kept, next *Zone) {
 	}
 	var step *Step
 	behind(int64(len(before.data)), func() {
+		if d != nil && len(d.Removed)+len(d.Added) <= historyRecordsMax && !isBefore(next.serial, before.serial) {
+			step = newStep(d, next)
+			return
+		}
 		var p pace.Pace
 		step = stepBetween(before, next, p.Look)
 	})
@@ -160,20 +167,26 @@ func (k *Keeper) advance(z *kept, next *Zone) {
 	k.record(z, step, next)
 }
 
-// isDurable reports whether the state of a zone has to be kept, since no file has it.
-func (z *kept) isDurable() bool { return z.source.Path == "" }
+// isDurable reports whether the state of a zone has to be kept: no file has it, or not its signatures.
+func (z *kept) isDurable() bool { return z.source.Path == "" || z.source.Sign != nil }
 
-// open opens the journal of a zone.
+// open opens the journal of a zone, and returns what it says, but once.
 func (k *Keeper) open(z *kept) (had recorded) {
+	k.openJournal(z)
+	had, z.had = z.had, recorded{}
+	return had
+}
+
+// openJournal opens the journal of a zone.
+func (k *Keeper) openJournal(z *kept) {
 	if k.dir == "" || z.journal != nil {
-		return had
+		return
 	}
 	j, had, err := openJournal(k.journalOf(&z.source), z.source.Name)
-	if z.journal = j; err != nil {
+	if z.journal, z.had = j, had; err != nil {
 		k.journalFault(z, err)
 	}
 	k.noteTrimmed(z, j)
-	return had
 }
 
 // noteTrimmed tells that a journal was found damaged.
