@@ -129,6 +129,7 @@ type kept struct {
 	signAfter time.Time // it is not signed again before
 	history   *History
 	journal   *journal  // nil before the zone has a state, or without a directory
+	had       recorded  // what the journal said when it was opened, until that is taken
 	updated   *Zone     // what updates made of the source, which is then the present state; nil without any
 	updates   *journal  // of updated; nil where there are none, or without a directory
 	file      sum       // of the file that was taken last, or for which updates stand

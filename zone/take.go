@@ -111,7 +111,11 @@ func (t *transfer) ask(ctx context.Context, from *Zone) (*Zone, error) {
 
 // result is the zone that a transfer leads to.
 func (t *transfer) result(in *incoming) (next *Zone, err error) {
-	behind(t.octets, func() {
+	size := t.octets
+	if in.from != nil {
+		size += int64(len(in.from.data)) // all of which is laid out anew
+	}
+	behind(size, func() {
 		if len(in.diffs) == 0 {
 			next, err = t.whole(in.records)
 			return
