@@ -3,6 +3,7 @@ package zone
 import (
 	"encoding/binary"
 	"hash/maphash"
+	"sync/atomic"
 
 	"cenote/dnsname"
 )
@@ -63,6 +64,7 @@ type Zone struct {
 	absent  bool // it could not be loaded
 	names   int
 	records int
+	derived atomic.Pointer[derivation] // of the version that Apply made this one of; nil otherwise
 }
 
 // Name is the apex.
