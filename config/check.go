@@ -17,6 +17,7 @@ func (c *Config) check(r *reader) {
 	c.checkFeeds(r)
 	c.checkKeys(r)
 	c.checkOwnZones(r)
+	c.checkCatalogs(r)
 	c.checkZones(r)
 	c.checkUpstreams(r)
 	c.checkRecursion(r)

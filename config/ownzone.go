@@ -16,7 +16,7 @@ type OwnZone struct {
 	// File is the master file (RFC 1035) with the zone's records. It is read again within two seconds of a change, however it is made. Put a new file in
 	// place by renaming it, so that nobody sees half of it: a file that changes while it is read is not taken, and one whose last line has no end is read only
 	// when it has stayed so for ten seconds, but of one that pauses between two lines nobody can know. A file with faults, or with a serial that goes back,
-	// changes nothing: the last good state is served. A zone has either it, or `policy`, or `primaries`.
+	// changes nothing: the last good state is served. A zone has either it, or `policy`, or `primaries`, or `catalog`.
 	File Path `yaml:"file" either:"source" shown:"true" example:"/etc/cenote/zones/corp.example"`
 	// Policy makes the zone of what the policy decides, as a response policy zone (RPZ) for other resolvers, which take it by transfer. It follows the policy,
 	// and its serial changes when its records do. Nobody may ask for its names unless `allow` or `allow_transfer` says so. See docs/export.md.
@@ -29,6 +29,9 @@ type OwnZone struct {
 	// says, for what has changed (IXFR) or for all of it (AXFR). The zone is kept in the state directory and served at a start without them; once none
 	// has confirmed it for as long as its SOA record lets it be (expire), its names get SERVFAIL.
 	Primaries []Primary `yaml:"primaries" either:"source"`
+	// Catalog makes the zone a catalog (RFC 9432) of zones that are served here: the secondaries that take it serve them too, without a word in their own
+	// configuration. Nobody may ask for its names unless `allow` or `allow_transfer` says so. See docs/catalogs.md.
+	Catalog ZoneCatalog `yaml:"catalog" either:"source"`
 	// NotifyFrom are further networks from which it is heard that the zone has changed at a primary (NOTIFY, RFC 1996), such as those of another address of
 	// one. It is heard from the primaries as they are named, from everywhere that `access` admits if it is signed by the key of one, and from nobody else.
 	NotifyFrom []netip.Prefix `yaml:"notify_from" example:"[192.0.2.55/32]"`
@@ -51,6 +54,13 @@ type OwnZone struct {
 	Update ZoneUpdate `yaml:"update"`
 	// Sign has the server sign the zone (DNSSEC); `sign: {enabled: true}` is all that it takes.
 	Sign ZoneSign `yaml:"sign"`
+	// Group is the group of the zone: catalogs of that group list it, and tell its secondaries the group.
+	Group string `yaml:"group" pattern:"^[a-z0-9][a-z0-9._-]{0,62}$" example:"edge"`
+	// COO is the catalog to which the other ones that list the zone hand it over (coo, change of ownership), of this server or of another one. Once all
+	// secondaries have followed, the zone can leave the old catalog.
+	COO dnsname.Name `yaml:"coo" example:"catalog2.corp.example"`
+	// Members has the zone taken for a catalog whose zones are served here as well, from its primaries; `members: {enabled: true}` is all that it takes.
+	Members ZoneMembers `yaml:"members"`
 }
 
 // Primary is a server that a zone is taken from.
@@ -64,7 +74,14 @@ type Primary struct {
 	TLS string `yaml:"tls" pattern:"^([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?[.]?)+$" example:"primary.corp.example"`
 	// CAFile holds the certificates, as PEM, that may vouch for the server in place of those that the host trusts.
 	CAFile Path `yaml:"ca_file" example:"/etc/cenote/primaries-ca.pem"`
+	// Pins are the keys of which the server's certificate must have one: the SHA-256 of each (SubjectPublicKeyInfo) in base64, as `openssl x509 -in cert.pem -pubkey
+	// -noout | openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | base64` prints it. Without `tls` that is all that is wanted of the
+	// certificate, whoever vouches for it, and the server is asked by TLS 1.3 alone. A second pin is for the key that comes next.
+	Pins []string `yaml:"pins" pattern:"^[A-Za-z0-9+/]{43}=$" example:"['47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=']"`
 }
+
+// Encrypted reports whether the server is asked by TLS.
+func (p Primary) Encrypted() bool { return p.TLS != "" || len(p.Pins) > 0 }
 
 // Notified is a secondary that is told of changes.
 type Notified struct {
@@ -85,7 +102,9 @@ type TransferBounds struct {
 }
 
 // IsPolicy reports whether the zone is made of the policy.
-func (z *OwnZone) IsPolicy() bool { return z.File == "" && len(z.Primaries) == 0 }
+func (z *OwnZone) IsPolicy() bool {
+	return z.File == "" && len(z.Primaries) == 0 && len(z.Catalog.Groups) == 0
+}
 
 // PolicyZone says which of the policy a zone is made of. Filters choose among the rules that stop something; whatever lets names through always belongs to it.
 type PolicyZone struct {
@@ -168,7 +187,11 @@ func (c *Config) checkPrimaryServers(r *reader, key string, all []Primary) {
 	for i, p := range all {
 		at := fmt.Sprintf("%s.primaries[%d]", key, i)
 		c.checkKeyName(r, at+".key", p.Key)
-		if p.TLS == "" && p.CAFile != "" {
+		switch {
+		case p.CAFile == "" || p.TLS != "":
+		case p.Encrypted():
+			r.fault(r.at(at+".ca_file"), "nobody vouches for a server whose key alone is wanted", "name the server under tls, or leave out ca_file")
+		default:
 			r.fault(r.at(at+".ca_file"), "the server is not asked by TLS", "name it under tls, or leave out ca_file")
 		}
 	}

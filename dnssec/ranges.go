@@ -3,6 +3,7 @@ package dnssec
 import (
 	"bytes"
 	"slices"
+	"sync"
 	"time"
 
 	"cenote/dnsname"
@@ -10,10 +11,12 @@ import (
 )
 
 // Ranges keeps what NSEC and NSEC3 records of a zone have proved, to answer for other names without a question to the zone (RFC 8198). It
-// holds a bounded number of records. One goroutine at a time may call Add; any number may call Answer while none does.
+// holds a bounded number of records. Any number of goroutines may use it at once; while one has a name hashed, which may take long, it holds up no other.
 type Ranges struct {
-	zone   dnsname.Name
-	max    int
+	zone dnsname.Name
+	max  int
+
+	mu     sync.Mutex // guards the rest; nothing is hashed while it is held
 	spans  track[span]
 	hashed track[hashedSpan]
 	params params // of all hashed
@@ -34,7 +37,14 @@ func insideSpan(outer, inner *span) bool { return outer.covers(inner.owner) }
 func insideHashed(outer, inner *hashedSpan) bool { return outer.covers(inner.owner) }
 
 // Len is the number of records that are kept, old ones among them.
-func (r *Ranges) Len() int { return len(r.spans.rows) + len(r.hashed.rows) }
+func (r *Ranges) Len() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.len()
+}
+
+// len is Len. mu is held.
+func (r *Ranges) len() int { return len(r.spans.rows) + len(r.hashed.rows) }
 
 // Add keeps a copy of an NSEC or NSEC3 set for ttl seconds. The set was found Secure in the zone. It returns false for what may not be used for
 // other names or is not worth the room: records with opt-out, sets made from a wildcard, of more than one record or of more than RangeSetMax octets.
@@ -43,6 +53,8 @@ func (r *Ranges) Add(s *Set, ttl uint32, now time.Time) bool {
 		return false
 	}
 	kept, until := s.clone(), now.Add(time.Duration(ttl)*time.Second)
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	switch s.Type {
 	case wire.TypeNSEC:
 		one, ok := parseSpan(r.zone, kept, kept.RData[0])
@@ -62,16 +74,16 @@ func (r *Ranges) Add(s *Set, ttl uint32, now time.Time) bool {
 	default:
 		return false
 	}
-	if r.Len() > r.max {
+	if r.len() > r.max {
 		r.shrink(now)
 	}
 	return true
 }
 
-// shrink drops what is too old, and if that is not enough, a quarter of the records: those that would be too old first.
+// shrink drops what is too old, and if that is not enough, a quarter of the records: those that would be too old first. mu is held.
 func (r *Ranges) shrink(now time.Time) {
 	r.drop(func(until time.Time) bool { return !until.After(now) })
-	if r.Len() <= r.max {
+	if r.len() <= r.max {
 		return
 	}
 	var ends []time.Time
@@ -88,7 +100,7 @@ func (r *Ranges) shrink(now time.Time) {
 	})
 }
 
-// drop removes the records whose end is such.
+// drop removes the records whose end is such. mu is held.
 func (r *Ranges) drop(such func(until time.Time) bool) {
 	r.spans.drop(such)
 	r.hashed.drop(such)
@@ -114,7 +126,7 @@ func (r *Ranges) Answer(name []byte, qtype uint16, now time.Time, w *Work) (Infe
 	if !wellFormed(name) || !within(dnsname.Name(name), r.zone) {
 		return Unknown, nil
 	}
-	q := inquiry{Ranges: r, name: dnsname.Name(name), qtype: qtype, now: now, d: &Denial{zone: r.zone, work: w, params: r.params}}
+	q := r.inquire(dnsname.Name(name), qtype, now, w)
 	if i := q.bySpans(); i != Unknown {
 		return i, q.proof
 	}
@@ -132,13 +144,13 @@ func (r *Ranges) Expanded(name, encloser []byte, now time.Time, w *Work) []*Set 
 	if !wellFormed(name) || !wellFormed(encloser) || !dnsname.Name(name).IsBelow(ce) || !within(ce, r.zone) {
 		return nil
 	}
-	q := inquiry{Ranges: r, name: dnsname.Name(name), now: now, d: &Denial{zone: r.zone, work: w, params: r.params}}
+	q := r.inquire(dnsname.Name(name), 0, now, w)
 	next := nextCloser(q.name, ce)
 	if q.takeSpan(next) != nil && q.d.nsecExpanded(next).Status == Secure {
 		return q.proof
 	}
 	q.d.spans, q.proof = nil, nil
-	if len(q.hashed.rows) > 0 && q.take(next, false) && q.d.nsec3Expanded(next).Status == Secure {
+	if q.hashes && q.take(next, false) && q.d.nsec3Expanded(next).Status == Secure {
 		return q.proof
 	}
 	return nil
@@ -147,11 +159,43 @@ func (r *Ranges) Expanded(name, encloser []byte, now time.Time, w *Work) []*Set 
 // inquiry gathers the records that may answer one question in a Denial, which decides.
 type inquiry struct {
 	*Ranges
-	name  dnsname.Name
-	qtype uint16
-	now   time.Time
-	d     *Denial
-	proof []*Set // those that are in d
+	name   dnsname.Name
+	qtype  uint16
+	now    time.Time
+	d      *Denial
+	hashes bool   // there were NSEC3 records when it began
+	proof  []*Set // those that are in d
+}
+
+func (r *Ranges) inquire(name dnsname.Name, qtype uint16, now time.Time, w *Work) *inquiry {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return &inquiry{Ranges: r, name: name, qtype: qtype, now: now, hashes: len(r.hashed.rows) > 0, d: &Denial{zone: r.zone, work: w, params: r.params}}
+}
+
+// spanFor returns the NSEC record at or before a name.
+func (r *Ranges) spanFor(name dnsname.Name) (one row[span], ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	i := r.spans.before(&span{owner: name})
+	if i < 0 {
+		return one, false
+	}
+	return r.spans.rows[i], true
+}
+
+// hashedFor returns the NSEC3 record at or before a hash that was made with some parameters. There is none if the zone has others meanwhile.
+func (r *Ranges) hashedFor(h hash, with params) (one row[hashedSpan], ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.hashed.rows) == 0 || r.params != with {
+		return one, false
+	}
+	i := r.hashed.before(&hashedSpan{owner: h})
+	if i < 0 {
+		i = len(r.hashed.rows) - 1 // the last one leads back to the first
+	}
+	return r.hashed.rows[i], true
 }
 
 // bySpans looks for the NSEC record at or over the name, and for that of the wildcard.
@@ -180,7 +224,7 @@ func (q *inquiry) bySpans() Inference {
 
 // byHashes looks for the NSEC3 records of a proof: that of the name, or those of the closest encloser, the next closer name and the wildcard.
 func (q *inquiry) byHashes() Inference {
-	if len(q.hashed.rows) == 0 {
+	if !q.hashes {
 		return Unknown
 	}
 	if q.take(q.name, true) {
@@ -215,14 +259,14 @@ func (q *inquiry) decide(covered bool) Inference {
 
 // takeSpan adds the NSEC record at or before a name to the Denial.
 func (q *inquiry) takeSpan(name dnsname.Name) *span {
-	i := q.spans.before(&span{owner: name})
-	if i < 0 || !q.spans.rows[i].until.After(q.now) {
+	row, ok := q.spanFor(name)
+	if !ok || !row.until.After(q.now) {
 		return nil
 	}
-	s := &q.spans.rows[i].one
+	s := &row.one
 	if !slices.ContainsFunc(q.d.spans, func(have span) bool { return have.owner == s.owner }) {
 		q.d.spans = append(q.d.spans, *s)
-		q.use(s.set, q.spans.rows[i].until)
+		q.use(s.set, row.until)
 	}
 	return s
 }
@@ -233,12 +277,8 @@ func (q *inquiry) take(name dnsname.Name, exact bool) bool {
 	if !ok {
 		return false
 	}
-	i := q.hashed.before(&hashedSpan{owner: h})
-	if i < 0 {
-		i = len(q.hashed.rows) - 1 // the last one leads back to the first
-	}
-	row := &q.hashed.rows[i]
-	if !row.until.After(q.now) || row.one.owner != h && (exact || !row.one.covers(h)) {
+	row, ok := q.hashedFor(h, q.d.params)
+	if !ok || !row.until.After(q.now) || row.one.owner != h && (exact || !row.one.covers(h)) {
 		return false
 	}
 	if !slices.ContainsFunc(q.d.hashed, func(s hashedSpan) bool { return s.owner == row.one.owner }) {

@@ -35,6 +35,36 @@ func TestRangesAge(t *testing.T) {
 	}
 }
 
+// TestRangesAreUsedWhileOthersHash holds that whoever has a name hashed, and gives way meanwhile, holds up nobody: records are added and looked at all the while. What the zone has
+// under other parameters by then proves nothing together with what was found before.
+func TestRangesAreUsedWhileOthersHash(t *testing.T) {
+	key := ecSigner(t, "example.", 257)
+	w := newWorld(t, key, "example.", worldKind{nsec3: true}, "a 300 IN A 192.0.2.1\n")
+	other := newWorld(t, key, "example.", worldKind{nsec3: true, salt: "aabb", rounds: 3}, "a 300 IN A 192.0.2.1\n")
+	for change, wanted := range map[bool]dnssec.Inference{false: dnssec.NameError, true: dnssec.Unknown} {
+		r := dnssec.NewRanges(name("example."), 100)
+		add := func(chain []*dnssec.Set) {
+			for _, s := range chain {
+				r.Add(s, 60, noon)
+			}
+		}
+		add(w.chain)
+		work, hashed := dnssec.NewWork(), 0
+		work.GiveWay = func() bool {
+			if hashed++; hashed >= 2 && change {
+				add(other.chain)
+			} else {
+				add(w.chain)
+			}
+			r.Answer(name("a.example."), dns.TypeTXT, noon, dnssec.NewWork())
+			return true
+		}
+		if got, _ := r.Answer(name("x.y.example."), dns.TypeA, noon, work); got != wanted || hashed < 2 {
+			t.Errorf("parameters changed %v: got %v after %d hashes, want %v", change, got, hashed, wanted)
+		}
+	}
+}
+
 // TestRangesAreBounded holds that old records go first, then those that end first.
 func TestRangesAreBounded(t *testing.T) {
 	r := dnssec.NewRanges(name("example."), 100)

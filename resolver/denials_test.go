@@ -3,6 +3,7 @@ package resolver_test
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,6 +29,84 @@ func TestDenialsOfAllZonesAreBounded(t *testing.T) {
 	r.Flush("\x00", true)
 	if zones, records := r.Denials(); zones != 0 || records != 0 {
 		t.Errorf("after a flush: %d records of %d zones", records, zones)
+	}
+}
+
+// TestNoRoomToInferAsksNobody: where too many wait to be checked, a name that is denied already does not make its zone be asked.
+func TestNoRoomToInferAsksNobody(t *testing.T) {
+	clock := newClock()
+	r := trusting(t, `
+		zone .               server a.root.test @1 sign
+		zone test            server ns.nic.test @2 sign
+		zone example.test    server ns.example.test @3 sign
+		    www              A     192.0.2.1
+	`, func(c *resolver.Config) { c.Now = clock.now })
+	r.tree.SetClock(clock.now)
+	r.ask(t, "b.example.test", "A")
+	g, done := r.Gate(), make(chan struct{})
+	g.Mark("example.test", clock.now())
+	first := g.Enter("example.test", clock.now(), done)
+	var waiting sync.WaitGroup
+	for range resolver.CostlyEach {
+		waiting.Go(func() {
+			if leave := g.Enter("example.test", clock.now(), done); leave != nil {
+				leave()
+			}
+		})
+	}
+	eventually(t, "there is no room", func() bool { return g.CostlyWaiting() == resolver.CostlyEach })
+	before := r.tree.Total()
+	got := r.ask(t, "c.example.test", "A")
+	if n := r.tree.Total() - before; n > 0 || !strings.HasPrefix(got, "error") {
+		t.Errorf("%d queries, and %s", n, got)
+	}
+	first()
+	waiting.Wait()
+	clock.advance(5 * time.Second) // no failure is remembered for longer
+	if got := r.ask(t, "c.example.test", "A"); !strings.HasPrefix(got, "NXDOMAIN AD") {
+		t.Errorf("once there is room: %s", got)
+	}
+	if n := r.tree.Total() - before; n > 0 {
+		t.Errorf("%d queries for what was denied", n)
+	}
+}
+
+// TestCostlyInferenceHoldsUpNobody: while many hashes of a name of one zone wait to be computed, names of others are inferred, and what other zones prove is learnt.
+func TestCostlyInferenceHoldsUpNobody(t *testing.T) {
+	r := trusting(t, `
+		zone .               server a.root.test @1 sign
+		zone test            server ns.nic.test @2 sign
+		zone fifty.test      server ns.fifty.test @3 sign nsec3 iterations=50
+		    www              A     192.0.2.1
+		zone good.test       server ns.good.test @4 sign
+		    www              A     192.0.2.1
+	`)
+	r.ask(t, "x.fifty.test", "A")
+	r.ask(t, "a.good.test", "A")
+	g, done := r.Gate(), make(chan struct{})
+	g.Mark("other.test", time.Now())
+	leave := g.Enter("other.test", time.Now(), done)
+	answered := make(chan string, 1)
+	go func() { answered <- r.ask(t, strings.Repeat("a.b.", 50)+"fifty.test", "A") }()
+	eventually(t, "a costly inference waits", func() bool { return g.CostlyWaiting() == 1 })
+	others := make(chan string, 2)
+	go func() {
+		others <- r.ask(t, "b.good.test", "A")   // by what is known
+		others <- r.ask(t, "zzz.good.test", "A") // which is learnt
+	}()
+	for range 2 {
+		select {
+		case got := <-others:
+			if !strings.HasPrefix(got, "NXDOMAIN AD") {
+				t.Error(got)
+			}
+		case got := <-answered:
+			t.Fatalf("others wait for the costly one: %s", got)
+		}
+	}
+	leave()
+	if got := <-answered; !strings.HasPrefix(got, "NXDOMAIN AD") {
+		t.Errorf("the costly one: %s", got)
 	}
 }
 

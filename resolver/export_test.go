@@ -244,6 +244,9 @@ type Gate struct{ g *gate }
 // NewGate returns one that nobody has entered.
 func NewGate() Gate { return Gate{newGate()} }
 
+// Gate is that of the resolver.
+func (r *Resolver) Gate() Gate { return Gate{r.gate} }
+
 // Enter waits for a place for a zone; leave is nil if there was none.
 func (g Gate) Enter(zone string, now time.Time, done <-chan struct{}) (leave func()) {
 	leave, _, _ = g.g.enter(dnsname.MustParse(zone).Canonical(), now, done)
@@ -253,11 +256,18 @@ func (g Gate) Enter(zone string, now time.Time, done <-chan struct{}) (leave fun
 // Mark notes that a zone is costly.
 func (g Gate) Mark(zone string, now time.Time) { g.g.mark(dnsname.MustParse(zone).Canonical(), now) }
 
-// CostlyEach is how many questions of a costly zone may wait.
-const CostlyEach = costlyEach
+// CostlyEach is how many questions may wait for the costly zones of one owner, GateWaiting for all of them.
+const CostlyEach, GateWaiting = costlyEach, gateWaiting
+
+// CostlyWaiting is how many wait for the place of costly zones.
+func (g Gate) CostlyWaiting() int {
+	g.g.costly.mu.Lock()
+	defer g.g.costly.mu.Unlock()
+	return g.g.costly.waiting
+}
 
 // Places is how many zones that are not costly may enter at a time.
 func (g Gate) Places() int { return cap(g.g.places) }
 
 // Waiting is how many wait for such a place.
-func (g Gate) Waiting() int { return int(g.g.waiting[0].Load()) }
+func (g Gate) Waiting() int { return int(g.g.waiting.Load()) }

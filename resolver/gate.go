@@ -15,28 +15,27 @@ import (
 // gate bounds the computing for signatures and hashes that goes on at a time, so that zones whose validation is made costly leave room on the
 // processors for all other queries (KeyTrap, CVE-2023-50387; CVE-2023-50868). What one question may have computed is bounded by dnssec.Work.
 //
-// Zones whose signatures failed a moment ago, or that had much hashed, have one place of their own: they wait for each other and nobody waits
+// Zones whose signatures failed a moment ago, or that had much hashed, have one place of their own, a lane: they wait for each other and nobody waits
 // for them. A check whose zone turns out to be so on the way goes there for the rest. All checks rest between their steps, so that a processor looks for
 // queries in time; those of costly zones as long as they compute, so that they have half a processor at most.
 type gate struct {
 	places  chan struct{}
-	costly  chan struct{}
-	waiting [2]atomic.Int64 // for a place of each kind
+	waiting atomic.Int64 // for one of the places
+	costly  *lane
 
-	mu     sync.Mutex
-	zones  map[dnsname.Name]time.Time // until when each is costly
-	queued map[dnsname.Name]int       // questions of each that wait for the place of costly ones
+	mu    sync.Mutex
+	zones map[dnsname.Name]time.Time // until when each is costly
 }
 
 // gateShare is the part of the processors that may compute for validation, one in gateShare and at least one.
 const gateShare = 2
 
 const (
-	gateWaiting = 1024        // questions that may wait for a place
+	gateWaiting = 1024        // questions that may wait for a place, and for that of costly zones
 	costlyFor   = time.Minute // after the last costly answer of a zone
 	costlyMost  = 10_000      // zones that are remembered for that
 	costlyAt    = 2048        // blocks hashed for one answer that make its zone costly
-	costlyEach  = 64          // questions of one costly zone that may wait for a place
+	costlyEach  = 64          // questions that may wait for the costly zones of one owner
 )
 
 // slowSlice is how long a check of a costly zone computes before it rests for as long.
@@ -47,13 +46,13 @@ var errGate = fmt.Errorf("%w: too many answers wait to be validated", ErrBusy)
 
 func newGate() *gate {
 	places := make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/gateShare))
-	return &gate{places: places, costly: make(chan struct{}, 1), zones: map[dnsname.Name]time.Time{}, queued: map[dnsname.Name]int{}}
+	return &gate{places: places, costly: newLane(), zones: map[dnsname.Name]time.Time{}}
 }
 
 // enter waits for a place to check something of a zone, which leave gives back; slow says that it is the one of costly zones.
 func (g *gate) enter(zone dnsname.Name, now time.Time, done <-chan struct{}) (leave func(), slow bool, err error) {
 	if !g.isCostly(zone, now) {
-		leave, err = waitForPlace(g.places, &g.waiting[0], done)
+		leave, err = g.waitForPlace(done)
 		if err != nil || !g.isCostly(zone, now) {
 			return leave, false, err
 		}
@@ -63,15 +62,15 @@ func (g *gate) enter(zone dnsname.Name, now time.Time, done <-chan struct{}) (le
 	return leave, true, err
 }
 
-// waitForPlace waits for one of some places.
-func waitForPlace(places chan struct{}, waiting *atomic.Int64, done <-chan struct{}) (leave func(), err error) {
-	defer waiting.Add(-1)
-	if waiting.Add(1) > gateWaiting {
+// waitForPlace waits for one of the places of all other zones.
+func (g *gate) waitForPlace(done <-chan struct{}) (leave func(), err error) {
+	defer g.waiting.Add(-1)
+	if g.waiting.Add(1) > gateWaiting {
 		return nil, errGate
 	}
 	select {
-	case places <- struct{}{}:
-		return func() { <-places }, nil
+	case g.places <- struct{}{}:
+		return func() { <-g.places }, nil
 	case <-done:
 		return nil, errGate
 	}
@@ -101,37 +100,19 @@ func (g *gate) mark(zone dnsname.Name, now time.Time) {
 
 // enterCostly waits for the place of costly zones.
 func (g *gate) enterCostly(zone dnsname.Name, done <-chan struct{}) (leave func(), err error) {
-	if !g.queue(zone, 1) {
+	if !g.costly.enter(zone, done) {
 		return nil, errGate
 	}
-	defer g.queue(zone, -1)
-	return waitForPlace(g.costly, &g.waiting[1], done)
+	return g.costly.leave, nil
 }
 
-// queue notes that one more question of a zone waits for the place of costly ones, or one less. It reports whether there is room for it: a zone that is
-// asked for often leaves some for others.
-func (g *gate) queue(zone dnsname.Name, more int) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	n := g.queued[zone] + more
-	switch {
-	case n > costlyEach:
-		return false
-	case n == 0:
-		delete(g.queued, zone)
-	default:
-		g.queued[zone] = n
-	}
-	return true
-}
-
-// compute does a part of the validation of an answer of a zone that asks nobody. The caller holds the budget's checking.
-func (it *iteration) compute(zone dnsname.Name, do func()) {
+// compute does a part of the validation of an answer of a zone that asks nobody. It reports whether there was room for all of it. The caller holds the budget's checking.
+func (it *iteration) compute(zone dnsname.Name, do func()) bool {
 	r, work := it.r, it.b.crypto
 	leave, slow, err := r.gate.enter(zone, r.now(), it.ctx.Done())
 	if err != nil {
 		it.shedCheck()
-		return
+		return false
 	}
 	c := &computing{it: it, zone: zone, before: *work, leave: leave, slow: slow, began: time.Now()}
 	work.GiveWay = c.giveWay
@@ -143,6 +124,7 @@ func (it *iteration) compute(zone dnsname.Name, do func()) {
 		c.leave()
 	}()
 	do()
+	return !c.shed
 }
 
 // shedCheck notes that something was not checked for want of room.
@@ -159,6 +141,7 @@ type computing struct {
 	before dnssec.Work
 	leave  func()
 	slow   bool      // it has the place of costly zones
+	shed   bool      // there was no room there
 	pace   pace.Pace // of one that has another
 	began  time.Time // when one that is slow rested last
 }
@@ -193,7 +176,7 @@ func (c *computing) slowDown() bool {
 	c.leave()
 	leave, err := r.gate.enterCostly(c.zone, c.it.ctx.Done())
 	if err != nil {
-		c.leave = func() {}
+		c.leave, c.shed = func() {}, true
 		c.it.shedCheck()
 		return false
 	}

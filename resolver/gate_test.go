@@ -1,6 +1,8 @@
 package resolver_test
 
 import (
+	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -75,4 +77,81 @@ func TestCostlyZoneLeavesPlacesToOthers(t *testing.T) {
 	if !<-other {
 		t.Error("another costly zone got no place")
 	}
+}
+
+// TestCostlyZonesTakeTurns: where the costly zones of many owners have all the room to wait, one more owner finds some, and its turn comes as soon as that of each other has come once. Who has
+// thousands of zones below one name has one turn among the others.
+func TestCostlyZonesTakeTurns(t *testing.T) {
+	g := resolver.NewGate()
+	now, done := time.Unix(1, 0), make(chan struct{})
+	first := g.Enter(costly(g, "first.test", now), now, done)
+	order := make(chan string, 2*resolver.GateWaiting)
+	var waiting sync.WaitGroup
+	enter := func(zone string) {
+		costly(g, zone, now)
+		waiting.Go(func() {
+			leave := g.Enter(zone, now, done)
+			if leave == nil {
+				order <- "turned away"
+				return
+			}
+			order <- zone
+			leave()
+		})
+	}
+	const owners = resolver.GateWaiting / resolver.CostlyEach
+	for i := range owners * (resolver.CostlyEach + 10) {
+		enter(fmt.Sprintf("z%d.owner%d.test", i/owners, i%owners))
+	}
+	eventually(t, "all room is taken", func() bool { return g.CostlyWaiting() == resolver.GateWaiting })
+	for range owners * 10 {
+		if got := <-order; got != "turned away" {
+			t.Fatalf("%s got the place that somebody has", got)
+		}
+	}
+	enter("good.test")
+	if got := <-order; got != "turned away" {
+		t.Fatalf("%s got the place that somebody has", got)
+	}
+	first()
+	for i := range owners + 2 {
+		if got := <-order; got == "good.test" {
+			break
+		} else if i > owners {
+			t.Errorf("good.test had no turn after those of %d others; %s was the last", i, got)
+		}
+	}
+	waiting.Wait()
+	if n := g.CostlyWaiting(); n != 0 {
+		t.Errorf("%d wait when all have left", n)
+	}
+}
+
+// TestCostlyZonesGiveUp: who waits for the place of costly zones no longer than his time leaves it to the others.
+func TestCostlyZonesGiveUp(t *testing.T) {
+	g := resolver.NewGate()
+	now, done, never := time.Unix(1, 0), make(chan struct{}), make(chan struct{})
+	first := g.Enter(costly(g, "first.test", now), now, never)
+	costly(g, "hurried.test", now)
+	costly(g, "patient.test", now)
+	hurried, patient := make(chan func(), 1), make(chan func(), 1)
+	go func() { hurried <- g.Enter("hurried.test", now, done) }()
+	eventually(t, "one waits", func() bool { return g.CostlyWaiting() == 1 })
+	go func() { patient <- g.Enter("patient.test", now, never) }()
+	eventually(t, "two wait", func() bool { return g.CostlyWaiting() == 2 })
+	close(done)
+	if leave := <-hurried; leave != nil {
+		t.Error("there was a place that somebody has")
+	}
+	first()
+	(<-patient)()
+	if leave := g.Enter("hurried.test", now, never); leave == nil {
+		t.Error("the place is lost")
+	}
+}
+
+// costly marks a zone, and returns it.
+func costly(g resolver.Gate, zone string, now time.Time) string {
+	g.Mark(zone, now)
+	return zone
 }

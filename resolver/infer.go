@@ -160,29 +160,61 @@ func (d *denials) forget(zone dnsname.Name) {
 	d.drop(zone)
 }
 
-// answer infers what there is at a name of a zone.
-func (d *denials) answer(zone, name dnsname.Name, rtype uint16, now time.Time, w *dnssec.Work) *finding {
+// knows reports whether anything is known of a zone.
+func (d *denials) knows(zone dnsname.Name) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	known := d.all[zone]
-	if known == nil {
+	return d.all[zone] != nil
+}
+
+// answer infers what there is at a name of a zone.
+func (d *denials) answer(zone, name dnsname.Name, rtype uint16, now time.Time, w *dnssec.Work) *finding {
+	known, ok := d.about(zone, name, rtype, now)
+	if !ok {
 		return nil
 	}
 	if f := known.deny(name, rtype, now, w); f != nil {
 		return f
 	}
-	return known.expand(zone, name, rtype, now, w)
+	return known.expand(name, now, w)
+}
+
+// insight is what is known of a zone at one moment that may answer one question. Names are hashed with it in hand, which may take long, and nobody waits for that.
+type insight struct {
+	ranges *dnssec.Ranges
+	soa    *rrset // as denied has it
+	until  time.Time
+	wild   []wildcard // those that may stand for the name, the deepest first
+}
+
+// wildcard is the records of one below the name encloser.
+type wildcard struct {
+	encloser dnsname.Name
+	wildSet
+}
+
+// about returns what is known of a zone that may answer a question.
+func (d *denials) about(zone, name dnsname.Name, rtype uint16, now time.Time) (k insight, ok bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	known := d.all[zone]
+	if known == nil {
+		return k, false
+	}
+	k = insight{ranges: known.ranges, soa: known.soa, until: known.until}
+	for labels := name.Labels() - 1; len(known.wild) > 0 && labels >= zone.Labels(); labels-- {
+		encloser := name.Suffix(labels)
+		if one, ok := known.wild[wildKey{encloser, rtype}]; ok && now.Before(one.until) {
+			k.wild = append(k.wild, wildcard{encloser, one})
+		}
+	}
+	return k, true
 }
 
 // expand answers by a wildcard.
-func (k *denied) expand(zone, name dnsname.Name, rtype uint16, now time.Time, w *dnssec.Work) *finding {
-	for labels := name.Labels() - 1; len(k.wild) > 0 && labels >= zone.Labels(); labels-- {
-		encloser := name.Suffix(labels)
-		one, ok := k.wild[wildKey{encloser, rtype}]
-		if !ok || !now.Before(one.until) {
-			continue
-		}
-		if sets := k.ranges.Expanded([]byte(name), []byte(encloser), now, w); sets != nil {
+func (k *insight) expand(name dnsname.Name, now time.Time, w *dnssec.Work) *finding {
+	for _, one := range k.wild {
+		if sets := k.ranges.Expanded([]byte(name), []byte(one.encloser), now, w); sets != nil {
 			set := *one.set
 			set.name, set.ttl = name, uint32(one.until.Sub(now)/time.Second)
 			return &finding{kind: kindAnswer, sure: true, answer: []*rrset{&set}, proofs: proofsOf(sets)}
@@ -192,7 +224,7 @@ func (k *denied) expand(zone, name dnsname.Name, rtype uint16, now time.Time, w 
 }
 
 // deny answers that there is nothing.
-func (k *denied) deny(name dnsname.Name, rtype uint16, now time.Time, w *dnssec.Work) *finding {
+func (k *insight) deny(name dnsname.Name, rtype uint16, now time.Time, w *dnssec.Work) *finding {
 	if k.soa == nil || !now.Before(k.until) {
 		return nil
 	}
@@ -223,29 +255,32 @@ func proofsOf(sets []*dnssec.Set) (proofs []*rrset) {
 }
 
 // infer answers from what the closest zone that is known to hold a name has proved. Only what is validated is inferred, and only from that. It
-// returns the zone, too.
-func (it *iteration) infer(name dnsname.Name) (*finding, *cut) {
+// returns the zone, too. An error says that there was no room to look: then the zone is not asked, since what it says could not be checked either, and whoever has others ask for
+// names that it has denied would reach it by filling that room.
+func (it *iteration) infer(name dnsname.Name) (*finding, *cut, error) {
 	q := &it.f.q
 	if !it.s.validates(q) || q.qtype == wire.TypeANY {
-		return nil, nil
+		return nil, nil, nil
 	}
 	now := it.r.now()
 	z := it.known(name, q.qtype)
-	if z == nil || it.s.negativeAt(name, now) != nil || it.isElsewhere(z.zone, name) {
-		return nil, nil
+	if z == nil || !it.r.denials.knows(z.zone) || it.s.negativeAt(name, now) != nil || it.isElsewhere(z.zone, name) {
+		return nil, nil, nil
 	}
 	it.b.checking.Lock()
 	defer it.b.checking.Unlock()
 	if known := it.r.trusts.get(z.zone, now); known == nil || known.verdict.Status != dnssec.Secure {
-		return nil, nil
+		return nil, nil, nil
 	}
 	var f *finding
-	it.compute(z.zone, func() { f = it.r.denials.answer(z.zone, name, q.qtype, now, it.b.crypto) })
+	if !it.compute(z.zone, func() { f = it.r.denials.answer(z.zone, name, q.qtype, now, it.b.crypto) }) {
+		return nil, nil, errGate
+	}
 	if f != nil {
 		it.r.counts.inferred.Add(1)
 		it.note(Step{Kind: StepCached, Name: name, Type: q.qtype, Zone: z.zone, Result: f.kind.String() + ", by what the zone has proved before"})
 	}
-	return f, z
+	return f, z, nil
 }
 
 // isElsewhere reports whether a zone says nothing of a name, since others are asked for it, or since a trust anchor lies between.

@@ -200,7 +200,9 @@ func (it *iteration) lookUp(name dnsname.Name, qtype uint16) outcome {
 	if f := it.reverse64(name); f != nil {
 		return outcome{ede: EDENone, found: f, zone: forwardCut, said: new(response)}
 	}
-	if f, z := it.infer(name); f != nil {
+	if f, z, err := it.infer(name); err != nil {
+		return outcome{ede: EDENone, err: err}
+	} else if f != nil {
 		return outcome{ede: EDENone, found: f, inferred: true, zone: z, said: new(response)}
 	}
 	if got, ok := it.belowAbsent(name); ok {

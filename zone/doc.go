@@ -11,5 +11,8 @@
 // Secondaries take zones from primaries (RFC 1034 section 4.3.5): take.go asks one of them, and incoming.go reads what comes, AXFR or IXFR, record by record.
 // Foreign octets are read by package wire alone, and a transfer counts only when it is whole and, where there is a key, signed to its end.
 //
+// Catalogs (RFC 9432) list zones: catalog.go makes and reads them, and catalogs.go has the members of those that are taken from primaries served beside the
+// zones of the configuration.
+//
 // Start reading at search.lookup in lookup.go, the algorithm; layout.go says how names and records lie in memory; check.go has what is wrong with a zone.
 package zone

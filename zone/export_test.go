@@ -70,3 +70,18 @@ func TakeTransfer(apex dnsname.Name, from *Zone, now time.Time, messages ...[]by
 
 // Differences is how many transfers were of differences.
 func (s *Secondaries) Differences() int { return int(s.differences.Load()) }
+
+// Look looks at the catalogs once, as Run does, and as if the configuration had last changed long ago.
+func (c *Catalogs) Look() {
+	c.mu.Lock()
+	c.updated = time.Time{}
+	c.mu.Unlock()
+	c.look()
+}
+
+// Follows reports whether a zone is taken from primaries.
+func (s *Secondaries) Follows(apex dnsname.Name) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.all[apex] != nil
+}

@@ -73,13 +73,7 @@ func (k *Keeper) LeftOut(apex dnsname.Name, left []LeftOut) {
 
 // named is the zone of a name, or nil. mu is held.
 func (k *Keeper) named(apex dnsname.Name) *kept {
-	apex = apex.Canonical()
-	for _, z := range k.zones {
-		if z.source.Name == apex {
-			return z
-		}
-	}
-	return nil
+	return k.byName[apex.Canonical()]
 }
 
 // Freeze keeps a zone as it is, or lets it change again: its file is not read, and what would be installed is refused. It lasts until the server ends.
@@ -115,13 +109,14 @@ func (k *Keeper) State(apex dnsname.Name, signed bool) (*Zone, error) {
 	return z.present(), nil
 }
 
-// install makes next the zone's state, and its history that which leads there. It is the one way for every source; publish follows. mu is held.
-func (k *Keeper) install(z *kept, next *Zone) {
+// install makes next the zone's state, and its history that which leads there. It is the one way for every source; publish follows. d is the difference to the
+// present state, nil if it is not known. mu is held.
+func (k *Keeper) install(z *kept, next *Zone, d *Diff) {
 	before := z.zone
 	if before == nil {
 		k.begin(z, next)
 	} else {
-		k.advance(z, next)
+		k.advance(z, next, d)
 	}
 	if z.zone = next; before == nil || before.serial != next.serial {
 		k.news = append(k.news, z)
@@ -142,8 +137,8 @@ func (k *Keeper) begin(z *kept, next *Zone) {
 	}
 }
 
-// advance compares the zone's next state with the present one.
-func (k *Keeper) advance(z *kept, next *Zone) {
+// advance makes the step from the present state to the next one.
+func (k *Keeper) advance(z *kept, next *Zone, d *Diff) {
 	before := z.zone
 	if before.serial == next.serial {
 		if sumOf(before) != sumOf(next) {
@@ -155,6 +150,10 @@ func (k *Keeper) advance(z *kept, next *Zone) {
 	}
 	var step *Step
 	behind(int64(len(before.data)), func() {
+		if d != nil && len(d.Removed)+len(d.Added) <= historyRecordsMax && !isBefore(next.serial, before.serial) {
+			step = newStep(d, next)
+			return
+		}
 		var p pace.Pace
 		step = stepBetween(before, next, p.Look)
 	})
@@ -174,7 +173,7 @@ func (k *Keeper) open(z *kept) (had recorded) {
 	if k.dir == "" || z.journal != nil {
 		return had
 	}
-	j, had, err := openJournal(k.dir, z.source.Name)
+	j, had, err := openJournal(k.journalOf(&z.source), z.source.Name)
 	if z.journal = j; err != nil {
 		k.journalFault(z, err)
 	}

@@ -75,8 +75,8 @@ type recorded struct {
 
 // openJournal reads the journal of a zone, and cuts off what is damaged. One that is not there is made by the first step. An error means that it cannot be
 // read or written at all.
-func openJournal(dir string, apex dnsname.Name) (*journal, recorded, error) {
-	j := &journal{path: journalPath(dir, apex)}
+func openJournal(path string, apex dnsname.Name) (*journal, recorded, error) {
+	j := &journal{path: path}
 	f, err := os.OpenFile(j.path, os.O_RDWR, 0)
 	if errors.Is(err, os.ErrNotExist) {
 		return j, recorded{}, nil

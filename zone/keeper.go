@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,6 +44,17 @@ type Source struct {
 	NotifyKeys []dnsname.Name
 	// Sign is how the zone is signed here. Nil: it is served as it comes.
 	Sign *Signing
+	// Catalog is the catalog that lists the zone, and Member the label of its node there; empty for a zone of the configuration. With another label it is
+	// another zone, of which nothing is kept.
+	Catalog dnsname.Name
+	Member  string
+	// Template is that of Served.
+	Template any
+}
+
+// isAs reports whether what is kept of a zone counts for another source of it.
+func (s *Source) isAs(o *Source) bool {
+	return s.Path == o.Path && s.Member == o.Member && s.Catalog.IsZero() == o.Catalog.IsZero()
 }
 
 // KeeperConfig is what a Keeper is made from.
@@ -89,12 +99,13 @@ type Keeper struct {
 	set     atomic.Pointer[Set]
 	counters
 
-	mu      sync.Mutex     // held while zones are loaded and published
-	zones   []*kept        // changed with mu and state held
-	updated updateMemories // guarded by mu
-	heard   []Heard        // guarded by mu
-	news    []*kept        // guarded by mu: those whose serial is another since the last Set
-	state   sync.Mutex     // guards the status of zones, so that asking for it never waits for a load
+	mu      sync.Mutex             // held while zones are loaded and published
+	zones   []*kept                // changed with mu and state held
+	byName  map[dnsname.Name]*kept // those of zones; guarded by mu
+	updated updateMemories         // guarded by mu
+	heard   []Heard                // guarded by mu
+	news    []*kept                // guarded by mu: those whose serial is another since the last Set
+	state   sync.Mutex             // guards the status of zones, so that asking for it never waits for a load
 }
 
 // counters count what became of zones.
@@ -144,27 +155,32 @@ const (
 
 // Status is how a zone stands, for people.
 type Status struct {
-	Name     string    `json:"name"`
-	Source   string    `json:"source"` // the path of its file, or what gives its states
-	State    State     `json:"state"`
-	Serial   uint32    `json:"serial"`
-	Records  int       `json:"records"`
-	Names    int       `json:"names"`
-	Bytes    int       `json:"bytes"` // in memory
-	Signed   bool      `json:"signed"`
-	Loaded   time.Time `json:"loaded,omitzero"`    // when the state that is served was read
-	Warnings int       `json:"warnings"`           // of the file that was read last
-	Oldest   uint32    `json:"oldest"`             // the oldest serial from which the history leads to the present one
-	Steps    int       `json:"steps"`              // of the history
-	Frozen   bool      `json:"frozen"`             // nothing changes the zone until it is thawed
-	Updated  time.Time `json:"updated,omitzero"`   // when an update changed it last, since the server was started
-	Primary  string    `json:"primary,omitempty"`  // of a zone by transfer: the server that confirmed it last
-	Checked  time.Time `json:"checked,omitzero"`   // and when
-	Next     time.Time `json:"next,omitzero"`      // when a primary is asked again
-	Expires  time.Time `json:"expires,omitzero"`   // until when the zone is served without
-	LeftOut  []LeftOut `json:"left_out,omitempty"` // of a zone that is made of something: what of that has no place in it
-	Fault    string    `json:"fault,omitempty"`    // why the source is not what is served
-	Since    time.Time `json:"since,omitzero"`     // and since when
+	Name         string    `json:"name"`
+	Source       string    `json:"source"` // the path of its file, or what gives its states
+	State        State     `json:"state"`
+	Serial       uint32    `json:"serial"`
+	Records      int       `json:"records"`
+	Names        int       `json:"names"`
+	Bytes        int       `json:"bytes"` // in memory
+	Signed       bool      `json:"signed"`
+	Loaded       time.Time `json:"loaded,omitzero"`         // when the state that is served was read
+	Warnings     int       `json:"warnings"`                // of the file that was read last
+	Oldest       uint32    `json:"oldest"`                  // the oldest serial from which the history leads to the present one
+	Steps        int       `json:"steps"`                   // of the history
+	Frozen       bool      `json:"frozen"`                  // nothing changes the zone until it is thawed
+	Updated      time.Time `json:"updated,omitzero"`        // when an update changed it last, since the server was started
+	Primary      string    `json:"primary,omitempty"`       // of a zone by transfer: the server that confirmed it last
+	Checked      time.Time `json:"checked,omitzero"`        // and when
+	Next         time.Time `json:"next,omitzero"`           // when a primary is asked again
+	Expires      time.Time `json:"expires,omitzero"`        // until when the zone is served without
+	LeftOut      []LeftOut `json:"left_out,omitempty"`      // of a zone that is made of something: what of that has no place in it
+	Catalog      string    `json:"catalog,omitempty"`       // the catalog that lists the zone
+	Members      int       `json:"members,omitempty"`       // of a catalog: how many zones of it are served here
+	Ignored      int       `json:"ignored,omitempty"`       // and how many are not, as another zone has their name or they may not be here
+	IgnoredFirst string    `json:"ignored_first,omitempty"` // one of these, and why
+	Broken       string    `json:"broken,omitempty"`        // and why it is not followed; what it listed when it was last good is
+	Fault        string    `json:"fault,omitempty"`         // why the source is not what is served
+	Since        time.Time `json:"since,omitzero"`          // and since when
 }
 
 // LeftOut is what has no place in a zone.
@@ -198,15 +214,15 @@ func (k *Keeper) Set() *Set { return k.set.Load() }
 func (k *Keeper) Update(sources []Source) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	next := make([]*kept, 0, len(sources))
+	next, byName := make([]*kept, 0, len(sources)), make(map[dnsname.Name]*kept, len(sources))
 	for _, s := range sources {
 		s.Name = s.Name.Canonical()
-		if slices.ContainsFunc(next, func(z *kept) bool { return z.source.Name == s.Name }) {
+		if byName[s.Name] != nil {
 			return fmt.Errorf("zone %s is there twice", s.Name)
 		}
 		z := &kept{}
-		if at := slices.IndexFunc(k.zones, func(z *kept) bool { return z.source.Name == s.Name && z.source.Path == s.Path }); at >= 0 {
-			if *z = *k.zones[at]; z.source.Verify != s.Verify {
+		if had := k.byName[s.Name]; had != nil && had.source.isAs(&s) {
+			if *z = *had; z.source.Verify != s.Verify {
 				z.loaded = stamp{}
 			}
 		}
@@ -216,7 +232,8 @@ func (k *Keeper) Update(sources []Source) error {
 		}
 		z.source = s
 		k.openUpdates(z)
-		next = append(next, z)
+		z.describe()
+		next, byName[s.Name] = append(next, z), z
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), trustPatience)
 	defer cancel()
@@ -229,7 +246,7 @@ func (k *Keeper) Update(sources []Source) error {
 		}
 	}
 	k.state.Lock()
-	k.zones = next
+	k.zones, k.byName = next, byName
 	k.state.Unlock()
 	return k.publish()
 }
@@ -369,6 +386,9 @@ func (z *kept) describe() {
 	if s.Name, s.Source = z.source.Name.String(), z.source.Path; s.Source == "" {
 		s.Source = z.source.Origin
 	}
+	if s.Catalog = ""; !z.source.Catalog.IsZero() {
+		s.Catalog = z.source.Catalog.String()
+	}
 	if z.zone == nil {
 		return
 	}
@@ -417,6 +437,7 @@ func (k *Keeper) publish() error {
 		served = append(served, Served{
 			Zone: data, History: z.history, Online: z.online(), Allow: z.source.Allow, Transfer: z.source.Transfer, TransferKeys: z.source.TransferKeys, RequireTLS: z.source.RequireTLS,
 			Notify: z.source.Notify, NotifyFrom: z.source.NotifyFrom, NotifyKeys: z.source.NotifyKeys, Updates: z.source.Updates,
+			Template: z.source.Template,
 		})
 	}
 	set, err := NewSet(served...)

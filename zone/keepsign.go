@@ -32,10 +32,10 @@ func (k *Keeper) take(z *kept, plain *Zone) error {
 				"zone", z.source.Name.String(), "serial", plain.serial, "was", z.zone.serial)
 		}
 		z.plain, z.signing, z.unsigned, z.wanted = nil, nil, false, nil
-		k.install(z, plain)
+		k.install(z, plain, nil)
 		return nil
 	}
-	next, err := k.sign(z, plain)
+	next, d, err := k.sign(z, plain)
 	switch {
 	case err == nil:
 		z.plain, z.wanted, z.unsigned = plain, nil, false
@@ -46,29 +46,29 @@ func (k *Keeper) take(z *kept, plain *Zone) error {
 		return err
 	}
 	if z.zone == nil || z.zone.serial != next.serial || z.unsigned {
-		k.install(z, next)
+		k.install(z, next, d)
 	}
 	return err
 }
 
-// sign makes the signed version of a state.
-func (k *Keeper) sign(z *kept, plain *Zone) (next *Zone, err error) {
+// sign makes the signed version of a state, with the difference to the present one where it is known.
+func (k *Keeper) sign(z *kept, plain *Zone) (next *Zone, d *Diff, err error) {
 	now := k.now()
 	z.signAfter = now.Add(signRetry)
 	if z.signing == nil {
 		if z.signing, err = newSignedZone(z.source.Name, k.keys, *z.source.Sign, k.online); err != nil {
 			z.signing = nil
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	behind(int64(len(plain.data)), func() {
 		var p pace.Pace
-		next, err = z.signing.sign(plain, z.zone, now, p.Look)
+		next, d, err = z.signing.sign(plain, z.zone, now, p.Look)
 	})
 	if err == nil {
 		z.signAfter = time.Time{}
 	}
-	return next, err
+	return next, d, err
 }
 
 // online is what denies on line what the zone does not have, nil if the zone does that alone.

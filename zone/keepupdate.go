@@ -231,7 +231,7 @@ func (k *Keeper) openUpdates(z *kept) {
 		k.journalFault(z, err)
 		return
 	}
-	j, had, err := openJournal(dir, z.source.Name)
+	j, had, err := openJournal(journalPath(dir, z.source.Name), z.source.Name)
 	if err != nil {
 		k.journalFault(z, err)
 		return

@@ -83,3 +83,23 @@ func (s *Secondaries) Collect(out chan<- prometheus.Metric) {
 	}
 	out <- prometheus.MustNewConstMetric(descTransfersRunning, prometheus.GaugeValue, float64(len(s.places)))
 }
+
+// The metrics of catalogs.
+var (
+	descCatalogs       = prometheus.NewDesc("cenote_zone_catalog_versions_total", "Versions of catalogs (RFC 9432) that were read, by outcome: followed, or broken, which changed nothing. Look at `cenote zones` when broken grows.", []string{"outcome"}, nil)
+	descCatalogMembers = prometheus.NewDesc("cenote_zone_catalog_members", "Zones that catalogs list, by what became of them: served, or ignored, since another zone has their name or the catalog may not list it. Look at `cenote zones` when any are ignored.", []string{"state"}, nil)
+)
+
+// Describe tells which metrics there are (prometheus.Collector).
+func (c *Catalogs) Describe(out chan<- *prometheus.Desc) {
+	out <- descCatalogs
+	out <- descCatalogMembers
+}
+
+// Collect gives the metrics as they are (prometheus.Collector).
+func (c *Catalogs) Collect(out chan<- prometheus.Metric) {
+	out <- prometheus.MustNewConstMetric(descCatalogs, prometheus.CounterValue, float64(c.followed.Load()), "followed")
+	out <- prometheus.MustNewConstMetric(descCatalogs, prometheus.CounterValue, float64(c.broken.Load()), "broken")
+	out <- prometheus.MustNewConstMetric(descCatalogMembers, prometheus.GaugeValue, float64(c.served.Load()), "served")
+	out <- prometheus.MustNewConstMetric(descCatalogMembers, prometheus.GaugeValue, float64(c.ignored.Load()), "ignored")
+}

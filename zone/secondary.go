@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,6 +31,8 @@ const (
 // Secondary is a zone that is taken from primaries.
 type Secondary struct {
 	Name dnsname.Name
+	// Member is that of its Source.
+	Member string
 	// Primaries are asked in this order, until one has an answer that can be taken.
 	Primaries []Primary
 	// Bounds are those of one transfer.
@@ -70,29 +73,41 @@ func NewSecondaries(keeper *Keeper, zones []Secondary) *Secondaries {
 	return s
 }
 
-// Update changes which zones are followed. Those that stay go on as they were, with the primaries that they have now.
+// Update changes which zones are followed. Those that stay as they are go on; those that have other primaries, keys or bounds now ask them at once.
 func (s *Secondaries) Update(zones []Secondary) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	next := make(map[dnsname.Name]*secondary, len(zones))
 	for _, z := range zones {
 		z.Name = z.Name.Canonical()
+		if had := s.all[z.Name]; had != nil && had.isAs(&z) {
+			next[z.Name] = had
+			continue
+		}
 		next[z.Name] = &secondary{Secondary: z, wake: make(chan chan error), told: make(chan struct{}, 1)}
 	}
-	for _, z := range s.all {
-		if z.stop != nil {
+	for name, z := range s.all {
+		if z.stop != nil && next[name] != z {
 			z.stop()
 		}
 	}
 	s.all = next
-	if s.ctx != nil {
+	if s.ctx != nil && s.ctx.Err() == nil {
 		s.start()
 	}
 }
 
-// start runs all zones. mu is held.
+// isAs reports whether a zone is taken as another one.
+func (s *Secondary) isAs(o *Secondary) bool {
+	return s.Name == o.Name && s.Member == o.Member && s.Bounds == o.Bounds && slices.Equal(s.Primaries, o.Primaries)
+}
+
+// start runs the zones that do not run yet. mu is held.
 func (s *Secondaries) start() {
 	for _, z := range s.all {
+		if z.stop != nil {
+			continue
+		}
 		var ctx context.Context
 		ctx, z.stop = context.WithCancel(s.ctx)
 		s.run.Go(func() { s.follow(ctx, z) })

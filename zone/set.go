@@ -65,6 +65,8 @@ type Served struct {
 	NotifyFrom func(netip.Addr) bool
 	// NotifyKeys are keys by which a notice is heard from everywhere.
 	NotifyKeys []dnsname.Name
+	// Template is comparable; zones with the same one have the same Allow, Transfer and NotifyFrom, and no Updates. Nil: they are the zone's own.
+	Template any
 }
 
 // HearsNotices reports whether anybody may tell that the zone has changed.
@@ -118,6 +120,7 @@ type Set struct {
 // NewSet makes a set of zones, no two of the same name.
 func NewSet(zones ...Served) (*Set, error) {
 	s := &Set{zones: map[string]*Served{}, seed: maphash.MakeSeed()}
+	templates := map[any]bool{}
 	for i := range zones {
 		z := zones[i].Zone
 		if s.zones[string(z.apex)] != nil {
@@ -128,6 +131,10 @@ func NewSet(zones ...Served) (*Set, error) {
 		if u := zones[i].Updates; u != nil {
 			lists, s.updates = append(lists, u.Allow), true
 		}
+		if zones[i].Template != nil && templates[zones[i].Template] {
+			lists = nil // they are there, and looked at for each stranger
+		}
+		templates[zones[i].Template] = true
 		for _, list := range lists {
 			if list != nil {
 				s.lists = append(s.lists, list)

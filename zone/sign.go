@@ -2,7 +2,6 @@ package zone
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -51,11 +50,8 @@ type signing struct {
 	soa     Record
 }
 
-// content is what a signed version says, without its serial.
-type content [sha256.Size]byte
-
 // run makes the signed version. serial decides on the serial when all else is known.
-func (s *signing) run(serial func(content) (uint32, error)) (*Zone, error) {
+func (s *signing) run(serial func(sum, mark content) (uint32, error)) (*Zone, error) {
 	if err := s.plain.CanBeSigned(); err != nil {
 		return nil, err
 	}
@@ -66,8 +62,7 @@ func (s *signing) run(serial func(content) (uint32, error)) (*Zone, error) {
 	if err != nil {
 		return nil, err
 	}
-	sort(s.records)
-	n, err := serial(s.sum())
+	n, err := serial(s.sum(), s.markOf(&s.soa))
 	if err != nil {
 		return nil, err
 	}
@@ -290,27 +285,22 @@ func (s *signing) deny(owners []dnssec.Owner) error {
 	return nil
 }
 
-// sum is a digest of all but the serial. The records are sorted.
+// sum is what all says but the SOA record and its signatures.
 func (s *signing) sum() (out content) {
-	h := sha256.New()
-	var buf []byte
-	write := func(r *Record) {
-		buf = wire.AppendRecord(buf[:0], []byte(r.Owner), r.Type, wire.ClassIN, r.TTL, r.Data)
-		h.Write(buf)
-	}
 	for i := range s.records {
-		write(&s.records[i])
+		out.add(&s.records[i])
 	}
-	soa := s.soa
-	soa.Data = withSerial(soa.Data, 0)
-	write(&soa)
+	return out
+}
+
+// markOf is what the SOA record says without its serial, when its signature has its turn, and by which keys.
+func (s *signing) markOf(soa *Record) (out content) {
 	slot := s.ring.policy.slot(s.plain.apex, wire.TypeSOA, s.now)
-	buf = binary.BigEndian.AppendUint64(buf[:0], uint64(slot.Unix()))
+	mark := binary.BigEndian.AppendUint64(withSerial(soa.Data, 0), uint64(slot.Unix()))
 	for _, k := range s.ring.dataSigners(slot, s.now) {
-		buf = append(binary.BigEndian.AppendUint16(buf, k.Tag), k.Algorithm)
+		mark = append(binary.BigEndian.AppendUint16(mark, k.Tag), k.Algorithm)
 	}
-	h.Write(buf)
-	h.Sum(out[:0])
+	out.add(&Record{Owner: soa.Owner, Type: soa.Type, TTL: soa.TTL, Data: mark})
 	return out
 }
 

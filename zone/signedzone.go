@@ -1,7 +1,6 @@
 package zone
 
 import (
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"time"
@@ -15,7 +14,13 @@ type signedZone struct {
 	state *signingState
 	ring  ring
 	plain *Zone // as it came
-	view  string
+	// What there is of the last version that was signed, from which the next one follows.
+	signed *Zone
+	by     Signing // how
+	view   string  // by which keys
+	step   int64   // when
+	sum    content // of all but the SOA record
+	turns  turns   // nil before they are asked for
 	// online denies what the zone does not have; nil if the zone does it alone.
 	online *Online
 }
@@ -37,30 +42,53 @@ func newSignedZone(apex dnsname.Name, dir string, policy Signing, work *onlineWo
 	return s, nil
 }
 
-// sign makes the signed version of a zone as it came at a time. before is the one that is served now, or nil.
-func (s *signedZone) sign(plain, before *Zone, now time.Time, look func()) (*Zone, error) {
+// sign makes the signed version of a zone as it came at a time. before is the one that is served now, or nil. Where it was signed here, and nothing but the
+// time has changed, the difference is known, and returned.
+func (s *signedZone) sign(plain, before *Zone, now time.Time, look func()) (next *Zone, d *Diff, err error) {
 	if err := s.advance(plain, now); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	work := signing{plain: plain, ring: &s.ring, now: now, before: before, look: look}
-	out, err := work.run(func(c content) (uint32, error) { return s.serial(plain.serial, before, c) })
+	if s.continues(plain, before, now) {
+		next, d, err = s.slice(before, now, look)
+	}
+	if next == nil && err == nil {
+		next, err = s.whole(plain, before, now, look)
+	}
 	if err != nil {
-		return nil, err
+		s.signed = nil // what is known of it may be half of another
+		return nil, nil, err
 	}
-	s.signedAt(plain, now)
-	return out, nil
-}
-
-// signedAt notes that a zone is signed as it is to be at a time.
-func (s *signedZone) signedAt(plain *Zone, now time.Time) {
-	if s.plain, s.view = plain, s.viewAt(now); s.online != nil {
+	s.plain, s.signed, s.by, s.view, s.step = plain, next, s.ring.policy, s.ring.view(now), stepOf(now)
+	if s.online != nil {
 		s.online.update(&s.ring, now)
 	}
+	return next, d, nil
+}
+
+// whole makes the signed version of all of a zone. It is the one before itself if they are the same.
+func (s *signedZone) whole(plain, before *Zone, now time.Time, look func()) (*Zone, error) {
+	work := signing{plain: plain, ring: &s.ring, now: now, before: before, look: look}
+	out, err := work.run(func(sum, mark content) (uint32, error) {
+		s.sum, s.turns = sum, nil
+		sum.addSum(mark)
+		return s.serial(plain.serial, before, sum)
+	})
+	if err == nil && before != nil && out.serial == before.serial && sumOf(out) == sumOf(before) {
+		return before, nil
+	}
+	return out, err
+}
+
+// continues reports whether the last version can be made the next one by signatures whose turn has come.
+func (s *signedZone) continues(plain, before *Zone, now time.Time) bool {
+	return before != nil && before == s.signed && plain == s.plain && s.by == s.ring.policy && s.view == s.ring.view(now) && s.step <= stepOf(now)
 }
 
 // advance brings the keys to now.
 func (s *signedZone) advance(plain *Zone, now time.Time) error {
-	s.ring.maxTTL = plain.longestTTL()
+	if plain != s.plain {
+		s.ring.maxTTL = plain.longestTTL()
+	}
 	s.ring.generate = func(role Role, algorithm uint8) (*zoneKey, error) {
 		return s.store.generate(role, algorithm, s.ring.keys, now)
 	}
@@ -82,7 +110,7 @@ func (s *signedZone) save() error {
 // serial is that of a signed version: the serial of the zone as it came where that is news, or else one more than the last, and the last one for the same
 // content. The first one is not that of the zone as it came, which others may have without signatures. It is on disk before anybody sees it.
 func (s *signedZone) serial(file uint32, served *Zone, c content) (uint32, error) {
-	last, sum := s.state, hex.EncodeToString(c[:])
+	last, sum := s.state, c.String()
 	if last.Content == sum && last.FileSerial == file {
 		return last.Serial, nil
 	}
@@ -103,17 +131,12 @@ func (s *signedZone) serial(file uint32, served *Zone, c content) (uint32, error
 	return next, nil
 }
 
-// viewAt says by which keys and in which slice of renewal a zone is signed at a time: while it stays the same, there is nothing to do.
-func (s *signedZone) viewAt(now time.Time) string {
-	return fmt.Sprint(now.Unix()/int64(signingStep/time.Second)) + s.ring.view(now)
-}
-
 // due reports whether the zone has to be signed again.
 func (s *signedZone) due(now time.Time) bool {
 	if s.plain == nil {
 		return false
 	}
-	if s.view != s.viewAt(now) {
+	if s.step != stepOf(now) || s.view != s.ring.view(now) {
 		return true
 	}
 	return len(s.ring.due(now)) > 0 || slices.ContainsFunc(s.ring.keys, func(k *zoneKey) bool { return reached(k.End, now) || !k.Gone.IsZero() && k.Remove.IsZero() })

@@ -100,14 +100,24 @@ func (s *Signing) period() time.Duration { return (s.Validity - s.Refresh).Trunc
 // slot is the time from which on the present signature of a set is used. Each set has its own place in the period, by its name and type, so that in each step
 // about as many are renewed. All that a signature depends on follows from it and from the clock: a restart makes the same ones again.
 func (s *Signing) slot(owner dnsname.Name, rtype uint16, now time.Time) time.Time {
+	at := stepOf(now)
+	since := (at - s.turn(owner, rtype)) % s.steps()
+	return time.Unix((at-since)*int64(signingStep/time.Second), 0)
+}
+
+// turn is the step within the period from which on the next signature of a set is used.
+func (s *Signing) turn(owner dnsname.Name, rtype uint16) int64 {
 	h := fnv.New32a()
 	h.Write([]byte{byte(rtype >> 8), byte(rtype)})
 	h.Write([]byte(owner))
-	steps := int64(s.period() / signingStep)
-	at := now.Unix() / int64(signingStep/time.Second)
-	since := (at - int64(h.Sum32())%steps) % steps
-	return time.Unix((at-since)*int64(signingStep/time.Second), 0)
+	return int64(h.Sum32()) % s.steps()
 }
+
+// steps are those of a period.
+func (s *Signing) steps() int64 { return int64(s.period() / signingStep) }
+
+// stepOf is the number of a step since 1970.
+func stepOf(now time.Time) int64 { return now.Unix() / int64(signingStep/time.Second) }
 
 // times are when the signature of a slot begins and ends to hold.
 func (s *Signing) times(slot time.Time) (inception, expiration time.Time) {

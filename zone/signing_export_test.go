@@ -18,8 +18,13 @@ func NewSigned(apex dnsname.Name, dir string, policy Signing) (Signed, error) {
 // Sign is the signed version of a zone, and how many signatures had to be made.
 func (s Signed) Sign(plain, before *Zone, now time.Time) (*Zone, int, error) {
 	made := 0
-	z, err := s.sign(plain, before, now, func() { made++ })
+	z, _, err := s.sign(plain, before, now, func() { made++ })
 	return z, made, err
+}
+
+// SignSlice is Sign with the difference, nil if the version is not made of the one before by the time alone.
+func (s Signed) SignSlice(plain, before *Zone, now time.Time) (*Zone, *Diff, error) {
+	return s.sign(plain, before, now, func() {})
 }
 
 // Online is what denies on line what the zone does not have.

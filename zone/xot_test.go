@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math/big"
 	"net/netip"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -51,6 +52,7 @@ func certify(t *testing.T, name, cert, key string) *x509.CertPool {
 func TestTransferByTLSJudge(t *testing.T) {
 	named, plain, secure, dir := program(t, "named"), dnstest.FreePort(t), dnstest.FreePort(t), t.TempDir()
 	roots := certify(t, "primary.example", filepath.Join(dir, "cert"), filepath.Join(dir, "key"))
+	pin, other := pinOf(t, filepath.Join(dir, "cert")), zone.Pin{1, 2, 3}
 	others := certify(t, "primary.example", filepath.Join(dir, "cert2"), filepath.Join(dir, "key2"))
 	write(t, filepath.Join(dir, "zone"), "$TTL 300\n@ SOA ns host 7 3600 600 86400 120\n@ NS ns\nns A 192.0.2.1\nwww A 192.0.2.80\n")
 	write(t, filepath.Join(dir, "named.conf"), fmt.Sprintf(`key "key.example" { algorithm hmac-sha256; secret %[4]q; };
@@ -71,6 +73,12 @@ zone "example" { type primary; file "zone"; allow-transfer port %[3]d transport 
 		{"as it should be", secure, &tls.Config{ServerName: "primary.example", RootCAs: roots}, ""},
 		{"for another name", secure, &tls.Config{ServerName: "other.example", RootCAs: roots}, "not other.example"},
 		{"vouched for by nobody", secure, &tls.Config{ServerName: "primary.example", RootCAs: others}, "certificate signed by unknown authority"},
+		{"a key that is pinned", secure, zone.Pinned(&tls.Config{}, []zone.Pin{other, pin}), ""},
+		{"a key that is pinned, for its name", secure, zone.Pinned(&tls.Config{ServerName: "primary.example", RootCAs: roots}, []zone.Pin{pin}), ""},
+		{"a key that is not pinned", secure, zone.Pinned(&tls.Config{}, []zone.Pin{other}), "its key is not pinned: " + pin.String()},
+		{"a key that is not pinned, for its name", secure, zone.Pinned(&tls.Config{ServerName: "primary.example", RootCAs: roots}, []zone.Pin{other}), "its key is not pinned"},
+		{"a key that is pinned, for another name", secure, zone.Pinned(&tls.Config{ServerName: "other.example", RootCAs: roots}, []zone.Pin{pin}), "not other.example"},
+		{"a key that is pinned, vouched for by nobody", secure, zone.Pinned(&tls.Config{ServerName: "primary.example", RootCAs: others}, []zone.Pin{pin}), "certificate signed by unknown authority"},
 		{"no TLS here", secure, nil, "ended it before it was whole"},
 		{"the zone is for those who come by TLS", plain, nil, "REFUSED"},
 	} {
@@ -91,5 +99,29 @@ zone "example" { type primary; file "zone"; allow-transfer port %[3]d transport 
 				t.Errorf("%v, want %q", err, tc.want)
 			}
 		})
+	}
+}
+
+// pinOf is the pin of the certificate in a file, as openssl tells it.
+func pinOf(t *testing.T, file string) zone.Pin {
+	t.Helper()
+	openssl := program(t, "openssl")
+	out, err := exec.Command("/bin/sh", "-c", openssl+" x509 -in "+file+" -pubkey -noout | "+openssl+" pkey -pubin -outform der | "+openssl+" dgst -sha256 -binary | "+openssl+" base64").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pin, err := zone.ParsePin(strings.TrimSpace(string(out)))
+	if err != nil || pin.String() != strings.TrimSpace(string(out)) {
+		t.Fatal(err, pin)
+	}
+	return pin
+}
+
+// TestPinsAreRead holds that what is no pin is refused.
+func TestPinsAreRead(t *testing.T) {
+	for _, text := range []string{"", "AAAA", "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuF==", "sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=", strings.Repeat("A", 88)} {
+		if pin, err := zone.ParsePin(text); err == nil {
+			t.Errorf("%q is %v", text, pin)
+		}
 	}
 }

@@ -49,7 +49,7 @@ func (c *checkCommand) Run(ctx context.Context, std streams) error {
 			sound = checkFeed(ctx, &f, to) && sound
 		}
 		for i := range conf.Zones {
-			if conf.Zones[i].IsPolicy() || len(conf.Zones[i].Primaries) > 0 {
+			if conf.Zones[i].File == "" {
 				continue // there is no file, and the configuration says all there is to check
 			}
 			sound = checkZone(&conf.Zones[i], time.Now(), to) && sound

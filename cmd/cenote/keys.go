@@ -50,5 +50,15 @@ func primaryTLS(p *config.Primary) (*tls.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &tls.Config{ServerName: p.TLS, RootCAs: roots, MinVersion: tls.VersionTLS13, NextProtos: []string{"dot"}}, nil
+	out := &tls.Config{ServerName: p.TLS, RootCAs: roots, MinVersion: tls.VersionTLS13, NextProtos: []string{"dot"}}
+	if len(p.Pins) == 0 {
+		return out, nil
+	}
+	pins := make([]zone.Pin, len(p.Pins))
+	for i, text := range p.Pins {
+		if pins[i], err = zone.ParsePin(text); err != nil {
+			return nil, err
+		}
+	}
+	return zone.Pinned(out, pins), nil
 }

@@ -19,7 +19,7 @@ import (
 	"cenote/zone"
 )
 
-// madeZones keep the zones that are made of the policy as the policy is. They are made behind the queries, one after the other.
+// madeZones keep the zones that are made of the policy as the policy is, and catalogs as the configuration is. They are made behind the queries, one after the other.
 type madeZones struct {
 	keeper *zone.Keeper
 	latest func() *policy.Policy // that is in force; nil before the first
@@ -27,8 +27,9 @@ type madeZones struct {
 	log    *slog.Logger
 	news   chan struct{} // another policy is in force, or another configuration
 
-	mu    sync.Mutex
-	zones []config.OwnZone // guarded by mu
+	mu       sync.Mutex
+	zones    []config.OwnZone // guarded by mu
+	catalogs []*madeCatalog   // the list is guarded by mu; what it holds is of run alone
 
 	made map[dnsname.Name]madeZone // of run alone
 }
@@ -60,6 +61,7 @@ func (p *madeZones) update(c *config.Config) {
 			p.zones = append(p.zones, c.Zones[i])
 		}
 	}
+	p.catalogs = madeCatalogs(c)
 	p.mu.Unlock()
 	p.changed()
 }
@@ -84,8 +86,11 @@ func (p *madeZones) run(ctx context.Context) error {
 		case <-p.news:
 		}
 		p.mu.Lock()
-		zones := p.zones
+		zones, catalogs := p.zones, p.catalogs
 		p.mu.Unlock()
+		for _, m := range catalogs {
+			p.list(m)
+		}
 		maps.DeleteFunc(p.made, func(apex dnsname.Name, _ madeZone) bool {
 			return !slices.ContainsFunc(zones, func(z config.OwnZone) bool { return z.Name == apex })
 		})

@@ -116,7 +116,7 @@ func primariesOf(all []config.Primary, keys *tsig.Keys) ([]zone.Primary, error) 
 				return nil, fmt.Errorf("there is no key %s", p.Key)
 			}
 		}
-		if p.TLS != "" {
+		if p.Encrypted() {
 			var err error
 			if primary.TLS, err = primaryTLS(&p); err != nil {
 				return nil, err
@@ -135,7 +135,7 @@ func transferOf(f *config.Feed) blocklist.Transfer {
 	out := blocklist.Transfer{Zone: f.Zone}
 	for _, p := range f.Primaries {
 		text := p.Address.String()
-		if p.TLS != "" {
+		if p.Encrypted() {
 			text += " by TLS"
 		}
 		if !p.Key.IsZero() {

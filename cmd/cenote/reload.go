@@ -251,8 +251,7 @@ func (s *server) applyRooms(next, before *config.Config) (undo func() error, err
 		s.keys.Store(keys)
 		s.logSettings.set(c)
 		s.dns.SetBounds(serverBounds(c))
-		zoneErr := errors.Join(s.zones.Update(zoneSources(c, keys)), s.zones.Hear(heardZones(c)))
-		s.primaries.Update(taken)
+		zoneErr := errors.Join(s.listed.Update(zoneSources(c, keys), taken, subscriptions(c, taken, keys)), s.zones.Hear(heardZones(c)))
 		defer s.made.update(c) // when its zones are known
 		return errors.Join(
 			zoneErr,

@@ -16,6 +16,7 @@ import (
 	"cenote/api"
 	"cenote/blocklist"
 	"cenote/config"
+	"cenote/dnsname"
 	"cenote/dnsserver"
 	"cenote/policy"
 	"cenote/querylog"
@@ -74,7 +75,8 @@ type server struct {
 	keys      atomic.Pointer[tsig.Keys] // by which other name servers sign
 	zones     *zone.Keeper
 	primaries *zone.Secondaries
-	made      *madeZones       // those that are made of the policy
+	listed    *zone.Catalogs   // whose zones are served too
+	made      *madeZones       // those that are made of the policy, and catalogs
 	taken     *policyTransfers // policy zones that are taken for feeds
 	dns       *dnsserver.Server
 	publisher *blocklist.Publisher
@@ -157,13 +159,18 @@ func (s *server) openZones(c *config.Config) (err error) {
 	if err != nil {
 		return err
 	}
+	sources := zoneSources(c, keys)
 	s.zones, err = zone.NewKeeper(zone.KeeperConfig{
-		Sources: zoneSources(c, keys), Dir: stateOf(c).zones(), Keys: stateOf(c).keys(), Parent: s.parentDS, Trust: s.trustSeal, Now: s.now, Log: s.log,
+		Sources: sources, Dir: stateOf(c).zones(), Keys: stateOf(c).keys(), Parent: s.parentDS, Trust: s.trustSeal, Changed: s.zoneChanged, Now: s.now, Log: s.log,
 	})
 	if err != nil {
 		return err
 	}
 	s.primaries = zone.NewSecondaries(s.zones, taken)
+	s.listed = zone.NewCatalogs(s.zones, s.primaries)
+	if err := s.listed.Update(sources, taken, subscriptions(c, taken, keys)); err != nil {
+		return err
+	}
 	s.made = newMadeZones(s.zones, s.catalog.policy.Load, s.now, s.log)
 	s.made.update(c)
 	s.taken = newPolicyTransfers(s.now)
@@ -172,6 +179,13 @@ func (s *server) openZones(c *config.Config) (err error) {
 	}
 	s.catalog.published = s.made.changed
 	return nil
+}
+
+// zoneChanged tells that a zone has another version.
+func (s *server) zoneChanged(dnsname.Name, uint32) {
+	if s.listed != nil { // not while the first zones are read
+		s.listed.Changed()
+	}
 }
 
 func (s *server) openDNS(c *config.Config) error {
@@ -218,7 +232,7 @@ func (s *server) openAPI(c *config.Config) error {
 // metrics gathers what every room counts.
 func (s *server) metrics() (*prometheus.Registry, error) {
 	r := prometheus.NewRegistry()
-	for _, c := range append(processMetrics(), s.dns.Collector(), s.cache.Collector(), s.resolver.Collector(), s.ledger, s.queries, s.publisher, s.zones, s.primaries) {
+	for _, c := range append(processMetrics(), s.dns.Collector(), s.cache.Collector(), s.resolver.Collector(), s.ledger, s.queries, s.publisher, s.zones, s.primaries, s.listed) {
 		if err := r.Register(c); err != nil {
 			return nil, fmt.Errorf("registering metrics: %w", err)
 		}
@@ -255,6 +269,7 @@ func (s *server) run(ctx context.Context) error {
 	rooms.run("ledger of sightings", func() error { return s.ledger.Run(behind) })
 	rooms.run("zones", func() error { return s.zones.Run(behind) })
 	rooms.run("transfers of zones", func() error { return s.primaries.Run(behind) })
+	rooms.run("catalogs of zones", func() error { return s.listed.Run(behind) })
 	rooms.run("zones of the policy", func() error { return s.made.run(behind) })
 	rooms.run("query log", func() error { return s.queries.Run(behind) })
 	rooms.run("catalog", func() error { return s.catalog.run(behind, s.ledger.Drained, s.queryLife()) })

@@ -100,6 +100,9 @@ func printZoneFaults(to io.Writer, zones []zone.Status, now time.Time) error {
 				return err
 			}
 		}
+		if err := printCatalogFaults(to, z); err != nil {
+			return err
+		}
 		if z.Fault != "" {
 			if _, err := fmt.Fprintf(to, "\n%s: since %s: %s\n", printable(z.Name), age(z.Since, now), printable(z.Fault)); err != nil {
 				return err
@@ -107,6 +110,17 @@ func printZoneFaults(to io.Writer, zones []zone.Status, now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// printCatalogFaults shows why the zones of a catalog are not all served.
+func printCatalogFaults(to io.Writer, z *zone.Status) (err error) {
+	if z.Broken != "" {
+		_, err = fmt.Fprintf(to, "\n%s: its %d zones stay as they were: %s\n", printable(z.Name), z.Members, printable(z.Broken))
+	}
+	if z.Ignored > 0 && err == nil {
+		_, err = fmt.Fprintf(to, "\n%s: zones that are not served: %d, such as %s\n", printable(z.Name), z.Ignored, printable(z.IgnoredFirst))
+	}
+	return err
 }
 
 // zoneSources are the zones of a configuration, for the keeper of zones.
@@ -118,8 +132,13 @@ func zoneSources(c *config.Config, keys *tsig.Keys) []zone.Source {
 			Name: z.Name, Path: string(z.File), Verify: verifyOf(z.ZONEMD), Allow: admitting(z.Allow), Transfer: admitting(z.AllowTransfer), TransferKeys: canonicals(z.TransferKeys),
 			RequireTLS: z.RequireTLS, Notify: notified(z.Notify, keys), Updates: updatesOf(&z.Update), Sign: signingOf(&z.Sign),
 		}
-		if z.IsPolicy() {
+		switch {
+		case z.IsPolicy():
 			source.Origin, source.Allow = "policy", madeZoneAdmits(z)
+		case z.IsCatalog():
+			source.Origin, source.Allow = "catalog", madeZoneAdmits(z)
+		case z.Members.Enabled:
+			source.Allow = madeZoneAdmits(z)
 		}
 		if len(z.Primaries) > 0 {
 			source.Origin = "primary " + z.Primaries[0].Address.String()
