@@ -34,7 +34,7 @@ func apply(from *Zone, d Diff, look func()) (*Zone, error) {
 		return nil, fmt.Errorf("%w: it leaves %s with no records of its own", ErrDiff, from.apex)
 	}
 	z := e.end(from.records - len(d.Removed) + len(d.Added) - e.left)
-	z.derived.Store(&derivation{weak.Make(from), e.touched})
+	z.derived = &derivation{weak.Make(from), e.touched}
 	switch {
 	case z.soa.count != 1:
 		return nil, fmt.Errorf("%w: it leaves %s with %d SOA records", ErrDiff, from.apex, z.soa.count)

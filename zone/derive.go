@@ -17,9 +17,9 @@ type derivation struct {
 	touched []pair // in canonical order
 }
 
-// compareDerived is Compare for a zone that Apply made of from; ok is false if it did not, or somebody has asked before.
+// compareDerived is Compare for a zone that Apply made of from; ok is false if it did not.
 func compareDerived(from, to *Zone) (d Diff, ok bool) {
-	made := to.derived.Swap(nil)
+	made := to.derived
 	if made == nil || made.from.Value() != from {
 		return d, false
 	}

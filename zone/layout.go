@@ -3,7 +3,6 @@ package zone
 import (
 	"encoding/binary"
 	"hash/maphash"
-	"sync/atomic"
 
 	"cenote/dnsname"
 )
@@ -64,7 +63,7 @@ type Zone struct {
 	absent  bool // it could not be loaded
 	names   int
 	records int
-	derived atomic.Pointer[derivation] // of the version that Apply made this one of; nil otherwise
+	derived *derivation // of the version that Apply made this one of; nil otherwise
 }
 
 // Name is the apex.
