@@ -118,6 +118,9 @@ func (f *Fetch) checkTransfer() error {
 
 // transfer looks at the primaries of the zone, and takes what they have.
 func (f *fetcher) transfer(ctx context.Context, told bool) (FetchOutcome, *fetchError) {
+	if f.zones == nil {
+		return 0, &fetchError{outcome: FetchMisconfigured, text: "nobody here takes zones from primaries"}
+	}
 	limits := f.feed.Limits.orDefault()
 	known := f.list.known()
 	v, err := f.zones.Take(ctx, ZoneRequest{

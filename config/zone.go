@@ -119,7 +119,7 @@ type Zone struct {
 	BreakDNSSEC bool `yaml:"break_dnssec" default:"true"`
 	// EDEText is what else the extended error says, such as where to turn to. At most 120 octets.
 	EDEText string `yaml:"ede_text" example:"\"see https://block.example\""`
-	// AddSOA adds the SOA of the policy zone (RPZ) that decided, with its name and serial, to the answers.
+	// AddSOA adds the SOA of the policy zone (RPZ) that decided, with its name and serial, to the answers; a zone whose name nobody says (`zone` of its feed) has none.
 	AddSOA bool `yaml:"add_soa" default:"false"`
 	// EDEReference adds an opaque reference to the extended error, which `cenote explain` resolves. It names no list.
 	EDEReference bool `yaml:"ede_reference" default:"false"`

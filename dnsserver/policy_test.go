@@ -249,7 +249,7 @@ func TestReferenceInReply(t *testing.T) {
 	r := b.ask(query("www.bad.example", dns.TypeA))
 	for _, o := range r.IsEdns0().Option {
 		if e, ok := o.(*dns.EDNS0_EDE); ok {
-			ref, err := dnsserver.DecodeReference(e.ExtraText)
+			ref, err := policy.DecodeReference(e.ExtraText)
 			if err != nil || ref.Generation != 7 || ref.Zone != 1 || ref.Labels != 2 || e.InfoCode != 16 {
 				t.Errorf("EDE %d %q is %+v, %v; want code 16 and generation 7, zone 1, 2 labels", e.InfoCode, e.ExtraText, ref, err)
 			}
@@ -257,6 +257,27 @@ func TestReferenceInReply(t *testing.T) {
 		}
 	}
 	t.Errorf("no extended error in %v", r)
+}
+
+// TestLongestReplyHasRoom: with the longest name and text, and all that a client can ask for beside, a reply fits where a client takes 512 octets.
+func TestLongestReplyHasRoom(t *testing.T) {
+	zone := sink("sink", policy.ActionNODATA)
+	zone.EDEText, zone.Message = true, strings.Repeat("m", policy.MessageMax)
+	name := strings.Repeat(strings.Repeat("a", 61)+".", 3) + strings.Repeat("b", 55) + ".bad.example"
+	b := newBench(t, options{policy: newPolicy(t, 1<<48-1, []policy.Zone{zone}, listed{name: "bad.example", zone: "sink", kind: policy.KindSubtree}),
+		settings: func(s *dnsserver.Settings) { s.Identity.NSID = strings.Repeat("n", 32) }})
+	m := query(name, dns.TypeA)
+	m.IsEdns0().SetUDPSize(512)
+	m.IsEdns0().Option = append(m.IsEdns0().Option, &dns.EDNS0_NSID{Code: dns.EDNS0NSID}, &dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: "0102030405060708"})
+	r := b.ask(m)
+	if r == nil || len(r.IsEdns0().Option) != 3 {
+		t.Fatalf("%v, want a reply with cookie, server and extended error", r)
+	}
+	for _, o := range r.IsEdns0().Option {
+		if e, ok := o.(*dns.EDNS0_EDE); ok && len(e.ExtraText) != policy.MessageMax+1+policy.ReferenceLen {
+			t.Errorf("the text has %d octets, want all", len(e.ExtraText))
+		}
+	}
 }
 
 func TestZoneWithoutEDE(t *testing.T) {

@@ -79,6 +79,15 @@ func (q *Query) fillKey(e *sighting.Event, h *policy.Hit) {
 	e.NameLen = uint8(n + copy(e.Name[n:], key))
 }
 
+// reference is what refers to the rule of a match.
+func (q *Query) reference(h *policy.Hit) policy.Reference {
+	name := q.nameOf(h)
+	if h.Trigger == policy.TriggerNSDNAME {
+		name = q.serverOf(h)
+	}
+	return q.policy.Reference(h, name)
+}
+
 // serverOf is the name of the server that a match is about; none if it is not about one.
 func (q *Query) serverOf(h *policy.Hit) []byte {
 	if h.Trigger != policy.TriggerNSDNAME || int(h.Stage) >= len(q.answer.Paths) {
@@ -169,6 +178,9 @@ func (q *Query) fillRule(r *querylog.Rule, match bool) {
 	}
 	if q.policy != nil {
 		r.Generation = q.policy.Generation()
+	}
+	if match {
+		r.ListedHash = q.reference(h).Listed
 	}
 	if match && h.Trigger.ByAddress() {
 		prefix := q.policy.Prefix(h)

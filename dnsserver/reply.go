@@ -320,7 +320,8 @@ func (m *writer) ede(q *Query) {
 		if q.draft.text != "" {
 			m.buf = append(m.buf, ' ')
 		}
-		m.buf = appendReference(m.buf, referenceTo(q.policy.Generation(), &q.decision.Winner))
+		r := q.reference(&q.decision.Winner)
+		m.buf = policy.AppendReference(m.buf, &r)
 	}
 	m.buf[size] += byte(q.textLen())
 }
@@ -332,7 +333,7 @@ func (q *Query) textLen() int {
 		if n > 0 {
 			n++
 		}
-		n += referenceLen
+		n += policy.ReferenceLen
 	}
 	return n
 }

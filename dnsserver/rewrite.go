@@ -30,10 +30,11 @@ func (m *writer) policy(w *worker, q *Query) {
 	}
 }
 
-// policySOA writes the SOA of the policy zone, which tells who decided and by which state of the feed. It is left out where it does not fit.
+// policySOA writes the SOA of the policy zone, which tells who decided and by which state of the feed. It is left out where it does not fit, and where
+// nobody says the name of the zone.
 func (m *writer) policySOA(q *Query, z *policy.Zone) {
 	soa := q.policy.SOA(&q.decision.Winner)
-	if soa == nil || m.full || len(m.buf)+len(soa.Name)+10+len(soa.Data) > m.limit {
+	if soa == nil || len(soa.Name) == 0 || m.full || len(m.buf)+len(soa.Name)+10+len(soa.Data) > m.limit {
 		return
 	}
 	m.record(wire.SectionAdditional, soa.Name, wire.TypeSOA, wire.ClassIN, min(soa.TTL, z.TTLMax), soa.Data)

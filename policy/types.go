@@ -90,8 +90,8 @@ type Feed struct {
 
 // SOA is the record with which a policy zone begins. Name and Data are in wire form, uncompressed.
 type SOA struct {
-	Name []byte `json:"name"`
-	TTL  uint32 `json:"ttl"` // seconds
+	Name []byte `json:"name"` // no octets where the zone does not say its name
+	TTL  uint32 `json:"ttl"`  // seconds
 	Data []byte `json:"data"`
 }
 

@@ -241,12 +241,13 @@ type ruleKey struct {
 // appendMatch writes the rule. What is missing while its policy is not held may be there the next time.
 func (e *encoder) appendMatch(b []byte, r *Record) []byte {
 	key := ruleKey{r.key(), uint64(r.EDE)<<24 | uint64(r.Action)<<16 | uint64(r.Trigger)<<8 | bit(r.Enforced)}
-	s := e.rules.at(uint64(r.Set)<<32^uint64(r.Member)<<16^uint64(r.Zone)^r.Generation<<8^uint64(r.Labels)<<40^key.did, &key)
+	s := e.rules.at(uint64(r.Set)<<32^uint64(r.Member)<<16^uint64(r.Zone)^r.Generation<<8^key.did, &key)
 	if !s.held {
 		names, ok := e.matches.piece(r)
 		s.text, s.held = appendRule(s.text[:0], r, names), ok
 	}
 	b = append(b, s.text...)
+	b = appendReference(b, r)
 	if r.Stage > 0 {
 		b = appendNumber(b, `,"stage":`, uint64(r.Stage))
 	}
@@ -254,6 +255,14 @@ func (e *encoder) appendMatch(b []byte, r *Record) []byte {
 		return appendPrefix(b, &r.Listed, r.ListedBits)
 	}
 	return e.appendListed(b, r)
+}
+
+// appendReference writes what refers to the rule.
+func appendReference(b []byte, r *Record) []byte {
+	reference := policy.Reference{
+		Generation: r.Generation, Set: r.Set, Listed: r.ListedHash, Zone: r.Zone, Member: r.Member, Trigger: policy.Trigger(r.Trigger), Labels: r.Labels,
+	}
+	return append(policy.AppendReference(append(b, `,"reference":"`...), &reference), '"')
 }
 
 // appendPrefix writes the listed address or prefix.

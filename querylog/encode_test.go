@@ -32,7 +32,7 @@ func (n *names) Match(uint64, *querylog.Record) (querylog.Match, bool) {
 }
 
 func blackbook() *names {
-	return &names{match: querylog.Match{Zone: "malware", Feed: "blackbook", Family: "redline", Threat: "stealer", Reference: "ref:AB"}}
+	return &names{match: querylog.Match{Zone: "malware", Feed: "blackbook", Family: "redline", Threat: "stealer"}}
 }
 
 // query is a plain record of one query.
@@ -65,13 +65,13 @@ func TestLine(t *testing.T) {
 		record     querylog.Record
 	}{
 		{"clean", begin + `"local":"198.51.100.1","name":"WwW.example","type":"A","id":77,"flags":"rd ad","transport":"udp","source":"cache","rcode":"NOERROR","reply_flags":"qr rd ra","size":60,"duration_us":1234,"verified":false,"stale":false,"generation":3}`, query("WwW.example")},
-		{"matched", begin + `"local":"198.51.100.1","name":"a.Malware.example","type":"A","id":77,"flags":"rd ad","transport":"udp","source":"policy","rcode":"NOERROR","reply_flags":"qr rd ra","size":60,"duration_us":1234,"ede":15,"action":"sinkhole","trigger":"qname","enforced":true,"zone":"malware","feed":"blackbook","family":"redline","threat":"stealer","reference":"ref:AB","listed":"malware.example","verified":false,"stale":false,"generation":3}`, matched("a.Malware.example", 2)},
+		{"matched", begin + `"local":"198.51.100.1","name":"a.Malware.example","type":"A","id":77,"flags":"rd ad","transport":"udp","source":"policy","rcode":"NOERROR","reply_flags":"qr rd ra","size":60,"duration_us":1234,"ede":15,"action":"sinkhole","trigger":"qname","enforced":true,"zone":"malware","feed":"blackbook","family":"redline","threat":"stealer","reference":"ref:AAAAAAAAAMAAAAAJAAAAAAAAAAAAAATG","listed":"malware.example","verified":false,"stale":false,"generation":3}`, matched("a.Malware.example", 2)},
 		{"by a forwarder, no reply", begin + `"peer":"2001:db8::5","peer_port":53,"name":".","type":"TYPE65280","class":"CH","id":77,"opcode":4,"flags":"","transport":"tcp","source":"none","size":0,"duration_us":0,"verified":true,"stale":false,"generation":0}`,
 			change(query("."), func(r *querylog.Record) {
 				r.Peer, r.PeerPort, r.Local, r.QType, r.QClass = netip.MustParseAddr("2001:db8::5").As16(), 53, [16]byte{}, 65280, dns.ClassCHAOS
 				r.Flags, r.Transport, r.Source, r.ReplySize, r.Duration, r.Verified, r.Generation = 4<<11, uint8(policy.TransportTCP), querylog.SourceNone, 0, -5, true, 0
 			})},
-		{"stale, at a CNAME step, observed", begin + `"local":"198.51.100.1","name":"www.example","type":"HTTPS","id":77,"flags":"rd ad","transport":"udp","source":"stale","rcode":"NXDOMAIN","reply_flags":"qr rd ra","size":60,"duration_us":1234,"ede":3,"action":"nxdomain","trigger":"qname","enforced":false,"zone":"malware","feed":"blackbook","family":"redline","threat":"stealer","reference":"ref:AB","stage":2,"verified":false,"stale":true,"generation":3}`,
+		{"stale, at a CNAME step, observed", begin + `"local":"198.51.100.1","name":"www.example","type":"HTTPS","id":77,"flags":"rd ad","transport":"udp","source":"stale","rcode":"NXDOMAIN","reply_flags":"qr rd ra","size":60,"duration_us":1234,"ede":3,"action":"nxdomain","trigger":"qname","enforced":false,"zone":"malware","feed":"blackbook","family":"redline","threat":"stealer","reference":"ref:AAAAAAAAAMAAAAAJAAAAAAAAAAAAAATG","stage":2,"verified":false,"stale":true,"generation":3}`,
 			change(matched("www.example", 2), func(r *querylog.Record) {
 				r.QType, r.Source, r.Rcode, r.EDE, r.Action, r.Enforced, r.Stage = dns.TypeHTTPS, querylog.SourceStale, 3, 3, uint8(policy.ActionNXDOMAIN), false, 2
 			})},

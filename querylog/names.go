@@ -2,18 +2,17 @@ package querylog
 
 // Names says what the rule of a record is called. Implementations are asked by one goroutine, and answer from memory.
 type Names interface {
-	// Match resolves the rule of r (Set, Member, Zone, Labels, Trigger) in the policy of that generation. It keeps nothing of r. ok is false if the
+	// Match resolves the rule of r (Set, Member, Zone) in the policy of that generation. It keeps nothing of r. ok is false if the
 	// generation is not held any more.
 	Match(generation uint64, r *Record) (m Match, ok bool)
 }
 
 // Match is what a rule is called.
 type Match struct {
-	Zone      string // the policy zone
-	Feed      string // the feed that lists the name
-	Family    string // the malware family, empty if the feed has none
-	Threat    string // the threat type, empty if the feed has none
-	Reference string // by which `cenote explain` finds it; empty for none
+	Zone   string // the policy zone
+	Feed   string // the feed that lists the name
+	Family string // the malware family, empty if the feed has none
+	Threat string // the threat type, empty if the feed has none
 }
 
 // matchesMax bounds the rules whose names are remembered; at the bound all are forgotten and asked for anew.
@@ -24,8 +23,6 @@ type matchKey struct {
 	generation   uint64
 	set          uint32
 	zone, member uint16
-	labels       uint8
-	trigger      uint8
 }
 
 // matchCache remembers what rules are called, as the piece of JSON that stands in their lines. It belongs to the writer.
@@ -35,9 +32,7 @@ type matchCache struct {
 	buf    []byte
 }
 
-func (r *Record) key() matchKey {
-	return matchKey{r.Generation, r.Set, r.Zone, r.Member, r.Labels, r.Trigger}
-}
+func (r *Record) key() matchKey { return matchKey{r.Generation, r.Set, r.Zone, r.Member} }
 
 // piece returns the fields that name the rule of r, with a comma before each, valid until the next call. ok is false if they are not known now.
 func (c *matchCache) piece(r *Record) (fields []byte, ok bool) {
@@ -71,9 +66,6 @@ func (m *Match) appendFields(b []byte) []byte {
 	}
 	if m.Threat != "" {
 		b = appendText(b, `,"threat":`, m.Threat)
-	}
-	if m.Reference != "" {
-		b = appendText(b, `,"reference":`, m.Reference)
 	}
 	return b
 }

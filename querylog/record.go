@@ -39,6 +39,7 @@ type Rule struct {
 	Stage      uint8 // what the rule matched: 0 the query name, n the n-th CNAME target
 	Match      bool  // there is such a rule
 	Enforced   bool
+	ListedHash uint32   // of what the rule lists; see policy.Reference
 	ListedBits uint8    // of a rule by address: the length of the prefix, as one of IPv6
 	Listed     [16]byte // and the prefix; IPv4 as IPv4-mapped IPv6
 }

@@ -79,8 +79,10 @@ func (l *reference) match(r *querylog.Record, n *names, name dnsname.Name) {
 		l.field("feed", m.Feed)
 		l.fieldIf(m.Family != "", "family", m.Family)
 		l.fieldIf(m.Threat != "", "threat", m.Threat)
-		l.fieldIf(m.Reference != "", "reference", m.Reference)
 	}
+	l.field("reference", policy.Reference{
+		Generation: r.Generation, Set: r.Set, Listed: r.ListedHash, Zone: r.Zone, Member: r.Member, Trigger: policy.Trigger(r.Trigger), Labels: r.Labels,
+	}.String())
 	l.fieldIf(r.Stage > 0, "stage", r.Stage)
 	listed := r.Stage == 0 && r.Labels > 0 && int(r.Labels) <= name.Labels() && policy.Trigger(r.Trigger) == policy.TriggerQNAME
 	if listed {

@@ -128,7 +128,9 @@ func (k *Keeper) begin(z *kept, next *Zone) {
 	had := k.open(z)
 	n := len(had.steps)
 	if n > 0 && had.steps[n-1].To == next.serial && had.steps[n-1].sum == sumOf(next) {
-		z.history = newHistory(had.steps, k.bounds)
+		if z.history = newHistory(had.steps, k.bounds); z.isDurable() && had.zone == nil {
+			k.record(z, nil, next)
+		}
 		return
 	}
 	z.history = nil
@@ -165,20 +167,26 @@ func (k *Keeper) advance(z *kept, next *Zone, d *Diff) {
 	k.record(z, step, next)
 }
 
-// isDurable reports whether the state of a zone has to be kept, since no file has it.
-func (z *kept) isDurable() bool { return z.source.Path == "" }
+// isDurable reports whether the state of a zone has to be kept: no file has it, or not its signatures.
+func (z *kept) isDurable() bool { return z.source.Path == "" || z.source.Sign != nil }
 
-// open opens the journal of a zone.
+// open opens the journal of a zone, and returns what it says, but once.
 func (k *Keeper) open(z *kept) (had recorded) {
+	k.openJournal(z)
+	had, z.had = z.had, recorded{}
+	return had
+}
+
+// openJournal opens the journal of a zone.
+func (k *Keeper) openJournal(z *kept) {
 	if k.dir == "" || z.journal != nil {
-		return had
+		return
 	}
 	j, had, err := openJournal(k.journalOf(&z.source), z.source.Name)
-	if z.journal = j; err != nil {
+	if z.journal, z.had = j, had; err != nil {
 		k.journalFault(z, err)
 	}
 	k.noteTrimmed(z, j)
-	return had
 }
 
 // noteTrimmed tells that a journal was found damaged.

@@ -99,13 +99,14 @@ type Keeper struct {
 	set     atomic.Pointer[Set]
 	counters
 
-	mu      sync.Mutex             // held while zones are loaded and published
-	zones   []*kept                // changed with mu and state held
-	byName  map[dnsname.Name]*kept // those of zones; guarded by mu
-	updated updateMemories         // guarded by mu
-	heard   []Heard                // guarded by mu
-	news    []*kept                // guarded by mu: those whose serial is another since the last Set
-	state   sync.Mutex             // guards the status of zones, so that asking for it never waits for a load
+	mu        sync.Mutex                 // held while zones are loaded and published
+	zones     []*kept                    // changed with mu and state held
+	byName    map[dnsname.Name]*kept     // those of zones; guarded by mu
+	updated   updateMemories             // guarded by mu
+	heard     []Heard                    // guarded by mu
+	news      []*kept                    // guarded by mu: those whose serial is another since the last Set
+	state     sync.Mutex                 // guards the status of zones, so that asking for it never waits for a load
+	transfers map[dnsname.Name]*progress // those under way; guarded by state
 }
 
 // counters count what became of zones.
@@ -128,6 +129,7 @@ type kept struct {
 	signAfter time.Time // it is not signed again before
 	history   *History
 	journal   *journal  // nil before the zone has a state, or without a directory
+	had       recorded  // what the journal said when it was opened, until that is taken
 	updated   *Zone     // what updates made of the source, which is then the present state; nil without any
 	updates   *journal  // of updated; nil where there are none, or without a directory
 	file      sum       // of the file that was taken last, or for which updates stand
@@ -173,6 +175,7 @@ type Status struct {
 	Checked      time.Time `json:"checked,omitzero"`        // and when
 	Next         time.Time `json:"next,omitzero"`           // when a primary is asked again
 	Expires      time.Time `json:"expires,omitzero"`        // until when the zone is served without
+	Transfer     *Progress `json:"transfer,omitempty"`      // that is under way
 	LeftOut      []LeftOut `json:"left_out,omitempty"`      // of a zone that is made of something: what of that has no place in it
 	Catalog      string    `json:"catalog,omitempty"`       // the catalog that lists the zone
 	Members      int       `json:"members,omitempty"`       // of a catalog: how many zones of it are served here
@@ -191,7 +194,7 @@ type LeftOut struct {
 
 // NewKeeper makes a keeper and reads every zone once. Zones that cannot be served are no error: Status tells of them.
 func NewKeeper(c KeeperConfig) (*Keeper, error) {
-	k := &Keeper{poll: cmp.Or(c.Poll, pollDefault), now: c.Now, log: c.Log, dir: c.Dir, keys: c.Keys, parent: c.Parent, bounds: c.Bounds.withDefaults(), changed: c.Changed, trust: c.Trust, online: newOnlineWork()}
+	k := &Keeper{poll: cmp.Or(c.Poll, pollDefault), now: c.Now, log: c.Log, dir: c.Dir, keys: c.Keys, parent: c.Parent, bounds: c.Bounds.withDefaults(), changed: c.Changed, trust: c.Trust, transfers: map[dnsname.Name]*progress{}, online: newOnlineWork()}
 	if k.now == nil {
 		k.now = time.Now
 	}
@@ -462,7 +465,9 @@ func (k *Keeper) Status() []Status {
 	defer k.state.Unlock()
 	out := make([]Status, 0, len(k.zones))
 	for _, z := range k.zones {
-		out = append(out, z.status)
+		s := z.status
+		s.Transfer = k.transfers[z.source.Name].now()
+		out = append(out, s)
 	}
 	return out
 }

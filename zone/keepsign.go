@@ -2,8 +2,10 @@ package zone
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -35,6 +37,9 @@ func (k *Keeper) take(z *kept, plain *Zone) error {
 		k.install(z, plain, nil)
 		return nil
 	}
+	if z.zone == nil && k.serveLast(z, plain) {
+		return nil
+	}
 	next, d, err := k.sign(z, plain)
 	switch {
 	case err == nil:
@@ -50,6 +55,52 @@ func (k *Keeper) take(z *kept, plain *Zone) error {
 	}
 	return err
 }
+
+// serveLast serves a zone as it was signed before the server was started, so that a start waits for no signatures. renew makes the version of now of it. It returns
+// false if there is none whose signatures hold, or if none of the keys is there by which they were made.
+func (k *Keeper) serveLast(z *kept, plain *Zone) bool {
+	k.openJournal(z)
+	last, now := z.had.zone, k.now()
+	if last == nil || !last.signed || !last.signedUntil().After(now) {
+		return false
+	}
+	signing, err := newSignedZone(z.source.Name, k.keys, *z.source.Sign, k.online)
+	switch {
+	case err != nil:
+		k.log.Error("zone is served as it was signed last", "zone", z.source.Name.String(), "err", err)
+	case len(signing.ring.keys) == 0 || isBefore(signing.state.Serial, last.serial):
+		return false
+	default:
+		if z.signing = signing; signing.online != nil {
+			signing.online.update(&signing.ring, now)
+		}
+	}
+	had := k.open(z)
+	z.zone, z.history, z.plain, z.wanted = last, newHistory(had.steps, k.bounds), plain, plain
+	k.news = append(k.news, z)
+	return true
+}
+
+// signedUntil is when the first of the zone's signatures ends.
+func (z *Zone) signedUntil() time.Time {
+	first := int64(math.MaxInt64)
+	w := setWalk{}
+	for n := node(0); int(n) < len(z.data); n = node(w.at) {
+		for w = z.sets(n); w.next(); {
+			rest := w.set.signatures()
+			for range w.set.sigs {
+				var sig []byte
+				if sig, rest = cutRecord(rest); len(sig) >= rrsigFixed {
+					first = min(first, int64(binary.BigEndian.Uint32(sig[8:])))
+				}
+			}
+		}
+	}
+	return time.Unix(first, 0)
+}
+
+// rrsigFixed are the octets of a signature before the name of its zone (RFC 4034 section 3.1).
+const rrsigFixed = 18
 
 // sign makes the signed version of a state, with the difference to the present one where it is known.
 func (k *Keeper) sign(z *kept, plain *Zone) (next *Zone, d *Diff, err error) {
@@ -95,11 +146,12 @@ func (k *Keeper) renew() (changed bool) {
 			continue
 		}
 		before, plain := z.zone, z.plain
-		if z.wanted != nil {
+		waited := z.wanted != nil
+		if waited {
 			plain = z.wanted
 		}
 		err := k.take(z, plain)
-		if err != nil || z.status.Fault != "" && z.zone != before {
+		if err != nil || z.status.Fault != "" && (waited || z.zone != before) {
 			k.note(z, z.status.Warnings, err)
 		}
 		if z.zone != before {

@@ -15,6 +15,8 @@ import (
 	"cenote/dnssec"
 	"cenote/wire"
 	"cenote/zone"
+
+	"github.com/miekg/dns"
 )
 
 // signedKeeper is a keeper of one zone that is signed, with a clock and a parent.
@@ -179,5 +181,62 @@ func TestKeeperThatCannotSign(t *testing.T) {
 	}
 	if s := k.Status()[0]; s.State != zone.StateServed || !s.Signed || s.Serial != 2024010107 || !strings.Contains(dump(t, k.zone()), "NSEC3PARAM") {
 		t.Fatalf("status %+v", s)
+	}
+}
+
+// TestKeeperServesWhatWasSigned starts again: what was signed is served at once, without a signature, and what has changed meanwhile is signed behind it.
+func TestKeeperServesWhatWasSigned(t *testing.T) {
+	for _, denial := range []zone.Denial{zone.DenialNSEC, zone.DenialCompact} {
+		k := keepSigned(t, &zone.Signing{Denial: denial})
+		k.advance(5 * time.Hour)
+		k.advance(30 * time.Hour)
+		served, steps := dump(t, k.zone()), k.Status()[0].Steps
+		write(t, k.config.Sources[0].Path, strings.Replace(sample, "2024010101", "2024010199", 1)+"new A 192.0.2.99\n")
+		k.at.Add(3600)
+		k.restart(t)
+		if s := k.Status()[0]; dump(t, k.zone()) != served || s.State != zone.StateServed || s.Fault != "" || s.Steps != steps {
+			t.Errorf("after the start another version is served: %+v", s)
+		}
+		m := ask(t, k.Set(), "nothing.example", dns.TypeA, true)
+		if compact := m.Rcode == dns.RcodeSuccess; compact != (denial == zone.DenialCompact) {
+			t.Errorf("a name that is not there:\n%v", m)
+		}
+		newView(t, k.zone(), k.config.Now()).judge(t, m, dns.Question{Name: "nothing.example", Qtype: dns.TypeA})
+		k.Look()
+		if s := k.Status()[0]; s.Serial != 2024010199 || s.Steps != steps+1 || !strings.Contains(dump(t, k.zone()), "192.0.2.99") {
+			t.Errorf("after a look: %+v", s)
+		}
+	}
+}
+
+// TestKeeperServesNothingThatHasEnded starts again when the signatures have ended: it waits for new ones.
+func TestKeeperServesNothingThatHasEnded(t *testing.T) {
+	k := keepSigned(t, &zone.Signing{})
+	k.at.Add(int64(15 * 24 * time.Hour / time.Second))
+	k.restart(t)
+	if left := shortest(k.zone(), k.config.Now()); left < 6*24*time.Hour {
+		t.Errorf("a signature is served that holds for %v", left)
+	}
+}
+
+// TestKeeperServesWhatWasSignedWithoutKeys starts again without keys that can be read: what was signed is served, and the fault is told.
+func TestKeeperServesWhatWasSignedWithoutKeys(t *testing.T) {
+	k := keepSigned(t, &zone.Signing{})
+	served := dump(t, k.zone())
+	state := filepath.Join(k.config.Keys, "example", "state.json")
+	kept, err := os.ReadFile(state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, state, "{")
+	k.restart(t)
+	k.Look()
+	if s := k.Status()[0]; s.State != zone.StateKept || !strings.Contains(s.Fault, "state of signing") || dump(t, k.zone()) != served {
+		t.Errorf("without keys: %+v", s)
+	}
+	write(t, state, string(kept))
+	k.advance(2 * time.Minute)
+	if s := k.Status()[0]; s.State != zone.StateServed || s.Fault != "" || dump(t, k.zone()) != served {
+		t.Errorf("with keys: %+v", s)
 	}
 }

@@ -215,7 +215,8 @@ func (s *Secondaries) look(ctx context.Context, z *secondary, told bool) error {
 func (s *Secondaries) take(ctx context.Context, z *secondary, p *Primary) (changed bool, err error) {
 	present := s.keeper.present(z.Name)
 	began := s.now()
-	t := &transfer{apex: z.Name, primary: p, bounds: z.Bounds, now: s.now}
+	t := &transfer{apex: z.Name, primary: p, bounds: z.Bounds, now: s.now, progress: &progress{primary: p.String(), began: began}}
+	defer s.keeper.underWay(z.Name, t.progress)()
 	next, err := t.run(ctx, present)
 	if err != nil {
 		return false, err

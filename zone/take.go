@@ -55,13 +55,14 @@ type TransferBounds struct {
 
 // transfer takes a zone from one primary.
 type transfer struct {
-	apex    dnsname.Name
-	primary *Primary
-	bounds  TransferBounds
-	older   bool // a serial that goes back is taken
-	now     func() time.Time
-	octets  int64
-	steps   int // of differences that it took; 0: the zone came whole
+	apex     dnsname.Name
+	primary  *Primary
+	bounds   TransferBounds
+	older    bool // a serial that goes back is taken
+	now      func() time.Time
+	progress *progress // nil: nobody wants to know
+	octets   int64
+	steps    int // of differences that it took; 0: the zone came whole
 }
 
 // run returns the version that the primary has: present itself if that is not older, and nil never without an error. Differences are asked for where there is
@@ -96,6 +97,7 @@ func (t *transfer) ask(ctx context.Context, from *Zone) (*Zone, error) {
 	}
 	err := t.exchange(ctx, qtype, from, func(msg []byte) (bool, error) {
 		err := in.message(msg)
+		t.progress.came(in.serial, t.octets, in.count)
 		return err == nil && (in.state == stateDone || in.isCurrent()), err
 	})
 	if err != nil {
@@ -109,7 +111,11 @@ func (t *transfer) ask(ctx context.Context, from *Zone) (*Zone, error) {
 
 // result is the zone that a transfer leads to.
 func (t *transfer) result(in *incoming) (next *Zone, err error) {
-	behind(t.octets, func() {
+	size := t.octets
+	if in.from != nil {
+		size += int64(len(in.from.data)) // all of which is laid out anew
+	}
+	behind(size, func() {
 		if len(in.diffs) == 0 {
 			next, err = t.whole(in.records)
 			return

@@ -174,7 +174,7 @@ func (c *catalog) answerTo(ctx context.Context, q *api.Question, r *policy.Reque
 
 // explainReference resolves what an extended error's text stands for. The generation must still be held or be the one in force.
 func (c *catalog) explainReference(ctx context.Context, q api.Question) (api.Explanation, error) {
-	ref, err := dnsserver.DecodeReference(q.Reference)
+	ref, err := policy.DecodeReference(q.Reference)
 	if err != nil {
 		return api.Explanation{}, err
 	}
@@ -190,7 +190,7 @@ func (c *catalog) explainReference(ctx context.Context, q api.Question) (api.Exp
 }
 
 // subject finds what a reference stands for: the index is searched for its set, which is slow and exact.
-func (c *catalog) subject(g *blocklist.Generation, ref dnsserver.Reference, q *api.Question) error {
+func (c *catalog) subject(g *blocklist.Generation, ref policy.Reference, q *api.Question) error {
 	key, err := listedKey(g, ref)
 	if err != nil {
 		return err
@@ -207,19 +207,28 @@ func (c *catalog) subject(g *blocklist.Generation, ref dnsserver.Reference, q *a
 		return fmt.Errorf("the reference stands for the pattern %s of feed %q, in zone %q; explain a name to see what it matches", text, rule.Feed, zoneName(rule.Zone))
 	case policy.TriggerNSDNAME:
 		q.Server, err = dnsname.Parse(text)
+		q.Server = reached(g, ref, q.Server)
 		return err
 	}
-	q.Name = key
+	q.Name = reached(g, ref, key)
 	return nil
 }
 
-// listedKey finds the key of the only rule that a reference can stand for.
-func listedKey(g *blocklist.Generation, ref dnsserver.Reference) (dnsname.Name, error) {
+// reached is a name that the rule of a reference reaches, which lists name: one of a wildcard reaches only what is below.
+func reached(g *blocklist.Generation, ref policy.Reference, name dnsname.Name) dnsname.Name {
+	rule := g.Policy.Rule(policy.Hit{Set: ref.Set, Zone: ref.Zone, Member: ref.Member, Labels: ref.Labels})
+	if below, err := name.Child("*"); rule.Member.Kind == policy.KindBelow && err == nil {
+		return below
+	}
+	return name
+}
+
+// listedKey finds the key of the only rule that a reference can stand for. Of names that share a set, and two of which may have the same hash, it says so.
+func listedKey(g *blocklist.Generation, ref policy.Reference) (dnsname.Name, error) {
 	found := 0
 	var name dnsname.Name
 	for n, set := range g.Policy.Index().All() {
-		trigger := policy.TriggerOf([]byte(n))
-		if set == ref.Set && trigger == ref.Trigger && (trigger != policy.TriggerQNAME || n.Labels() == int(ref.Labels)) {
+		if set == ref.Set && ref.RefersTo([]byte(n)) {
 			name = n
 			if found++; found > 1 {
 				break

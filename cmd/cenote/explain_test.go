@@ -32,7 +32,13 @@ $ORIGIN rpz.example.
 @ SOA localhost. hostmaster.localhost. 1 3600 600 604800 300
 @ NS localhost.
 listed.example CNAME .
+other.example CNAME .
+*.wild.example CNAME .
+*.other.example CNAME .
 24.0.100.51.198.rpz-ip CNAME *.
+24.0.100.51.199.rpz-ip CNAME *.
+ns.other.example.rpz-nsdname CNAME .
+32.55.113.0.203.rpz-nsip CNAME *.
 ns.bad.example.rpz-nsdname CNAME .
 32.54.113.0.203.rpz-nsip CNAME *.
 `), 0o600); err != nil {
@@ -48,6 +54,7 @@ policy: {sinkhole: {ipv4: [192.0.2.53]}, zones: [{name: rpz, feeds: [rpz], ede_r
 `)
 	for name, want := range map[string]string{
 		"listed.example": "listed.example qname listed.example",
+		"a.wild.example": "*.wild.example qname wild.example",
 		"hosted.example": "198.51.100.0 ip 198.51.100.0/24",
 		"moored.example": "203.0.113.54 nsip 203.0.113.54",
 		"served.example": "ns.bad.example nsdname ns.bad.example",
@@ -135,4 +142,35 @@ policy: {sinkhole: {ipv4: [192.0.2.53]}, zones: [{name: rpz, feeds: [rpz], add_s
 		}
 	}
 	t.Errorf("no extended error in %v", reply)
+}
+
+// TestPolicySOAOfAZoneWithoutAName: a zone file that nowhere says the zone's name has no SOA to show, and the reply is a whole one; with the name it has.
+func TestPolicySOAOfAZoneWithoutAName(t *testing.T) {
+	dir := t.TempDir()
+	const body = "@ 300 SOA provider.example. hostmaster.provider.example. 7 3600 600 604800 300\n@ NS localhost.\n"
+	writeAll(t, dir, map[string]string{"nameless.rpz": body + "nameless.example CNAME *.\n", "named.rpz": body + "named.example CNAME *.\n"})
+	s := startServer(t, dir, `
+state: state
+listen: [{address: 127.0.0.1:0}]
+feeds: [{name: nameless, path: nameless.rpz, format: rpz}, {name: named, path: named.rpz, format: rpz, zone: rpz.example}]
+policy: {sinkhole: {ipv4: [192.0.2.53]}, zones: [{name: rpz, feeds: [nameless, named], add_soa: true}]}
+`)
+	for name, want := range map[string]string{"nameless.example.": "", "named.example.": "rpz.example."} {
+		q := new(dns.Msg).SetQuestion(name, dns.TypeA)
+		q.SetEdns0(1232, false)
+		reply, err := dns.Exchange(q, s.addr().String())
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		got := ""
+		for _, rr := range reply.Extra {
+			if rr.Header().Rrtype == dns.TypeSOA {
+				got = rr.Header().Name
+			}
+		}
+		if got != want || reply.IsEdns0() == nil {
+			t.Errorf("%s: the SOA of %q, want %q, and an extended error: %v", name, got, want, reply)
+		}
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -23,7 +24,7 @@ type policyTransfers struct {
 
 	mu        sync.Mutex
 	primaries map[string][]zone.Primary // by feed; guarded by mu
-	copies    map[string]*zone.Copy     // by the directory that they are kept in; guarded by mu
+	copies    map[string]*zone.Copy     // of feeds, as far as they were looked at; guarded by mu
 }
 
 func newPolicyTransfers(now func() time.Time) *policyTransfers {
@@ -46,6 +47,7 @@ func (p *policyTransfers) update(c *config.Config, keys *tsig.Keys) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.primaries = next
+	maps.DeleteFunc(p.copies, func(feed string, _ *zone.Copy) bool { return next[feed] == nil })
 	return nil
 }
 
@@ -76,12 +78,12 @@ func (p *policyTransfers) copyOf(r *blocklist.ZoneRequest) (*zone.Copy, []zone.P
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	primaries := p.primaries[r.Feed]
-	if c := p.copies[r.Dir]; c != nil && c.Name() == r.Zone.Canonical() {
+	if c := p.copies[r.Feed]; c != nil && c.Name() == r.Zone.Canonical() {
 		return c, primaries, nil
 	}
 	c, err := zone.OpenCopy(r.Dir, r.Zone, p.now)
 	if err == nil {
-		p.copies[r.Dir] = c
+		p.copies[r.Feed] = c
 	}
 	return c, primaries, err
 }

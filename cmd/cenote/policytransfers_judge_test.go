@@ -227,17 +227,18 @@ func (r *running) taking(t *testing.T, kind string) float64 {
 	return labelled(t, r.publisher, "cenote_blocklist_zone_transfers_total", kind)
 }
 
-// TestCenoteTakesWhatCenoteExports has a second server take the policy of a first one as a zone: after each edit of its feeds it has the rules that
+// TestCenoteTakesWhatCenoteExports has a second server take the policy of a first one as a zone, by key and TLS (RFC 9103): after each edit of its feeds it has the rules that
 // export writes.
 func TestCenoteTakesWhatCenoteExports(t *testing.T) {
 	up := dnstest.Start(t, judgedInternet)
 	dir, dir2, seed := t.TempDir(), t.TempDir(), uint64(12)
-	ours, theirs := dnstest.FreePort(t).Port(), dnstest.FreePort(t).Port()
+	ours, secure := dnstest.FreePort(t).Port(), dnstest.FreePort(t).Port()
+	dnstest.WriteCertificate(t, "hub.test", filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"))
 	text := exportedPolicy(rand.New(rand.NewPCG(seed, 5)), dir, up.Addr())
 	writeAll(t, dir, map[string]string{"secret": transferSecret + "\n"})
-	first := startServer(t, dir, strings.ReplaceAll(strings.ReplaceAll(text, "127.0.0.1:0", fmt.Sprintf("127.0.0.1:%d", theirs)), "format: domains", "shrink_max: 100%, format: domains")+fmt.Sprintf(`
+	first := startServer(t, dir, strings.ReplaceAll(strings.ReplaceAll(text, "127.0.0.1:0}", fmt.Sprintf("127.0.0.1:0}, {address: 127.0.0.1:%d, tls: {cert: cert.pem, key: key.pem}}", secure)), "format: domains", "shrink_max: 100%, format: domains")+fmt.Sprintf(`
 keys: [{name: transfer.test, secret_file: %[1]s/secret}]
-zones: [{name: rpz.test, policy: {}, allow_transfer: [127.0.0.1/32], transfer_keys: [transfer.test], notify: [{address: '127.0.0.1:%[2]d', key: transfer.test}]}]
+zones: [{name: rpz.test, policy: {}, allow_transfer: [127.0.0.1/32], transfer_keys: [transfer.test], require_tls: true, notify: [{address: '127.0.0.1:%[2]d', key: transfer.test}]}]
 `, dir, ours))
 	second := startServer(t, dir2, fmt.Sprintf(`
 state: %[1]s/state
@@ -245,9 +246,9 @@ listen: [{address: 127.0.0.1:%[2]d}]
 upstreams: ['127.0.0.1:9']
 rate_limit: {enabled: false}
 keys: [{name: transfer.test, secret_file: %[4]s/secret}]
-feeds: [{name: taken, zone: rpz.test, primaries: [{address: '127.0.0.1:%[3]d', key: transfer.test}], shrink_max: 100%%, allow_private_suffix: true, allow_public_suffix: true, allow_protected: true}]
+feeds: [{name: taken, zone: rpz.test, primaries: [{address: '127.0.0.1:%[3]d', key: transfer.test, tls: hub.test, ca_file: %[4]s/cert.pem}], shrink_max: 100%%, allow_private_suffix: true, allow_public_suffix: true, allow_protected: true}]
 policy: {zones: [{name: block, feeds: [taken], action: nxdomain}]}
-`, dir2, ours, first.addr().Port(), dir))
+`, dir2, ours, secure, dir))
 	edits, feeds := sized(6, 200), &editedFeeds{r: rand.New(rand.NewPCG(seed, 6)), dir: dir}
 	for range edits {
 		feeds.edit(t)

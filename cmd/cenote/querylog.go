@@ -5,7 +5,6 @@ import (
 	"math"
 
 	"cenote/config"
-	"cenote/dnsserver"
 	"cenote/policy"
 	"cenote/querylog"
 )
@@ -56,8 +55,5 @@ func (c *catalog) Match(generation uint64, r *querylog.Record) (querylog.Match, 
 		return querylog.Match{}, false
 	}
 	rule := g.Policy.Rule(policy.Hit{Set: r.Set, Zone: r.Zone, Member: r.Member, Labels: r.Labels})
-	reference := dnsserver.EncodeReference(dnsserver.Reference{
-		Generation: generation, Set: r.Set, Zone: r.Zone, Member: r.Member, Labels: r.Labels, Trigger: policy.Trigger(r.Trigger),
-	})
-	return querylog.Match{Zone: zoneName(rule.Zone), Feed: rule.Feed, Family: rule.Family, Threat: rule.Threat, Reference: reference}, true
+	return querylog.Match{Zone: zoneName(rule.Zone), Feed: rule.Feed, Family: rule.Family, Threat: rule.Threat}, true
 }

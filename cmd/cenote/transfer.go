@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
+	"sync"
 	"time"
 
 	"cenote/api"
@@ -29,6 +31,7 @@ func (c *transferCommand) Run(ctx context.Context, std streams) error {
 	}
 	if !c.JSON {
 		_, _ = fmt.Fprintf(std.err, "asking the primaries of %s\n", name)
+		defer c.tellProgress(ctx, std.err, name.Canonical().String())()
 	}
 	var answer api.ZonesAnswer
 	if err := client.Post(ctx, "/v1/zones/transfer", api.TransferRequest{Zone: c.Zone}, &answer); err != nil {
@@ -39,6 +42,48 @@ func (c *transferCommand) Run(ctx context.Context, std streams) error {
 		return printJSON(std.out, answer)
 	}
 	return printZones(std.out, answer.Zones, time.Now())
+}
+
+// transferProgressEvery is how often it is shown how far a transfer is.
+const transferProgressEvery = time.Second
+
+// tellProgress shows how far the transfer of a zone is, until what it returns is called.
+func (c *transferCommand) tellProgress(ctx context.Context, to io.Writer, name string) (stop func()) {
+	client, err := c.client(0)
+	if err != nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var told sync.WaitGroup
+	told.Go(func() {
+		tick := time.NewTicker(transferProgressEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			var answer api.ZonesAnswer
+			if client.Get(ctx, "/v1/zones", nil, &answer) != nil {
+				continue
+			}
+			for i := range answer.Zones {
+				if z := &answer.Zones[i]; z.Name == name && z.Transfer != nil {
+					_, _ = fmt.Fprintf(to, "%s: %s\n", printable(name), progressText(z.Transfer, time.Now()))
+				}
+			}
+		}
+	})
+	return func() { cancel(); told.Wait() }
+}
+
+// progressText is how far a transfer is.
+func progressText(p *zone.Progress, now time.Time) string {
+	if p.Records == 0 {
+		return fmt.Sprintf("asking %s, %s", printable(p.Primary), age(p.Began, now))
+	}
+	return fmt.Sprintf("%d records (%.1f MiB) of serial %d so far from %s, begun %s", p.Records, float64(p.Octets)/(1<<20), p.Serial, printable(p.Primary), age(p.Began, now))
 }
 
 // transferWait is how long the command waits for a transfer.

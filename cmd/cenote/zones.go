@@ -100,6 +100,11 @@ func printZoneFaults(to io.Writer, zones []zone.Status, now time.Time) error {
 				return err
 			}
 		}
+		if z.Transfer != nil {
+			if _, err := fmt.Fprintf(to, "\n%s: %s\n", printable(z.Name), progressText(z.Transfer, now)); err != nil {
+				return err
+			}
+		}
 		if err := printCatalogFaults(to, z); err != nil {
 			return err
 		}
