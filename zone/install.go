@@ -76,23 +76,6 @@ func (k *Keeper) named(apex dnsname.Name) *kept {
 	return k.byName[apex.Canonical()]
 }
 
-// Freeze keeps a zone as it is, or lets it change again: its file is not read, and what would be installed is refused. It lasts until the server ends.
-func (k *Keeper) Freeze(apex dnsname.Name, frozen bool) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	z := k.named(apex)
-	if z == nil {
-		return fmt.Errorf("%w: %s", ErrUnknown, apex)
-	}
-	k.state.Lock()
-	defer k.state.Unlock()
-	if z.status.Frozen != frozen {
-		k.log.Info("zone frozen or thawed", "zone", z.status.Name, "frozen", frozen)
-	}
-	z.status.Frozen = frozen
-	return nil
-}
-
 // State is the present version of a zone: as its source and updates have it, or as it is served, signed here.
 func (k *Keeper) State(apex dnsname.Name, signed bool) (*Zone, error) {
 	k.mu.Lock()

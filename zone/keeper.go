@@ -138,6 +138,7 @@ type kept struct {
 	unproved  time.Time // when to ask again whether it is signed as it has to be; zero where that is known
 	looks     int       // how often the file was seen like that
 	status    Status
+	unread    bool // it is frozen since before the start, and its file was not read
 	expired   bool // guarded by mu: served no more until a primary confirms it
 }
 
@@ -223,8 +224,9 @@ func (k *Keeper) Update(sources []Source) error {
 		if byName[s.Name] != nil {
 			return fmt.Errorf("zone %s is there twice", s.Name)
 		}
-		z := &kept{}
+		z, fresh := &kept{}, true
 		if had := k.byName[s.Name]; had != nil && had.source.isAs(&s) {
+			fresh = false
 			if *z = *had; z.source.Verify != s.Verify {
 				z.loaded = stamp{}
 			}
@@ -235,7 +237,9 @@ func (k *Keeper) Update(sources []Source) error {
 		}
 		z.source = s
 		k.openUpdates(z)
-		z.describe()
+		if z.describe(); fresh {
+			k.refreeze(z)
+		}
 		next, byName[s.Name] = append(next, z), z
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), trustPatience)
@@ -244,7 +248,7 @@ func (k *Keeper) Update(sources []Source) error {
 		switch {
 		case z.source.Path == "" && z.zone == nil:
 			k.restore(z)
-		case z.source.Path != "" && z.loaded == (stamp{}):
+		case z.source.Path != "" && z.loaded == (stamp{}) && !(z.status.Frozen && z.zone != nil):
 			k.load(ctx, z, false)
 		}
 	}

@@ -249,6 +249,7 @@ func (k *Keeper) choose(z *kept, file *Zone, force bool) (*Zone, error) {
 	if first {
 		had = z.updated
 	}
+	defer func() { z.unread = z.unread && z.file == sum{} }()
 	switch {
 	case had == nil || force:
 	case z.updated == nil:
@@ -257,7 +258,7 @@ func (k *Keeper) choose(z *kept, file *Zone, force bool) (*Zone, error) {
 		}
 	case isBefore(had.serial, file.serial):
 		k.log.Warn("the file of a zone takes the place of what updates made of it", "zone", z.source.Name.String(), "serial", file.serial, "was", had.serial)
-	case first || sumOf(file) == z.file:
+	case first || z.unread || sumOf(file) == z.file:
 		z.file = sumOf(file)
 		return had, nil
 	default:

@@ -298,3 +298,34 @@ func FuzzUpdate(f *testing.F) {
 		}
 	})
 }
+
+// TestFrozenUpdatesStayOverARestart holds that what updates made of a zone is what it stays at while it is frozen, over a restart, and goes on from when it is
+// thawed.
+func TestFrozenUpdatesStayOverARestart(t *testing.T) {
+	u := newUpdatable(t, updatableText)
+	if rcode := u.ask("all.key", "+new.example. 60 A 192.0.2.9"); rcode != wire.RcodeSuccess {
+		t.Fatal(rcode)
+	}
+	if err := u.Freeze(canonical("example"), true); err != nil {
+		t.Fatal(err)
+	}
+	u.start()
+	u.expect("after a restart", 6, "+new.example. 60 IN A 192.0.2.9")
+	if rcode := u.ask("all.key", "+other.example. 60 A 192.0.2.9"); rcode != wire.RcodeRefused {
+		t.Errorf("an update of a frozen zone is answered with %d", rcode)
+	}
+	if err := u.Freeze(canonical("example"), false); err != nil {
+		t.Fatal(err)
+	}
+	u.Look()
+	u.Look()
+	u.expect("thawed", 6, "+new.example. 60 IN A 192.0.2.9")
+	if s := u.Status()[0]; s.State != zone.StateServed {
+		t.Errorf("%+v", s)
+	}
+	if rcode := u.ask("all.key", "+other.example. 60 A 192.0.2.9"); rcode != wire.RcodeSuccess {
+		t.Fatal(rcode)
+	}
+	u.start()
+	u.expect("after another restart", 7, "+new.example. 60 IN A 192.0.2.9", "+other.example. 60 IN A 192.0.2.9")
+}
