@@ -85,3 +85,6 @@ func (s *Secondaries) Follows(apex dnsname.Name) bool {
 	defer s.mu.Unlock()
 	return s.all[apex] != nil
 }
+
+// CompareDerived is the difference that Apply kept.
+func CompareDerived(from, to *Zone) (Diff, bool) { return compareDerived(from, to) }
