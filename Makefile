@@ -99,10 +99,18 @@ peers: ## let dig, unbound and named judge; fails where one is missing
 conformance: ## play the scenarios of other resolvers in ../shared/scenarios, all of them; says what is missing (docs/conformance.md)
 	CENOTE_LONG=1 $(GO) test -count=1 -timeout 20m -v -run TestConformance ./cmd/cenote
 
-# The oracles draw more random worlds, and the server is asked more often, than in an ordinary run of the tests.
+.PHONY: judge
+judge: ## have unbound and named judge recursion by 20,000 names of a tree that is broken in every way, and of one that nsd serves; takes ten minutes
+	CENOTE_LONG=1 CENOTE_STRICT=1 $(GO) test -count=1 -timeout 1h -v -run 'TestUnboundAndNamedJudge|TestUnboundJudgesSubnets' ./cmd/cenote
+
+.PHONY: attacks
+attacks: ## attack a whole server for minutes, on a machine that has nothing else to do: floods of names, costly zones, forged replies
+	CENOTE_LONG=1 $(GO) test -count=1 -timeout 30m -v -run 'TestServer(Under|Beside|Bounds)|TestFloodOf|TestWaterTorture|TestKeyTrap' ./cmd/cenote ./resolver
+
+# The oracles draw more random worlds, 100,000 policies with 25 questions each, and the server is asked more often, than in an ordinary run of the tests.
 .PHONY: soak
 soak: ## the tests with many more random cases and queries; takes an hour
-	CENOTE_CASES=2000000 CENOTE_QUERIES=10000000 $(GO) test -count=1 -timeout 3h -v -run 'Oracle|Unblocks|Agrees|Heap|Killed|Chaos' $(PKG)
+	CENOTE_CASES=2500000 CENOTE_QUERIES=10000000 $(GO) test -count=1 -timeout 3h -v -run 'Oracle|Unblocks|Agrees|Heap|Killed|Chaos' $(PKG)
 
 .PHONY: docs
 docs: ## write what is made from the code: docs/config.md, the example, the schema, docs/metrics.md

@@ -61,7 +61,12 @@ func OpenCopy(dir string, apex dnsname.Name, now func() time.Time) (*Copy, error
 	if err := removeOthers(dir, journalPath(dir, c.apex)); err != nil {
 		return nil, fmt.Errorf("removing former journals: %w", err)
 	}
-	j, had, err := openJournal(journalPath(dir, c.apex), c.apex)
+	var j *journal
+	var had recorded
+	err := pace.Behind(func() (err error) {
+		j, had, err = openJournal(journalPath(dir, c.apex), c.apex)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("opening the journal of a zone: %w", err)
 	}
