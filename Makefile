@@ -73,6 +73,10 @@ peers-bench: ## the whole server beside other servers, on one core each in turns
 scale-bench: ## what a query, memory and a start cost against names, cached answers, feeds and zones; half an hour (BENCHFLAGS may be set)
 	$(GO) run ./bench -scale $(BENCHFLAGS)
 
+.PHONY: zones-bench
+zones-bench: ## authoritative answers, AXFR, memory and the way of a change to a secondary, beside nsd, Knot DNS and named (BENCHFLAGS may be set)
+	$(GO) run ./bench -zones $(BENCHFLAGS)
+
 .PHONY: profile
 profile: ## where the server's time goes under load: take the profile by which the compiler optimises it anew
 	$(GO) run ./bench -profile cmd/cenote/default.pgo

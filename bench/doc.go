@@ -4,6 +4,7 @@
 //	go run ./bench -micro=false     the whole server only
 //	go run ./bench -page=           print the tables and write no page
 //	go run ./bench -peers all       the server beside other servers, and nothing else; or names, such as -peers named,dnsdist
+//	go run ./bench -zones           authoritative zones beside nsd, knot and named, and nothing else
 //	go run ./bench -scale           the scaling table and its plot instead; -scale-names, -scale-cache, -scale-feeds and -scale-views say which
 //	                                sizes, and an empty one leaves its rows out
 //	go run ./bench -profile FILE    measure nothing; write a CPU profile of the server under every load

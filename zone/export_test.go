@@ -102,3 +102,6 @@ func ReadUpdateMemory(now time.Time, file []byte) int {
 	m.read(file, now)
 	return len(m.known)
 }
+
+// CompareDerived is the difference that Apply kept.
+func CompareDerived(from, to *Zone) (Diff, bool) { return compareDerived(from, to) }
