@@ -87,7 +87,7 @@ func TestSliceOfAnAppliedVersion(t *testing.T) {
 	s := beginSigning(t, "example", t.TempDir(), zone.Signing{})
 	sign(t, s, plain, nil, now)
 	first, _ := sign(t, s, plain, nil, now.Add(5*time.Hour)) // the parent is told of the key by now
-	next, d, err := s.SignSlice(plain, first, now.Add(20*time.Hour))
+	_, d, err := s.SignSlice(plain, first, now.Add(20*time.Hour))
 	if err != nil || d == nil {
 		t.Fatalf("difference %v, %v", d, err)
 	}
