@@ -91,7 +91,7 @@ fuzz: ## every fuzz target for FUZZTIME each (PKG and FUZZTIME may be set)
 		$(GO) test -c -fuzz . -o "$$built/fuzz" $$pkg; \
 		for target in $$("$$built/fuzz" -test.list '^Fuzz'); do \
 			echo "$$pkg $$target"; \
-			"$$built/fuzz" -test.run '^$$' -test.fuzz "^$$target$$" -test.fuzztime $(FUZZTIME) -test.fuzzcachedir "$$corpus/$$pkg"; \
+			"$$built/fuzz" -test.run '^$$' -test.fuzz "^$$target$$" -test.fuzztime $(FUZZTIME) -test.fuzzminimizetime 1s -test.fuzzcachedir "$$corpus/$$pkg"; \
 		done; \
 	done
 

@@ -215,11 +215,14 @@ func (k *Keeper) journalFault(z *kept, err error) {
 
 // restore serves a zone without a file as it was before the server was started. One that never had a state waits for its source.
 func (k *Keeper) restore(z *kept) {
+	if z.receives() && k.restoreReceived(z) {
+		return
+	}
 	had := k.open(z)
 	k.state.Lock()
 	defer k.state.Unlock()
 	z.describe()
-	if had.zone == nil {
+	if had.zone == nil || z.receives() { // what was made of it is not what came
 		if z.status.State = StateFailed; z.status.Fault == "" {
 			z.status.Fault, z.status.Since = "it has no state yet", k.now()
 		}
