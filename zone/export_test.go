@@ -105,3 +105,9 @@ func ReadUpdateMemory(now time.Time, file []byte) int {
 
 // CompareDerived is the difference that Apply kept.
 func CompareDerived(from, to *Zone) (Diff, bool) { return compareDerived(from, to) }
+
+// ServedSince is a version of a zone with the difference that leads to it from another.
+func ServedSince(from, to *Zone) *Served {
+	d := Compare(from, to)
+	return &Served{Zone: to, History: newHistory([]*Step{newStep(&d, to)}, HistoryBounds{}.withDefaults())}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"cenote/dnsname"
@@ -26,6 +27,17 @@ func behind(size int64, work func()) {
 		return
 	}
 	_ = pace.Behind(func() error { work(); return nil })
+}
+
+// releaseSize is how many octets of a file or a transfer are read before memory is given back that this took: several times as many, which nothing else
+// would ask the collector for.
+const releaseSize = 1 << 24
+
+// release gives back what reading so many octets took. It belongs into behind.
+func release(size int64) {
+	if size >= releaseSize {
+		debug.FreeOSMemory()
+	}
 }
 
 // Install publishes the next version of a zone, whatever its source, if its digest is as it has to be.

@@ -340,7 +340,10 @@ func (k *Keeper) load(ctx context.Context, z *kept, force bool) {
 	var next *Zone
 	var faults []Fault
 	var err error
-	behind(before.size, func() { next, faults, err = Load(z.source.Name, z.source.Path, k.now()) })
+	behind(before.size, func() {
+		next, faults, err = Load(z.source.Name, z.source.Path, k.now())
+		release(before.size)
+	})
 	if err == nil {
 		err = statErr
 	}
