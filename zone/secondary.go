@@ -221,6 +221,10 @@ func (s *Secondaries) take(ctx context.Context, z *secondary, p *Primary) (chang
 	if err != nil {
 		return false, err
 	}
+	doubt, err := s.keeper.prove(ctx, z.Name, present, next)
+	if err != nil {
+		return false, err
+	}
 	if next == present {
 		s.current.Add(1)
 	} else {
@@ -239,6 +243,7 @@ func (s *Secondaries) take(ctx context.Context, z *secondary, p *Primary) (chang
 		}
 		s.log.Info("zone transferred", "zone", z.Name.String(), "primary", p.String(), "serial", next.serial, "octets", t.octets, "differences", t.steps, "seconds", s.now().Sub(began).Seconds())
 	}
+	s.keeper.doubt(z.Name, doubt)
 	s.keeper.confirm(z.Name, p.String(), s.now())
 	return next != present, nil
 }
@@ -261,6 +266,8 @@ func (s *Secondaries) next(z *secondary, err error) time.Duration {
 	if err != nil {
 		s.failures.Add(1)
 		s.keeper.fail(z.Name, err)
+	} else if _, doubted := s.keeper.doubts(z.Name); !doubted.IsZero() {
+		pause = max(min(pause, doubted.Sub(now)), pauseMin)
 	}
 	if left, ok := s.keeper.schedule(z.Name, now, pause); ok {
 		pause = min(pause, max(left, 0)+time.Millisecond)
@@ -347,6 +354,7 @@ func (k *Keeper) resume(apex dnsname.Name) {
 	k.state.Lock()
 	defer k.state.Unlock()
 	if s := &z.status; s.Checked.IsZero() {
+		z.unproved = k.now() // a former run may have been in doubt, or have wanted less
 		s.Checked = info.ModTime()
 		s.Expires = s.Checked.Add(z.zone.timer(expireAt))
 	}

@@ -1,6 +1,7 @@
 package zone_test
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -281,5 +282,113 @@ func TestNeedlessAdditions(t *testing.T) {
 		if err := look(); err != nil || k.Status()[0].Serial != 2 || k.Status()[0].Records != 3+2*want {
 			t.Errorf("%s: %v, %+v", record, err, k.Status()[0])
 		}
+	}
+}
+
+// TestDigestOfATransfer holds that a zone by transfer is served only if its digest is as it has to be, whether it comes whole or by differences.
+func TestDigestOfATransfer(t *testing.T) {
+	apex := dnsname.MustParse("corp.example")
+	good, _, err := zone.Read(apex, strings.NewReader(sealed), "zone", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(dump(t, good)), "\n")
+	soa := lines[0]
+	whole := append(append([]string(nil), lines...), soa)
+	forged := make([]string, len(whole))
+	for i, l := range whole {
+		forged[i] = strings.Replace(l, "192.0.2.80", "192.0.2.66", 1)
+	}
+	next := strings.Replace(soa, " 10 ", " 11 ", 1)
+	for what, c := range map[string]struct {
+		verify zone.Verify
+		whole  []string
+		fault  string
+	}{
+		"right":                    {zone.VerifyRequire, whole, ""},
+		"of another zone":          {zone.VerifyCheck, forged, "digest (ZONEMD) is of another zone"},
+		"none where one is wanted": {zone.VerifyRequire, wholeZone(10), "no digest (ZONEMD)"},
+		"not looked at":            {zone.VerifyOff, forged, ""},
+	} {
+		p := startPrimary(t, &primaryServer{reply: func(q *dns.Msg) [][]string {
+			if q.Question[0].Qtype == dns.TypeSOA {
+				return [][]string{{soa}}
+			}
+			return [][]string{c.whole}
+		}})
+		k, err := zone.NewKeeper(zone.KeeperConfig{Sources: []zone.Source{{Name: apex, Origin: "primary", Verify: c.verify}}, Dir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := zone.NewSecondaries(k, []zone.Secondary{{Name: apex, Bounds: transferBounds, Primaries: []zone.Primary{{Addr: p.addr}}}})
+		err = all.Look(t.Context(), apex)
+		if (err == nil) != (c.fault == "") || err != nil && !strings.Contains(err.Error(), c.fault) {
+			t.Errorf("%s: %v, want %q", what, err, c.fault)
+		}
+		if s := k.Status()[0]; (s.State == zone.StateServed) != (c.fault == "") {
+			t.Errorf("%s: %+v", what, s)
+		}
+		if what != "right" {
+			continue
+		}
+		p.reply = func(q *dns.Msg) [][]string { // the digest stays that of the version before
+			switch q.Question[0].Qtype {
+			case dns.TypeSOA:
+				return [][]string{{next}}
+			case dns.TypeIXFR:
+				return [][]string{{next, soa, next, "new.corp.example. 300 IN A 192.0.2.9", next}}
+			}
+			return nil
+		}
+		if err := all.Look(t.Context(), apex); err == nil || !strings.Contains(err.Error(), "ZONEMD") {
+			t.Errorf("by differences: %v", err)
+		}
+		if s := k.Status()[0]; s.Serial != 10 {
+			t.Errorf("by differences: %+v", s)
+		}
+	}
+}
+
+// TestDoubtOfATransferEnds: a zone by transfer of which nobody could tell whether it has to be signed is looked at again, and is served no longer if it has.
+func TestDoubtOfATransferEnds(t *testing.T) {
+	apex, now, known, unsigned := dnsname.MustParse("corp.example"), time.Now(), false, errors.New("no signature")
+	good, _, err := zone.Read(apex, strings.NewReader(sealed), "zone", now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(dump(t, good)), "\n")
+	p := startPrimary(t, &primaryServer{reply: func(q *dns.Msg) [][]string {
+		if q.Question[0].Qtype == dns.TypeSOA {
+			return [][]string{lines[:1]}
+		}
+		return [][]string{append(lines[:len(lines):len(lines)], lines[0])}
+	}})
+	k, err := zone.NewKeeper(zone.KeeperConfig{
+		Sources: []zone.Source{{Name: apex, Origin: "primary"}}, Dir: t.TempDir(), Now: func() time.Time { return now }, Log: slog.New(slog.DiscardHandler),
+		Trust: func(context.Context, *zone.Seal) (bool, error) { return known, map[bool]error{true: unsigned}[known] },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := zone.NewSecondaries(k, []zone.Secondary{{Name: apex, Bounds: transferBounds, Primaries: []zone.Primary{{Addr: p.addr}}}})
+	if err := all.Look(t.Context(), apex); err != nil {
+		t.Fatal(err)
+	}
+	if next := k.Status()[0].Next.Sub(now); next > time.Minute {
+		t.Errorf("it is looked at after %v", next)
+	}
+	known = true
+	now = now.Add(2 * time.Minute)
+	for range 2 {
+		if err := all.Look(t.Context(), apex); !errors.Is(err, unsigned) {
+			t.Error(err)
+		}
+		if s := k.Status()[0]; s.State == zone.StateServed || k.Set().Exact([]byte(apex)).Ready() {
+			t.Errorf("when it is known: %+v", s)
+		}
+	}
+	known, unsigned = true, nil
+	if err := all.Look(t.Context(), apex); err != nil || !k.Set().Exact([]byte(apex)).Ready() {
+		t.Errorf("when it is signed: %v, %+v", err, k.Status()[0])
 	}
 }
