@@ -187,7 +187,7 @@ func (s *Secondaries) follow(ctx context.Context, z *secondary) {
 		case <-timer.C:
 		}
 		began := time.Now()
-		err := s.look(ctx, z, told)
+		err := s.lookInTime(ctx, z, told)
 		if asker != nil {
 			asker <- err
 		}
@@ -197,6 +197,15 @@ func (s *Secondaries) follow(ctx context.Context, z *secondary) {
 		ended := time.Now()
 		due, rested, told = ended.Add(s.next(z, err)), ended.Add(max(noticeGap, ended.Sub(began))), false
 	}
+}
+
+// lookInTime is look; a zone whose time is over, or ends meanwhile, does not wait for what comes of it.
+func (s *Secondaries) lookInTime(ctx context.Context, z *secondary, told bool) error {
+	if left, ok := s.keeper.schedule(z.Name, s.now(), 0); ok {
+		timer := time.AfterFunc(max(left, 0)+time.Millisecond, func() { s.keeper.schedule(z.Name, s.now(), 0) })
+		defer timer.Stop()
+	}
+	return s.look(ctx, z, told)
 }
 
 // look asks the primaries for what is new, and installs it. The first that has an answer counts; but whoever was told that there is something new asks on until

@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -391,4 +393,42 @@ func TestDoubtOfATransferEnds(t *testing.T) {
 	if err := all.Look(t.Context(), apex); err != nil || !k.Set().Exact([]byte(apex)).Ready() {
 		t.Errorf("when it is signed: %v, %+v", err, k.Status()[0])
 	}
+}
+
+// TestExpiredBeforeTheStart holds that a zone which nobody has confirmed for too long is not served until its primary, which takes its time, has been asked.
+func TestExpiredBeforeTheStart(t *testing.T) {
+	apex, dir, silent := dnsname.MustParse("corp.example"), t.TempDir(), make(chan struct{})
+	p := startPrimary(t, &primaryServer{reply: byType(1, nil, [][]string{wholeZone(1)})})
+	start := func() (*zone.Keeper, *zone.Secondaries) {
+		k, err := zone.NewKeeper(zone.KeeperConfig{Sources: []zone.Source{{Name: apex, Origin: "primary"}}, Dir: dir, Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k, zone.NewSecondaries(k, []zone.Secondary{{Name: apex, Bounds: transferBounds, Primaries: []zone.Primary{{Addr: p.addr}}}})
+	}
+	_, all := start()
+	if err := all.Look(t.Context(), apex); err != nil {
+		t.Fatal(err)
+	}
+	p.reply = func(*dns.Msg) [][]string { <-silent; return nil }
+	long := time.Now().Add(-48 * time.Hour)
+	if err := os.Chtimes(filepath.Join(dir, "corp.example.journal"), long, long); err != nil {
+		t.Fatal(err)
+	}
+	k, all := start()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); _ = all.Run(ctx) }()
+	for until := time.Now().Add(5 * time.Second); k.Status()[0].State != zone.StateExpired; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(until) {
+			t.Errorf("%+v", k.Status()[0])
+			break
+		}
+	}
+	if k.Set().Exact([]byte(apex)).Ready() {
+		t.Error("it is served")
+	}
+	cancel()
+	close(silent)
+	<-done
 }
