@@ -155,8 +155,12 @@ func stepBetween(before, next *Zone, look func()) *Step {
 	if before == nil || before.serial == next.serial || isBefore(next.serial, before.serial) {
 		return nil
 	}
-	d, ok := compare(before, next, min(historyRecordsMax, max(next.records, 1000)), look)
+	most := min(historyRecordsMax, max(next.records, 1000))
+	d, ok := compareDerived(before, next)
 	if !ok {
+		d, ok = compare(before, next, most, look)
+	}
+	if !ok || len(d.Removed)+len(d.Added) > most {
 		return nil
 	}
 	return newStep(&d, next)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"cenote/dnsname"
@@ -26,6 +27,17 @@ func behind(size int64, work func()) {
 		return
 	}
 	_ = pace.Behind(func() error { work(); return nil })
+}
+
+// releaseSize is how many octets of a file or a transfer are read before memory is given back that this took: several times as many, which nothing else
+// would ask the collector for.
+const releaseSize = 1 << 24
+
+// release gives back what reading so many octets took. It belongs into behind.
+func release(size int64) {
+	if size >= releaseSize {
+		debug.FreeOSMemory()
+	}
 }
 
 // Install publishes the next version of a zone, whatever its source, if its digest is as it has to be.
@@ -203,11 +215,14 @@ func (k *Keeper) journalFault(z *kept, err error) {
 
 // restore serves a zone without a file as it was before the server was started. One that never had a state waits for its source.
 func (k *Keeper) restore(z *kept) {
+	if z.receives() && k.restoreReceived(z) {
+		return
+	}
 	had := k.open(z)
 	k.state.Lock()
 	defer k.state.Unlock()
 	z.describe()
-	if had.zone == nil {
+	if had.zone == nil || z.receives() { // what was made of it is not what came
 		if z.status.State = StateFailed; z.status.Fault == "" {
 			z.status.Fault, z.status.Since = "it has no state yet", k.now()
 		}

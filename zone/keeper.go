@@ -130,6 +130,7 @@ type kept struct {
 	history   *History
 	journal   *journal  // nil before the zone has a state, or without a directory
 	had       recorded  // what the journal said when it was opened, until that is taken
+	received  *journal  // of what came of a zone by transfer that is signed here; nil of others, or without a directory
 	updated   *Zone     // what updates made of the source, which is then the present state; nil without any
 	updates   *journal  // of updated; nil where there are none, or without a directory
 	file      sum       // of the file that was taken last, or for which updates stand
@@ -341,7 +342,10 @@ func (k *Keeper) load(ctx context.Context, z *kept, force bool) {
 	var next *Zone
 	var faults []Fault
 	var err error
-	behind(before.size, func() { next, faults, err = Load(z.source.Name, z.source.Path, k.now()) })
+	behind(before.size, func() {
+		next, faults, err = Load(z.source.Name, z.source.Path, k.now())
+		release(before.size)
+	})
 	if err == nil {
 		err = statErr
 	}

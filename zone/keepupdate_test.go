@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"cenote/dnsname"
 	"cenote/wire"
@@ -175,6 +176,63 @@ func TestUpdateIsMadeOnce(t *testing.T) {
 		}
 		u.expect("step", step.serial, step.line)
 	}
+}
+
+// TestUpdateIsMadeOnceOverARestart holds the same where the server is started in between, until the signatures of such messages hold no more.
+func TestUpdateIsMadeOnceOverARestart(t *testing.T) {
+	u := newUpdatable(t, updatableText)
+	now := time.Unix(1_800_000_000, 0)
+	u.conf.Now = func() time.Time { return now }
+	u.start()
+	add := updateMessage(t, "+new.example. 60 A 192.0.2.9")
+	refused := updateMessage(t, "+x.example. 60 A 192.0.2.9")
+	for _, m := range [][]byte{add, updateMessage(t, "-new.example.")} {
+		if rcode := u.send("all.key", m); rcode != 0 {
+			t.Fatal(rcode)
+		}
+	}
+	if rcode := u.send("one.key", refused); rcode != dns.RcodeRefused {
+		t.Fatal(rcode)
+	}
+	for range 2 {
+		u.start()
+		if rcode := u.send("all.key", add); rcode != 0 {
+			t.Errorf("it comes again, and is answered with %d", rcode)
+		}
+		if rcode := u.send("all.key", refused); rcode != dns.RcodeRefused {
+			t.Errorf("what was refused comes again, and is answered with %d", rcode)
+		}
+		u.expect("after a restart", 7, "-new.example.", "-x.example.")
+	}
+	path := filepath.Join(u.conf.Dir, "updates", "remembered")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, string(text[:len(text)-1])) // the last record is cut off
+	u.start()
+	if rcode := u.send("all.key", add); rcode != 0 || u.Status()[0].Serial != 7 {
+		t.Errorf("a damaged end loses what is before it: %d", rcode)
+	}
+	now = now.Add(11 * time.Minute)
+	if rcode := u.send("all.key", add); rcode != 0 || u.Status()[0].Serial != 8 {
+		t.Errorf("a message that no signature of then could cover: %d", rcode)
+	}
+	if info, err := os.Stat(path); err != nil || info.Size() != 8+46 {
+		t.Errorf("%v %v, want one record", info, err)
+	}
+}
+
+// FuzzUpdateMemory holds that what is read of the file of updates was written so.
+func FuzzUpdateMemory(f *testing.F) {
+	now := time.Unix(1_800_000_000, 0)
+	f.Add([]byte("cenoteu1"))
+	f.Add(zone.WriteUpdateMemory(now, 3))
+	f.Fuzz(func(t *testing.T, file []byte) {
+		if n := zone.ReadUpdateMemory(now, file); n > (len(file)-8)/46 && n > 0 {
+			t.Errorf("%d updates in %d octets", n, len(file))
+		}
+	})
 }
 
 // TestUpdatesAndTheFile holds which counts, the file or what updates made of the zone: while the server runs, and after a restart.

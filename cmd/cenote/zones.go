@@ -210,7 +210,7 @@ func signingOf(s *config.ZoneSign) *zone.Signing {
 		algorithm = dnssec.Ed25519
 	}
 	return &zone.Signing{
-		Algorithm: algorithm, Split: s.SplitKeys, Denial: zone.Denial(s.Denial), Validity: s.Validity, Refresh: s.Refresh, Lifetime: s.KeyLifetime,
+		Algorithm: algorithm, Split: s.SplitKeys, Denial: zone.Denial(s.Denial), OptOut: s.OptOut, Validity: s.Validity, Refresh: s.Refresh, Lifetime: s.KeyLifetime,
 		ZSKLifetime: s.ZSKLifetime, Propagation: s.Propagation, ParentTTL: s.ParentTTL, Withdraw: s.Withdraw,
 	}
 }
