@@ -397,10 +397,15 @@ func TestDoubtOfATransferEnds(t *testing.T) {
 
 // TestExpiredBeforeTheStart holds that a zone which nobody has confirmed for too long is not served until its primary, which takes its time, has been asked.
 func TestExpiredBeforeTheStart(t *testing.T) {
+	t.Run("as it comes", func(t *testing.T) { testExpiredBeforeTheStart(t, "corp.example.journal", nil) })
+	t.Run("signed here", func(t *testing.T) { testExpiredBeforeTheStart(t, "received/corp.example.journal", &zone.Signing{}) })
+}
+
+func testExpiredBeforeTheStart(t *testing.T, journal string, sign *zone.Signing) {
 	apex, dir, silent := dnsname.MustParse("corp.example"), t.TempDir(), make(chan struct{})
 	p := startPrimary(t, &primaryServer{reply: byType(1, nil, [][]string{wholeZone(1)})})
 	start := func() (*zone.Keeper, *zone.Secondaries) {
-		k, err := zone.NewKeeper(zone.KeeperConfig{Sources: []zone.Source{{Name: apex, Origin: "primary"}}, Dir: dir, Log: slog.New(slog.DiscardHandler)})
+		k, err := zone.NewKeeper(zone.KeeperConfig{Sources: []zone.Source{{Name: apex, Origin: "primary", Sign: sign}}, Dir: dir, Keys: filepath.Join(dir, "keys"), Log: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -412,7 +417,7 @@ func TestExpiredBeforeTheStart(t *testing.T) {
 	}
 	p.reply = func(*dns.Msg) [][]string { <-silent; return nil }
 	long := time.Now().Add(-48 * time.Hour)
-	if err := os.Chtimes(filepath.Join(dir, "corp.example.journal"), long, long); err != nil {
+	if err := os.Chtimes(filepath.Join(dir, journal), long, long); err != nil {
 		t.Fatal(err)
 	}
 	k, all := start()
