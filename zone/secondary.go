@@ -21,7 +21,8 @@ const (
 	pauseMax     = 7 * 24 * time.Hour
 	retryDefault = 10 * time.Second // without a version of the zone; it doubles
 	retryLongest = 10 * time.Minute
-	transfersMax = 8 // at a time
+	transfersMax = 8                // at a time
+	lookGrace    = 10 * time.Second // for which a zone whose time is over is served, while its primaries are asked
 	// noticeGap is how long primaries are left alone after a look, or as long as the look took, however many notices come of a zone: their senders may be
 	// forged. Those that come meanwhile are one.
 	noticeGap = 500 * time.Millisecond
@@ -198,10 +199,10 @@ func (s *Secondaries) follow(ctx context.Context, z *secondary) {
 	}
 }
 
-// lookInTime is look; a zone whose time is over, or ends meanwhile, does not wait for what comes of it.
+// lookInTime is look; a zone whose time is over does not wait for what comes of it, beyond lookGrace.
 func (s *Secondaries) lookInTime(ctx context.Context, z *secondary, told bool) error {
-	if left, ok := s.keeper.schedule(z.Name, s.now(), 0); ok {
-		timer := time.AfterFunc(max(left, 0)+time.Millisecond, func() { s.keeper.schedule(z.Name, s.now(), 0) })
+	if left, ok := s.keeper.timeLeft(z.Name, s.now()); ok {
+		timer := time.AfterFunc(max(left+lookGrace, 0), func() { s.keeper.schedule(z.Name, s.now(), 0) })
 		defer timer.Stop()
 	}
 	return s.look(ctx, z, told)
@@ -364,6 +365,17 @@ func (k *Keeper) resume(apex dnsname.Name) {
 		s.Checked = at
 		s.Expires = s.Checked.Add(z.zone.timer(expireAt))
 	}
+}
+
+// timeLeft is for how long a zone may be served without being confirmed; ok is false where nothing ends.
+func (k *Keeper) timeLeft(apex dnsname.Name, now time.Time) (left time.Duration, ok bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	z := k.named(apex)
+	if z == nil || z.zone == nil || z.expired || z.status.Expires.IsZero() {
+		return 0, false
+	}
+	return z.status.Expires.Sub(now), true
 }
 
 // schedule notes when a zone is looked at next, ends it if its time is over, and returns how much of it is left; ok is false where nothing ends.
