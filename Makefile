@@ -73,6 +73,10 @@ peers-bench: ## the whole server beside other servers, on one core each in turns
 scale-bench: ## what a query, memory and a start cost against names, cached answers, feeds and zones; half an hour (BENCHFLAGS may be set)
 	$(GO) run ./bench -scale $(BENCHFLAGS)
 
+.PHONY: zones-bench
+zones-bench: ## authoritative answers, AXFR, memory and the way of a change to a secondary, beside nsd, Knot DNS and named (BENCHFLAGS may be set)
+	$(GO) run ./bench -zones $(BENCHFLAGS)
+
 .PHONY: profile
 profile: ## where the server's time goes under load: take the profile by which the compiler optimises it anew
 	$(GO) run ./bench -profile cmd/cenote/default.pgo
@@ -87,7 +91,7 @@ fuzz: ## every fuzz target for FUZZTIME each (PKG and FUZZTIME may be set)
 		$(GO) test -c -fuzz . -o "$$built/fuzz" $$pkg; \
 		for target in $$("$$built/fuzz" -test.list '^Fuzz'); do \
 			echo "$$pkg $$target"; \
-			"$$built/fuzz" -test.run '^$$' -test.fuzz "^$$target$$" -test.fuzztime $(FUZZTIME) -test.fuzzcachedir "$$corpus/$$pkg"; \
+			"$$built/fuzz" -test.run '^$$' -test.fuzz "^$$target$$" -test.fuzztime $(FUZZTIME) -test.fuzzminimizetime 1s -test.fuzzcachedir "$$corpus/$$pkg"; \
 		done; \
 	done
 
@@ -99,10 +103,18 @@ peers: ## let dig, unbound and named judge; fails where one is missing
 conformance: ## play the scenarios of other resolvers in ../shared/scenarios, all of them; says what is missing (docs/conformance.md)
 	CENOTE_LONG=1 $(GO) test -count=1 -timeout 20m -v -run TestConformance ./cmd/cenote
 
-# The oracles draw more random worlds, and the server is asked more often, than in an ordinary run of the tests.
+.PHONY: judge
+judge: ## have unbound and named judge recursion by 20,000 names of a tree that is broken in every way, and of one that nsd serves; takes ten minutes
+	CENOTE_LONG=1 CENOTE_STRICT=1 $(GO) test -count=1 -timeout 1h -v -run 'TestUnboundAndNamedJudge|TestUnboundJudgesSubnets' ./cmd/cenote
+
+.PHONY: attacks
+attacks: ## attack a whole server for minutes, on a machine that has nothing else to do: floods of names, costly zones, forged replies
+	CENOTE_LONG=1 $(GO) test -count=1 -timeout 30m -v -run 'TestServer(Under|Beside|Bounds)|TestFloodOf|TestWaterTorture|TestKeyTrap' ./cmd/cenote ./resolver
+
+# The oracles draw more random worlds, 100,000 policies with 25 questions each, and the server is asked more often, than in an ordinary run of the tests.
 .PHONY: soak
 soak: ## the tests with many more random cases and queries; takes an hour
-	CENOTE_CASES=2000000 CENOTE_QUERIES=10000000 $(GO) test -count=1 -timeout 3h -v -run 'Oracle|Unblocks|Agrees|Heap|Killed|Chaos' $(PKG)
+	CENOTE_CASES=2500000 CENOTE_QUERIES=10000000 $(GO) test -count=1 -timeout 3h -v -run 'Oracle|Unblocks|Agrees|Heap|Killed|Chaos' $(PKG)
 
 .PHONY: docs
 docs: ## write what is made from the code: docs/config.md, the example, the schema, docs/metrics.md

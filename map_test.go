@@ -27,7 +27,7 @@ func arrows() map[string][]string {
 		"policy":    {"nameindex", "dnsname", "wire"},
 		"rrcache":   {"hugepage", "dnsname", "wire"},
 		"dnssec":    {"dnsname", "wire"},
-		"zone":      {"dnssec", "tsig", "pace", "dnsname", "wire"},
+		"zone":      {"dnssec", "tsig", "pace", "dnsname", "wire", "prefetch"},
 		"resolver":  {"rrcache", "dnssec", "wire", "crew", "pace", "dnsname"},
 		"blocklist": {"policy", "nameindex", "pace", "dnsname", "wire", "radix"},
 		"sighting":  {"ring", "pace", "prefetch", "dnsname", "policy"},

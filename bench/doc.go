@@ -4,8 +4,9 @@
 //	go run ./bench -micro=false     the whole server only
 //	go run ./bench -page=           print the tables and write no page
 //	go run ./bench -peers all       the server beside other servers, and nothing else; or names, such as -peers named,dnsdist
-//	go run ./bench -scale           the scaling table and its plot instead; -scale-names, -scale-cache, -scale-feeds and -scale-views say which
-//	                                sizes, and an empty one leaves its rows out
+//	go run ./bench -zones           authoritative zones beside nsd, knot and named, and nothing else
+//	go run ./bench -scale           the scaling table and its plot instead; -scale-names, -scale-cache, -scale-feeds, -scale-zones and
+//	                                -scale-views say which sizes, and an empty one leaves its rows out
 //	go run ./bench -profile FILE    measure nothing; write a CPU profile of the server under every load
 //
 // The micro part runs the benchmarks of the packages (go test -bench) on one core, with their allocations.
@@ -49,7 +50,7 @@
 // or loses queries is a row with the reason; one that was asked for by its name and has no figures is an error besides. The figures go into the
 // page, and a chart of them beside it, peers.svg.
 //
-// The scaling table has a row for each size of the list, of the cache, of the number of feeds and of that of policy zones, everything else at
+// The scaling table has a row for each size of the list, of the cache, of the number of feeds, of policy zones and of views, everything else at
 // its default with a million names (-names). For each row a server starts with nothing compiled and again with what it compiled then, and
 // bears hits and cached names as above. A row that cannot be measured (memory, disk) says why, and the others follow. The defaults take about
 // half an hour, 6 GB of disk and 8 GB of memory.

@@ -38,6 +38,7 @@ type options struct {
 	loads         string
 	peerOptions
 	scale scaleOptions
+	zones zoneOptions
 }
 
 func parseOptions() *options {
@@ -64,6 +65,7 @@ func parseOptions() *options {
 	flag.StringVar(&o.profile, "profile", "", "measure nothing: write a CPU profile of the server under every load to this file")
 	o.peerOptions.define()
 	o.scale.register(flag.CommandLine)
+	o.zones.register(flag.CommandLine)
 	flag.Parse()
 	return o
 }
@@ -82,6 +84,9 @@ func (o *options) kinds() (out []kind) {
 func (o *options) check() error {
 	if o.peers != "" {
 		return o.checkPeers()
+	}
+	if err := o.zones.check(); err != nil {
+		return err
 	}
 	if chosen := o.kinds(); o.loads != "" && len(chosen) != len(strings.Split(o.loads, ",")) {
 		return fmt.Errorf("loads %q: want some of %v", o.loads, loadNames())
@@ -121,6 +126,9 @@ func run(ctx context.Context, o *options) error {
 	}
 	if o.peers != "" {
 		return benchPeers(ctx, o)
+	}
+	if o.zones.on {
+		return runZones(ctx, o)
 	}
 	if o.scale.on {
 		return runScale(ctx, o)

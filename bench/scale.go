@@ -13,8 +13,8 @@ import (
 
 // scaleOptions are the flags of the scaling table: for each of what grows, the sizes that are measured.
 type scaleOptions struct {
-	on                         bool
-	names, cache, feeds, zones sizes
+	on                                bool
+	names, cache, feeds, zones, views sizes
 }
 
 // scaleTurns is how often the server and echo take turns for a row, unless -turns says otherwise.
@@ -22,12 +22,13 @@ const scaleTurns = 5
 
 func (s *scaleOptions) register(f *flag.FlagSet) {
 	s.names, s.cache = sizes{1e5, 1e6, 1e7, 2e7}, sizes{1e5, 1e6, 1e7}
-	s.feeds, s.zones = sizes{1, 10, 100}, sizes{1, 100}
+	s.feeds, s.zones, s.views = sizes{1, 10, 100}, sizes{1, 100}, sizes{1, 100}
 	f.BoolVar(&s.on, "scale", false, "measure the scaling table and nothing else")
 	f.Var(&s.names, "scale-names", "lengths of the list in the scaling table, with commas between; empty leaves them out")
 	f.Var(&s.cache, "scale-cache", "numbers of cached answers in it")
 	f.Var(&s.feeds, "scale-feeds", "numbers of feeds in it, among which the list is split")
-	f.Var(&s.zones, "scale-views", "numbers of policy zones in it; there is no policy by client network")
+	f.Var(&s.zones, "scale-zones", "numbers of policy zones in it")
+	f.Var(&s.views, "scale-views", "numbers of views in it, each a group of clients with a policy zone of its own")
 }
 
 // sizes is a flag such as 1e5,1000000.
@@ -74,6 +75,9 @@ func (s *scaleOptions) rows(names int) (rows []*scaleRow) {
 		if n > 1 {
 			rows = append(rows, &scaleRow{what: "policy zones, the last decides", size: n, names: names, zones: n, lastDecides: true})
 		}
+	}
+	for _, n := range s.views {
+		rows = append(rows, &scaleRow{what: "views", size: n, names: names, views: n})
 	}
 	return rows
 }

@@ -31,7 +31,7 @@ func TestSizes(t *testing.T) {
 }
 
 func TestScaleRows(t *testing.T) {
-	s := scaleOptions{names: sizes{10, 20}, cache: sizes{30}, feeds: sizes{4}, zones: sizes{1, 5}}
+	s := scaleOptions{names: sizes{10, 20}, cache: sizes{30}, feeds: sizes{4}, zones: sizes{1, 5}, views: sizes{2}}
 	var got []string
 	for _, row := range s.rows(1000) {
 		if row.what == "names" && row.names != row.size || row.what != "names" && row.names != 1000 {
@@ -39,7 +39,7 @@ func TestScaleRows(t *testing.T) {
 		}
 		got = append(got, row.what)
 	}
-	want := []string{"names", "names", "cached answers", "feeds", "policy zones, the first decides", "policy zones, the first decides", "policy zones, the last decides"}
+	want := []string{"names", "names", "cached answers", "feeds", "policy zones, the first decides", "policy zones, the first decides", "policy zones, the last decides", "views"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}

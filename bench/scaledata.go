@@ -28,7 +28,7 @@ func (b *scaleBench) prepare(ctx context.Context, row *scaleRow) (*setup, error)
 	if err := b.list(ctx, row.names); err != nil {
 		return nil, err
 	}
-	s := &setup{dir: b.dir, upstream: b.upstream}
+	s := &setup{dir: b.dir, upstream: b.upstream, views: row.views}
 	if row.cache > 0 {
 		s.cache = max(cacheDefault, row.cache*cacheEach)
 		if err := writeClean(b.dir, row.cache, cacheFile, cacheWarmFile); err != nil {

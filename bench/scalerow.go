@@ -20,6 +20,7 @@ type scaleRow struct {
 	feeds       int    // among which the list is split; 0: one
 	zones       int    // policy zones; 0: one
 	lastDecides bool   // only the last zone holds the list
+	views       int    // groups of clients with a policy of their own; 0: none
 
 	failed        error         // why it could not be measured
 	cold, restart time.Duration // from the start to the first answer by policy, without and with a compiled file

@@ -17,7 +17,7 @@ func scaleText(rows []*scaleRow, names, turns int, drawn string) string {
 	b.WriteString("Hits are listed names, spread over the whole list; cached are 10,000 names that are not listed, and in rows about cached answers as many as these. ")
 	b.WriteString("Start is until the last name of the list is answered by policy: from the text with nothing compiled, and again from the compiled file. ")
 	b.WriteString("RSS is that of the server after that second start, and after the loads. ")
-	b.WriteString("There is no policy by client network: policy zones are for all clients. In their rows every zone holds the list, so that the first one decides and up to 8 more matches are recorded as observed; or the last one alone holds it and all are asked.\n\n")
+	b.WriteString("In the rows of policy zones every zone holds the list, so that the first one decides and up to 8 more matches are recorded as observed; or the last one alone holds it and all are asked. In those of views each view has a policy zone of its own with the whole list, and each client of the load is in another view, as far as there are enough.\n\n")
 	b.WriteString("| against | size | ratio, hits | CPU, us/query, hits | ratio, cached | CPU, us/query, cached | RSS at the start, MiB | RSS after the loads, MiB | compiled file, octets a name | start from text, s | start from the compiled file, s |\n")
 	b.WriteString("|---|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, row := range rows {

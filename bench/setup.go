@@ -11,6 +11,7 @@ type setup struct {
 	dir, upstream string     // where everything lies; who is asked
 	feeds         []feed     // empty: domains.txt
 	zones         [][]string // the names of the feeds of each policy zone, in order; empty: one zone with all feeds
+	views         int        // groups of clients, each with a policy zone of its own that has all feeds; 0: none
 	cache         int        // octets; 0: the default
 	compile       string     // the processor of the child that compiles; "": the server's
 	logAll        bool       // the query log writes every query
@@ -33,6 +34,7 @@ func (s *setup) text() string {
 	for i, feeds := range s.policy() {
 		fmt.Fprintf(&b, "    - name: zone-%d\n      feeds: [%s]\n", i+1, strings.Join(feeds, ", "))
 	}
+	s.writeViews(&b)
 	if s.recurses {
 		fmt.Fprintf(&b, "recursion:\n  enabled: true\n  validation: {enabled: false}\n  stub:\n    - name: %s\n      servers: [\"%s\"]\n  limits: {per_zone: 4096}\n", missZone, s.upstream)
 	} else {
@@ -49,6 +51,31 @@ func (s *setup) text() string {
 		b.WriteString("query_log:\n  mode: all\n  compress: none\n")
 	}
 	return b.String()
+}
+
+// writeViews writes the views. A client of the load is in one of its own as far as there are enough, all others are in the last; each has further
+// networks, as that of a customer has.
+func (s *setup) writeViews(b *strings.Builder) {
+	if s.views == 0 {
+		return
+	}
+	b.WriteString("  views:\n")
+	for i := 1; i <= s.views; i++ {
+		clients := fmt.Sprintf("%s/32", loadClient(i))
+		if i == s.views {
+			clients = loadClients.String()
+		}
+		fmt.Fprintf(b, "    - name: view-%d\n      clients: [%s, 10.%d.0.0/16, \"2001:db8:%x::/48\"]\n", i, clients, i%256, i)
+		fmt.Fprintf(b, "      zones:\n        - name: view-%d-zone\n          feeds: [%s]\n", i, strings.Join(s.policy()[0], ", "))
+	}
+}
+
+// loadClients are the networks that the load's queries come from.
+var loadClients = netip.MustParsePrefix("127.1.0.0/16")
+
+// loadClient is the i-th address of the load, from 1 on.
+func loadClient(i int) netip.Addr {
+	return netip.AddrFrom4([4]byte{127, 1, byte(i >> 8), byte(i)})
 }
 
 func (s *setup) lists() []feed {

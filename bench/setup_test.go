@@ -24,6 +24,10 @@ func TestSetupText(t *testing.T) {
 		"zones": {setup{zones: [][]string{{"bench"}, {"bench"}}}, func(c *config.Config) bool {
 			return len(c.Policy.Zones) == 2 && slices.Equal(c.Policy.Zones[1].Feeds, []string{"bench"})
 		}},
+		"views": {setup{views: 3}, func(c *config.Config) bool {
+			v := c.Policy.Views
+			return len(v) == 3 && len(v[2].Clients) == 3 && v[0].Clients[0].String() == "127.1.0.1/32" && v[2].Clients[0] == loadClients && slices.Equal(v[1].Zones[0].Feeds, []string{"bench"})
+		}},
 	} {
 		tc.setup.dir, tc.setup.upstream = "/bench", "127.0.53.1:53"
 		c, _, err := config.Parse("/bench/cenote.yaml", []byte(tc.setup.text()))

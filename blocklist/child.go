@@ -3,6 +3,7 @@ package blocklist
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -29,7 +30,8 @@ type ChildConfig struct {
 	// MemoryBytes is how much memory the child aims to stay under; at twice as much it is refused more and ends.
 	// Default: 2 GiB. Example: 536870912.
 	MemoryBytes int64
-	// Cores is how many cores the child uses at once. Default: half of them, at least one. Example: 1.
+	// Cores is how many cores the child uses at once. Default: as many as Processors, or without those half of this process's, at least one.
+	// Example: 1.
 	Cores int
 	// Processors are the numbers of those that the child may run on. Default: those of this process. Example: [1].
 	Processors []int
@@ -63,7 +65,7 @@ func (c ChildConfig) withDefaults() (ChildConfig, error) {
 		c.MemoryBytes = childMemoryDefault
 	}
 	if c.Cores == 0 {
-		c.Cores = max(runtime.NumCPU()/2, 1)
+		c.Cores = cmp.Or(len(c.Processors), max(runtime.NumCPU()/2, 1))
 	}
 	if c.Timeout == 0 {
 		c.Timeout = childTimeoutDefault

@@ -195,6 +195,28 @@ func TestChildGivesWay(t *testing.T) {
 	}
 }
 
+// TestChildUsesItsProcessors: a child that was given processors uses as many cores, unless it was told another number.
+func TestChildUsesItsProcessors(t *testing.T) {
+	t.Parallel()
+	all := allowed(t)
+	half := max(runtime.NumCPU()/2, 1)
+	for _, tc := range []struct {
+		processors  []int
+		cores, want int
+	}{{nil, 0, half}, {all[:1], 0, 1}, {all, 0, len(all)}, {all, 1, 1}} {
+		path := filepath.Join(t.TempDir(), "limits")
+		child := childWith(t, "shows-limits="+path)
+		child.Processors, child.Cores, child.Patience = tc.processors, tc.cores, time.Hour
+		w := newWorld(t, func(c *blocklist.Config) { c.Child = child })
+		w.feed("f", "0.0.0.0 a.example\n")
+		w.reload(blocklist.ReloadOptions{})
+		if got, want := readFile(path), fmt.Sprintf("GOMAXPROCS %d", tc.want); !strings.HasSuffix(got, want) {
+			t.Errorf("processors %v, cores %d: the child has %q, want %q", tc.processors, tc.cores, got, want)
+		}
+		w.close()
+	}
+}
+
 // allowed are the numbers of the processors that this process may run on.
 func allowed(t *testing.T) (numbers []int) {
 	t.Helper()

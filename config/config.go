@@ -20,7 +20,7 @@ type Config struct {
 	// Zones are those that this server answers for with authority, from files. Policy comes before them.
 	Zones []OwnZone `yaml:"zones"`
 	// Keys are secrets shared with other name servers, by which transfers and what belongs to them are signed (TSIG), and with clients that sign their
-	// questions.
+	// questions. The keys that sign zones (DNSSEC) are not among them: the server makes those, and `cenote keys` shows them.
 	Keys []SharedKey `yaml:"keys"`
 	// TCP bounds the connections of clients.
 	TCP TCP `yaml:"tcp"`

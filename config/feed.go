@@ -175,7 +175,7 @@ type Compile struct {
 	Debounce time.Duration `yaml:"debounce" default:"200ms" min:"10ms" max:"1m"`
 	// PollOnly does without the kernel's notices, for feeds on a network file system.
 	PollOnly bool `yaml:"poll_only" default:"false"`
-	// Cores is how many cores the child uses at once; 0 is half of them.
+	// Cores is how many cores the child uses at once; 0 is all of `processors`, or without those half of the server's.
 	Cores int `yaml:"cores" default:"0" min:"0" max:"1024"`
 	// Processors are the numbers of the processors that the child may run on. Empty: those of the server. Where the server is kept on some processors
 	// (taskset, CPUAffinity), others here leave the server's own to queries.

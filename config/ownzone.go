@@ -52,7 +52,8 @@ type OwnZone struct {
 	Notify []Notified `yaml:"notify"`
 	// Update lets holders of keys change the zone by messages (RFC 2136), as `nsupdate` and DHCP servers send them.
 	Update ZoneUpdate `yaml:"update"`
-	// Sign has the server sign the zone (DNSSEC); `sign: {enabled: true}` is all that it takes.
+	// Sign has the server sign the zone (DNSSEC); `sign: {enabled: true}` is all that it takes. A zone from `primaries` that do not sign it is signed here on its way
+	// to those who ask and to further secondaries.
 	Sign ZoneSign `yaml:"sign"`
 	// Group is the group of the zone: catalogs of that group list it, and tell its secondaries the group.
 	Group string `yaml:"group" pattern:"^[a-z0-9][a-z0-9._-]{0,62}$" example:"edge"`
@@ -175,9 +176,6 @@ func (c *Config) checkPrimaries(r *reader, key string, z *OwnZone) {
 	}
 	if len(z.NotifyFrom) > 0 && len(z.Primaries) == 0 {
 		r.fault(r.at(key+".notify_from"), "the zone is taken from no primary, so there is nothing to hear", "name its primaries, or leave out notify_from")
-	}
-	if len(z.Primaries) > 0 && z.Sign.Enabled {
-		r.fault(r.at(key+".sign"), "the zone is taken from primaries, which sign it themselves", "leave out sign, or sign the zone where its file is")
 	}
 	c.checkPrimaryServers(r, key, z.Primaries)
 }

@@ -9,7 +9,7 @@ import (
 type ZoneSign struct {
 	// Enabled signs the zone. The keys are made by the server, and lie in `keys` in the state directory, which belongs into your backups: without them the
 	// zone above has to change over by hand. `cenote keys` shows them with the DS records for the zone above, which CDS and CDNSKEY records ask for too. The
-	// file must have no signatures, keys or NSEC records of its own. The zone is served with serials of its own, which follow those of the file.
+	// zone must have no signatures, keys or NSEC records of its own as it comes. It is served with serials of its own, which follow those of its file or its primary.
 	Enabled bool `yaml:"enabled" default:"false"`
 	// Algorithm is that of the keys. A change rolls them: signatures of both are there until the zone above has changed over.
 	Algorithm SignAlgorithm `yaml:"algorithm" default:"ecdsap256sha256"`
@@ -19,6 +19,9 @@ type ZoneSign struct {
 	// without iterations and salt (RFC 9276), which only slows that down; or `compact` by a record that is made and signed for the name that is asked for (RFC
 	// 9824), which tells of no other. Secondaries get such a zone with the records of `nsec`. See docs/signing.md.
 	Denial SignDenial `yaml:"denial" default:"nsec"`
+	// OptOut leaves delegations that are not signed out of the records of `nsec3` (RFC 5155 section 6): for zones with very many of them, which are signed sooner and
+	// take less memory. Then nothing proves that there is no such delegation, and names that are not there are not proved to be missing (no AD).
+	OptOut bool `yaml:"opt_out" default:"false"`
 	// Validity is how long a signature holds.
 	Validity time.Duration `yaml:"validity" default:"2w" min:"1d" max:"52w"`
 	// Refresh is how long a signature still holds when another one takes its place, at the least. Until then a secondary that gets nothing new serves a good zone;
@@ -71,6 +74,9 @@ const signStep = 2 * time.Hour
 
 // check wants times that leave room for each other.
 func (s *ZoneSign) check(r *reader, key string) {
+	if s.OptOut && s.Denial != SignNSEC3 && !r.lost(key+".denial") {
+		r.fault(r.at(key+".opt_out"), "only records of nsec3 can leave anything out", "set denial: nsec3, or leave out opt_out")
+	}
 	if !s.Enabled || r.lost(key+".validity") || r.lost(key+".refresh") {
 		return
 	}

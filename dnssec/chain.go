@@ -41,9 +41,12 @@ func NSECChain(owners []Owner) []Link {
 // NSEC is the RDATA of an NSEC record.
 func NSEC(next dnsname.Name, types []uint16) []byte { return AppendTypes([]byte(next), types) }
 
-// NSEC3Chain makes the NSEC3 records of a zone (RFC 5155 section 7.1), in the order of their hashes, with the hash SHA-1 and without opt-out. owners are all
-// names of the zone, with the empty non-terminals, in any order.
-func NSEC3Chain(zone dnsname.Name, owners []Owner, iterations uint16, salt []byte) ([]Link, error) {
+// NSEC3Chain makes the NSEC3 records of a zone (RFC 5155 section 7.1), in the order of their hashes, with the hash SHA-1. owners are all names of the zone, with
+// the empty non-terminals, in any order. optOut leaves those out that are not signed, and the empty non-terminals that are there for them alone.
+func NSEC3Chain(zone dnsname.Name, owners []Owner, iterations uint16, salt []byte, optOut bool) ([]Link, error) {
+	if optOut {
+		owners = signedOwners(owners)
+	}
 	type hashed struct {
 		hash  hash
 		owner *Owner
@@ -68,9 +71,39 @@ func NSEC3Chain(zone dnsname.Name, owners []Owner, iterations uint16, salt []byt
 			return nil, err
 		}
 		data := append(NSEC3PARAM(iterations, salt), hashLen)
+		if optOut {
+			data[1] |= flagOptOut
+		}
 		out = append(out, Link{name, AppendTypes(append(data, next[:]...), types)})
 	}
 	return out, nil
+}
+
+// signedOwners are the names that a chain with opt-out has records for.
+func signedOwners(owners []Owner) []Owner {
+	empty := map[dnsname.Name]bool{} // whether an empty non-terminal is above a name that stays
+	for i := range owners {
+		if len(owners[i].Types) == 0 {
+			empty[owners[i].Name] = false
+		}
+	}
+	for i := range owners {
+		if len(owners[i].Types) == 0 || owners[i].Unsigned {
+			continue
+		}
+		for name := owners[i].Name; len(empty) > 0 && !name.IsRoot(); name = name.Parent() {
+			if _, is := empty[name]; is {
+				empty[name] = true
+			}
+		}
+	}
+	var out []Owner
+	for i := range owners {
+		if o := &owners[i]; !o.Unsigned && (len(o.Types) > 0 || empty[o.Name]) {
+			out = append(out, *o)
+		}
+	}
+	return out
 }
 
 // NSEC3PARAM is the RDATA of the record that tells a zone's parameters (RFC 5155 section 4).

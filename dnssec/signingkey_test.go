@@ -134,7 +134,7 @@ func TestChainsAreThoseOfTheStandards(t *testing.T) {
 		{Name: dnsname.MustParse("a.example"), Types: []uint16{dns.TypeNS, dns.TypeDS}},
 		{Name: dnsname.MustParse("c.example"), Types: []uint16{dns.TypeNS}, Unsigned: true},
 		{Name: dnsname.MustParse("w.example")},
-	}, 12, []byte{0xaa, 0xbb, 0xcc, 0xdd})
+	}, 12, []byte{0xaa, 0xbb, 0xcc, 0xdd}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,5 +162,36 @@ func BenchmarkSign(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// TestNSEC3ChainOptsOut leaves out delegations that are not signed, and the empty names above them alone.
+func TestNSEC3ChainOptsOut(t *testing.T) {
+	zone := dnsname.MustParse("example")
+	links, err := dnssec.NSEC3Chain(zone, []dnssec.Owner{
+		{Name: zone, Types: []uint16{dns.TypeSOA}},
+		{Name: dnsname.MustParse("signed.example"), Types: []uint16{dns.TypeNS, dns.TypeDS}},
+		{Name: dnsname.MustParse("cut.example"), Types: []uint16{dns.TypeNS}, Unsigned: true},
+		{Name: dnsname.MustParse("far.example")},
+		{Name: dnsname.MustParse("cut.far.example"), Types: []uint16{dns.TypeNS}, Unsigned: true},
+		{Name: dnsname.MustParse("deep.example")},
+		{Name: dnsname.MustParse("cut.deep.example"), Types: []uint16{dns.TypeNS}, Unsigned: true},
+		{Name: dnsname.MustParse("www.deep.example"), Types: []uint16{dns.TypeA}},
+	}, 0, nil, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wanted := map[[20]byte]bool{}
+	for _, name := range []string{"example", "signed.example", "deep.example", "www.deep.example"} {
+		wanted[dnssec.HashName([]byte(dnsname.MustParse(name)), 0, nil)] = true
+	}
+	for _, l := range links {
+		next := [20]byte(l.Data[6:26])
+		if l.Data[1] != 1 || !wanted[next] {
+			t.Errorf("%s: flags %d, and the next hash is %x", l.Owner, l.Data[1], next)
+		}
+	}
+	if len(links) != len(wanted) {
+		t.Errorf("%d records, want %d", len(links), len(wanted))
 	}
 }

@@ -42,7 +42,9 @@ func (w *worker) verify(q *Query) bool {
 	}
 	if !s.known {
 		s.known = true
-		s.record, s.fault = q.settings.Keys.Verify(q.In, q.Time, nil)
+		if s.record, s.fault = q.settings.Keys.Verify(q.In, q.Time, nil); s.fault == tsig.FaultNone && q.updates && !s.record.Within(q.Time, tsig.Fudge) {
+			s.fault = tsig.FaultTime // for no longer is it remembered that the update was made
+		}
 		w.counters.signatures[s.fault].Add(1)
 	}
 	if s.fault == tsig.FaultNone {

@@ -11,6 +11,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"cenote/zone"
 )
 
 // batchSize is how many datagrams one system call moves. From 16 up it makes no difference to the rate; the system call of 32 takes some
@@ -160,21 +162,25 @@ func (u *udpBatcher) serveBatch() {
 	u.send()
 }
 
-// foresee fetches what the policy will look at for the names of a batch. A single query gains nothing from it. A fault of our own in it costs
+// foresee fetches what the policy and the zones will look at for the names of a batch. A single query gains nothing from it. A fault of our own in it costs
 // nobody an answer (invariant 6).
 func (u *udpBatcher) foresee() {
 	if u.came == 1 {
 		return
 	}
 	defer u.worker.rescueAlone()
-	p := u.worker.core.config.Policy()
-	if p == nil {
+	config := &u.worker.core.config
+	p, zones := config.Policy(), (*zone.Set)(nil)
+	if config.Zones != nil {
+		zones = config.Zones()
+	}
+	if p == nil && zones == nil {
 		return
 	}
 	for i := range u.came {
-		u.ahead.add(p, u.b.in[i][:u.b.rx[i].Len])
+		u.ahead.add(p, zones, u.b.in[i][:u.b.rx[i].Len])
 	}
-	u.ahead.policy.Fetch(p)
+	u.ahead.fetch(p)
 }
 
 // serve answers the datagram in slot i, into the next free slot for replies.

@@ -57,11 +57,15 @@ func TestUpdateReplies(t *testing.T) {
 		answer     int // of the updater
 		rcode      int
 		asked      int64
+		ago        time.Duration // when it was signed, with an hour allowed
 	}{
 		{name: "made", zone: "open.test", signed: true, asked: 1},
 		{name: "made in other letters", zone: "OPEN.test", signed: true, asked: 1},
 		{name: "not made", zone: "open.test", signed: true, answer: dns.RcodeNXRrset, rcode: dns.RcodeNXRrset, asked: 1},
 		{name: "a fault of the server", zone: "open.test", signed: true, answer: -1, rcode: dns.RcodeServerFailure, asked: 1},
+		{name: "signed four minutes ago", zone: "open.test", signed: true, ago: 4 * time.Minute, asked: 1},
+		{name: "signed six minutes ago", zone: "open.test", signed: true, ago: 6 * time.Minute, rcode: dns.RcodeNotAuth},
+		{name: "signed in six minutes", zone: "open.test", signed: true, ago: -6 * time.Minute, rcode: dns.RcodeNotAuth},
 		{name: "not signed", zone: "open.test", rcode: dns.RcodeRefused},
 		{name: "from elsewhere", zone: "near.test", signed: true, rcode: dns.RcodeRefused},
 		{name: "a zone that nobody changes", zone: "fixed.test", signed: true, rcode: dns.RcodeRefused},
@@ -85,7 +89,7 @@ func TestUpdateReplies(t *testing.T) {
 				}
 				client := dns.Client{Net: network, Timeout: patience}
 				if tc.signed {
-					m.SetTsig("branch.example.", dns.HmacSHA256, 300, time.Now().Unix())
+					m.SetTsig("branch.example.", dns.HmacSHA256, 3600, time.Now().Add(-tc.ago).Unix())
 					client.TsigSecret = map[string]string{"branch.example.": base64.StdEncoding.EncodeToString(branchSecret)}
 				}
 				r, _, err := client.Exchange(m, s.Addrs()[0].Addr.String())

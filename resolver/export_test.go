@@ -238,6 +238,17 @@ func ReplyScope(packet []byte, told netip.Prefix) (scope netip.Prefix, ok bool) 
 	return scopeOf(subnetOption(packet), told)
 }
 
+// CheckAnchor asks for the keys of a zone and checks them against its trust anchors.
+func (r *Resolver) CheckAnchor(ctx context.Context, zone string, now time.Time, w *dnssec.Work) (dnssec.Verdict, error) {
+	name := dnsname.MustParse(zone).Canonical()
+	keys, err := r.keysOf(ctx, name)
+	if err != nil {
+		return dnssec.Verdict{}, err
+	}
+	_, v := r.state.Load().keys.check(name, keys, now, w)
+	return v, nil
+}
+
 // A Gate bounds what is computed for validation at a time.
 type Gate struct{ g *gate }
 

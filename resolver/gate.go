@@ -17,7 +17,7 @@ import (
 //
 // Zones whose signatures failed a moment ago, or that had much hashed, have one place of their own, a lane: they wait for each other and nobody waits
 // for them. A check whose zone turns out to be so on the way goes there for the rest. All checks rest between their steps, so that a processor looks for
-// queries in time; those of costly zones as long as they compute, so that they have half a processor at most.
+// queries in time; those of costly zones for longer than they compute, so that they have a quarter of a processor at most.
 type gate struct {
 	places  chan struct{}
 	waiting atomic.Int64 // for one of the places
@@ -38,8 +38,11 @@ const (
 	costlyEach  = 64          // questions that may wait for the costly zones of one owner
 )
 
-// slowSlice is how long a check of a costly zone computes before it rests for as long.
-const slowSlice = 200 * time.Microsecond
+// slowSlice is how long a check of a costly zone computes before it rests, slowRest times as long. Time is that of the clock: on a busy machine, where a slice takes longer, so do the rests.
+const (
+	slowSlice = 200 * time.Microsecond
+	slowRest  = 3
+)
 
 // errGate is a check that was not made.
 var errGate = fmt.Errorf("%w: too many answers wait to be validated", ErrBusy)
@@ -152,15 +155,15 @@ func (c *computing) costs() bool {
 	return work.Failures < c.before.Failures || c.before.Hashes-work.Hashes > costlyAt
 }
 
-// giveWay lets others have the processor between two steps. Who turns out to be costly goes on in the place of costly zones, and rests there as long as it
-// computes. False says that there was no room there.
+// giveWay lets others have the processor between two steps. Who turns out to be costly goes on in the place of costly zones, and rests there for longer
+// than it computes. False says that there was no room there.
 func (c *computing) giveWay() bool {
 	switch {
 	case !c.slow && c.costs() && mayBeCostly(c.zone):
 		return c.slowDown()
 	case c.slow:
 		if took := time.Since(c.began); took >= slowSlice {
-			time.Sleep(took)
+			time.Sleep(slowRest * took)
 			c.began = time.Now()
 		}
 	default:

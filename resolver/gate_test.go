@@ -1,11 +1,13 @@
 package resolver_test
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"testing"
 	"time"
 
+	"cenote/dnssec"
 	"cenote/resolver"
 )
 
@@ -154,4 +156,30 @@ func TestCostlyZonesGiveUp(t *testing.T) {
 func costly(g resolver.Gate, zone string, now time.Time) string {
 	g.Mark(zone, now)
 	return zone
+}
+
+// TestAnchorsAreReadWhileKeysAreChecked: who verifies the keys of a trust anchor's zone, and gives way meanwhile, holds up nobody who has to know which zones have one.
+func TestAnchorsAreReadWhileKeysAreChecked(t *testing.T) {
+	r := trusting(t, "zone . server a.root.test @1 sign\n")
+	work, looked := dnssec.NewWork(), 0
+	work.GiveWay = func() bool {
+		looked += len(r.Anchors())
+		return true
+	}
+	checked := make(chan dnssec.Verdict, 1)
+	go func() {
+		v, err := r.CheckAnchor(context.Background(), ".", time.Now(), work)
+		if err != nil {
+			t.Error(err)
+		}
+		checked <- v
+	}()
+	select {
+	case v := <-checked:
+		if v.Status != dnssec.Secure || looked == 0 {
+			t.Errorf("got %v after %d looks", v, looked)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("the anchors cannot be read while keys are checked")
+	}
 }

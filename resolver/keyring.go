@@ -98,11 +98,13 @@ func (k *keyring) above(name dnsname.Name) (zone dnsname.Name, ok bool) {
 	return name, true
 }
 
-// check checks the keys of a zone against its anchors.
+// check checks the keys of a zone against its anchors as they are at this moment: nobody waits while signatures are verified.
 func (k *keyring) check(zone dnsname.Name, keys *dnssec.Set, now time.Time, w *dnssec.Work) (*dnssec.Zone, dnssec.Verdict) {
 	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.all[zone].Check(keys, now, w)
+	anchors := *k.all[zone]
+	anchors.Keys = slices.Clone(anchors.Keys)
+	k.mu.Unlock()
+	return anchors.Check(keys, now, w)
 }
 
 // due returns the zones whose keys are to be looked at now.

@@ -119,6 +119,11 @@ func (k *Key) Verify(msg []byte, now time.Time, requestMAC []byte) (Signature, F
 	return (&Keys{byName: map[dnsname.Name]*Key{k.Name: k}}).Verify(msg, now, requestMAC)
 }
 
+// Within reports whether a message was signed so close to now, whatever it says about that itself.
+func (s *Signature) Within(now time.Time, fudge time.Duration) bool {
+	return now.Truncate(time.Second).Sub(s.Time).Abs() <= fudge
+}
+
 // judge compares the MAC with the one that it should be, and the time with now.
 func (s *Signature) judge(want []byte, now time.Time) Fault {
 	switch n := len(s.MAC); {
@@ -131,7 +136,7 @@ func (s *Signature) judge(want []byte, now time.Time) Fault {
 	case !hmac.Equal(s.MAC, want[:n]):
 		return FaultSignature
 	}
-	if off := now.Truncate(time.Second).Sub(s.Time).Abs(); off > s.Fudge {
+	if !s.Within(now, s.Fudge) {
 		return FaultTime
 	}
 	return FaultNone

@@ -3,8 +3,10 @@ package zone
 import (
 	"fmt"
 	"slices"
+	"weak"
 
 	"cenote/dnsname"
+	"cenote/wire"
 )
 
 // Apply makes the next version of a zone. Every record that is removed has to be there, whatever its TTL, every one that is added must not, and what
@@ -25,14 +27,14 @@ func apply(from *Zone, d Diff, look func()) (*Zone, error) {
 		return nil, err
 	}
 	e.z.data = make([]byte, 0, len(from.data)+roomOf(e.added))
-	e.nodes = make([]node, 0, from.names+2*len(e.added))
 	if err := e.run(); err != nil {
 		return nil, err
 	}
-	if len(e.nodes) == 0 || len(e.z.prefix(0)) > 0 {
+	if len(e.z.data) == 0 || len(e.z.prefix(0)) > 0 {
 		return nil, fmt.Errorf("%w: it leaves %s with no records of its own", ErrDiff, from.apex)
 	}
-	z := e.finish(from.records - len(d.Removed) + len(d.Added) - e.left)
+	z := e.end(from.records - len(d.Removed) + len(d.Added) - e.left)
+	z.derived = &derivation{weak.Make(from), e.touched}
 	switch {
 	case z.soa.count != 1:
 		return nil, fmt.Errorf("%w: it leaves %s with %d SOA records", ErrDiff, from.apex, z.soa.count)
@@ -57,6 +59,11 @@ type editor struct {
 	removed, added []Record // what is left of them, in the order of sort
 	left           int      // signatures that were left out, since what they are of is gone
 	look           func()
+	touched        []pair
+	pending        node // the first of the empty names before at, which stay if the name behind them does; at itself where there are none
+	runs           []run
+	gone           []node // of from, that were not copied
+	structural     bool   // cuts or DNAME records come, go or change
 }
 
 // ordered is a copy of records that can be in the zone, in the order of sort.
@@ -81,23 +88,55 @@ func (e *editor) run() error {
 		}
 		owner, more := e.next()
 		if !more && at == end {
+			e.drop(at)
 			return e.fits()
 		}
 		order := e.compare(at, end, owner, more)
 		if order < 0 {
-			after := e.from.after(at)
-			e.copy(e.from, at, after)
-			at = after
+			at = e.keep(at)
 			continue
 		}
+		e.drop(at)
 		existing := noNode
 		if order == 0 {
 			existing, at = at, e.from.after(at)
+			e.gone = append(e.gone, existing)
+		}
+		if e.pending = at; existing != noNode && e.from.flags(existing)&(flagCut|flagDNAME) != 0 {
+			e.structural = true
 		}
 		if err := e.edit(owner, existing); err != nil {
 			return err
 		}
 	}
+}
+
+// keep copies the name at a node, with the empty names directly before it, and returns the node behind it. An empty name waits for the one that it is there for.
+func (e *editor) keep(at node) node {
+	after := e.from.after(at)
+	if e.from.sets(at).left == 0 {
+		return after
+	}
+	to := node(len(e.z.data))
+	if n := len(e.runs); n > 0 && e.runs[n-1].end == e.pending && e.runs[n-1].to+(e.runs[n-1].end-e.runs[n-1].from) == to {
+		e.runs[n-1].end = after
+	} else {
+		e.addMissing(e.from.prefix(e.pending)) // those above that were dropped with a name before
+		to = node(len(e.z.data))
+		e.runs = append(e.runs, run{e.pending, after, to})
+	}
+	e.z.data = append(e.z.data, e.from.data[e.pending:after]...)
+	e.last = e.z.prefix(node(len(e.z.data)) - (after - at))
+	e.pending = after
+	return after
+}
+
+// drop leaves out the empty names that wait: they come again if a name that is added needs them.
+func (e *editor) drop(at node) {
+	for n := e.pending; n < at; n = e.from.after(n) {
+		e.gone = append(e.gone, n)
+	}
+	e.pending = at
 }
 
 // next is the next name of the difference, and whether there is one.
@@ -150,9 +189,15 @@ func (e *editor) edit(owner dnsname.Name, existing node) error {
 	all := len(records)
 	records = withoutOrphans(records)
 	if e.left += all - len(records); len(records) == 0 {
+		e.touched = append(e.touched, pair{existing, noNode})
 		return nil
 	}
-	return e.add(records)
+	e.structural = e.structural || slices.ContainsFunc(records, func(r Record) bool {
+		return r.Type == wire.TypeDNAME || r.Type == wire.TypeNS && owner != e.from.apex
+	})
+	err := e.add(records)
+	e.touched = append(e.touched, pair{existing, e.nodes[len(e.nodes)-1]})
+	return err
 }
 
 // largestSet is how many records, with signatures, the largest set of one name has. They are sorted.

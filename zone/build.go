@@ -102,21 +102,6 @@ func (b *builder) fits() error {
 	return nil
 }
 
-// copy lays out the name at a node of another zone, which ends at end. Empty names come of those below them alone.
-func (b *builder) copy(from *Zone, n, end node) {
-	prefix := from.prefix(n)
-	if from.sets(n).left == 0 {
-		return
-	}
-	b.addMissing(prefix)
-	z := b.z
-	at := node(len(z.data))
-	b.nodes = append(b.nodes, at)
-	z.data = append(z.data, from.data[n:end]...)
-	z.data[int(at)+1+len(prefix)] = 0
-	b.last = z.prefix(at)
-}
-
 // addMissing lays out the ancestors of a name that have no records, from the top down. In canonical order they come directly before it.
 func (b *builder) addMissing(prefix []byte) {
 	if b.last == nil || len(prefix) == 0 {
@@ -187,13 +172,24 @@ func (b *builder) index() {
 		}
 	}
 	b.mark()
+	z.setApex()
+	b.prove()
+}
+
+// setApex keeps what the SOA record says.
+func (z *Zone) setApex() {
 	z.soa, _ = z.set(0, wire.TypeSOA)
 	if z.soa.count > 0 && len(z.soa.first()) >= 20 {
 		soa := z.soa.first()
 		numbers := soa[len(soa)-20:]
 		z.serial, z.minimum = binary.BigEndian.Uint32(numbers), min(z.soa.ttl, binary.BigEndian.Uint32(numbers[16:]))
 	}
-	b.prove()
+}
+
+// hasKeys reports whether the apex has keys that are signed.
+func (z *Zone) hasKeys() bool {
+	keys, ok := z.set(0, wire.TypeDNSKEY)
+	return ok && keys.sigs > 0
 }
 
 // isHash reports whether a name exists only as the hash of another: nobody finds it by asking (RFC 5155 section 7.2.8).
@@ -269,9 +265,7 @@ func endsBelow(prefix, top []byte) bool {
 // prove finds the records by which a signed zone proves what is not there.
 func (b *builder) prove() {
 	z := b.z
-	keys, ok := z.set(0, wire.TypeDNSKEY)
-	z.signed = ok && keys.sigs > 0
-	if !z.signed {
+	if z.signed = z.hasKeys(); !z.signed {
 		return
 	}
 	var nsec3 []node

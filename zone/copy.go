@@ -61,7 +61,12 @@ func OpenCopy(dir string, apex dnsname.Name, now func() time.Time) (*Copy, error
 	if err := removeOthers(dir, journalPath(dir, c.apex)); err != nil {
 		return nil, fmt.Errorf("removing former journals: %w", err)
 	}
-	j, had, err := openJournal(journalPath(dir, c.apex), c.apex)
+	var j *journal
+	var had recorded
+	err := pace.Behind(func() (err error) {
+		j, had, err = openJournal(journalPath(dir, c.apex), c.apex)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("opening the journal of a zone: %w", err)
 	}
@@ -150,8 +155,12 @@ func stepBetween(before, next *Zone, look func()) *Step {
 	if before == nil || before.serial == next.serial || isBefore(next.serial, before.serial) {
 		return nil
 	}
-	d, ok := compare(before, next, min(historyRecordsMax, max(next.records, 1000)), look)
+	most := min(historyRecordsMax, max(next.records, 1000))
+	d, ok := compareDerived(before, next)
 	if !ok {
+		d, ok = compare(before, next, most, look)
+	}
+	if !ok || len(d.Removed)+len(d.Added) > most {
 		return nil
 	}
 	return newStep(&d, next)

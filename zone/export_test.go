@@ -3,6 +3,7 @@ package zone
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
 	"io"
 	"time"
@@ -84,4 +85,29 @@ func (s *Secondaries) Follows(apex dnsname.Name) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.all[apex] != nil
+}
+
+// WriteUpdateMemory is the file of so many updates that were made now.
+func WriteUpdateMemory(now time.Time, n int) []byte {
+	out := []byte(memoryMagic)
+	for i := range n {
+		out = appendMemory(out, sha256.Sum256([]byte{byte(i)}), remembered{i, now.Add(updateMemory)})
+	}
+	return out
+}
+
+// ReadUpdateMemory is how many updates a file holds that count.
+func ReadUpdateMemory(now time.Time, file []byte) int {
+	var m updateMemories
+	m.read(file, now)
+	return len(m.known)
+}
+
+// CompareDerived is the difference that Apply kept.
+func CompareDerived(from, to *Zone) (Diff, bool) { return compareDerived(from, to) }
+
+// ServedSince is a version of a zone with the difference that leads to it from another.
+func ServedSince(from, to *Zone) *Served {
+	d := Compare(from, to)
+	return &Served{Zone: to, History: newHistory([]*Step{newStep(&d, to)}, HistoryBounds{}.withDefaults())}
 }

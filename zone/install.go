@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"cenote/dnsname"
@@ -26,6 +27,17 @@ func behind(size int64, work func()) {
 		return
 	}
 	_ = pace.Behind(func() error { work(); return nil })
+}
+
+// releaseSize is how many octets of a file or a transfer are read before memory is given back that this took: several times as many, which nothing else
+// would ask the collector for.
+const releaseSize = 1 << 24
+
+// release gives back what reading so many octets took. It belongs into behind.
+func release(size int64) {
+	if size >= releaseSize {
+		debug.FreeOSMemory()
+	}
 }
 
 // Install publishes the next version of a zone, whatever its source, if its digest is as it has to be.
@@ -74,23 +86,6 @@ func (k *Keeper) LeftOut(apex dnsname.Name, left []LeftOut) {
 // named is the zone of a name, or nil. mu is held.
 func (k *Keeper) named(apex dnsname.Name) *kept {
 	return k.byName[apex.Canonical()]
-}
-
-// Freeze keeps a zone as it is, or lets it change again: its file is not read, and what would be installed is refused. It lasts until the server ends.
-func (k *Keeper) Freeze(apex dnsname.Name, frozen bool) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	z := k.named(apex)
-	if z == nil {
-		return fmt.Errorf("%w: %s", ErrUnknown, apex)
-	}
-	k.state.Lock()
-	defer k.state.Unlock()
-	if z.status.Frozen != frozen {
-		k.log.Info("zone frozen or thawed", "zone", z.status.Name, "frozen", frozen)
-	}
-	z.status.Frozen = frozen
-	return nil
 }
 
 // State is the present version of a zone: as its source and updates have it, or as it is served, signed here.
@@ -220,11 +215,14 @@ func (k *Keeper) journalFault(z *kept, err error) {
 
 // restore serves a zone without a file as it was before the server was started. One that never had a state waits for its source.
 func (k *Keeper) restore(z *kept) {
+	if z.receives() && k.restoreReceived(z) {
+		return
+	}
 	had := k.open(z)
 	k.state.Lock()
 	defer k.state.Unlock()
 	z.describe()
-	if had.zone == nil {
+	if had.zone == nil || z.receives() { // what was made of it is not what came
 		if z.status.State = StateFailed; z.status.Fault == "" {
 			z.status.Fault, z.status.Since = "it has no state yet", k.now()
 		}

@@ -2,6 +2,7 @@ package zone_test
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -249,6 +250,63 @@ func TestFrozenZoneStays(t *testing.T) {
 	j.expect("thawed", "1 2")
 	if err := j.Freeze(dnsname.MustParse("nobody.test"), true); err == nil {
 		t.Error("a zone that is not there can be frozen")
+	}
+}
+
+// TestFrozenZoneStaysOverARestart holds that a zone is served as it was when it was frozen, whatever its file says by then, and catches up once it is thawed.
+func TestFrozenZoneStaysOverARestart(t *testing.T) {
+	for _, file := range []bool{true, false} {
+		t.Run(fmt.Sprint("with a file: ", file), func(t *testing.T) {
+			j := newJournaled(t, file, zone.HistoryBounds{})
+			if file {
+				j.put(1)
+			}
+			j.start()
+			if j.path == "" {
+				j.put(1)
+			}
+			if err := j.Freeze(dnsname.MustParse("example"), true); err != nil {
+				t.Fatal(err)
+			}
+			if file {
+				write(t, j.path, serial("2", "192.0.2.2"))
+			}
+			for range 2 {
+				j.start()
+				j.expect("after a restart", "1")
+				if s := j.Status()[0]; !s.Frozen || s.State != zone.StateServed || s.Fault != "" {
+					t.Errorf("%+v", s)
+				}
+				j.Look()
+				j.Look()
+				j.expect("looked at", "1")
+			}
+			if err := j.Freeze(dnsname.MustParse("example"), false); err != nil {
+				t.Fatal(err)
+			}
+			if file {
+				j.Look()
+				j.Look()
+			} else {
+				j.put(2)
+			}
+			j.expect("thawed", "1 2")
+			j.start()
+			if j.expect("after another restart", "1 2"); j.Status()[0].Frozen {
+				t.Error("it is frozen again")
+			}
+		})
+	}
+}
+
+// TestFreezingThatCannotBeKept holds that a zone which would be thawed by a restart is not frozen.
+func TestFreezingThatCannotBeKept(t *testing.T) {
+	j := newJournaled(t, true, zone.HistoryBounds{})
+	j.put(1)
+	j.start()
+	write(t, filepath.Join(j.dir, "frozen"), "no directory")
+	if err := j.Freeze(dnsname.MustParse("example"), true); err == nil || j.Status()[0].Frozen {
+		t.Errorf("%v, %+v", err, j.Status()[0])
 	}
 }
 

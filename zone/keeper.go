@@ -130,6 +130,7 @@ type kept struct {
 	history   *History
 	journal   *journal  // nil before the zone has a state, or without a directory
 	had       recorded  // what the journal said when it was opened, until that is taken
+	received  *journal  // of what came of a zone by transfer that is signed here; nil of others, or without a directory
 	updated   *Zone     // what updates made of the source, which is then the present state; nil without any
 	updates   *journal  // of updated; nil where there are none, or without a directory
 	file      sum       // of the file that was taken last, or for which updates stand
@@ -138,6 +139,7 @@ type kept struct {
 	unproved  time.Time // when to ask again whether it is signed as it has to be; zero where that is known
 	looks     int       // how often the file was seen like that
 	status    Status
+	unread    bool // it is frozen since before the start, and its file was not read
 	expired   bool // guarded by mu: served no more until a primary confirms it
 }
 
@@ -223,8 +225,9 @@ func (k *Keeper) Update(sources []Source) error {
 		if byName[s.Name] != nil {
 			return fmt.Errorf("zone %s is there twice", s.Name)
 		}
-		z := &kept{}
+		z, fresh := &kept{}, true
 		if had := k.byName[s.Name]; had != nil && had.source.isAs(&s) {
+			fresh = false
 			if *z = *had; z.source.Verify != s.Verify {
 				z.loaded = stamp{}
 			}
@@ -235,7 +238,9 @@ func (k *Keeper) Update(sources []Source) error {
 		}
 		z.source = s
 		k.openUpdates(z)
-		z.describe()
+		if z.describe(); fresh {
+			k.refreeze(z)
+		}
 		next, byName[s.Name] = append(next, z), z
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), trustPatience)
@@ -244,7 +249,7 @@ func (k *Keeper) Update(sources []Source) error {
 		switch {
 		case z.source.Path == "" && z.zone == nil:
 			k.restore(z)
-		case z.source.Path != "" && z.loaded == (stamp{}):
+		case z.source.Path != "" && z.loaded == (stamp{}) && !(z.status.Frozen && z.zone != nil):
 			k.load(ctx, z, false)
 		}
 	}
@@ -335,7 +340,10 @@ func (k *Keeper) load(ctx context.Context, z *kept, force bool) {
 	var next *Zone
 	var faults []Fault
 	var err error
-	behind(before.size, func() { next, faults, err = Load(z.source.Name, z.source.Path, k.now()) })
+	behind(before.size, func() {
+		next, faults, err = Load(z.source.Name, z.source.Path, k.now())
+		release(before.size)
+	})
 	if err == nil {
 		err = statErr
 	}

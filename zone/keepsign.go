@@ -35,12 +35,18 @@ func (k *Keeper) take(z *kept, plain *Zone) error {
 		}
 		z.plain, z.signing, z.unsigned, z.wanted = nil, nil, false, nil
 		k.install(z, plain, nil)
+		k.dropReceived(z)
 		return nil
 	}
+	before := z.plain
 	if z.zone == nil && k.serveLast(z, plain) {
+		k.recordReceived(z, before, plain)
 		return nil
 	}
 	next, d, err := k.sign(z, plain)
+	if err == nil || z.zone == nil || z.unsigned {
+		k.recordReceived(z, before, plain)
+	}
 	switch {
 	case err == nil:
 		z.plain, z.wanted, z.unsigned = plain, nil, false
@@ -112,9 +118,13 @@ func (k *Keeper) sign(z *kept, plain *Zone) (next *Zone, d *Diff, err error) {
 			return nil, nil, err
 		}
 	}
+	before := z.zone
+	if before == nil {
+		before = z.had.zone // whose serial others may have
+	}
 	behind(int64(len(plain.data)), func() {
 		var p pace.Pace
-		next, d, err = z.signing.sign(plain, z.zone, now, p.Look)
+		next, d, err = z.signing.sign(plain, before, now, p.Look)
 	})
 	if err == nil {
 		z.signAfter = time.Time{}
@@ -168,7 +178,7 @@ func (k *Keeper) renew() (changed bool) {
 // mustSign reports whether a zone has to be signed again, or for the first time.
 func (z *kept) mustSign(now time.Time) bool {
 	switch {
-	case z.source.Sign == nil || z.plain == nil || now.Before(z.signAfter):
+	case z.source.Sign == nil || z.plain == nil || z.expired || now.Before(z.signAfter):
 		return false
 	case z.signing == nil || z.unsigned || z.wanted != nil:
 		return true

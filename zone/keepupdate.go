@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
-	"time"
 
 	"cenote/dnsname"
 	"cenote/wire"
@@ -45,45 +44,6 @@ func (c *updateCounters) count(rcode int, changed bool) {
 	n.Add(1)
 }
 
-const (
-	// updatesRemembered is how many updates are remembered for as long as their signatures hold, so that none is made twice.
-	updatesRemembered = 4096
-	// updateMemory is how long: signatures hold five minutes before and after the time that they name (RFC 8945 section 10).
-	updateMemory = 10 * time.Minute
-)
-
-// updateMemories are the last updates, with what was answered. One that comes again, as a client repeats it or somebody else does who saw it, gets the same
-// answer and changes nothing.
-type updateMemories struct {
-	known map[[sha256.Size]byte]remembered
-	order [][sha256.Size]byte // a ring, the oldest at next once it is full
-	next  int
-}
-
-type remembered struct {
-	rcode int
-	until time.Time
-}
-
-func (m *updateMemories) find(id [sha256.Size]byte, now time.Time) (rcode int, known bool) {
-	r, known := m.known[id]
-	return r.rcode, known && now.Before(r.until)
-}
-
-func (m *updateMemories) add(id [sha256.Size]byte, rcode int, now time.Time) {
-	if m.known == nil {
-		m.known = map[[sha256.Size]byte]remembered{}
-	}
-	if len(m.order) < updatesRemembered {
-		m.order = append(m.order, id)
-	} else {
-		delete(m.known, m.order[m.next])
-		m.order[m.next] = id
-		m.next = (m.next + 1) % updatesRemembered
-	}
-	m.known[id] = remembered{rcode, now.Add(updateMemory)}
-}
-
 // ApplyUpdate makes the changes that an UPDATE message asks for, whole or not at all, and returns the RCODE of the reply. After NOERROR they are on the disk and
 // are served. It may wait for the disk, and for others that change zones.
 func (k *Keeper) ApplyUpdate(r *UpdateRequest) int {
@@ -103,7 +63,10 @@ func (k *Keeper) ApplyUpdate(r *UpdateRequest) int {
 	diff, rcode, err := k.update(z, r)
 	changed := z.present() != before
 	if k.updates.count(rcode, changed); rcode != wire.RcodeServFail {
-		k.updated.add(id, rcode, k.now())
+		if failed := k.updated.add(id, rcode, k.now()); failed != nil {
+			k.journalFaults.Add(1)
+			k.log.Error("an update cannot be written down as made; after a restart it could be made again", "zone", r.Zone.String(), "err", failed)
+		}
 	}
 	k.logUpdate(z, r, &diff, rcode, changed, err)
 	return rcode
@@ -233,6 +196,9 @@ func (k *Keeper) openUpdates(z *kept) {
 		k.journalFault(z, err)
 		return
 	}
+	if err := k.updated.open(dir, k.now()); err != nil {
+		k.journalFault(z, err)
+	}
 	j, had, err := openJournal(journalPath(dir, z.source.Name), z.source.Name)
 	if err != nil {
 		k.journalFault(z, err)
@@ -251,6 +217,7 @@ func (k *Keeper) choose(z *kept, file *Zone, force bool) (*Zone, error) {
 	if first {
 		had = z.updated
 	}
+	defer func() { z.unread = z.unread && z.file == sum{} }()
 	switch {
 	case had == nil || force:
 	case z.updated == nil:
@@ -259,7 +226,7 @@ func (k *Keeper) choose(z *kept, file *Zone, force bool) (*Zone, error) {
 		}
 	case isBefore(had.serial, file.serial):
 		k.log.Warn("the file of a zone takes the place of what updates made of it", "zone", z.source.Name.String(), "serial", file.serial, "was", had.serial)
-	case first || sumOf(file) == z.file:
+	case first || z.unread || sumOf(file) == z.file:
 		z.file = sumOf(file)
 		return had, nil
 	default:

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"cenote/dnsname"
 	"cenote/wire"
@@ -177,6 +178,63 @@ func TestUpdateIsMadeOnce(t *testing.T) {
 	}
 }
 
+// TestUpdateIsMadeOnceOverARestart holds the same where the server is started in between, until the signatures of such messages hold no more.
+func TestUpdateIsMadeOnceOverARestart(t *testing.T) {
+	u := newUpdatable(t, updatableText)
+	now := time.Unix(1_800_000_000, 0)
+	u.conf.Now = func() time.Time { return now }
+	u.start()
+	add := updateMessage(t, "+new.example. 60 A 192.0.2.9")
+	refused := updateMessage(t, "+x.example. 60 A 192.0.2.9")
+	for _, m := range [][]byte{add, updateMessage(t, "-new.example.")} {
+		if rcode := u.send("all.key", m); rcode != 0 {
+			t.Fatal(rcode)
+		}
+	}
+	if rcode := u.send("one.key", refused); rcode != dns.RcodeRefused {
+		t.Fatal(rcode)
+	}
+	for range 2 {
+		u.start()
+		if rcode := u.send("all.key", add); rcode != 0 {
+			t.Errorf("it comes again, and is answered with %d", rcode)
+		}
+		if rcode := u.send("all.key", refused); rcode != dns.RcodeRefused {
+			t.Errorf("what was refused comes again, and is answered with %d", rcode)
+		}
+		u.expect("after a restart", 7, "-new.example.", "-x.example.")
+	}
+	path := filepath.Join(u.conf.Dir, "updates", "remembered")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, string(text[:len(text)-1])) // the last record is cut off
+	u.start()
+	if rcode := u.send("all.key", add); rcode != 0 || u.Status()[0].Serial != 7 {
+		t.Errorf("a damaged end loses what is before it: %d", rcode)
+	}
+	now = now.Add(11 * time.Minute)
+	if rcode := u.send("all.key", add); rcode != 0 || u.Status()[0].Serial != 8 {
+		t.Errorf("a message that no signature of then could cover: %d", rcode)
+	}
+	if info, err := os.Stat(path); err != nil || info.Size() != 8+46 {
+		t.Errorf("%v %v, want one record", info, err)
+	}
+}
+
+// FuzzUpdateMemory holds that what is read of the file of updates was written so.
+func FuzzUpdateMemory(f *testing.F) {
+	now := time.Unix(1_800_000_000, 0)
+	f.Add([]byte("cenoteu1"))
+	f.Add(zone.WriteUpdateMemory(now, 3))
+	f.Fuzz(func(t *testing.T, file []byte) {
+		if n := zone.ReadUpdateMemory(now, file); n > (len(file)-8)/46 && n > 0 {
+			t.Errorf("%d updates in %d octets", n, len(file))
+		}
+	})
+}
+
 // TestUpdatesAndTheFile holds which counts, the file or what updates made of the zone: while the server runs, and after a restart.
 func TestUpdatesAndTheFile(t *testing.T) {
 	u := newUpdatable(t, updatableText)
@@ -319,4 +377,35 @@ func FuzzUpdate(f *testing.F) {
 			t.Fatal("the zone is not what comes of its journal")
 		}
 	})
+}
+
+// TestFrozenUpdatesStayOverARestart holds that what updates made of a zone is what it stays at while it is frozen, over a restart, and goes on from when it is
+// thawed.
+func TestFrozenUpdatesStayOverARestart(t *testing.T) {
+	u := newUpdatable(t, updatableText)
+	if rcode := u.ask("all.key", "+new.example. 60 A 192.0.2.9"); rcode != wire.RcodeSuccess {
+		t.Fatal(rcode)
+	}
+	if err := u.Freeze(canonical("example"), true); err != nil {
+		t.Fatal(err)
+	}
+	u.start()
+	u.expect("after a restart", 6, "+new.example. 60 IN A 192.0.2.9")
+	if rcode := u.ask("all.key", "+other.example. 60 A 192.0.2.9"); rcode != wire.RcodeRefused {
+		t.Errorf("an update of a frozen zone is answered with %d", rcode)
+	}
+	if err := u.Freeze(canonical("example"), false); err != nil {
+		t.Fatal(err)
+	}
+	u.Look()
+	u.Look()
+	u.expect("thawed", 6, "+new.example. 60 IN A 192.0.2.9")
+	if s := u.Status()[0]; s.State != zone.StateServed {
+		t.Errorf("%+v", s)
+	}
+	if rcode := u.ask("all.key", "+other.example. 60 A 192.0.2.9"); rcode != wire.RcodeSuccess {
+		t.Fatal(rcode)
+	}
+	u.start()
+	u.expect("after another restart", 7, "+new.example. 60 IN A 192.0.2.9", "+other.example. 60 IN A 192.0.2.9")
 }

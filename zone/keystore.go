@@ -65,13 +65,13 @@ func fileName(apex dnsname.Name) string {
 
 // load reads the state and the keys. Where there is none yet, the state is empty.
 func (s keyStore) load() (*signingState, error) {
-	state := &signingState{}
 	text, err := readSmall(filepath.Join(s.dir, "state.json"))
 	if errors.Is(err, fs.ErrNotExist) {
-		return state, nil
+		return &signingState{}, nil
 	}
+	state := &signingState{}
 	if err == nil {
-		err = json.Unmarshal(text, state)
+		state, err = parseState(text)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the state of signing: %w; restore it from a copy, or move %s away and have the parent's DS records changed to those of the new keys", err, s.dir)
@@ -79,6 +79,23 @@ func (s keyStore) load() (*signingState, error) {
 	for _, k := range state.Keys {
 		if err := s.loadKey(k); err != nil {
 			return nil, err
+		}
+	}
+	return state, nil
+}
+
+// parseState reads the state of signing, without the secrets of its keys.
+func parseState(text []byte) (*signingState, error) {
+	state := &signingState{}
+	if err := json.Unmarshal(text, state); err != nil {
+		return nil, err
+	}
+	for i, k := range state.Keys {
+		switch {
+		case k == nil:
+			return nil, fmt.Errorf("key %d is none", i+1)
+		case k.Role != RoleCSK && k.Role != RoleKSK && k.Role != RoleZSK:
+			return nil, fmt.Errorf("key %d has the role %.20q; it can be csk, ksk or zsk", i+1, k.Role)
 		}
 	}
 	return state, nil
@@ -94,16 +111,26 @@ func (s keyStore) loadKey(k *zoneKey) error {
 	if err != nil {
 		return fmt.Errorf("reading a key: %w; restore it from a copy", err)
 	}
+	if err := k.take(text); err != nil {
+		return fmt.Errorf("reading the key %s: %w", path, err)
+	}
+	return nil
+}
+
+// take takes the secret from the text of a key's file.
+func (k *zoneKey) take(text []byte) error {
 	algorithm, secret, err := parsePrivate(text)
 	if err != nil {
-		return fmt.Errorf("reading the key %s: %w", path, err)
+		return err
 	}
-	if k.signer, err = dnssec.NewSigningKey(algorithm, k.Role.flags(), secret); err != nil {
-		return fmt.Errorf("reading the key %s: %w", path, err)
+	signer, err := dnssec.NewSigningKey(algorithm, k.Role.flags(), secret)
+	switch {
+	case err != nil:
+		return err
+	case signer.Tag() != k.Tag || algorithm != k.Algorithm:
+		return fmt.Errorf("it is key %d of algorithm %d; the state of signing says %d and %d", signer.Tag(), algorithm, k.Tag, k.Algorithm)
 	}
-	if k.signer.Tag() != k.Tag || algorithm != k.Algorithm {
-		return fmt.Errorf("reading the key %s: it is key %d of algorithm %d; the state of signing says %d and %d", path, k.signer.Tag(), algorithm, k.Tag, k.Algorithm)
-	}
+	k.signer = signer
 	return nil
 }
 

@@ -63,6 +63,7 @@ type Zone struct {
 	absent  bool // it could not be loaded
 	names   int
 	records int
+	derived *derivation // of the version that Apply made this one of; nil otherwise
 }
 
 // Name is the apex.

@@ -32,22 +32,26 @@ func (k *Keeper) sweepMembers() {
 	if k.dir == "" {
 		return
 	}
-	dir := filepath.Join(k.dir, memberDir)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	files, err := os.ReadDir(dir)
-	if err != nil {
-		return // there are none
-	}
 	wanted := map[string]bool{}
 	for _, z := range k.zones {
-		if !z.source.Catalog.IsZero() {
-			wanted[filepath.Base(k.journalOf(&z.source))] = true
-		}
+		wanted[filepath.Base(k.journalOf(&z.source))] = true
 	}
 	removed := 0
+	for _, name := range []string{memberDir, frozenDir} {
+		removed += k.sweep(filepath.Join(k.dir, name), wanted)
+	}
+	if removed > 0 {
+		k.log.Info("removed what was kept of zones that no catalog lists any more", "files", removed)
+	}
+}
+
+// sweep removes the files of a directory that belong to members and are not wanted.
+func (k *Keeper) sweep(dir string, wanted map[string]bool) (removed int) {
+	files, _ := os.ReadDir(dir) // without one there are none
 	for _, f := range files {
-		if wanted[f.Name()] {
+		if wanted[f.Name()] || strings.LastIndexByte(f.Name(), '=') < 1 {
 			continue
 		}
 		if err := os.Remove(filepath.Join(dir, f.Name())); err != nil {
@@ -56,9 +60,7 @@ func (k *Keeper) sweepMembers() {
 		}
 		removed++
 	}
-	if removed > 0 {
-		k.log.Info("removed what was kept of zones that no catalog lists any more", "files", removed)
-	}
+	return removed
 }
 
 // forgetMember removes what is kept of one that is no zone any more.
@@ -68,8 +70,10 @@ func (k *Keeper) forgetMember(s *Source) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if err := os.Remove(k.journalOf(s)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		k.log.Error("what is kept of a zone that no catalog lists any more cannot be removed", "err", err)
+	for _, path := range []string{k.journalOf(s), k.frozenPath(s)} {
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			k.log.Error("what is kept of a zone that no catalog lists any more cannot be removed", "err", err)
+		}
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -302,9 +301,7 @@ func (k *Keeper) confirm(apex dnsname.Name, primary string, now time.Time) {
 	if z == nil || z.zone == nil {
 		return
 	}
-	if z.journal != nil {
-		_ = os.Chtimes(z.journal.path, now, now) // without it the zone is as old as its last change after a restart
-	}
+	z.confirmed(now)
 	was := z.expired
 	z.expired = false
 	k.state.Lock()
@@ -337,17 +334,17 @@ func (k *Keeper) resume(apex dnsname.Name) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	z := k.named(apex)
-	if z == nil || z.zone == nil || z.journal == nil {
+	if z == nil || z.zone == nil {
 		return
 	}
-	info, err := os.Stat(z.journal.path)
+	at, err := z.lastConfirmed()
 	if err != nil {
 		return
 	}
 	k.state.Lock()
 	defer k.state.Unlock()
 	if s := &z.status; s.Checked.IsZero() {
-		s.Checked = info.ModTime()
+		s.Checked = at
 		s.Expires = s.Checked.Add(z.zone.timer(expireAt))
 	}
 }

@@ -271,7 +271,7 @@ func (s *signing) deny(owners []dnssec.Owner) error {
 	if s.ring.policy.Denial == DenialNSEC3 {
 		var err error
 		rtype = wire.TypeNSEC3
-		if links, err = dnssec.NSEC3Chain(s.plain.apex, owners, 0, nil); err != nil {
+		if links, err = dnssec.NSEC3Chain(s.plain.apex, owners, 0, nil, s.ring.policy.OptOut); err != nil {
 			return fmt.Errorf("%w: %w", ErrSigning, err)
 		}
 	} else {

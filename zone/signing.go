@@ -30,6 +30,8 @@ type Signing struct {
 	Split bool
 	// Denial is how it is proved what is not there. Default DenialNSEC.
 	Denial Denial
+	// OptOut leaves delegations that are not signed out of the chain of DenialNSEC3 (RFC 5155 section 6), so that the zone cannot prove that there is none.
+	OptOut bool
 	// Validity is how long signatures hold. Default 14 days.
 	Validity time.Duration
 	// Refresh is how long a signature still holds when a new one takes its place, at the least. Default half of Validity.
@@ -84,6 +86,8 @@ func (s Signing) Complete() (Signing, error) {
 		return s, fmt.Errorf("zones are not signed with algorithm %d", s.Algorithm)
 	case s.Denial != DenialNSEC && s.Denial != DenialNSEC3 && s.Denial != DenialCompact:
 		return s, fmt.Errorf("denial is %q; it can be %q, %q or %q", s.Denial, DenialNSEC, DenialNSEC3, DenialCompact)
+	case s.OptOut && s.Denial != DenialNSEC3:
+		return s, fmt.Errorf("opt-out is for denial by %q alone", DenialNSEC3)
 	case s.Validity < ValidityMin || s.Validity > ValidityMax:
 		return s, fmt.Errorf("signatures that hold for %v; at least %v and at most %v can be had", s.Validity, ValidityMin, ValidityMax)
 	case s.Refresh < signingStep || s.Refresh > s.Validity-2*signingStep:

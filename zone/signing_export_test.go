@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"cenote/dnsname"
+	"cenote/dnssec"
 )
 
 // Signed is the signing of a zone over time, for tests.
@@ -37,6 +38,33 @@ const OnlineBurst = onlineBurst
 func (s Signed) SignOnline(name dnsname.Name) {
 	record := append([]byte(nil), 0, byte(2+len(name)+len(noName)), 1, 0)
 	s.online.state.Load().sign([]byte(name), 47, 300, append(append(record, name...), noName...))
+}
+
+// ReadKeys reads the state of signing with one file for all keys, and does with them what a zone's signing does at a time.
+func ReadKeys(state, private []byte, apex dnsname.Name, at time.Time) (keys int, err error) {
+	s, err := parseState(state)
+	if err != nil {
+		return 0, err
+	}
+	policy, _ := Signing{}.Complete()
+	r := ring{apex: apex, policy: policy, keys: s.Keys, generate: func(Role, uint8) (*zoneKey, error) { return nil, ErrSigning }}
+	for _, k := range s.Keys {
+		if err := k.take(private); err != nil {
+			return 0, err
+		}
+		keyStore{apex: apex}.status(k, at)
+	}
+	slot := policy.slot(apex, 1, at)
+	for _, k := range r.dataSigners(slot, at) {
+		inception, expiration := policy.times(slot)
+		if _, err := k.signer.Sign(apex, &dnssec.Set{Name: []byte(apex), Type: 1, Class: 1, RData: [][]byte{{192, 0, 2, 1}}}, inception, expiration); err != nil {
+			return 0, err
+		}
+	}
+	r.forParent(at)
+	r.observe(nil, at)
+	_, _ = r.advance(at)
+	return len(s.Keys), nil
 }
 
 // Due reports whether the zone has to be signed again.

@@ -120,7 +120,7 @@ func (s *slice) count() {
 func (s *slice) write(serial uint32) *Zone {
 	next := new(Zone)
 	*next = *s.before
-	next.data = bytes.Clone(s.before.data)
+	next.data, next.derived = bytes.Clone(s.before.data), nil
 	s.diff = Diff{From: s.before.serial, To: serial}
 	slices.SortFunc(s.parts, func(a, b renewed) int { return cmp.Compare(a.at, b.at) })
 	for i := range s.parts {

@@ -80,3 +80,27 @@ func TestSliceSharesTheRest(t *testing.T) {
 		t.Errorf("the same hour: %v, %v", d, err)
 	}
 }
+
+// TestSliceOfAnAppliedVersion makes a slice of a version that a journal led to: what had led there says nothing of the next version.
+func TestSliceOfAnAppliedVersion(t *testing.T) {
+	plain := load(t, "example", forSigning)
+	s := beginSigning(t, "example", t.TempDir(), zone.Signing{})
+	sign(t, s, plain, nil, now)
+	first, _ := sign(t, s, plain, nil, now.Add(5*time.Hour)) // the parent is told of the key by now
+	_, d, err := s.SignSlice(plain, first, now.Add(20*time.Hour))
+	if err != nil || d == nil {
+		t.Fatalf("difference %v, %v", d, err)
+	}
+	applied, err := zone.Apply(first, *d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same, _ := sign(t, s, plain, applied, now.Add(20*time.Hour))
+	last, d, err := s.SignSlice(plain, same, now.Add(40*time.Hour))
+	if err != nil || d == nil || same != applied {
+		t.Fatalf("difference %v, %v; the version that was applied is %v", d, err, same == applied)
+	}
+	if d, known := zone.CompareDerived(first, last); known {
+		t.Errorf("the difference from the version before the last is taken to be %+v", d)
+	}
+}

@@ -21,6 +21,7 @@ import (
 // Bounds of a transfer's connection.
 const (
 	dialTimeout = 10 * time.Second
+	tlsTimeout  = 3 * time.Second  // of that, to agree on TLS
 	silenceMax  = 30 * time.Second // between two messages of a primary
 	messagesMax = 10_000_000       // of one transfer
 )
@@ -118,6 +119,8 @@ func (t *transfer) result(in *incoming) (next *Zone, err error) {
 	behind(size, func() {
 		if len(in.diffs) == 0 {
 			next, err = t.whole(in.records)
+			in.records = nil
+			release(t.octets)
 			return
 		}
 		steps := make([]*Step, len(in.diffs))
@@ -125,7 +128,7 @@ func (t *transfer) result(in *incoming) (next *Zone, err error) {
 			steps[i] = pack(&in.diffs[i])
 		}
 		if next, err = Apply(in.from, withoutPresent(in.from, Condense(steps))); err == nil {
-			t.steps = len(steps)
+			t.steps, err = len(steps), t.provable(next)
 		}
 	})
 	return next, err
@@ -153,6 +156,19 @@ func (z *Zone) holds(r *Record) (found bool) {
 		})
 	}
 	return found
+}
+
+// provable fails for a zone that differences have left without what proves what it does not have, as one that comes whole is refused for.
+func (t *transfer) provable(next *Zone) error {
+	par, hashed := next.set(0, typeNSEC3PAR)
+	if !next.signed || !hashed {
+		return nil
+	}
+	c := &checker{apex: t.apex, file: t.primary.Addr.String(), now: t.now(), lenient: true}
+	if c.checkNSEC3(next, par.first(), 0); c.errors > 0 {
+		return c.summary()
+	}
+	return nil
 }
 
 // whole is the zone of all its records. Faults that its owner has to mend do not keep it from being served, as those of a file here would.
@@ -230,6 +246,8 @@ func (t *transfer) dial(ctx context.Context) (net.Conn, error) {
 		return conn, err
 	}
 	secure := tls.Client(conn, t.primary.TLS)
+	ctx, cancel = context.WithTimeout(ctx, tlsTimeout)
+	defer cancel()
 	if err := secure.HandshakeContext(ctx); err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("agreeing on TLS with it: %w", err)

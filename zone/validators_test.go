@@ -31,13 +31,17 @@ func TestValidatorsTakeSignedZones(t *testing.T) {
 			key := s.Keys(time.Now())[i]
 			unbound := startValidator(t, addr, key.DS)
 			random := rand.New(rand.NewPCG(3, 4))
-			asked := 0
+			asked, open := 0, 0
 			for _, q := range questions(random, signed, 150) {
 				if leavesZone(q.Name) || q.Name == "example" && q.Qtype == dns.TypeDS { // that is for the zone above
 					continue
 				}
 				asked++
 				m := peerAnswer(unbound, dns.Fqdn(q.Name), q.Qtype, true)
+				if m != nil && m.Rcode != dns.RcodeServerFailure && !m.AuthenticatedData && way.OptOut && len(m.Answer) == 0 {
+					open++
+					continue
+				}
 				if m == nil || m.Rcode == dns.RcodeServerFailure || !m.AuthenticatedData {
 					t.Fatalf("%s %s: unbound does not find it secure:\n%v", q.Name, dns.TypeToString[q.Qtype], m)
 				}
@@ -45,8 +49,8 @@ func TestValidatorsTakeSignedZones(t *testing.T) {
 					askDelv(t, addr, key.DNSKEY, q)
 				}
 			}
-			if asked < 50 {
-				t.Errorf("only %d questions", asked)
+			if asked-open < 40 {
+				t.Errorf("only %d questions, and %d of them cannot be proved", asked, open)
 			}
 		})
 	}
@@ -54,7 +58,7 @@ func TestValidatorsTakeSignedZones(t *testing.T) {
 
 // leavesZone reports whether an answer is not the zone's alone: cuts, aliases that lead away or in a circle.
 func leavesZone(name string) bool {
-	for _, part := range []string{"sub", "side", "signed", "loop", "loop2", "away", "old", "gone"} {
+	for _, part := range []string{"sub", "side", "signed", "off", "loop", "loop2", "away", "old", "gone"} {
 		if name == part+".example" || strings.HasSuffix(name, "."+part+".example") {
 			return true
 		}

@@ -13,7 +13,7 @@ import (
 
 // rooms is what the API may ask.
 func (s *server) rooms() api.Rooms {
-	return api.Rooms{Health: s, Explainer: explainer{s}, Feeds: s, Copies: s.publisher, Reviewer: s, Ledger: ledger{s.ledger}, Zones: s.zones, Transfers: s.primaries, Truth: truth{s.resolver}, Cache: answers{s}, Dumper: answers{s}}
+	return api.Rooms{Health: s, Explainer: explainer{s}, Feeds: s, Copies: s.publisher, Reviewer: s, Ledger: ledger{s.ledger}, Zones: s.zones, Transfers: transfers{s}, Truth: truth{s.resolver}, Cache: answers{s}, Dumper: answers{s}}
 }
 
 // Ready says why the server should not get queries yet; see api.Prober. A policy from the last run is good enough to begin with.

@@ -167,7 +167,7 @@ func (c *crowd) p99() time.Duration {
 	return c.delays[len(c.delays)*99/100]
 }
 
-// together runs crowds for a time. It returns how late the machine woke this process up in 99 of 100 cases meanwhile, whatever the server does.
+// together runs crowds for a time. It returns how late the machine woke this process up meanwhile, at worst, whatever the server does.
 func together(t *testing.T, most time.Duration, crowds ...*crowd) (late time.Duration) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), most)
@@ -181,17 +181,15 @@ func together(t *testing.T, most time.Duration, crowds ...*crowd) (late time.Dur
 	return late
 }
 
-// lateness sleeps and wakes up until ctx ends, and returns how much too late that was in 99 of 100 cases at most.
-func lateness(ctx context.Context) time.Duration {
+// lateness sleeps and wakes up until ctx ends, and returns how much too late that was at worst: a short run has so few replies that one stall of the machine decides.
+func lateness(ctx context.Context) (worst time.Duration) {
 	const nap = 2 * time.Millisecond
-	all := []time.Duration{0}
 	for ctx.Err() == nil {
 		began := time.Now()
 		time.Sleep(nap)
-		all = append(all, time.Since(began)-nap)
+		worst = max(worst, time.Since(began)-nap)
 	}
-	slices.Sort(all)
-	return all[len(all)*99/100]
+	return worst
 }
 
 // What others may feel of an attack: how late what is cached may come, the processor's time of a hostile query, and how many fresh names must be answered.
@@ -214,7 +212,7 @@ func inTime(t *testing.T, what string, got, most, late time.Duration) {
 	t.Helper()
 	switch {
 	case got <= most:
-	case long() || !raceEnabled && late < most/10:
+	case long() || !raceEnabled && late < most/4:
 		t.Errorf("%s: %v, want at most %v; the machine was %v late itself", what, got, most, late)
 	default:
 		t.Logf("%s: %v, more than %v, on a machine that was %v late itself", what, got, most, late)

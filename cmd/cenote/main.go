@@ -34,7 +34,7 @@ type commandLine struct {
 	Sightings  sightingsCommand          `cmd:"" help:"Show which clients asked for listed names."`
 	Forecast   forecastCommand           `cmd:"" help:"Say what a feed would have matched, by replaying a query log against it."`
 	Feeds      feedsCommand              `cmd:"" help:"Show the feeds: entries, faults, age, generation."`
-	Keys       keysCommand               `cmd:"" help:"Show the keys of zones that are signed here, with the DS records for the zones above; roll them."`
+	Keys       keysCommand               `cmd:"" help:"Show the DNSSEC keys of zones that are signed here, with the DS records for the zones above; roll them. The keys of the configuration are others (TSIG)."`
 	Zones      zonesCommand              `cmd:"" help:"Show the zones that are served with authority: serial, age, source, faults."`
 	Transfer   transferCommand           `cmd:"" help:"Ask the primaries of a zone for what is new, now."`
 	Held       heldCommand               `cmd:"" help:"Show the rows of feeds that wait for an operator, and release or refuse them."`

@@ -180,3 +180,19 @@ func (n notices) Notice(apex []byte) {
 	n.primaries.Notice(apex)
 	n.publisher.Notice(apex)
 }
+
+// transfers have the primaries of zones asked at once (api.Rooms).
+type transfers struct{ *server }
+
+// Transfer asks the primaries of a zone. Of one that is taken for a feed it says how that is done.
+func (t transfers) Transfer(ctx context.Context, apex dnsname.Name) error {
+	err := t.primaries.Transfer(ctx, apex)
+	if errors.Is(err, zone.ErrUnknown) {
+		for _, f := range t.config.Load().Feeds {
+			if len(f.Primaries) > 0 && f.Zone.Canonical() == apex.Canonical() {
+				return fmt.Errorf("%w; its primaries are asked for the feed %s: `cenote reload %[2]s`", err, f.Name)
+			}
+		}
+	}
+	return err
+}

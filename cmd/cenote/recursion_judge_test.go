@@ -152,6 +152,9 @@ func (c *judgement) differs() bool     { return c.judgesAgree() && c.ours != c.u
 
 // agreed reports whether a difference is one that testdata/peers/README.md explains.
 func (c *judgement) agreed() bool {
+	if strings.Contains(c.q.Name, ".rolledhalf.") && c.unbound == failed && strings.HasPrefix(c.ours, "NOERROR ad ") {
+		return true
+	}
 	inCache := strings.Contains(c.q.Name, ".refusestypes.") || strings.Contains(c.q.Name, "dsfails.")
 	return inCache && c.ours == failed || chainLength(c.q.Name) >= chainLong && (c.ours == failed) != (c.unbound == failed)
 }

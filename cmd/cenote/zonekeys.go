@@ -52,6 +52,9 @@ func (c *keysShow) Run(ctx context.Context, std streams) error {
 	if c.JSON {
 		return printJSON(std.out, a)
 	}
+	if len(a.Zones) == 0 {
+		return errors.New("no zone is signed here (zones[].sign); the keys of the configuration (TSIG) are others, which nobody is shown")
+	}
 	return printKeys(std.out, a.Zones, time.Now())
 }
 

@@ -21,7 +21,7 @@ import (
 type zonesCommand struct {
 	List   zonesList   `cmd:"" default:"withargs" help:"Show how the zones stand; this is the default."`
 	Diff   zonesDiff   `cmd:"" help:"Compare two versions of a zone: a line for each record that went or came."`
-	Freeze zonesFreeze `cmd:"" help:"Keep a zone as it is, whatever its source says, until it is thawed or the server ends."`
+	Freeze zonesFreeze `cmd:"" help:"Keep a zone as it is, whatever its source says, until it is thawed; a restart changes nothing of that."`
 	Thaw   zonesThaw   `cmd:"" help:"Let a zone change again."`
 	Dump   zonesDump   `cmd:"" help:"Write a zone as a master file, with all that updates have made of it."`
 }
@@ -210,7 +210,7 @@ func signingOf(s *config.ZoneSign) *zone.Signing {
 		algorithm = dnssec.Ed25519
 	}
 	return &zone.Signing{
-		Algorithm: algorithm, Split: s.SplitKeys, Denial: zone.Denial(s.Denial), Validity: s.Validity, Refresh: s.Refresh, Lifetime: s.KeyLifetime,
+		Algorithm: algorithm, Split: s.SplitKeys, Denial: zone.Denial(s.Denial), OptOut: s.OptOut, Validity: s.Validity, Refresh: s.Refresh, Lifetime: s.KeyLifetime,
 		ZSKLifetime: s.ZSKLifetime, Propagation: s.Propagation, ParentTTL: s.ParentTTL, Withdraw: s.Withdraw,
 	}
 }
