@@ -316,7 +316,7 @@ func (t *zoneTable) text() string {
 	fmt.Fprintf(&b, "\n### Zones\n\nOne core for the server and one for the load. Answers: a zone of %s names with an address each, asked in an order that is not its own; medians of %d turns, "+
 		"in which all take turns with the responder in C that looks nothing up. AXFR: a policy zone (RPZ) of %s records, one for each name; medians of %d. ",
 		thousands(float64(t.hosts)), len(t.sides[0].rates), thousands(float64(t.rules)), len(t.sides[0].sent))
-	b.WriteString("Memory is how much more a server holds with that zone (PSS), by its records; for Cenote that is with what reading the file left to the garbage collector.\n\n")
+	b.WriteString("Memory is how much more a server holds with that zone (PSS), by its records.\n\n")
 	b.WriteString("| server | version | answers/s | ratio to the responder | spread | CPU, us/answer | AXFR, records/s | CPU, us/record | octets sent a record | memory, octets a record |\n|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, s := range t.sides {
 		fmt.Fprintf(&b, "| %s | %s | %s | %.2f | %.2f to %.2f | %.2f | %s | %.3f | %.1f | %.0f |\n", s.name, s.version, thousands(median(s.rates)), median(s.ratios),
