@@ -15,10 +15,12 @@ import (
 
 // UpdateRequest is an UPDATE message that came, with a signature that is right.
 type UpdateRequest struct {
-	Zone   dnsname.Name // canonical
-	Msg    []byte       // whole, with its signature
-	Key    dnsname.Name // canonical: of whoever signed
-	Client netip.Addr   // where it came from
+	Zone dnsname.Name // canonical
+	Msg  []byte       // whole, with its signature
+	Key  dnsname.Name // canonical: of whoever signed
+	// Signed stands for what was signed (tsig.Signature.Sum). Another message with the same is this one again.
+	Signed [sha256.Size]byte
+	Client netip.Addr // where it came from
 }
 
 // updateCounters count what became of updates that were signed by somebody who may send some.
@@ -47,7 +49,7 @@ func (c *updateCounters) count(rcode int, changed bool) {
 // ApplyUpdate makes the changes that an UPDATE message asks for, whole or not at all, and returns the RCODE of the reply. After NOERROR they are on the disk and
 // are served. It may wait for the disk, and for others that change zones.
 func (k *Keeper) ApplyUpdate(r *UpdateRequest) int {
-	id := sha256.Sum256(r.Msg)
+	id := r.Signed
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if rcode, known := k.updated.find(id, k.now()); known {

@@ -1,6 +1,7 @@
 package zone_test
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -74,7 +75,7 @@ func (u *updatable) ask(key string, changes ...string) int {
 }
 
 func (u *updatable) send(key string, msg []byte) int {
-	return u.ApplyUpdate(&zone.UpdateRequest{Zone: canonical("example"), Msg: msg, Key: canonical(key), Client: netip.MustParseAddr("192.0.2.7")})
+	return u.ApplyUpdate(&zone.UpdateRequest{Zone: canonical("example"), Msg: msg, Key: canonical(key), Signed: sha256.Sum256(msg), Client: netip.MustParseAddr("192.0.2.7")})
 }
 
 func updateMessage(t testing.TB, changes ...string) []byte {
