@@ -289,7 +289,7 @@ func TestReadmeShowsTheDefault(t *testing.T) {
 	}
 }
 
-// TestCommandsExist holds that a command which a page names is one of the binary's.
+// TestCommandsExist holds that a command which a page names is one of the binary's, and that the README names them all.
 func TestCommandsExist(t *testing.T) {
 	there := map[string]bool{}
 	for _, s := range sources(t) {
@@ -304,6 +304,12 @@ func TestCommandsExist(t *testing.T) {
 			}
 			return true
 		})
+	}
+	readme := pageNamed(t, "README.md").text
+	for command := range there {
+		if !strings.Contains(readme, "| `cenote "+command) {
+			t.Errorf("the table of README.md has no row for cenote %s", command)
+		}
 	}
 	for _, p := range pages(t) {
 		for _, m := range regexp.MustCompile("(?:`|bin/)cenote ([a-z]+)\\b").FindAllStringSubmatch(p.text, -1) {

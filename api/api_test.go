@@ -290,6 +290,11 @@ func TestExplainTakesNameOrReference(t *testing.T) {
 			t.Errorf("explain%s = %d %s, want 400", bad, status, body)
 		}
 	}
+	for bad, want := range map[string]string{"client=nobody": "write one such as 192.0.2.7", "listener=here": "such as 192.0.2.1 or [2001:db8::1]:53"} {
+		if _, body := get(t, base+"/v1/explain?name=a&"+bad, nil); !strings.Contains(string(body), want) {
+			t.Errorf("explain with %s = %s, want %q", bad, body, want)
+		}
+	}
 }
 
 // TestExplainTakesTheWayOfAsking: what is not said is as most clients ask.

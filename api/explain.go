@@ -161,7 +161,10 @@ func listenerOf(text string) (netip.AddrPort, error) {
 		return netip.AddrPortFrom(addr.Unmap(), portDNS), nil
 	}
 	at, err := netip.ParseAddrPort(text)
-	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port()), err
+	if err != nil {
+		return at, fmt.Errorf("%q is no address, with or without a port, such as 192.0.2.1 or [2001:db8::1]:53", text)
+	}
+	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port()), nil
 }
 
 // boolOf reads a parameter that is true or false.
@@ -184,7 +187,7 @@ func addressOf(text, key string) (netip.Addr, error) {
 	}
 	addr, err := netip.ParseAddr(text)
 	if err != nil {
-		return addr, fmt.Errorf("%s: %w", key, err)
+		return addr, fmt.Errorf("%s: %q is no address: write one such as 192.0.2.7 or 2001:db8::7", key, text)
 	}
 	return addr.Unmap(), nil
 }

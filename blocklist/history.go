@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"cenote/pace"
@@ -158,7 +160,11 @@ func (p *Publisher) bestCopies(f *feedState) []uint64 {
 
 // errNoCopy says that a feed does not keep such a copy.
 func errNoCopy(feed string, what string, kept []uint64) error {
-	return fmt.Errorf("feed %q keeps no %s; it keeps %v (see `cenote feeds history %s`)", feed, what, kept, feed)
+	numbers := make([]string, len(kept))
+	for i, n := range kept {
+		numbers[i] = strconv.FormatUint(n, 10)
+	}
+	return fmt.Errorf("feed %q keeps no %s; it keeps %s (see `cenote feeds history %s`)", feed, what, strings.Join(numbers, ", "), feed)
 }
 
 // numbered returns the number that is asked for, if such a copy is kept.

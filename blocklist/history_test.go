@@ -246,7 +246,7 @@ func TestFailedRollbackChangesNothing(t *testing.T) {
 		before func(t testing.TB, w *world) (after func())
 		want   string
 	}{
-		"no such copy":             {9, nil, "keeps no copy 9; it keeps [3 2 1]"},
+		"no such copy":             {9, nil, "keeps no copy 9; it keeps 3, 2, 1 (see"},
 		"a damaged head":           {0, func(t testing.TB, w *world) func() { damage(t, rows(w, 2), 20); return nil }, "damaged"},
 		"a damaged block":          {0, func(t testing.TB, w *world) func() { damage(t, rows(w, 2), 250); return nil }, "damaged"},
 		"a copy that is gone":      {1, func(t testing.TB, w *world) func() { must(t, os.Remove(rows(w, 1))); return nil }, "no such file"},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -407,7 +408,7 @@ func (p *Publisher) checkNames(names []string) error {
 	}
 	for _, name := range names {
 		if !slices.Contains(known, name) {
-			return fmt.Errorf("%w: %q; there are %q", ErrUnknownFeed, name, known)
+			return fmt.Errorf("%w: %q; the feeds are %s", ErrUnknownFeed, name, strings.Join(known, ", "))
 		}
 	}
 	return nil

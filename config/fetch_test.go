@@ -39,8 +39,8 @@ func TestFetchFaults(t *testing.T) {
 		keys            string
 		faults, warning string // a part of the one that is wanted
 	}{
-		"neither":                   {"format: hosts", "4:5: feeds[0]: one of the keys path and url and primaries is missing | such as path: /etc", ""},
-		"both":                      {"path: x, url: 'https://lists.example/x'", "4:30: feeds[0].url: of the keys path and url and primaries only one can be there | remove one of them", ""},
+		"neither":                   {"format: hosts", "4:5: feeds[0]: one of the keys path, url and primaries is missing | such as path: /etc", ""},
+		"both":                      {"path: x, url: 'https://lists.example/x'", "4:30: feeds[0].url: of the keys path, url and primaries only one can be there | remove one of them", ""},
 		"url misspelt":              {"ulr: 'https://lists.example/x'", `feeds[0].ulr: unknown key | did you mean "url"?`, ""},
 		"no scheme":                 {"url: lists.example/x", "the URL does not begin with https:// or http:// | write it as https://", ""},
 		"other scheme":              {"url: 'ftp://lists.example/x'", "the URL does not begin with https:// or http://", ""},

@@ -69,7 +69,7 @@ func (r *reader) eitherOne(n ast.Node, all []field, entries []entry, path string
 		if f.either == "" || group[0].key != all[i].key {
 			continue
 		}
-		keys := strings.Join(keysOf(group), " and ")
+		keys := strings.Join(keysOf(group[:len(group)-1]), ", ") + " and " + group[len(group)-1].key
 		there := slices.DeleteFunc(slices.Clone(entries), func(e entry) bool { return !slices.Contains(keysOf(group), e.key) })
 		misspelt := slices.ContainsFunc(group, func(g field) bool { return r.unread[join(path, g.key)] })
 		switch {

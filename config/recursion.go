@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"cenote/dnsname"
@@ -267,7 +268,7 @@ func (v *Validation) check(r *reader) {
 		case err != nil:
 			r.fault(key, quoted(n.Until)+" is not a moment", form)
 		case n.Until == "":
-			r.warn(r.at(fmt.Sprintf("recursion.validation.negative_anchors[%d]", i)), n.Name.String()+" is not validated until somebody takes this out", "say until when")
+			r.warn(r.at(fmt.Sprintf("recursion.validation.negative_anchors[%d]", i)), n.Name.String()+" is not validated until somebody takes this out", "say until when: "+strings.TrimPrefix(form, "such as ")+" under until")
 		case until.Before(time.Now()):
 			r.warn(key, n.Name.String()+" is validated again since "+n.Until, "take the entry out")
 		}

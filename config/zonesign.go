@@ -81,7 +81,7 @@ func (s *ZoneSign) check(r *reader, key string) {
 		return
 	}
 	if s.Refresh > s.Validity-signStep {
-		r.fault(r.at(key+".refresh"), fmt.Sprintf("signatures hold for %v, which leaves no time to renew them one after the other", s.Validity), "make refresh smaller, by 2h at least, or validity larger")
+		r.fault(r.at(key+".refresh"), fmt.Sprintf("signatures hold for %s, which leaves no time to renew them one after the other", FormatDuration(s.Validity)), "make refresh smaller, by 2h at least, or validity larger")
 	}
 	if !s.SplitKeys && s.ZSKLifetime > 0 {
 		r.warn(r.at(key+".zsk_lifetime"), "the zone has one key for all, and no ZSK", "set key_lifetime, or split_keys: true")

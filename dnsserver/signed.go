@@ -1,7 +1,6 @@
 package dnsserver
 
 import (
-	"bytes"
 	"time"
 
 	"cenote/dnsname"
@@ -84,4 +83,4 @@ func (q *Query) sign(reply []byte, now time.Time) (signed []byte, ok bool) {
 }
 
 // keep makes the signature independent of the buffer that the query came in.
-func (s *signature) keep() { s.record.MAC = bytes.Clone(s.record.MAC) }
+func (s *signature) keep() { s.record = s.record.Clone() }

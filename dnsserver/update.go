@@ -80,7 +80,7 @@ func (w *worker) makeUpdate(q *Query) {
 	}
 	counts.made.Add(1)
 	q.draft.rcode = w.core.config.Updates.ApplyUpdate(&zone.UpdateRequest{
-		Zone: dnsname.Name(q.request.Name), Msg: q.In, Key: q.keyName().Canonical(), Client: q.Peer.Addr().WithZone(""),
+		Zone: dnsname.Name(q.request.Name), Msg: q.In, Key: q.keyName().Canonical(), Client: q.Peer.Addr().WithZone(""), Signed: q.signature.record.Sum(q.In),
 	})
 	if q.draft.ede = policy.EDENone; q.draft.rcode == wire.RcodeRefused {
 		q.draft.ede = edeProhibited

@@ -1,8 +1,11 @@
 package dnsserver_test
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
+	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -10,6 +13,7 @@ import (
 
 	"cenote/dnsname"
 	"cenote/dnsserver"
+	"cenote/tsig"
 	"cenote/zone"
 
 	"github.com/miekg/dns"
@@ -107,6 +111,41 @@ func TestUpdateReplies(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestUpdateIsKnownAgain holds that an update which somebody sends again who has seen it is known for the same, though its id, which no signature is of, is another.
+func TestUpdateIsKnownAgain(t *testing.T) {
+	u := new(updater)
+	settings := dnsserver.DefaultSettings()
+	branchKeys(&settings)
+	s := startLive(t, dnsserver.Config{Zones: changeable(t), Updates: u, Settings: settings})
+	conn := must1(net.Dial("udp", s.Addrs()[0].Addr.String()))
+	defer conn.Close()
+	send := func(msg []byte) [sha256.Size]byte {
+		t.Helper()
+		must1(conn.Write(msg))
+		conn.SetReadDeadline(time.Now().Add(patience))
+		reply := make([]byte, 512)
+		if must1(conn.Read(reply)); reply[3]&15 != dns.RcodeSuccess {
+			t.Fatalf("RCODE %d", reply[3]&15)
+		}
+		return u.last.Load().Signed
+	}
+	m := new(dns.Msg)
+	m.SetUpdate("open.test.")
+	m.Insert([]dns.RR{must1(dns.NewRR("new.open.test. 60 A 192.0.2.9"))})
+	key := branchKey()
+	plain, now := must1(m.Pack()), time.Now()
+	msg, _ := tsig.Sign(slices.Clone(plain), &key, now, nil)
+	first := send(msg)
+	msg[0]++ // of the id
+	if again := send(msg); again != first {
+		t.Error("it is taken for another one")
+	}
+	msg, _ = tsig.Sign(plain, &key, now.Add(time.Second), nil)
+	if other := send(msg); other == first {
+		t.Error("another one is taken for it")
 	}
 }
 

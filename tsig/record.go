@@ -1,6 +1,8 @@
 package tsig
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"hash"
 	"time"
@@ -49,6 +51,23 @@ func (s *Signature) Skew() (ahead time.Duration, ok bool) {
 		return 0, false
 	}
 	return at.Sub(s.Time), true
+}
+
+// Clone is s without any part of the message.
+func (s *Signature) Clone() Signature {
+	out := *s
+	out.MAC, out.other = bytes.Clone(s.MAC), bytes.Clone(s.other)
+	return out
+}
+
+// Sum stands for what was signed of msg, whose signature was found right. Who sends a message again that somebody else has signed can change what no signature
+// is of, such as its id, and not this.
+func (s *Signature) Sum(msg []byte) (sum [sha256.Size]byte) {
+	h := sha256.New()
+	s.digestSigned(h, msg)
+	s.digestVariables(h)
+	h.Sum(sum[:0])
+	return sum
 }
 
 // read reads the TSIG record of msg, which must be the last of all and end the message (RFC 8945 section 5.1).

@@ -37,7 +37,7 @@ func (k *Keeper) frozenPath(s *Source) string {
 	return filepath.Join(k.dir, frozenDir, filepath.Base(k.journalOf(s)))
 }
 
-// recordFrozen writes down that a zone is frozen, with its state if no journal has it, or takes that away.
+// recordFrozen writes down that a zone is frozen, with its state, unsigned, if no journal has it, or takes that away.
 func (k *Keeper) recordFrozen(z *kept, frozen bool) error {
 	if k.dir == "" {
 		return nil
@@ -49,7 +49,7 @@ func (k *Keeper) recordFrozen(z *kept, frozen bool) error {
 	if err := os.MkdirAll(filepath.Dir(j.path), 0o750); err != nil {
 		return err
 	}
-	state, durable := z.present(), !z.isDurable() && z.updated == nil
+	state, durable := z.present(), z.source.Path != "" && z.updated == nil
 	if state == nil {
 		state, durable = &Zone{apex: z.source.Name}, false
 	}
@@ -69,7 +69,7 @@ func (k *Keeper) refreeze(z *kept) {
 	}
 	z.status.Frozen = true
 	k.log.Info("zone is frozen, as it was before the start", "zone", z.source.Name.String())
-	if z.isDurable() {
+	if z.source.Path == "" {
 		return // its journal has its state
 	}
 	state := z.updated

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"cenote/dnsname"
 )
@@ -88,8 +89,9 @@ func openJournal(path string, apex dnsname.Name) (*journal, recorded, error) {
 	r := journalReader{in: bufio.NewReaderSize(f, 1<<16), apex: apex}
 	r.read()
 	info, err := f.Stat()
-	if err == nil {
+	if err == nil && info.Size() != r.good {
 		err = f.Truncate(r.good)
+		_ = os.Chtimes(j.path, time.Time{}, info.ModTime()) // which says when a zone was confirmed last
 	}
 	if err != nil {
 		return j, recorded{}, err

@@ -229,7 +229,9 @@ func (k *Keeper) Update(sources []Source) error {
 		if had := k.byName[s.Name]; had != nil && had.source.isAs(&s) {
 			fresh = false
 			if *z = *had; z.source.Verify != s.Verify {
-				z.loaded = stamp{}
+				if z.loaded = (stamp{}); s.Path == "" {
+					z.unproved = k.now() // the next look at the primaries looks at the digest too
+				}
 			}
 		}
 		if another := z.zone != nil && !sameSigning(z.source.Sign, s.Sign); another {

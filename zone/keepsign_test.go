@@ -209,6 +209,36 @@ func TestKeeperServesWhatWasSigned(t *testing.T) {
 	}
 }
 
+// TestFrozenSignedZoneStaysOverARestart holds that a zone which is signed here stays as it was when it was frozen, whatever its file says by the next start.
+func TestFrozenSignedZoneStaysOverARestart(t *testing.T) {
+	k := keepSigned(t, &zone.Signing{})
+	apex := dnsname.MustParse("example")
+	if err := k.Freeze(apex, true); err != nil {
+		t.Fatal(err)
+	}
+	served := dump(t, k.zone())
+	write(t, k.config.Sources[0].Path, strings.Replace(sample, "2024010101", "2024010199", 1)+"new A 192.0.2.99\n")
+	for _, later := range []time.Duration{0, 20 * 24 * time.Hour} { // when the signatures hold, and when they have ended
+		k.at.Add(int64(later / time.Second))
+		k.restart(t)
+		for range 3 {
+			k.Look()
+		}
+		if s := k.Status()[0]; !s.Frozen || s.State != zone.StateServed || s.Fault != "" || strings.Contains(dump(t, k.zone()), "192.0.2.99") || later == 0 && dump(t, k.zone()) != served {
+			t.Errorf("%v later: %+v", later, s)
+		}
+	}
+	if err := k.Freeze(apex, false); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		k.Look()
+	}
+	if s := k.Status()[0]; s.Serial != 2024010199 || !strings.Contains(dump(t, k.zone()), "192.0.2.99") {
+		t.Errorf("thawed: %+v", s)
+	}
+}
+
 // TestKeeperServesNothingThatHasEnded starts again when the signatures have ended: it waits for new ones.
 func TestKeeperServesNothingThatHasEnded(t *testing.T) {
 	k := keepSigned(t, &zone.Signing{})

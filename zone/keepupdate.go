@@ -15,10 +15,12 @@ import (
 
 // UpdateRequest is an UPDATE message that came, with a signature that is right.
 type UpdateRequest struct {
-	Zone   dnsname.Name // canonical
-	Msg    []byte       // whole, with its signature
-	Key    dnsname.Name // canonical: of whoever signed
-	Client netip.Addr   // where it came from
+	Zone dnsname.Name // canonical
+	Msg  []byte       // whole, with its signature
+	Key  dnsname.Name // canonical: of whoever signed
+	// Signed stands for what was signed (tsig.Signature.Sum). Another message with the same is this one again.
+	Signed [sha256.Size]byte
+	Client netip.Addr // where it came from
 }
 
 // updateCounters count what became of updates that were signed by somebody who may send some.
@@ -47,7 +49,7 @@ func (c *updateCounters) count(rcode int, changed bool) {
 // ApplyUpdate makes the changes that an UPDATE message asks for, whole or not at all, and returns the RCODE of the reply. After NOERROR they are on the disk and
 // are served. It may wait for the disk, and for others that change zones.
 func (k *Keeper) ApplyUpdate(r *UpdateRequest) int {
-	id := sha256.Sum256(r.Msg)
+	id := r.Signed
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if rcode, known := k.updated.find(id, k.now()); known {
@@ -89,8 +91,10 @@ func (k *Keeper) logUpdate(z *kept, r *UpdateRequest, d *Diff, rcode int, change
 
 // Reasons why an update is refused.
 var (
-	errNotGranted = errors.New("it would change what its key has no grant for, more than one update may, or the last server of the zone")
-	errSigned     = errors.New("the zone comes with signatures or a digest (ZONEMD), which an update would leave wrong; take them out of its file, and have it signed here with `sign`")
+	errNotGranted  = errors.New("its key has no grant for what it would change")
+	errManyChanges = fmt.Errorf("it would change more than %d records; send it in parts", changesMax)
+	errNoServers   = errors.New("it would leave the zone without a server that can be found: without NS records, or without the address of one")
+	errSigned      = errors.New("the zone comes with signatures or a digest (ZONEMD), which an update would leave wrong; take them out of its file, and have it signed here with `sign`")
 )
 
 // CanBeUpdated fails for a zone that comes signed, or with a digest.
@@ -121,11 +125,11 @@ func (k *Keeper) update(z *kept, r *UpdateRequest) (d Diff, rcode int, err error
 	}
 	var next *Zone
 	behind(int64(len(before.data)), func() {
-		next, d, rcode = asked.apply(before, func(owner dnsname.Name, t uint16) bool { return rules.grants(r.Key, owner, t) })
+		next, d, rcode, err = asked.apply(before, func(owner dnsname.Name, t uint16) bool { return rules.grants(r.Key, owner, t) })
 	})
 	switch {
 	case rcode == wire.RcodeRefused:
-		return d, rcode, errNotGranted
+		return d, rcode, err
 	case rcode != wire.RcodeSuccess || next == before:
 		return d, rcode, nil
 	case z.source.Sign != nil:

@@ -1,6 +1,8 @@
 package zone_test
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -73,7 +75,7 @@ func (u *updatable) ask(key string, changes ...string) int {
 }
 
 func (u *updatable) send(key string, msg []byte) int {
-	return u.ApplyUpdate(&zone.UpdateRequest{Zone: canonical("example"), Msg: msg, Key: canonical(key), Client: netip.MustParseAddr("192.0.2.7")})
+	return u.ApplyUpdate(&zone.UpdateRequest{Zone: canonical("example"), Msg: msg, Key: canonical(key), Signed: sha256.Sum256(msg), Client: netip.MustParseAddr("192.0.2.7")})
 }
 
 func updateMessage(t testing.TB, changes ...string) []byte {
@@ -330,6 +332,27 @@ func TestUpdateRefused(t *testing.T) {
 	}
 	if rcode := u.ApplyUpdate(&zone.UpdateRequest{Zone: canonical("nowhere"), Msg: updateMessage(t), Key: canonical("all.key")}); rcode != dns.RcodeNotAuth {
 		t.Errorf("no zone: RCODE %d", rcode)
+	}
+}
+
+// TestUpdateSaysWhyItWasRefused holds that the log gives the one reason, since the sender is told REFUSED and no more.
+func TestUpdateSaysWhyItWasRefused(t *testing.T) {
+	many := make([]string, 10_001)
+	for i := range many {
+		many[i] = fmt.Sprintf("+a%d.example. 60 A 192.0.2.9", i)
+	}
+	for name, tc := range map[string]struct {
+		key, want string
+		changes   []string
+	}{
+		"not granted": {"dyn.key", "its key has no grant for what it would change: a.dyn.example TXT", []string{"+c.dyn.example. 60 A 192.0.2.9", "+a.dyn.example. 60 TXT x"}},
+		"too much":    {"all.key", "more than 10000 records", many},
+		"no server":   {"all.key", "without a server that can be found", []string{"-ns.example."}},
+	} {
+		u := newUpdatable(t, updatableText)
+		if rcode := u.ask(tc.key, tc.changes...); rcode != dns.RcodeRefused || u.log.count(tc.want) != 1 {
+			t.Errorf("%s: RCODE %d, want REFUSED, and %q in the log", name, rcode, tc.want)
+		}
 	}
 }
 

@@ -115,8 +115,11 @@ func plainError(err error) string {
 	if at := strings.LastIndex(text, " at line: "); at >= 0 {
 		text = text[:at]
 	}
-	return strings.TrimSpace(strings.TrimPrefix(text, "dns: "))
+	return plainWords.Replace(strings.TrimSpace(strings.TrimPrefix(text, "dns: ")))
 }
+
+// plainWords say what the parser means: a word that is no type, such as one that is misspelt, is "not a TTL" for it.
+var plainWords = strings.NewReplacer("not a TTL: ", "neither a type that is known nor a TTL: ", "expecting RR ", "expecting ", ", not this...: ", ", not ")
 
 // masterWriter writes records in presentation form.
 type masterWriter struct {

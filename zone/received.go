@@ -70,6 +70,7 @@ func (k *Keeper) dropReceived(z *kept) {
 // restoreReceived serves a zone that is signed here as it came before the server was started. It reports whether there was anything.
 func (k *Keeper) restoreReceived(z *kept) bool {
 	came := k.openReceived(z)
+	z.plain = came   // it is written down, at a time that has to stay
 	if came == nil { // it may be that it was not signed here then
 		if k.openJournal(z); z.had.zone == nil || z.had.zone.signed {
 			return false

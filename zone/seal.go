@@ -124,7 +124,8 @@ func (k *Keeper) verify(ctx context.Context, z *kept, next *Zone) error {
 	if z.source.Verify == VerifyOff {
 		return nil
 	}
-	s := sealOf(next)
+	var s Seal
+	behind(int64(len(next.data)), func() { s = sealOf(next) })
 	err := k.checkSeal(ctx, z, &s)
 	if err != nil && z.source.Verify == VerifyLog {
 		k.log.Warn("zone is served whose digest is wrong", "zone", z.source.Name.String(), "err", err)

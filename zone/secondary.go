@@ -21,7 +21,8 @@ const (
 	pauseMax     = 7 * 24 * time.Hour
 	retryDefault = 10 * time.Second // without a version of the zone; it doubles
 	retryLongest = 10 * time.Minute
-	transfersMax = 8 // at a time
+	transfersMax = 8                // at a time
+	lookGrace    = 10 * time.Second // for which a zone whose time is over is served, while its primaries are asked
 	// noticeGap is how long primaries are left alone after a look, or as long as the look took, however many notices come of a zone: their senders may be
 	// forged. Those that come meanwhile are one.
 	noticeGap = 500 * time.Millisecond
@@ -186,7 +187,7 @@ func (s *Secondaries) follow(ctx context.Context, z *secondary) {
 		case <-timer.C:
 		}
 		began := time.Now()
-		err := s.look(ctx, z, told)
+		err := s.lookInTime(ctx, z, told)
 		if asker != nil {
 			asker <- err
 		}
@@ -196,6 +197,15 @@ func (s *Secondaries) follow(ctx context.Context, z *secondary) {
 		ended := time.Now()
 		due, rested, told = ended.Add(s.next(z, err)), ended.Add(max(noticeGap, ended.Sub(began))), false
 	}
+}
+
+// lookInTime is look; a zone whose time is over does not wait for what comes of it, beyond lookGrace.
+func (s *Secondaries) lookInTime(ctx context.Context, z *secondary, told bool) error {
+	if left, ok := s.keeper.timeLeft(z.Name, s.now()); ok {
+		timer := time.AfterFunc(max(left+lookGrace, 0), func() { s.keeper.schedule(z.Name, s.now(), 0) })
+		defer timer.Stop()
+	}
+	return s.look(ctx, z, told)
 }
 
 // look asks the primaries for what is new, and installs it. The first that has an answer counts; but whoever was told that there is something new asks on until
@@ -220,6 +230,10 @@ func (s *Secondaries) take(ctx context.Context, z *secondary, p *Primary) (chang
 	if err != nil {
 		return false, err
 	}
+	doubt, err := s.keeper.prove(ctx, z.Name, present, next)
+	if err != nil {
+		return false, err
+	}
 	if next == present {
 		s.current.Add(1)
 	} else {
@@ -238,6 +252,7 @@ func (s *Secondaries) take(ctx context.Context, z *secondary, p *Primary) (chang
 		}
 		s.log.Info("zone transferred", "zone", z.Name.String(), "primary", p.String(), "serial", next.serial, "octets", t.octets, "differences", t.steps, "seconds", s.now().Sub(began).Seconds())
 	}
+	s.keeper.doubt(z.Name, doubt)
 	s.keeper.confirm(z.Name, p.String(), s.now())
 	return next != present, nil
 }
@@ -260,6 +275,8 @@ func (s *Secondaries) next(z *secondary, err error) time.Duration {
 	if err != nil {
 		s.failures.Add(1)
 		s.keeper.fail(z.Name, err)
+	} else if _, doubted := s.keeper.doubts(z.Name); !doubted.IsZero() {
+		pause = max(min(pause, doubted.Sub(now)), pauseMin)
 	}
 	if left, ok := s.keeper.schedule(z.Name, now, pause); ok {
 		pause = min(pause, max(left, 0)+time.Millisecond)
@@ -344,9 +361,21 @@ func (k *Keeper) resume(apex dnsname.Name) {
 	k.state.Lock()
 	defer k.state.Unlock()
 	if s := &z.status; s.Checked.IsZero() {
+		z.unproved = k.now() // a former run may have been in doubt, or have wanted less
 		s.Checked = at
 		s.Expires = s.Checked.Add(z.zone.timer(expireAt))
 	}
+}
+
+// timeLeft is for how long a zone may be served without being confirmed; ok is false where nothing ends.
+func (k *Keeper) timeLeft(apex dnsname.Name, now time.Time) (left time.Duration, ok bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	z := k.named(apex)
+	if z == nil || z.zone == nil || z.expired || z.status.Expires.IsZero() {
+		return 0, false
+	}
+	return z.status.Expires.Sub(now), true
 }
 
 // schedule notes when a zone is looked at next, ends it if its time is over, and returns how much of it is left; ok is false where nothing ends.

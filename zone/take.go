@@ -82,11 +82,31 @@ func (t *transfer) run(ctx context.Context, present *Zone) (*Zone, error) {
 	}
 	if present != nil && isBefore(present.serial, serial) {
 		next, err := t.ask(ctx, present)
+		if err == nil {
+			next, err = t.after(present, next)
+		}
 		if err == nil || ctx.Err() != nil || errors.Is(err, ErrBound) {
 			return next, err
 		}
 	}
-	return t.ask(ctx, nil)
+	next, err := t.ask(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	return t.after(present, next)
+}
+
+// after is a version that came, if that does not go back: a zone that comes whole may have another serial than the primary has just told, such as that of
+// another server behind the same address.
+func (t *transfer) after(present, next *Zone) (*Zone, error) {
+	switch {
+	case present == nil || next == present:
+	case next.serial == present.serial:
+		return present, nil
+	case isBefore(next.serial, present.serial) && !t.older:
+		return nil, fmt.Errorf("%w: the whole zone has %d, and %d is served", ErrSerial, next.serial, present.serial)
+	}
+	return next, nil
 }
 
 // ask takes the differences from a version, or the whole zone, over a connection of its own.

@@ -1,6 +1,7 @@
 package zone_test
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -8,6 +9,8 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -149,24 +152,26 @@ func TestHostilePrimaries(t *testing.T) {
 		edit        func(i int, msg []byte) []byte
 		want        string
 	}{
-		"cut":               {2, nil, [][]string{wholeZone(2)[:3]}, nil, "ended it before it was whole"},
-		"nothing":           {2, nil, nil, nil, "ended it before it was whole"},
-		"serial goes back":  {0, nil, [][]string{wholeZone(0)}, nil, "serial goes back"},
-		"no SOA first":      {2, nil, [][]string{wholeZone(2)[1:]}, nil, "does not begin with an SOA"},
-		"another SOA":       {2, nil, [][]string{{corpSOA(2), "other.example. 300 IN SOA a. b. 2 1 1 1 1", corpSOA(2)}}, nil, "SOA record of other.example"},
-		"ends with another": {2, nil, [][]string{append(wholeZone(2)[:3], corpSOA(3))}, nil, "began with serial 2, and ends with 3"},
-		"goes on":           {2, nil, [][]string{append(wholeZone(2), "x.corp.example. 1 IN A 192.0.2.1")}, nil, "records follow its end"},
-		"endless":           {2, nil, [][]string{append(wholeZone(2)[:3], long...)}, nil, "more than 1000 records"},
-		"malformed":         {2, nil, [][]string{wholeZone(2)}, func(_ int, msg []byte) []byte { return msg[:len(msg)-3] }, "cut off"},
-		"no reply":          {2, nil, [][]string{wholeZone(2)}, func(_ int, msg []byte) []byte { msg[2] &= 0x7f; return msg }, "no reply"},
-		"another id":        {2, nil, [][]string{wholeZone(2)}, func(_ int, msg []byte) []byte { msg[0] ^= 1; return msg }, "no reply"},
-		"refused":           {2, nil, [][]string{nil}, func(_ int, msg []byte) []byte { msg[3] |= 5; return msg }, "REFUSED"},
-		"another question":  {2, nil, [][]string{wholeZone(2)}, func(_ int, msg []byte) []byte { msg[13] ^= 1; return msg }, "something else"},
-		"only SOA":          {2, nil, [][]string{{corpSOA(2)}}, nil, "ended it"},
-		"differences loop":  {3, [][]string{{corpSOA(3), corpSOA(1), corpSOA(2), corpSOA(2), corpSOA(1), corpSOA(1), corpSOA(2)}}, nil, nil, "ended it"},
-		"no zone":           {2, nil, [][]string{nil}, func(i int, msg []byte) []byte { return msg }, "ended it"},
-		"differences of 0":  {2, [][]string{{corpSOA(2), corpSOA(0), corpSOA(2), corpSOA(2)}}, nil, nil, "ended it"},
-		"what is not there": {2, [][]string{{corpSOA(2), corpSOA(1), "no.corp.example. 300 IN A 192.0.2.1", corpSOA(2), corpSOA(2)}}, nil, nil, "ended it"},
+		"cut":                {2, nil, [][]string{wholeZone(2)[:3]}, nil, "ended it before it was whole"},
+		"nothing":            {2, nil, nil, nil, "ended it before it was whole"},
+		"serial goes back":   {0, nil, [][]string{wholeZone(0)}, nil, "serial goes back"},
+		"no SOA first":       {2, nil, [][]string{wholeZone(2)[1:]}, nil, "does not begin with an SOA"},
+		"another SOA":        {2, nil, [][]string{{corpSOA(2), "other.example. 300 IN SOA a. b. 2 1 1 1 1", corpSOA(2)}}, nil, "SOA record of other.example"},
+		"ends with another":  {2, nil, [][]string{append(wholeZone(2)[:3], corpSOA(3))}, nil, "began with serial 2, and ends with 3"},
+		"goes on":            {2, nil, [][]string{append(wholeZone(2), "x.corp.example. 1 IN A 192.0.2.1")}, nil, "records follow its end"},
+		"endless":            {2, nil, [][]string{append(wholeZone(2)[:3], long...)}, nil, "more than 1000 records"},
+		"malformed":          {2, nil, [][]string{wholeZone(2)}, func(_ int, msg []byte) []byte { return msg[:len(msg)-3] }, "cut off"},
+		"no reply":           {2, nil, [][]string{wholeZone(2)}, func(_ int, msg []byte) []byte { msg[2] &= 0x7f; return msg }, "no reply"},
+		"another id":         {2, nil, [][]string{wholeZone(2)}, func(_ int, msg []byte) []byte { msg[0] ^= 1; return msg }, "no reply"},
+		"refused":            {2, nil, [][]string{nil}, func(_ int, msg []byte) []byte { msg[3] |= 5; return msg }, "REFUSED"},
+		"another question":   {2, nil, [][]string{wholeZone(2)}, func(_ int, msg []byte) []byte { msg[13] ^= 1; return msg }, "something else"},
+		"only SOA":           {2, nil, [][]string{{corpSOA(2)}}, nil, "ended it"},
+		"differences loop":   {3, [][]string{{corpSOA(3), corpSOA(1), corpSOA(2), corpSOA(2), corpSOA(1), corpSOA(1), corpSOA(2)}}, nil, nil, "ended it"},
+		"no zone":            {2, nil, [][]string{nil}, func(i int, msg []byte) []byte { return msg }, "ended it"},
+		"differences of 0":   {2, [][]string{{corpSOA(2), corpSOA(0), corpSOA(2), corpSOA(2)}}, nil, nil, "ended it"},
+		"older than told":    {2, nil, [][]string{wholeZone(0)}, nil, "the whole zone has 0"},
+		"older in its place": {2, [][]string{wholeZone(0)}, nil, nil, "ended it"},
+		"what is not there":  {2, [][]string{{corpSOA(2), corpSOA(1), "no.corp.example. 300 IN A 192.0.2.1", corpSOA(2), corpSOA(2)}}, nil, nil, "ended it"},
 	} {
 		t.Run(what, func(t *testing.T) {
 			p := startPrimary(t, &primaryServer{reply: byType(1, nil, first)})
@@ -280,4 +285,155 @@ func TestNeedlessAdditions(t *testing.T) {
 			t.Errorf("%s: %v, %+v", record, err, k.Status()[0])
 		}
 	}
+}
+
+// TestDigestOfATransfer holds that a zone by transfer is served only if its digest is as it has to be, whether it comes whole or by differences.
+func TestDigestOfATransfer(t *testing.T) {
+	apex := dnsname.MustParse("corp.example")
+	good, _, err := zone.Read(apex, strings.NewReader(sealed), "zone", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(dump(t, good)), "\n")
+	soa := lines[0]
+	whole := append(append([]string(nil), lines...), soa)
+	forged := make([]string, len(whole))
+	for i, l := range whole {
+		forged[i] = strings.Replace(l, "192.0.2.80", "192.0.2.66", 1)
+	}
+	next := strings.Replace(soa, " 10 ", " 11 ", 1)
+	for what, c := range map[string]struct {
+		verify zone.Verify
+		whole  []string
+		fault  string
+	}{
+		"right":                    {zone.VerifyRequire, whole, ""},
+		"of another zone":          {zone.VerifyCheck, forged, "digest (ZONEMD) is of another zone"},
+		"none where one is wanted": {zone.VerifyRequire, wholeZone(10), "no digest (ZONEMD)"},
+		"not looked at":            {zone.VerifyOff, forged, ""},
+	} {
+		p := startPrimary(t, &primaryServer{reply: func(q *dns.Msg) [][]string {
+			if q.Question[0].Qtype == dns.TypeSOA {
+				return [][]string{{soa}}
+			}
+			return [][]string{c.whole}
+		}})
+		k, err := zone.NewKeeper(zone.KeeperConfig{Sources: []zone.Source{{Name: apex, Origin: "primary", Verify: c.verify}}, Dir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := zone.NewSecondaries(k, []zone.Secondary{{Name: apex, Bounds: transferBounds, Primaries: []zone.Primary{{Addr: p.addr}}}})
+		err = all.Look(t.Context(), apex)
+		if (err == nil) != (c.fault == "") || err != nil && !strings.Contains(err.Error(), c.fault) {
+			t.Errorf("%s: %v, want %q", what, err, c.fault)
+		}
+		if s := k.Status()[0]; (s.State == zone.StateServed) != (c.fault == "") {
+			t.Errorf("%s: %+v", what, s)
+		}
+		if what != "right" {
+			continue
+		}
+		p.reply = func(q *dns.Msg) [][]string { // the digest stays that of the version before
+			switch q.Question[0].Qtype {
+			case dns.TypeSOA:
+				return [][]string{{next}}
+			case dns.TypeIXFR:
+				return [][]string{{next, soa, next, "new.corp.example. 300 IN A 192.0.2.9", next}}
+			}
+			return nil
+		}
+		if err := all.Look(t.Context(), apex); err == nil || !strings.Contains(err.Error(), "ZONEMD") {
+			t.Errorf("by differences: %v", err)
+		}
+		if s := k.Status()[0]; s.Serial != 10 {
+			t.Errorf("by differences: %+v", s)
+		}
+	}
+}
+
+// TestDoubtOfATransferEnds: a zone by transfer of which nobody could tell whether it has to be signed is looked at again, and is served no longer if it has.
+func TestDoubtOfATransferEnds(t *testing.T) {
+	apex, now, known, unsigned := dnsname.MustParse("corp.example"), time.Now(), false, errors.New("no signature")
+	good, _, err := zone.Read(apex, strings.NewReader(sealed), "zone", now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(dump(t, good)), "\n")
+	p := startPrimary(t, &primaryServer{reply: func(q *dns.Msg) [][]string {
+		if q.Question[0].Qtype == dns.TypeSOA {
+			return [][]string{lines[:1]}
+		}
+		return [][]string{append(lines[:len(lines):len(lines)], lines[0])}
+	}})
+	k, err := zone.NewKeeper(zone.KeeperConfig{
+		Sources: []zone.Source{{Name: apex, Origin: "primary"}}, Dir: t.TempDir(), Now: func() time.Time { return now }, Log: slog.New(slog.DiscardHandler),
+		Trust: func(context.Context, *zone.Seal) (bool, error) { return known, map[bool]error{true: unsigned}[known] },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := zone.NewSecondaries(k, []zone.Secondary{{Name: apex, Bounds: transferBounds, Primaries: []zone.Primary{{Addr: p.addr}}}})
+	if err := all.Look(t.Context(), apex); err != nil {
+		t.Fatal(err)
+	}
+	if next := k.Status()[0].Next.Sub(now); next > time.Minute {
+		t.Errorf("it is looked at after %v", next)
+	}
+	known = true
+	now = now.Add(2 * time.Minute)
+	for range 2 {
+		if err := all.Look(t.Context(), apex); !errors.Is(err, unsigned) {
+			t.Error(err)
+		}
+		if s := k.Status()[0]; s.State == zone.StateServed || k.Set().Exact([]byte(apex)).Ready() {
+			t.Errorf("when it is known: %+v", s)
+		}
+	}
+	known, unsigned = true, nil
+	if err := all.Look(t.Context(), apex); err != nil || !k.Set().Exact([]byte(apex)).Ready() {
+		t.Errorf("when it is signed: %v, %+v", err, k.Status()[0])
+	}
+}
+
+// TestExpiredBeforeTheStart holds that a zone which nobody has confirmed for too long is not served until its primary, which takes its time, has been asked.
+func TestExpiredBeforeTheStart(t *testing.T) {
+	t.Run("as it comes", func(t *testing.T) { testExpiredBeforeTheStart(t, "corp.example.journal", nil) })
+	t.Run("signed here", func(t *testing.T) { testExpiredBeforeTheStart(t, "received/corp.example.journal", &zone.Signing{}) })
+}
+
+func testExpiredBeforeTheStart(t *testing.T, journal string, sign *zone.Signing) {
+	apex, dir, silent := dnsname.MustParse("corp.example"), t.TempDir(), make(chan struct{})
+	p := startPrimary(t, &primaryServer{reply: byType(1, nil, [][]string{wholeZone(1)})})
+	start := func() (*zone.Keeper, *zone.Secondaries) {
+		k, err := zone.NewKeeper(zone.KeeperConfig{Sources: []zone.Source{{Name: apex, Origin: "primary", Sign: sign}}, Dir: dir, Keys: filepath.Join(dir, "keys"), Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k, zone.NewSecondaries(k, []zone.Secondary{{Name: apex, Bounds: transferBounds, Primaries: []zone.Primary{{Addr: p.addr}}}})
+	}
+	_, all := start()
+	if err := all.Look(t.Context(), apex); err != nil {
+		t.Fatal(err)
+	}
+	p.reply = func(*dns.Msg) [][]string { <-silent; return nil }
+	long := time.Now().Add(-48 * time.Hour)
+	if err := os.Chtimes(filepath.Join(dir, journal), long, long); err != nil {
+		t.Fatal(err)
+	}
+	k, all := start()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); _ = all.Run(ctx) }()
+	for until := time.Now().Add(5 * time.Second); k.Status()[0].State != zone.StateExpired; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(until) {
+			t.Errorf("%+v", k.Status()[0])
+			break
+		}
+	}
+	if k.Set().Exact([]byte(apex)).Ready() {
+		t.Error("it is served")
+	}
+	cancel()
+	close(silent)
+	<-done
 }

@@ -3,6 +3,7 @@ package zone
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"slices"
 
 	"cenote/dnsname"
@@ -30,12 +31,12 @@ const changesMax = 10_000
 // Apply makes the version of a zone that an update leads to, whole or not at all (RFC 2136 section 3). The RCODE is NOERROR, and the zone z itself, where nothing
 // changes. granted says whether whoever asks may change a name's set of a type; ANY asks for the name alone.
 func (u *Update) Apply(z *Zone, granted func(owner dnsname.Name, rtype uint16) bool) (*Zone, int) {
-	next, _, rcode := u.apply(z, granted)
+	next, _, rcode, _ := u.apply(z, granted)
 	return next, rcode
 }
 
-// apply is Apply, with what it changed.
-func (u *Update) apply(z *Zone, granted func(owner dnsname.Name, rtype uint16) bool) (*Zone, Diff, int) {
+// apply is Apply, with what it changed, and why where it was refused.
+func (u *Update) apply(z *Zone, granted func(owner dnsname.Name, rtype uint16) bool) (*Zone, Diff, int, error) {
 	e := edit{z: z, sets: map[setKey][]Record{}}
 	rcode := e.require(u.Prerequisites)
 	if rcode == wire.RcodeSuccess {
@@ -46,13 +47,14 @@ func (u *Update) apply(z *Zone, granted func(owner dnsname.Name, rtype uint16) b
 			break
 		}
 		if e.change(&u.Changes[i]); e.count > changesMax {
-			rcode = wire.RcodeRefused
+			rcode, e.refused = wire.RcodeRefused, errManyChanges
 		}
 	}
 	if rcode != wire.RcodeSuccess {
-		return nil, Diff{}, rcode
+		return nil, Diff{}, rcode, e.refused
 	}
-	return e.finish()
+	next, d, rcode := e.finish()
+	return next, d, rcode, e.refused
 }
 
 // setKey names a set.
@@ -68,6 +70,8 @@ type edit struct {
 	order []setKey // in which sets were touched
 	count int
 	soa   bool // the update brings a serial of its own
+
+	refused error // why, where the RCODE is REFUSED
 }
 
 // get is a set as it is now.
@@ -233,6 +237,7 @@ func (e *edit) scan(all []Instruction, granted func(dnsname.Name, uint16) bool) 
 	}
 	for i := range all {
 		if !e.mayChange(&all[i], granted) {
+			e.refused = fmt.Errorf("%w: %s %s", errNotGranted, all[i].Owner, wire.TypeText(all[i].Type))
 			return wire.RcodeRefused
 		}
 	}
@@ -351,6 +356,7 @@ func (e *edit) finish() (*Zone, Diff, int) {
 		return nil, d, wire.RcodeServFail
 	}
 	if !next.hasServers() {
+		e.refused = errNoServers
 		return nil, d, wire.RcodeRefused
 	}
 	return next, d, wire.RcodeSuccess

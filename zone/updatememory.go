@@ -37,7 +37,7 @@ type remembered struct {
 
 // The file of updates that are remembered: magic, and then records, each only ever appended. What follows a record that is damaged does not count.
 //
-//	record  sha256[32] of the message, until[8] in seconds since 1970, rcode[2], checksum[4] (CRC-32C) of all before it
+//	record  sha256[32] of what was signed, until[8] in seconds since 1970, rcode[2], checksum[4] (CRC-32C) of all before it
 const (
 	memoryMagic  = "cenoteu1"
 	memoryRecord = sha256.Size + 8 + 2 + 4

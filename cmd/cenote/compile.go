@@ -19,7 +19,7 @@ import (
 
 type compileCommand struct {
 	configFlag
-	Output string `short:"o" type:"path" placeholder:"FILE" default:"policy.index" help:"The file to write."`
+	Output string `short:"o" type:"path" placeholder:"FILE" default:"policy.index" help:"The file to write. Default: policy.index in the directory of whoever asks."`
 	JSON   bool   `help:"Print the report as JSON."`
 	Child  bool   `hidden:"" help:"Take a job from a running server on standard input."`
 }

@@ -25,7 +25,7 @@ type exportCommand struct {
 
 type exportRPZCommand struct {
 	configFlag
-	Zone       string       `placeholder:"NAME" default:"rpz.cenote.invalid" help:"The name of the zone."`
+	Zone       string       `placeholder:"NAME" default:"rpz.cenote.invalid" help:"The name of the zone. Default: rpz.cenote.invalid."`
 	View       string       `placeholder:"NAME" help:"The view whose policy zones count. Default: those of everybody."`
 	Feed       []string     `sep:"none" placeholder:"NAME" help:"Only what this feed lists; may be given more than once."`
 	Type       []string     `sep:"none" placeholder:"THREAT" help:"Only rows of this threat type; may be given more than once."`
@@ -37,8 +37,14 @@ type exportRPZCommand struct {
 	Output     string       `short:"o" type:"path" placeholder:"FILE" help:"The file to write, which is put in place whole. Default: standard output."`
 }
 
+// confidenceMax is what a row says that is quite sure.
+const confidenceMax = 100
+
 // Run writes the zone, and tells on standard error what RPZ has no words for.
 func (c *exportRPZCommand) Run(ctx context.Context, std streams) error {
+	if c.Confidence > confidenceMax {
+		return fmt.Errorf("--confidence %d: want 1 to %d", c.Confidence, confidenceMax)
+	}
 	conf, _, err := c.read()
 	if err != nil {
 		return err

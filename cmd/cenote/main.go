@@ -5,8 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"os/signal"
+	"reflect"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 	_ "time/tzdata" // for schedules, on machines and in images that have no time zones of their own
@@ -84,6 +88,7 @@ func runContext(ctx context.Context, args []string, std streams) int {
 		kong.UsageOnError(),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(std),
+		kong.TypeMapper(reflect.TypeFor[netip.Addr](), kong.MapperFunc(readAddress)),
 	)
 	if err != nil {
 		_, _ = fmt.Fprintln(std.err, "cenote: building the command line:", err)
@@ -97,11 +102,44 @@ func runContext(ctx context.Context, args []string, std streams) int {
 		return exited
 	}
 	if err != nil {
-		_, _ = fmt.Fprintln(std.err, "cenote:", err)
-		_, _ = fmt.Fprintln(std.err, "Run `cenote --help` for the commands.")
+		_, _ = fmt.Fprintln(std.err, "cenote:", withoutEmptyWord.Replace(err.Error()))
+		_, _ = fmt.Fprintln(std.err, whereToLook(err, args))
 		return 2
 	}
 	return report(command.Run(), std.err)
+}
+
+// readAddress reads an address of the command line.
+func readAddress(ctx *kong.DecodeContext, target reflect.Value) error {
+	var text string
+	if err := ctx.Scan.PopValueInto("address", &text); err != nil {
+		return err
+	}
+	a, err := netip.ParseAddr(text)
+	if err != nil {
+		return fmt.Errorf("%q is no address: write one such as 192.0.2.7 or 2001:db8::7", text)
+	}
+	target.Set(reflect.ValueOf(a))
+	return nil
+}
+
+// withoutEmptyWord takes the word out of a list of words that stands for none of them.
+var withoutEmptyWord = strings.NewReplacer(`one of "",`, "one of ", `,"" but got`, " but got")
+
+// whereToLook names the help for a command line that is wrong: that of the command, as far as it was named.
+func whereToLook(err error, args []string) string {
+	var wrong *kong.ParseError
+	if !errors.As(err, &wrong) || wrong.Context == nil || wrong.Context.Selected() == nil {
+		return "Run `cenote --help` for the commands."
+	}
+	words := []string{"cenote"}
+	for n := wrong.Context.Selected(); n != nil && n.Type != kong.ApplicationNode; n = n.Parent {
+		if n == n.Parent.DefaultCmd && !slices.Contains(args, n.Name) {
+			continue
+		}
+		words = slices.Insert(words, 1, n.Name)
+	}
+	return "Run `" + strings.Join(words, " ") + " --help` for what it takes."
 }
 
 // report writes what ended a command, once, and returns the exit status.
