@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
@@ -48,6 +49,7 @@ const (
 	childPatience       = 5 * time.Second
 	childNice           = 19
 	childEndGrace       = 5 * time.Second
+	childGCPercent      = 30        // most of what a child has lasts, so that collecting often costs little and keeps it small
 	childReplyMax       = 512 << 20 // octets of messages taken from a child
 	childStderrMax      = 64 << 10  // octets of each line of its stderr that are logged
 	childStderrLines    = 200
@@ -241,6 +243,7 @@ func RunChild(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err := humble(&job); err != nil {
 		return err
 	}
+	debug.SetGCPercent(childGCPercent)
 	messages := json.NewEncoder(out)
 	job.Job.Progress = func(p Progress) { messages.Encode(childMessage{Progress: &p}) }
 	report, err := Compile(ctx, job.Job)

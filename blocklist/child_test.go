@@ -79,6 +79,8 @@ func beChild(args []string) int {
 			return eatMemory()
 		case "shows-limits":
 			defer showLimits(what)
+		case "shows-peak":
+			defer showPeak(what)
 		case "starves": // beside a hog, until it is in a hurry
 			job, _ := jobReads("f")
 			in = bytes.NewReader(job)

@@ -38,7 +38,7 @@ type CompileConfig struct {
 	// delta. Default: none, the order of the feeds.
 	Families []string `json:"families,omitempty"`
 	Threats  []string `json:"threats,omitempty"`
-	// SortBytes bounds the rows that are sorted in memory, in octets. Default: 0, 128 MiB.
+	// SortBytes bounds the rows that are sorted in memory, in octets. Default: 0, 16 MiB.
 	SortBytes int `json:"sort_bytes,omitempty"`
 	// Progress is told how far the work is, from the goroutine of Compile. Default: nil.
 	Progress func(Progress) `json:"-"`

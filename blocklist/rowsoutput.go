@@ -132,7 +132,7 @@ type heapWriter struct {
 }
 
 // heapSeenMax bounds the memory of the texts that may still be shared; above it sharing begins anew.
-const heapSeenMax = 32 << 20
+const heapSeenMax = 16 << 20
 
 func newHeapWriter(dir string) (*heapWriter, error) {
 	f, err := os.CreateTemp(dir, tempPattern)

@@ -64,7 +64,7 @@ type sortedRow struct {
 }
 
 const (
-	sortBytesDefault = 128 << 20 // octets of records in memory; while older ones are being written, twice as many
+	sortBytesDefault = 16 << 20 // octets of records in memory; while older ones are being written, twice as many
 	sortBits         = 8
 	sortParts        = 1 << sortBits
 	sortBlock        = filePiece
@@ -89,6 +89,9 @@ func (s *rowSorter) add(name, row []byte) error {
 		p.blocks = append(p.blocks, p.last)
 		p.last = s.block()
 	}
+	if p.last == nil && len(s.free) > 0 {
+		p.last = s.block()
+	}
 	before := len(p.last)
 	b := append(p.last, byte(len(name)))
 	b = append(b, name...)
@@ -98,7 +101,7 @@ func (s *rowSorter) add(name, row []byte) error {
 	return nil
 }
 
-// block returns an empty block. The first one of a part grows as it is filled.
+// block returns an empty block. The first one of a part grows as it is filled, as long as none is free.
 func (s *rowSorter) block() (b []byte) {
 	if n := len(s.free); n > 0 {
 		b, s.free = s.free[n-1], s.free[:n-1]

@@ -33,11 +33,16 @@ func TestCompletion(t *testing.T) {
 		"cenote zones ":             "freeze",
 		"cenote zones --j":          "--json", // those of list, which is the default
 		"cenote zones diff --j":     "--json",
+		"cenote held --state ":      "held",
+		"cenote completion ":        "fish",
 		"cenote anc":                "anchors",
 	} {
 		cmd := exec.CommandContext(t.Context(), self)
 		cmd.Env = append(os.Environ(), "CENOTE_TEST_AS_CENOTE=1", "COMP_LINE="+line, "COMP_POINT="+strconv.Itoa(len(line)))
 		out, err := cmd.Output()
+		if strings.Contains("\n"+string(out), "\n\n") {
+			t.Errorf("%q: got %q, an empty word among them", line, out)
+		}
 		if words := strings.Fields(string(out)); err != nil || !strings.Contains(" "+strings.Join(words, " ")+" ", " "+want+" ") {
 			t.Errorf("%q: got %q, %v; want %s among them", line, words, err, want)
 		}

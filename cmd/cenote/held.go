@@ -58,6 +58,10 @@ func (c *heldList) Run(ctx context.Context, std streams) error {
 	case c.Decisions:
 		return printDecisions(std.out, answer.Decisions)
 	}
+	if len(answer.Held) == 0 && len(params) > 0 {
+		_, _ = fmt.Fprintln(std.err, "no row that is asked for waits; without --feed, --name, --reason and --state all are shown")
+		return nil
+	}
 	return printHeld(std, &answer, time.Now())
 }
 

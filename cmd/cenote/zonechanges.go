@@ -71,35 +71,40 @@ func printDifference(to io.Writer, d *zone.Difference) error {
 type zonesFreeze struct {
 	socketFlag
 	Zone string `arg:"" help:"The zone."`
+	JSON bool   `help:"Print JSON."`
 }
 
 // Run freezes a zone.
 func (c *zonesFreeze) Run(ctx context.Context, std streams) error {
-	return c.freeze(ctx, std, c.Zone, true)
+	return c.freeze(ctx, std, api.FreezeRequest{Zone: c.Zone, Frozen: true}, c.JSON)
 }
 
 type zonesThaw struct {
 	socketFlag
 	Zone string `arg:"" help:"The zone."`
+	JSON bool   `help:"Print JSON."`
 }
 
 // Run thaws a zone.
 func (c *zonesThaw) Run(ctx context.Context, std streams) error {
-	return c.freeze(ctx, std, c.Zone, false)
+	return c.freeze(ctx, std, api.FreezeRequest{Zone: c.Zone}, c.JSON)
 }
 
 // freeze freezes or thaws a zone, and shows how all stand then.
-func (c *socketFlag) freeze(ctx context.Context, std streams, name string, frozen bool) error {
+func (c *socketFlag) freeze(ctx context.Context, std streams, r api.FreezeRequest, asJSON bool) error {
 	client, err := c.client(0)
 	if err != nil {
 		return err
 	}
-	if name, err = asciiName(name); err != nil {
+	if r.Zone, err = asciiName(r.Zone); err != nil {
 		return err
 	}
 	var answer api.ZonesAnswer
-	if err := client.Post(ctx, "/v1/zones/freeze", api.FreezeRequest{Zone: name, Frozen: frozen}, &answer); err != nil {
+	if err := client.Post(ctx, "/v1/zones/freeze", r, &answer); err != nil {
 		return err
+	}
+	if asJSON {
+		return printJSON(std.out, answer)
 	}
 	return printZones(std.out, answer.Zones, time.Now())
 }

@@ -115,6 +115,7 @@ type keysRoll struct {
 	socketFlag
 	Zone string `arg:"" help:"The zone."`
 	Role string `enum:"csk,ksk,zsk,all" default:"all" help:"Roll keys of this role: csk, ksk, zsk or all."`
+	JSON bool   `help:"Print JSON."`
 }
 
 // Run begins to roll keys.
@@ -123,7 +124,7 @@ func (c *keysRoll) Run(ctx context.Context, std streams) error {
 	if c.Role == "all" {
 		role = ""
 	}
-	return c.change(ctx, std, c.Zone, "/v1/keys/roll", func(name string) any { return api.RollRequest{Zone: name, Role: role} })
+	return c.change(ctx, std, c.JSON, c.Zone, "/v1/keys/roll", func(name string) any { return api.RollRequest{Zone: name, Role: role} })
 }
 
 type keysDS struct {
@@ -131,15 +132,16 @@ type keysDS struct {
 	Zone string `arg:"" help:"The zone."`
 	Key  uint16 `arg:"" help:"The tag of the key."`
 	Is   string `arg:"" enum:"seen,gone" help:"What its DS record is: seen or gone."`
+	JSON bool   `help:"Print JSON."`
 }
 
 // Run says what the zone above has.
 func (c *keysDS) Run(ctx context.Context, std streams) error {
-	return c.change(ctx, std, c.Zone, "/v1/keys/ds", func(name string) any { return api.DSRequest{Zone: name, Tag: c.Key, Seen: c.Is == "seen"} })
+	return c.change(ctx, std, c.JSON, c.Zone, "/v1/keys/ds", func(name string) any { return api.DSRequest{Zone: name, Tag: c.Key, Seen: c.Is == "seen"} })
 }
 
 // change asks for a change of keys, and shows what they are then.
-func (c *socketFlag) change(ctx context.Context, std streams, name, path string, request func(name string) any) error {
+func (c *socketFlag) change(ctx context.Context, std streams, asJSON bool, name, path string, request func(name string) any) error {
 	client, err := c.client(0)
 	if err != nil {
 		return err
@@ -152,6 +154,9 @@ func (c *socketFlag) change(ctx context.Context, std streams, name, path string,
 		return err
 	}
 	a.Zones = slices.DeleteFunc(a.Zones, func(z zone.ZoneKeys) bool { return !strings.EqualFold(z.Zone, strings.TrimSuffix(name, ".")) })
+	if asJSON {
+		return printJSON(std.out, a)
+	}
 	return printKeys(std.out, a.Zones, time.Now())
 }
 
