@@ -307,9 +307,9 @@ func (g *Generator) write(name []byte, s *said, covered bool) {
 	}
 }
 
-// leadsTo reports whether s is a CNAME to the name itself: PASSTHRU as it was written before it had a name.
+// leadsTo reports whether s is a CNAME to the name itself: PASSTHRU as it was written before it had a name. That to "*." is NODATA for the asterisk of the root, too.
 func (s *said) leadsTo(name []byte) bool {
-	return len(s.records) == 1 && s.records[0].rtype == wire.TypeCNAME && bytes.Equal(s.records[0].rdata, name)
+	return len(s.records) == 1 && s.records[0].rtype == wire.TypeCNAME && bytes.Equal(s.records[0].rdata, name) && string(name) != targetNODATA
 }
 
 // Times of the SOA record, in seconds: those who hold the zone look for changes every minute, and keep it a week without us.
