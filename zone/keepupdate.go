@@ -140,7 +140,8 @@ func (k *Keeper) update(z *kept, r *UpdateRequest) (d Diff, rcode int, err error
 	if err := k.installUpdate(z, &d, next); err != nil {
 		return d, wire.RcodeServFail, err
 	}
-	return d, wire.RcodeSuccess, k.publish()
+	k.publishOnly(z)
+	return d, wire.RcodeSuccess, nil
 }
 
 // installUpdate writes an update down, and then serves it.

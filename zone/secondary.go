@@ -330,7 +330,7 @@ func (k *Keeper) confirm(apex dnsname.Name, primary string, now time.Time) {
 	s.Expires = now.Add(z.zone.timer(expireAt))
 	k.state.Unlock()
 	if was {
-		_ = k.publish()
+		k.publishOnly(z)
 	}
 }
 
@@ -397,6 +397,6 @@ func (k *Keeper) schedule(apex dnsname.Name, now time.Time, pause time.Duration)
 	z.expired, s.State = true, StateExpired
 	k.log.Error("zone expired: no primary has confirmed it for as long as its SOA record says; its names get SERVFAIL", "zone", s.Name, "serial", s.Serial, "checked", s.Checked)
 	k.state.Unlock()
-	_ = k.publish()
+	k.publishOnly(z)
 	return 0, false
 }
