@@ -111,3 +111,6 @@ func ServedSince(from, to *Zone) *Served {
 	d := Compare(from, to)
 	return &Served{Zone: to, History: newHistory([]*Step{newStep(&d, to)}, HistoryBounds{}.withDefaults())}
 }
+
+// MembersMax is how many zones that catalogs list are taken at a time.
+const MembersMax = membersMax
