@@ -106,7 +106,7 @@ type model struct {
 func (m *model) key() *rrcache.Key {
 	name := fmt.Sprintf("n%d.zone%d.example", m.rng.IntN(m.names), m.rng.IntN(3))
 	k := keyOf(name, []uint16{dns.TypeA, dns.TypeTXT}[m.rng.IntN(2)])
-	k.DO, k.CD, k.Group = m.rng.IntN(4) == 0, m.rng.IntN(8) == 0, []uint16{0, 0, 0, 0, 0, 0, 1, 257}[m.rng.IntN(8)]
+	k.DO, k.CD, k.Group = m.rng.IntN(4) == 0, m.rng.IntN(8) == 0, []uint16{7: 1, 15: 257}[m.rng.IntN(16)]
 	return k
 }
 
