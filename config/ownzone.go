@@ -94,7 +94,7 @@ type Notified struct {
 
 // TransferBounds bound one transfer.
 type TransferBounds struct {
-	// Size is how many octets its messages may have.
+	// Size is how many octets its messages may have, and its records with their names in full, which messages shorten.
 	Size Size `yaml:"size" default:"1GiB" min:"1KiB" max:"16GiB"`
 	// Records is how many records it may have.
 	Records int `yaml:"records" default:"10000000" min:"1" max:"50000000"`

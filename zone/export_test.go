@@ -57,7 +57,7 @@ func (s *Secondaries) Look(ctx context.Context, apex dnsname.Name) error {
 
 // TakeTransfer is the zone that messages lead to; nil if they end too early.
 func TakeTransfer(apex dnsname.Name, from *Zone, now time.Time, messages ...[]byte) (*Zone, error) {
-	in := &incoming{apex: apex, from: from, max: 10000}
+	in := &incoming{apex: apex, from: from, max: 10000, most: 1 << 24}
 	for _, msg := range messages {
 		if err := in.message(msg); err != nil {
 			return nil, err

@@ -61,6 +61,7 @@ type Secondaries struct {
 type secondary struct {
 	Secondary
 	stop context.CancelFunc // nil before it runs
+	gone chan struct{}      // is closed when it is followed no more
 	wake chan chan error    // asks for a look at once; what came of it goes back
 	told chan struct{}      // holds a notice that nobody has followed yet
 	fail time.Duration      // the next pause without a version
@@ -84,17 +85,25 @@ func (s *Secondaries) Update(zones []Secondary) {
 			next[z.Name] = had
 			continue
 		}
-		next[z.Name] = &secondary{Secondary: z, wake: make(chan chan error), told: make(chan struct{}, 1)}
+		next[z.Name] = &secondary{Secondary: z, gone: make(chan struct{}), wake: make(chan chan error), told: make(chan struct{}, 1)}
 	}
 	for name, z := range s.all {
-		if z.stop != nil && next[name] != z {
-			z.stop()
+		if next[name] != z {
+			z.end()
 		}
 	}
 	s.all = next
 	if s.ctx != nil && s.ctx.Err() == nil {
 		s.start()
 	}
+}
+
+// end has a zone followed no more. mu is held.
+func (z *secondary) end() {
+	if z.stop != nil {
+		z.stop()
+	}
+	close(z.gone)
 }
 
 // isAs reports whether a zone is taken as another one.
@@ -122,31 +131,71 @@ func (s *Secondaries) Run(ctx context.Context) error {
 	s.mu.Unlock()
 	<-ctx.Done()
 	s.mu.Lock() // no zone is started any more
+	for _, z := range s.all {
+		z.end()
+	}
 	s.all = nil
 	s.mu.Unlock()
 	s.run.Wait()
 	return nil
 }
 
-// Transfer asks the primaries of a zone at once, and returns what came of it.
+// Transfer asks the primaries of a zone at once, and returns what came of it. Where a change of the configuration takes the place of the zone meanwhile, its
+// primaries of now are asked.
 func (s *Secondaries) Transfer(ctx context.Context, apex dnsname.Name) error {
-	s.mu.Lock()
-	z := s.all[apex.Canonical()]
-	s.mu.Unlock()
-	if z == nil {
-		return fmt.Errorf("%w that is taken from a primary: %s", ErrUnknown, apex)
+	for {
+		z, err := s.followed(apex.Canonical())
+		if err != nil {
+			return err
+		}
+		if again, err := z.ask(ctx); !again {
+			return err
+		}
 	}
+}
+
+// errEnded is that no zone is followed any more.
+var errEnded = errors.New("the server is ending")
+
+// followed is a zone that is followed now.
+func (s *Secondaries) followed(apex dnsname.Name) (*secondary, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch z := s.all[apex]; {
+	case z != nil:
+		return z, nil
+	case s.ctx != nil && s.ctx.Err() != nil:
+		return nil, errEnded
+	}
+	return nil, fmt.Errorf("%w that is taken from a primary: %s", ErrUnknown, apex)
+}
+
+// ask has follow look at once, and returns what came of it; again says that it is followed no more, and nothing came of it.
+func (z *secondary) ask(ctx context.Context) (again bool, err error) {
 	result := make(chan error, 1)
 	select {
 	case z.wake <- result:
+	case <-z.gone:
+		return true, nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return false, ctx.Err()
 	}
 	select {
 	case err := <-result:
-		return err
+		return z.isGone() && errors.Is(err, context.Canceled), err
+	case <-z.gone:
+		return true, nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return false, ctx.Err()
+	}
+}
+
+func (z *secondary) isGone() bool {
+	select {
+	case <-z.gone:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -49,7 +49,7 @@ func (p *Primary) String() string {
 
 // TransferBounds bound one transfer.
 type TransferBounds struct {
-	Octets  int64         // of its messages
+	Octets  int64         // of its messages, and of its records with their names in full
 	Records int           // of them
 	Time    time.Duration // from the first packet to the last
 }
@@ -111,7 +111,7 @@ func (t *transfer) after(present, next *Zone) (*Zone, error) {
 
 // ask takes the differences from a version, or the whole zone, over a connection of its own.
 func (t *transfer) ask(ctx context.Context, from *Zone) (*Zone, error) {
-	in := &incoming{apex: t.apex, from: from, max: t.bounds.Records}
+	in := &incoming{apex: t.apex, from: from, max: t.bounds.Records, most: t.bounds.Octets}
 	qtype := uint16(wire.TypeAXFR)
 	if from != nil {
 		qtype = wire.TypeIXFR
@@ -203,12 +203,18 @@ func (t *transfer) whole(records []Record) (*Zone, error) {
 	return next, err
 }
 
-// serial asks for the SOA record.
+// errAuthority is that a server tells of a zone only what others have told it, or what it once knew.
+var errAuthority = fmt.Errorf("%w: it has no authority over the zone: its answer to the question for the SOA record has no AA flag (RFC 1034 section 4.3.5); name a server that serves the zone itself", ErrTransfer)
+
+// serial asks for the SOA record, which counts from a server with authority alone (RFC 5936 section 2.2.1).
 func (t *transfer) serial(ctx context.Context) (serial uint32, err error) {
-	in := &incoming{apex: t.apex, max: 100}
+	in := &incoming{apex: t.apex, max: 100, most: t.bounds.Octets}
 	err = t.exchange(ctx, wire.TypeSOA, nil, func(msg []byte) (bool, error) {
 		if wire.Count(msg, 1) == 0 {
 			return false, fmt.Errorf("%w: it has no such zone", ErrTransfer)
+		}
+		if wire.Flags(msg)&wire.FlagAA == 0 {
+			return false, errAuthority
 		}
 		wire.SetCount(msg, 1, 1) // signatures, servers and their addresses are not looked at
 		wire.SetCount(msg, 2, 0)

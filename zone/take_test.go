@@ -437,3 +437,29 @@ func testExpiredBeforeTheStart(t *testing.T, journal string, sign *zone.Signing)
 	close(silent)
 	<-done
 }
+
+// TestCompressedTransfers holds that the octets of a transfer are bounded as they are kept, with names in full: a message may have one long name, and two octets
+// in its place in each record after that.
+func TestCompressedTransfers(t *testing.T) {
+	long := strings.Repeat(strings.Repeat("a", 50)+".", 4) + "corp.example."
+	var messages [][]string
+	for m := range 4 {
+		var lines []string
+		for i := range 3000 {
+			lines = append(lines, fmt.Sprintf("%s 300 IN A 10.%d.%d.%d", long, m, i/256, i%256))
+		}
+		messages = append(messages, lines)
+	}
+	whole := append(append([][]string{wholeZone(1)[:3]}, messages...), []string{corpSOA(1)})
+	p := startPrimary(t, &primaryServer{reply: byType(1, nil, whole)})
+	bounds := zone.TransferBounds{Octets: 1 << 20, Records: 100_000, Time: 20 * time.Second}
+	_, look := followOnce(t, bounds, nil, p.addr)
+	if err := look(); !errors.Is(err, zone.ErrBound) || !strings.Contains(err.Error(), "with their names in full") {
+		t.Errorf("%v, want that it goes over the bound", err)
+	}
+	bounds.Octets = 4 << 20
+	k, look := followOnce(t, bounds, nil, p.addr)
+	if err := look(); err != nil || k.Status()[0].Records != 12_003 {
+		t.Errorf("with room: %v, %+v", err, k.Status()[0])
+	}
+}
