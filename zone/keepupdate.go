@@ -93,6 +93,7 @@ func (k *Keeper) logUpdate(z *kept, r *UpdateRequest, d *Diff, rcode int, change
 var (
 	errNotGranted  = errors.New("its key has no grant for what it would change")
 	errManyChanges = fmt.Errorf("it would change more than %d records; send it in parts", changesMax)
+	errLargeSet    = fmt.Errorf("it would leave a set with more than %d records", setRecordsMax)
 	errNoServers   = errors.New("it would leave the zone without a server that can be found: without NS records, or without the address of one")
 	errSigned      = errors.New("the zone comes with signatures or a digest (ZONEMD), which an update would leave wrong; take them out of its file, and have it signed here with `sign`")
 )

@@ -410,3 +410,50 @@ func TestFrozenUpdatesStayOverARestart(t *testing.T) {
 	u.start()
 	u.expect("after another restart", 7, "+new.example. 60 IN A 192.0.2.9", "+other.example. 60 IN A 192.0.2.9")
 }
+
+// hosts are changes that add or remove addresses of one name, those from..to-1.
+func hosts(sign string, from, to int) (out []string) {
+	for i := from; i < to; i++ {
+		out = append(out, fmt.Sprintf("%spool.example. 60 A 10.%d.%d.%d", sign, i>>16, i>>8&255, i&255))
+	}
+	return out
+}
+
+// TestUpdatesOfLargeSets holds that an update may add as many records to one set as a message holds, up to what a set may have, and take them away again.
+func TestUpdatesOfLargeSets(t *testing.T) {
+	const n = 4000 // as many as a message holds
+	u := newUpdatable(t, updatableText)
+	records := func() int { return u.Status()[0].Records }
+	small := records()
+	if rcode := u.ask("all.key", hosts("+", 0, n)...); rcode != 0 || records() != small+n {
+		t.Fatalf("%d additions: RCODE %d, %d records\n%s", n, rcode, records(), &u.log.text)
+	}
+	if rcode := u.ask("all.key", hosts("+", n-100, 2*n-100)...); rcode != 0 || records() != small+2*n-100 {
+		t.Fatalf("as many again, a part of which is there: RCODE %d, %d records", rcode, records())
+	}
+	if rcode := u.ask("all.key", append(hosts("-", 0, n/2), hosts("+", 0, n/4)...)...); rcode != 0 || records() != small+2*n-100-n/4 {
+		t.Fatalf("some are removed, and of those some come again: RCODE %d, %d records", rcode, records())
+	}
+	if rcode := u.ask("all.key", "+pool.example. 30 A 10.0.0.0"); rcode != wire.RcodeRefused || u.log.count("more than 10000 records") != 1 {
+		t.Errorf("another TTL of %d records: RCODE %d\n%s", 2*n, rcode, &u.log.text)
+	}
+	if rcode := u.ask("all.key", "-pool.example."); rcode != 0 || records() != small {
+		t.Errorf("all are deleted: RCODE %d, %d records", rcode, records())
+	}
+}
+
+// TestUpdatesOfTheLargestSet holds that a set takes no more records than one may have, and that the log says so.
+func TestUpdatesOfTheLargestSet(t *testing.T) {
+	const most = 65535
+	full := strings.Join(hosts("", 0, most-1), "\n") + "\n"
+	u := newUpdatable(t, updatableText+full)
+	if rcode := u.ask("all.key", hosts("+", most-1, most)...); rcode != 0 {
+		t.Fatalf("the last one that has room: RCODE %d\n%s", rcode, &u.log.text)
+	}
+	if rcode := u.ask("all.key", hosts("+", most, most+1)...); rcode != wire.RcodeRefused || u.log.count("more than 65535 records: pool.example A") != 1 {
+		t.Errorf("one more: RCODE %d\n%s", rcode, &u.log.text)
+	}
+	if rcode := u.ask("all.key", append(hosts("-", 0, 1), hosts("+", most, most+1)...)...); rcode != 0 {
+		t.Errorf("one in the place of another: RCODE %d\n%s", rcode, &u.log.text)
+	}
+}
