@@ -207,9 +207,13 @@ func (k *Keeper) record(z *kept, step *Step, next *Zone) {
 	}
 }
 
-// journalFault tells that a history will not outlive the server. Zones are served all the same.
+// journalFault tells that a history will not outlive the server, or that what a former run kept cannot be read.
 func (k *Keeper) journalFault(z *kept, err error) {
 	k.journalFaults.Add(1)
+	if errors.Is(err, errReading) {
+		k.log.Error("the journal of a zone cannot be read; its file is not changed, and put aside with the ending "+unreadSuffix+" when another one takes its place", "zone", z.source.Name.String(), "err", err)
+		return
+	}
 	k.log.Error("the journal of a zone cannot be kept; its history ends with this server", "zone", z.source.Name.String(), "err", err)
 }
 

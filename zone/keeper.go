@@ -133,6 +133,7 @@ type kept struct {
 	received  *journal  // of what came of a zone by transfer that is signed here; nil of others, or without a directory
 	updated   *Zone     // what updates made of the source, which is then the present state; nil without any
 	updates   *journal  // of updated; nil where there are none, or without a directory
+	unknown   error     // why what updates made of the zone before the start is not known; nil where it is
 	file      sum       // of the file that was taken last, or for which updates stand
 	loaded    stamp     // of the file that was read last, good or bad
 	seen      stamp     // by the last look
@@ -356,6 +357,9 @@ func (k *Keeper) load(ctx context.Context, z *kept, force bool) {
 		if err = k.verify(ctx, z, next); err != nil && doubt {
 			z.zone = nil // what is served was never known to be good
 		}
+	}
+	if err == nil {
+		err = k.knowUpdates(z, force)
 	}
 	if err == nil {
 		next, err = k.choose(z, next, force)

@@ -183,18 +183,24 @@ func (k *Keeper) recordUpdate(z *kept, d *Diff, next *Zone) (err error) {
 // remove takes the file away: what comes next is written into a new one.
 func (j *journal) remove() error {
 	j.size = 0
+	if err := j.putAside(); err != nil {
+		return err
+	}
 	if err := os.Remove(j.path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	return syncDir(filepath.Dir(j.path))
 }
 
+// updatesDir is where the journals of updates lie, below the directory of journals.
+const updatesDir = "updates"
+
 // openUpdates finds what updates made of a zone before the server was started.
 func (k *Keeper) openUpdates(z *kept) {
 	if z.source.Updates == nil || k.dir == "" || z.updates != nil {
 		return
 	}
-	dir := filepath.Join(k.dir, "updates")
+	dir := filepath.Join(k.dir, updatesDir)
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		k.journalFault(z, err)
 		return
@@ -203,7 +209,7 @@ func (k *Keeper) openUpdates(z *kept) {
 		k.journalFault(z, err)
 	}
 	j, had, err := openJournal(journalPath(dir, z.source.Name), z.source.Name)
-	if err != nil {
+	if z.unknown = err; err != nil {
 		k.journalFault(z, err)
 		return
 	}
@@ -211,6 +217,22 @@ func (k *Keeper) openUpdates(z *kept) {
 	if z.updates = j; z.zone == nil {
 		z.updated = had.zone
 	}
+}
+
+// knowUpdates fails where updates have changed a zone and what they made of it cannot be read: its file alone would take all of that back. By force it counts.
+func (k *Keeper) knowUpdates(z *kept, force bool) error {
+	if z.unknown == nil {
+		return nil
+	}
+	if k.openUpdates(z); z.unknown == nil {
+		return nil
+	}
+	if !force {
+		return fmt.Errorf("what updates have made of the zone: %w; mend that, and run `cenote reload`, or serve the file without them by `cenote reload --force`", z.unknown)
+	}
+	k.log.Warn("the file of a zone is served without what updates made of it", "zone", z.source.Name.String(), "err", z.unknown)
+	z.unknown, z.updates = nil, &journal{path: journalPath(filepath.Join(k.dir, updatesDir), z.source.Name), unread: true}
+	return nil
 }
 
 // choose decides between a file that was read and what updates made of the zone: the file counts where its serial is later, or by force. Without updates its
