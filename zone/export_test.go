@@ -50,7 +50,7 @@ func (k *Keeper) Look() { k.look(context.Background()) }
 // Look asks the primaries of a zone once, as follow does, and notes what came of it.
 func (s *Secondaries) Look(ctx context.Context, apex dnsname.Name) error {
 	z := s.all[apex]
-	err := s.look(ctx, z, false)
+	err := s.look(ctx, z, false, false)
 	s.next(z, err)
 	return err
 }

@@ -62,9 +62,15 @@ type secondary struct {
 	Secondary
 	stop context.CancelFunc // nil before it runs
 	gone chan struct{}      // is closed when it is followed no more
-	wake chan chan error    // asks for a look at once; what came of it goes back
+	wake chan lookNow       // asks for a look at once
 	told chan struct{}      // holds a notice that nobody has followed yet
 	fail time.Duration      // the next pause without a version
+}
+
+// lookNow asks for a look at once.
+type lookNow struct {
+	result chan<- error // gets what came of it
+	force  bool         // a serial that goes back is taken
 }
 
 // NewSecondaries makes them for the zones of a keeper, whose clock and log they share.
@@ -85,7 +91,7 @@ func (s *Secondaries) Update(zones []Secondary) {
 			next[z.Name] = had
 			continue
 		}
-		next[z.Name] = &secondary{Secondary: z, gone: make(chan struct{}), wake: make(chan chan error), told: make(chan struct{}, 1)}
+		next[z.Name] = &secondary{Secondary: z, gone: make(chan struct{}), wake: make(chan lookNow), told: make(chan struct{}, 1)}
 	}
 	for name, z := range s.all {
 		if next[name] != z {
@@ -141,14 +147,14 @@ func (s *Secondaries) Run(ctx context.Context) error {
 }
 
 // Transfer asks the primaries of a zone at once, and returns what came of it. Where a change of the configuration takes the place of the zone meanwhile, its
-// primaries of now are asked.
-func (s *Secondaries) Transfer(ctx context.Context, apex dnsname.Name) error {
+// primaries of now are asked. force takes a version whose serial goes back.
+func (s *Secondaries) Transfer(ctx context.Context, apex dnsname.Name, force bool) error {
 	for {
 		z, err := s.followed(apex.Canonical())
 		if err != nil {
 			return err
 		}
-		if again, err := z.ask(ctx); !again {
+		if again, err := z.ask(ctx, force); !again {
 			return err
 		}
 	}
@@ -171,10 +177,10 @@ func (s *Secondaries) followed(apex dnsname.Name) (*secondary, error) {
 }
 
 // ask has follow look at once, and returns what came of it; again says that it is followed no more, and nothing came of it.
-func (z *secondary) ask(ctx context.Context) (again bool, err error) {
+func (z *secondary) ask(ctx context.Context, force bool) (again bool, err error) {
 	result := make(chan error, 1)
 	select {
-	case z.wake <- result:
+	case z.wake <- lookNow{result, force}:
 	case <-z.gone:
 		return true, nil
 	case <-ctx.Done():
@@ -219,7 +225,7 @@ func (s *Secondaries) follow(ctx context.Context, z *secondary) {
 	due, rested, told := time.Now(), time.Now(), false
 	for {
 		timer := time.NewTimer(time.Until(due))
-		var asker chan error
+		var asker lookNow
 		select {
 		case <-ctx.Done():
 			timer.Stop()
@@ -236,9 +242,9 @@ func (s *Secondaries) follow(ctx context.Context, z *secondary) {
 		case <-timer.C:
 		}
 		began := time.Now()
-		err := s.lookInTime(ctx, z, told)
-		if asker != nil {
-			asker <- err
+		err := s.lookInTime(ctx, z, told, asker.force)
+		if asker.result != nil {
+			asker.result <- err
 		}
 		if ctx.Err() != nil {
 			return
@@ -249,33 +255,36 @@ func (s *Secondaries) follow(ctx context.Context, z *secondary) {
 }
 
 // lookInTime is look; a zone whose time is over does not wait for what comes of it, beyond lookGrace.
-func (s *Secondaries) lookInTime(ctx context.Context, z *secondary, told bool) error {
+func (s *Secondaries) lookInTime(ctx context.Context, z *secondary, told, force bool) error {
 	if left, ok := s.keeper.timeLeft(z.Name, s.now()); ok {
 		timer := time.AfterFunc(max(left+lookGrace, 0), func() { s.keeper.schedule(z.Name, s.now(), 0) })
 		defer timer.Stop()
 	}
-	return s.look(ctx, z, told)
+	return s.look(ctx, z, told, force)
 }
 
 // look asks the primaries for what is new, and installs it. The first that has an answer counts; but whoever was told that there is something new asks on until
 // one has it.
-func (s *Secondaries) look(ctx context.Context, z *secondary, told bool) error {
+func (s *Secondaries) look(ctx context.Context, z *secondary, told, force bool) error {
 	select {
 	case s.places <- struct{}{}:
 		defer func() { <-s.places }()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	return askEach(ctx, z.Primaries, told, func(p *Primary) (bool, error) { return s.take(ctx, z, p) })
+	return askEach(ctx, z.Primaries, told, func(p *Primary) (bool, error) { return s.take(ctx, z, p, force) })
 }
 
 // take asks one primary, and reports whether it had something new.
-func (s *Secondaries) take(ctx context.Context, z *secondary, p *Primary) (changed bool, err error) {
+func (s *Secondaries) take(ctx context.Context, z *secondary, p *Primary, force bool) (changed bool, err error) {
 	present := s.keeper.present(z.Name)
 	began := s.now()
-	t := &transfer{apex: z.Name, primary: p, bounds: z.Bounds, now: s.now, progress: &progress{primary: p.String(), began: began}}
+	t := &transfer{apex: z.Name, primary: p, bounds: z.Bounds, older: force, now: s.now, progress: &progress{primary: p.String(), began: began}}
 	defer s.keeper.underWay(z.Name, t.progress)()
 	next, err := t.run(ctx, present)
+	if errors.Is(err, ErrSerial) {
+		err = fmt.Errorf("%w; if that is right, run `cenote transfer --force %s`", err, z.Name)
+	}
 	if err != nil {
 		return false, err
 	}

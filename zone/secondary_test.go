@@ -44,7 +44,7 @@ func TestTransferOutlivesAReload(t *testing.T) {
 		told := make(chan error, 1)
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		t.Cleanup(cancel)
-		go func() { told <- all.Transfer(ctx, apex) }()
+		go func() { told <- all.Transfer(ctx, apex, false) }()
 		return told
 	}
 	first := wait()
@@ -91,5 +91,22 @@ func TestServersThatOnlyPassOn(t *testing.T) {
 	}
 	if s := k.Status()[0]; s.State != zone.StateKept || s.Checked != before.Checked || !strings.Contains(s.Fault, want) {
 		t.Errorf("when authority is lost: %+v", s)
+	}
+}
+
+// TestOlderByForce holds that a version whose serial goes back is taken only if somebody says so.
+func TestOlderByForce(t *testing.T) {
+	p := startPrimary(t, &primaryServer{reply: byType(7, nil, [][]string{wholeZone(7)})})
+	apex := dnsname.MustParse("corp.example")
+	k, all := runSecondaries(t, zone.Secondary{Name: apex, Bounds: transferBounds, Primaries: []zone.Primary{{Addr: p.addr}}})
+	if err := all.Transfer(t.Context(), apex, false); err != nil {
+		t.Fatal(err)
+	}
+	p.reply = byType(3, nil, [][]string{wholeZone(3)})
+	if err := all.Transfer(t.Context(), apex, false); err == nil || !strings.Contains(err.Error(), "cenote transfer --force corp.example") || k.Status()[0].Serial != 7 {
+		t.Errorf("%v, %+v", err, k.Status()[0])
+	}
+	if err := all.Transfer(t.Context(), apex, true); err != nil || k.Status()[0].Serial != 3 || k.Status()[0].State != zone.StateServed {
+		t.Errorf("by force: %v, %+v", err, k.Status()[0])
 	}
 }
