@@ -33,6 +33,9 @@ func (k *Keeper) take(z *kept, plain *Zone) error {
 			k.log.Warn("zone is no longer signed, and its serial goes back; raise it, or secondaries will not see the change",
 				"zone", z.source.Name.String(), "serial", plain.serial, "was", z.zone.serial)
 		}
+		if z.zone == nil || z.plain != nil {
+			k.leaveSigning(z)
+		}
 		z.plain, z.signing, z.unsigned, z.wanted = nil, nil, false, nil
 		k.install(z, plain, nil)
 		k.dropReceived(z)
@@ -62,6 +65,16 @@ func (k *Keeper) take(z *kept, plain *Zone) error {
 	return err
 }
 
+// leaveSigning notes that a zone is served without signatures which was signed here, so that its serials count on from those when it is signed again.
+func (k *Keeper) leaveSigning(z *kept) {
+	if k.keys == "" {
+		return
+	}
+	if err := newKeyStore(k.keys, z.source.Name).leave(); err != nil {
+		k.log.Error("it cannot be noted that a zone is not signed any more; raise its serial when it is signed again", "zone", z.source.Name.String(), "err", err)
+	}
+}
+
 // serveLast serves a zone as it was signed before the server was started, so that a start waits for no signatures. renew makes the version of now of it. It returns
 // false if there is none whose signatures hold, or if none of the keys is there by which they were made.
 func (k *Keeper) serveLast(z *kept, plain *Zone) bool {
@@ -74,7 +87,7 @@ func (k *Keeper) serveLast(z *kept, plain *Zone) bool {
 	switch {
 	case err != nil:
 		k.log.Error("zone is served as it was signed last", "zone", z.source.Name.String(), "err", err)
-	case len(signing.ring.keys) == 0 || isBefore(signing.state.Serial, last.serial):
+	case len(signing.ring.keys) == 0 || isBefore(signing.state.Serial, last.serial) || signing.state.Content == "":
 		return false
 	default:
 		if z.signing = signing; signing.online != nil {

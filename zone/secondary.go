@@ -281,6 +281,11 @@ func (s *Secondaries) take(ctx context.Context, z *secondary, p *Primary, force 
 	began := s.now()
 	t := &transfer{apex: z.Name, primary: p, bounds: z.Bounds, older: force, now: s.now, progress: &progress{primary: p.String(), began: began}}
 	defer s.keeper.underWay(z.Name, t.progress)()
+	var doubt time.Time
+	t.accept = func(next *Zone) (err error) {
+		doubt, err = s.keeper.prove(ctx, z.Name, present, next)
+		return err
+	}
 	next, err := t.run(ctx, present)
 	if errors.Is(err, ErrSerial) {
 		err = fmt.Errorf("%w; if that is right, run `cenote transfer --force %s`", err, z.Name)
@@ -288,11 +293,10 @@ func (s *Secondaries) take(ctx context.Context, z *secondary, p *Primary, force 
 	if err != nil {
 		return false, err
 	}
-	doubt, err := s.keeper.prove(ctx, z.Name, present, next)
-	if err != nil {
-		return false, err
-	}
 	if next == present {
+		if err := t.accept(present); err != nil {
+			return false, err
+		}
 		s.current.Add(1)
 	} else {
 		err = s.keeper.Edit(z.Name, func(had *Zone) (*Zone, error) {

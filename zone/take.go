@@ -62,12 +62,14 @@ type transfer struct {
 	older    bool // a serial that goes back is taken
 	now      func() time.Time
 	progress *progress // nil: nobody wants to know
-	octets   int64
+	// accept says why a version that came cannot be taken; nil: every one that is whole can.
+	accept func(next *Zone) error
+	octets int64
 	steps    int // of differences that it took; 0: the zone came whole
 }
 
 // run returns the version that the primary has: present itself if that is not older, and nil never without an error. Differences are asked for where there is
-// a version, and the whole zone if they cannot be had or do not fit.
+// a version, and the whole zone if they cannot be had, do not fit, or lead to one that is not accepted.
 func (t *transfer) run(ctx context.Context, present *Zone) (*Zone, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.bounds.Time)
 	defer cancel()
@@ -81,19 +83,36 @@ func (t *transfer) run(ctx context.Context, present *Zone) (*Zone, error) {
 		return nil, fmt.Errorf("%w: the primary has %d, and %d is served", ErrSerial, serial, present.serial)
 	}
 	if present != nil && isBefore(present.serial, serial) {
-		next, err := t.ask(ctx, present)
-		if err == nil {
-			next, err = t.after(present, next)
-		}
+		next, err := t.accepted(ctx, present, present)
 		if err == nil || ctx.Err() != nil || errors.Is(err, ErrBound) {
 			return next, err
 		}
+		t.steps = 0
+		whole, failed := t.accepted(ctx, present, nil)
+		if failed != nil && errors.Is(err, errNotAccepted) {
+			failed = fmt.Errorf("the differences: %w; the whole zone: %w", err, failed)
+		}
+		return whole, failed
 	}
-	next, err := t.ask(ctx, nil)
+	return t.accepted(ctx, present, nil)
+}
+
+// errNotAccepted is that a version came whole and well-formed, and cannot be taken all the same.
+var errNotAccepted = errors.New("what came is not taken")
+
+// accepted is the version that comes of a question, if it can be taken.
+func (t *transfer) accepted(ctx context.Context, present, from *Zone) (*Zone, error) {
+	next, err := t.ask(ctx, from)
 	if err != nil {
 		return nil, err
 	}
-	return t.after(present, next)
+	if next, err = t.after(present, next); err != nil || next == present || t.accept == nil {
+		return next, err
+	}
+	if err := t.accept(next); err != nil {
+		return nil, fmt.Errorf("%w: %w", errNotAccepted, err)
+	}
+	return next, nil
 }
 
 // after is a version that came, if that does not go back: a zone that comes whole may have another serial than the primary has just told, such as that of

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -348,6 +349,43 @@ func TestDigestOfATransfer(t *testing.T) {
 		if s := k.Status()[0]; s.Serial != 10 {
 			t.Errorf("by differences: %+v", s)
 		}
+	}
+}
+
+// TestDifferencesToAWrongDigest holds that the whole zone is asked for where differences lead to one whose digest is wrong, as those of a primary that has lost
+// count of them do.
+func TestDifferencesToAWrongDigest(t *testing.T) {
+	apex := dnsname.MustParse("corp.example")
+	good, _, err := zone.Read(apex, strings.NewReader(sealed), "zone", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(dump(t, good)), "\n")
+	soa := lines[0] // of serial 10
+	before := strings.Replace(soa, " 10 ", " 9 ", 1)
+	p := startPrimary(t, &primaryServer{reply: func(q *dns.Msg) [][]string {
+		if q.Question[0].Qtype == dns.TypeSOA {
+			return [][]string{{before}}
+		}
+		return [][]string{{before, "corp.example. 300 IN NS ns.corp.example.", "ns.corp.example. 300 IN A 192.0.2.1", before}}
+	}})
+	k, look := followOnce(t, transferBounds, nil, p.addr)
+	if err := look(); err != nil {
+		t.Fatal(err)
+	}
+	whole := append(lines[:len(lines):len(lines)], soa)
+	p.reply = func(q *dns.Msg) [][]string {
+		switch q.Question[0].Qtype {
+		case dns.TypeSOA:
+			return [][]string{{soa}}
+		case dns.TypeIXFR:
+			digest := lines[slices.IndexFunc(lines, func(l string) bool { return strings.Contains(l, "ZONEMD") })]
+			return [][]string{{soa, before, soa, digest, "more.corp.example. 300 IN A 192.0.2.9", soa}}
+		}
+		return [][]string{whole}
+	}
+	if err := look(); err != nil || k.Status()[0].Serial != 10 || k.Status()[0].Records != len(lines) {
+		t.Errorf("%v, %+v, want %d records", err, k.Status()[0], len(lines))
 	}
 }
 
