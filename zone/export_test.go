@@ -55,6 +55,9 @@ func (s *Secondaries) Look(ctx context.Context, apex dnsname.Name) error {
 	return err
 }
 
+// Resume finds out when a zone was confirmed last, as follow does at its beginning.
+func (s *Secondaries) Resume(apex dnsname.Name) { s.keeper.resume(apex) }
+
 // TakeTransfer is the zone that messages lead to; nil if they end too early.
 func TakeTransfer(apex dnsname.Name, from *Zone, now time.Time, messages ...[]byte) (*Zone, error) {
 	in := &incoming{apex: apex, from: from, max: 10000, most: 1 << 24}

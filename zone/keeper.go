@@ -93,6 +93,7 @@ type Keeper struct {
 	parent  ParentDS
 	bounds  HistoryBounds
 	changed func(dnsname.Name, uint32)
+	thawed  func(dnsname.Name) // has the primaries of a zone asked; nil: nobody does
 	trust   Trust
 	teller  *Notifier
 	online  *onlineWork
@@ -142,6 +143,7 @@ type kept struct {
 	status    Status
 	unread    bool // it is frozen since before the start, and its file was not read
 	expired   bool // guarded by mu: served no more until a primary confirms it
+	overdue   bool // guarded by mu: it would have expired, if it were not frozen, and the log has it
 }
 
 // State is how a zone stands.

@@ -77,6 +77,9 @@ type lookNow struct {
 func NewSecondaries(keeper *Keeper, zones []Secondary) *Secondaries {
 	s := &Secondaries{keeper: keeper, now: keeper.now, log: keeper.log, places: make(chan struct{}, transfersMax), all: map[dnsname.Name]*secondary{}}
 	s.Update(zones)
+	keeper.mu.Lock()
+	defer keeper.mu.Unlock()
+	keeper.thawed = func(apex dnsname.Name) { s.Notice([]byte(apex)) }
 	return s
 }
 
@@ -279,7 +282,7 @@ func (s *Secondaries) look(ctx context.Context, z *secondary, told, force bool) 
 func (s *Secondaries) take(ctx context.Context, z *secondary, p *Primary, force bool) (changed bool, err error) {
 	present := s.keeper.present(z.Name)
 	began := s.now()
-	t := &transfer{apex: z.Name, primary: p, bounds: z.Bounds, older: force, now: s.now, progress: &progress{primary: p.String(), began: began}}
+	t := &transfer{apex: z.Name, primary: p, bounds: z.Bounds, older: force, hold: s.keeper.isFrozen(z.Name), now: s.now, progress: &progress{primary: p.String(), began: began}}
 	defer s.keeper.underWay(z.Name, t.progress)()
 	var doubt time.Time
 	t.accept = func(next *Zone) (err error) {
@@ -382,7 +385,7 @@ func (k *Keeper) confirm(apex dnsname.Name, primary string, now time.Time) {
 	}
 	z.confirmed(now)
 	was := z.expired
-	z.expired = false
+	z.expired, z.overdue = false, false
 	k.state.Lock()
 	s := &z.status
 	if s.Fault != "" {
@@ -434,13 +437,14 @@ func (k *Keeper) timeLeft(apex dnsname.Name, now time.Time) (left time.Duration,
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	z := k.named(apex)
-	if z == nil || z.zone == nil || z.expired || z.status.Expires.IsZero() {
+	if z == nil || z.zone == nil || z.expired || z.status.Expires.IsZero() || z.status.Frozen {
 		return 0, false
 	}
 	return z.status.Expires.Sub(now), true
 }
 
-// schedule notes when a zone is looked at next, ends it if its time is over, and returns how much of it is left; ok is false where nothing ends.
+// schedule notes when a zone is looked at next, ends it if its time is over, and returns how much of it is left; ok is false where nothing ends, as while it is
+// frozen: whoever freezes a zone wants it served as it is, and mostly since something is wrong with its primaries.
 func (k *Keeper) schedule(apex dnsname.Name, now time.Time, pause time.Duration) (left time.Duration, ok bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -451,6 +455,14 @@ func (k *Keeper) schedule(apex dnsname.Name, now time.Time, pause time.Duration)
 	k.state.Lock()
 	s := &z.status
 	s.Next = now.Add(pause)
+	if s.Frozen {
+		if z.zone != nil && !z.overdue && !s.Expires.IsZero() && !now.Before(s.Expires) {
+			z.overdue = true
+			k.log.Warn("zone is frozen, and served beyond the time for which its SOA record lets it be without a primary; thawed, it expires unless one confirms it", "zone", s.Name, "serial", s.Serial, "checked", s.Checked)
+		}
+		k.state.Unlock()
+		return 0, false
+	}
 	if z.zone == nil || z.expired || s.Expires.IsZero() || now.Before(s.Expires) {
 		left, ok = s.Expires.Sub(now), z.zone != nil && !z.expired && !s.Expires.IsZero()
 		k.state.Unlock()

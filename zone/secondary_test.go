@@ -2,8 +2,10 @@ package zone_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -108,5 +110,94 @@ func TestOlderByForce(t *testing.T) {
 	}
 	if err := all.Transfer(t.Context(), apex, true); err != nil || k.Status()[0].Serial != 3 || k.Status()[0].State != zone.StateServed {
 		t.Errorf("by force: %v, %+v", err, k.Status()[0])
+	}
+}
+
+// TestFrozenSecondaryIsServedOn holds that a zone by transfer that is frozen takes nothing, and does not expire before it is thawed.
+func TestFrozenSecondaryIsServedOn(t *testing.T) {
+	apex, now := dnsname.MustParse("corp.example"), time.Now()
+	var whole atomic.Int32
+	answer := func(serial int) func(*dns.Msg) [][]string {
+		return func(q *dns.Msg) [][]string {
+			if q.Question[0].Qtype == dns.TypeAXFR {
+				whole.Add(1)
+			}
+			return byType(serial, [][]string{wholeZone(serial)}, [][]string{wholeZone(serial)})(q)
+		}
+	}
+	p := startPrimary(t, &primaryServer{reply: answer(1)})
+	log := new(lines)
+	conf := zone.KeeperConfig{
+		Sources: []zone.Source{{Name: apex, Origin: "primary"}}, Dir: t.TempDir(), Log: slog.New(slog.NewTextHandler(log, nil)), Now: func() time.Time { return now },
+	}
+	var k *zone.Keeper
+	var all *zone.Secondaries
+	start := func() {
+		t.Helper()
+		var err error
+		if k, err = zone.NewKeeper(conf); err != nil {
+			t.Fatal(err)
+		}
+		all = zone.NewSecondaries(k, []zone.Secondary{{Name: apex, Bounds: transferBounds, Primaries: []zone.Primary{{Addr: p.addr}}}})
+		all.Resume(apex)
+	}
+	start()
+	expect := func(what string, served bool, serial uint32, fault string) {
+		t.Helper()
+		err := all.Look(t.Context(), apex)
+		if s := k.Status()[0]; (err == nil) != (fault == "") || s.Serial != serial || !strings.Contains(s.Fault, fault) || k.Set().Exact([]byte(apex)).Ready() != served {
+			t.Errorf("%s: %v, %+v, want serial %d, served %v, and %q", what, err, s, serial, served, fault)
+		}
+	}
+	expect("at the beginning", true, 1, "")
+	if err := k.Freeze(apex, true); err != nil {
+		t.Fatal(err)
+	}
+	expect("when nothing has changed", true, 1, "")
+	p.reply = answer(2)
+	expect("when the primary has another version", true, 1, "the zone is frozen; thaw it with `cenote zones thaw` to take serial 2")
+	if n := whole.Load(); n != 1 {
+		t.Errorf("the zone was taken whole %d times", n)
+	}
+	p.reply = func(*dns.Msg) [][]string { return nil }
+	now = now.Add(48 * time.Hour) // it expires after one day
+	expect("when its time is over", true, 1, "ended it before it was whole")
+	expect("and later", true, 1, "ended it before it was whole")
+	if n := log.count("zone is frozen, and served beyond the time"); n != 1 {
+		t.Errorf("the log has told it %d times:\n%s", n, &log.text)
+	}
+	start()
+	expect("after a restart", true, 1, "ended it before it was whole")
+	if err := k.Freeze(apex, false); err != nil {
+		t.Fatal(err)
+	}
+	expect("thawed, while the primaries are asked", true, 1, "ended it before it was whole")
+	now = now.Add(time.Minute)
+	expect("thawed", false, 1, "ended it before it was whole")
+	p.reply = answer(2)
+	expect("with the next version", true, 2, "")
+}
+
+// TestThawingAsks holds that the primaries of a zone are asked as soon as it is thawed.
+func TestThawingAsks(t *testing.T) {
+	apex, asked := dnsname.MustParse("corp.example"), make(chan bool, 100)
+	p := startPrimary(t, &primaryServer{reply: func(q *dns.Msg) [][]string {
+		asked <- true
+		return byType(1, nil, [][]string{wholeZone(1)})(q)
+	}})
+	k, all := runSecondaries(t, zone.Secondary{Name: apex, Bounds: transferBounds, Primaries: []zone.Primary{{Addr: p.addr}}})
+	if err := errors.Join(all.Transfer(t.Context(), apex, false), k.Freeze(apex, true), all.Transfer(t.Context(), apex, false)); err != nil {
+		t.Fatal(err)
+	}
+	for len(asked) > 0 {
+		<-asked
+	}
+	if err := k.Freeze(apex, false); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-asked:
+	case <-time.After(20 * time.Second):
+		t.Error("nobody was asked")
 	}
 }

@@ -60,12 +60,13 @@ type transfer struct {
 	primary  *Primary
 	bounds   TransferBounds
 	older    bool // a serial that goes back is taken
+	hold     bool // nothing is taken, and only asked whether the primary has the same version
 	now      func() time.Time
 	progress *progress // nil: nobody wants to know
 	// accept says why a version that came cannot be taken; nil: every one that is whole can.
 	accept func(next *Zone) error
 	octets int64
-	steps    int // of differences that it took; 0: the zone came whole
+	steps  int // of differences that it took; 0: the zone came whole
 }
 
 // run returns the version that the primary has: present itself if that is not older, and nil never without an error. Differences are asked for where there is
@@ -79,6 +80,8 @@ func (t *transfer) run(ctx context.Context, present *Zone) (*Zone, error) {
 		return nil, err
 	case present != nil && present.serial == serial:
 		return present, nil
+	case t.hold:
+		return nil, fmt.Errorf("%w to take serial %d from the primary", ErrFrozen, serial)
 	case present != nil && isBefore(serial, present.serial) && !t.older:
 		return nil, fmt.Errorf("%w: the primary has %d, and %d is served", ErrSerial, serial, present.serial)
 	}
