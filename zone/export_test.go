@@ -94,9 +94,21 @@ func (s *Secondaries) Follows(apex dnsname.Name) bool {
 func WriteUpdateMemory(now time.Time, n int) []byte {
 	out := []byte(memoryMagic)
 	for i := range n {
-		out = appendMemory(out, sha256.Sum256([]byte{byte(i)}), remembered{i, now.Add(updateMemory)})
+		out = appendMemory(out, sha256.Sum256([]byte{byte(i)}), remembered{int32(i), now.Add(updateMemory).Unix()})
 	}
 	return out
+}
+
+// UpdatesRemembered is the bound.
+const UpdatesRemembered = updatesRemembered
+
+// Remember has a keeper remember so many updates more, that nobody has sent.
+func (k *Keeper) Remember(n int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for i := range n {
+		k.updated.put(sha256.Sum256(binary.BigEndian.AppendUint64(nil, uint64(i))), remembered{0, k.now().Add(updateMemory).Unix()})
+	}
 }
 
 // ReadUpdateMemory is how many updates a file holds that count.

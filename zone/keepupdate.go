@@ -52,6 +52,7 @@ func (k *Keeper) ApplyUpdate(r *UpdateRequest) int {
 	id := r.Signed
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	full := k.updated.room(k.now())
 	if rcode, known := k.updated.find(id, k.now()); known {
 		k.updates.again.Add(1)
 		return rcode
@@ -60,6 +61,13 @@ func (k *Keeper) ApplyUpdate(r *UpdateRequest) int {
 	if z == nil {
 		k.updates.count(wire.RcodeNotAuth, false)
 		return wire.RcodeNotAuth
+	}
+	if full != nil {
+		k.updates.count(wire.RcodeServFail, false)
+		if k.updated.tells(k.now()) {
+			k.log.Error("no updates are made for now", "zone", r.Zone.String(), "key", r.Key.String(), "client", r.Client.String(), "err", full)
+		}
+		return wire.RcodeServFail
 	}
 	before := z.present()
 	diff, rcode, err := k.update(z, r)

@@ -457,3 +457,71 @@ func TestUpdatesOfTheLargestSet(t *testing.T) {
 		t.Errorf("one in the place of another: RCODE %d\n%s", rcode, &u.log.text)
 	}
 }
+
+// TestNoUpdateIsForgotten holds that an update is made once however many others come within the time for which its signature holds, and that none is made that
+// could not be remembered.
+func TestNoUpdateIsForgotten(t *testing.T) {
+	u, now := newUpdatable(t, updatableText), time.Now()
+	u.conf.Dir, u.conf.Now = "", func() time.Time { return now }
+	u.start()
+	first := updateMessage(t, "+first.example. 60 A 192.0.2.9")
+	if rcode := u.send("all.key", first); rcode != 0 {
+		t.Fatal(rcode)
+	}
+	if rcode := u.ask("all.key", "-first.example."); rcode != 0 {
+		t.Fatal(rcode)
+	}
+	for i := range 5000 {
+		if rcode := u.ask("all.key", fmt.Sprintf("+n%d.example. 60 A 192.0.2.9", i), fmt.Sprintf("-n%d.example.", i-1)); rcode != 0 {
+			t.Fatal(rcode)
+		}
+	}
+	serial := u.Status()[0].Serial
+	if rcode := u.send("all.key", first); rcode != 0 || u.Status()[0].Serial != serial {
+		t.Errorf("an update that comes again: RCODE %d, serial %d, want %d", rcode, u.Status()[0].Serial, serial)
+	}
+	u.Remember(zone.UpdatesRemembered)
+	for range 2 {
+		if rcode := u.ask("all.key", "+more.example. 60 A 192.0.2.9"); rcode != wire.RcodeServFail || u.Status()[0].Serial != serial {
+			t.Errorf("one too many: RCODE %d, serial %d, want %d", rcode, u.Status()[0].Serial, serial)
+		}
+	}
+	if n := u.log.count("no updates are made for now"); n != 1 {
+		t.Errorf("the log has told it %d times", n)
+	}
+	if rcode := u.send("all.key", first); rcode != 0 || u.Status()[0].Serial != serial {
+		t.Errorf("one that is known: RCODE %d", rcode)
+	}
+	now = now.Add(10*time.Minute + time.Second)
+	if rcode := u.ask("all.key", "+more.example. 60 A 192.0.2.9"); rcode != 0 || u.Status()[0].Serial != serial+1 {
+		t.Errorf("when the others are past: RCODE %d", rcode)
+	}
+}
+
+// TestUnreadableMemoryOfUpdates holds that no update is made while one could be that was made before, though it is not known.
+func TestUnreadableMemoryOfUpdates(t *testing.T) {
+	u, now := newUpdatable(t, updatableText), time.Now()
+	u.conf.Now = func() time.Time { return now }
+	first := updateMessage(t, "+first.example. 60 A 192.0.2.9")
+	if rcode := u.send("all.key", first); rcode != 0 {
+		t.Fatal(rcode)
+	}
+	if rcode := u.ask("all.key", "-first.example."); rcode != 0 {
+		t.Fatal(rcode)
+	}
+	mend := unreadable(t, filepath.Join(u.conf.Dir, "updates", "remembered"))
+	u.start()
+	if rcode := u.send("all.key", first); rcode != wire.RcodeServFail || u.log.count("it cannot be read which updates were made") != 1 {
+		t.Errorf("RCODE %d\n%s", rcode, &u.log.text)
+	}
+	mend()
+	if rcode := u.send("all.key", first); rcode != 0 || u.Status()[0].Serial != 7 {
+		t.Errorf("when it can be read again: RCODE %d, %+v", rcode, u.Status()[0])
+	}
+	unreadable(t, filepath.Join(u.conf.Dir, "updates", "remembered"))
+	u.start()
+	now = now.Add(10*time.Minute + time.Second)
+	if rcode := u.ask("all.key", "+more.example. 60 A 192.0.2.9"); rcode != 0 {
+		t.Errorf("when all are past: RCODE %d", rcode)
+	}
+}
