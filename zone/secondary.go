@@ -26,6 +26,8 @@ const (
 	// noticeGap is how long primaries are left alone after a look, or as long as the look took, however many notices come of a zone: their senders may be
 	// forged. Those that come meanwhile are one.
 	noticeGap = 500 * time.Millisecond
+	// lookGap is the time from the first look at one zone that is served already to that at the next, after a start or a change of the configuration.
+	lookGap = 10 * time.Millisecond
 )
 
 // Secondary is a zone that is taken from primaries.
@@ -51,10 +53,11 @@ type Secondaries struct {
 	current     atomic.Uint64
 	failures    atomic.Uint64
 
-	mu  sync.Mutex
-	all map[dnsname.Name]*secondary
-	ctx context.Context // of Run; nil before
-	run sync.WaitGroup
+	mu   sync.Mutex
+	all  map[dnsname.Name]*secondary
+	turn time.Time       // of the next first look
+	ctx  context.Context // of Run; nil before
+	run  sync.WaitGroup
 }
 
 // secondary is one zone while it is followed.
@@ -90,7 +93,7 @@ func (s *Secondaries) Update(zones []Secondary) {
 	next := make(map[dnsname.Name]*secondary, len(zones))
 	for _, z := range zones {
 		z.Name = z.Name.Canonical()
-		if had := s.all[z.Name]; had != nil && had.isAs(&z) {
+		if had := s.all[z.Name]; had != nil && had.IsAs(&z) {
 			next[z.Name] = had
 			continue
 		}
@@ -115,9 +118,10 @@ func (z *secondary) end() {
 	close(z.gone)
 }
 
-// isAs reports whether a zone is taken as another one.
-func (s *Secondary) isAs(o *Secondary) bool {
-	return s.Name == o.Name && s.Member == o.Member && s.Bounds == o.Bounds && slices.Equal(s.Primaries, o.Primaries)
+// IsAs reports whether a zone is taken as another one, so that nobody has to be asked again.
+func (s *Secondary) IsAs(o *Secondary) bool {
+	return s.Name.Canonical() == o.Name.Canonical() && s.Member == o.Member && s.Bounds == o.Bounds &&
+		slices.EqualFunc(s.Primaries, o.Primaries, func(a, b Primary) bool { return a.isAs(&b) })
 }
 
 // start runs the zones that do not run yet. mu is held.
@@ -225,7 +229,7 @@ func (s *Secondaries) Notice(apex []byte) {
 // follow asks for one zone as often as it should.
 func (s *Secondaries) follow(ctx context.Context, z *secondary) {
 	s.keeper.resume(z.Name)
-	due, rested, told := time.Now(), time.Now(), false
+	due, rested, told := s.firstLook(z), time.Now(), false
 	for {
 		timer := time.NewTimer(time.Until(due))
 		var asker lookNow
@@ -255,6 +259,22 @@ func (s *Secondaries) follow(ctx context.Context, z *secondary) {
 		ended := time.Now()
 		due, rested, told = ended.Add(s.next(z, err)), ended.Add(max(noticeGap, ended.Sub(began))), false
 	}
+}
+
+// firstLook is when a zone is looked at first: at once if it is not served, and else when its turn comes, so that a start does not ask for all at a time.
+func (s *Secondaries) firstLook(z *secondary) time.Time {
+	now := time.Now()
+	if left, ok := s.keeper.timeLeft(z.Name, s.now()); !ok || left <= 0 {
+		return now
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.turn.Before(now) {
+		s.turn = now
+	}
+	due := s.turn
+	s.turn = s.turn.Add(lookGap)
+	return due
 }
 
 // lookInTime is look; a zone whose time is over does not wait for what comes of it, beyond lookGrace.

@@ -2,14 +2,21 @@ package zone_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"fmt"
 	"log/slog"
+	"net/netip"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"cenote/dnsname"
+	"cenote/tsig"
 	"cenote/zone"
 
 	"github.com/miekg/dns"
@@ -199,5 +206,141 @@ func TestThawingAsks(t *testing.T) {
 	case <-asked:
 	case <-time.After(20 * time.Second):
 		t.Error("nobody was asked")
+	}
+}
+
+// TestReloadAsksNobody holds that a configuration which says the same of a zone as before has nobody asked, though its keys and certificates were read again, and
+// that one which says something else has.
+func TestReloadAsksNobody(t *testing.T) {
+	apex, other := dnsname.MustParse("corp.example"), dnsname.MustParse("other.example")
+	secondary := func(change func(*zone.Primary)) zone.Secondary {
+		key := tsig.Key{Name: transferKey.Name, Algorithm: transferKey.Algorithm, Secret: slices.Clone(transferKey.Secret)}
+		p := zone.Primary{
+			Addr: netip.MustParseAddrPort("127.0.0.1:1"), Key: &key, Pins: []zone.Pin{{1}},
+			TLS: &tls.Config{ServerName: "a.example", NextProtos: []string{"dot"}, RootCAs: x509.NewCertPool()},
+		}
+		change(&p)
+		return zone.Secondary{Name: apex, Bounds: transferBounds, Primaries: []zone.Primary{p}}
+	}
+	before := secondary(func(*zone.Primary) {})
+	for what, c := range map[string]struct {
+		change func(*zone.Primary)
+		same   bool
+	}{
+		"nothing":       {func(*zone.Primary) {}, true},
+		"the address":   {func(p *zone.Primary) { p.Addr = netip.MustParseAddrPort("127.0.0.1:2") }, false},
+		"the key":       {func(p *zone.Primary) { p.Key.Name = other }, false},
+		"the secret":    {func(p *zone.Primary) { p.Key.Secret[0] ^= 1 }, false},
+		"no key":        {func(p *zone.Primary) { p.Key = nil }, false},
+		"the name":      {func(p *zone.Primary) { p.TLS.ServerName = "b.example" }, false},
+		"who vouches":   {func(p *zone.Primary) { p.TLS.RootCAs = nil }, false},
+		"the pins":      {func(p *zone.Primary) { p.Pins = nil }, false},
+		"no TLS":        {func(p *zone.Primary) { p.TLS = nil }, false},
+		"by a function": {func(p *zone.Primary) { p.TLS.VerifyConnection = func(tls.ConnectionState) error { return nil } }, false},
+	} {
+		next := secondary(c.change)
+		if got := before.IsAs(&next); got != c.same {
+			t.Errorf("another one in %s: it is as before: %v", what, got)
+		}
+	}
+	asked := make(chan bool, 100)
+	p := startPrimary(t, &primaryServer{reply: func(q *dns.Msg) [][]string {
+		asked <- true
+		return byType(1, nil, [][]string{wholeZone(1)})(q)
+	}, sign: func(s *tsig.StreamSigner, _ int, msg []byte) []byte { return s.Sign(msg, time.Now()) }})
+	here := func() []zone.Secondary {
+		s := secondary(func(q *zone.Primary) { q.Addr, q.TLS, q.Pins = p.addr, nil, nil })
+		return []zone.Secondary{s}
+	}
+	_, all := runSecondaries(t, here()[0])
+	if err := all.Transfer(t.Context(), apex, false); err != nil {
+		t.Fatal(err)
+	}
+	asks := func() (n int) {
+		for ; len(asked) > 0; n++ {
+			<-asked
+		}
+		return n
+	}
+	asks()
+	for range 5 {
+		all.Update(here())
+	}
+	if err := all.Transfer(t.Context(), apex, false); err != nil { // which comes after all looks that a change has asked for
+		t.Fatal(err)
+	}
+	if n := asks(); n != 1 {
+		t.Errorf("%d questions, want the one that somebody wanted asked", n)
+	}
+}
+
+// TestStartIsSpread holds that primaries are asked by and by for the zones that are served already, and never for more than a few at a time.
+func TestStartIsSpread(t *testing.T) {
+	const n = 40
+	var mu sync.Mutex
+	var times []time.Time
+	now, most := 0, 0
+	p := startPrimary(t, &primaryServer{reply: func(q *dns.Msg) [][]string {
+		mu.Lock()
+		times = append(times, time.Now())
+		now++
+		most = max(most, now)
+		mu.Unlock()
+		time.Sleep(5 * time.Millisecond)
+		mu.Lock()
+		now--
+		mu.Unlock()
+		name := q.Question[0].Name
+		soa := name + " 300 IN SOA a. b. 1 3600 600 86400 60"
+		if q.Question[0].Qtype == dns.TypeSOA {
+			return [][]string{{soa}}
+		}
+		return [][]string{{soa, name + " 300 IN NS a.", soa}}
+	}})
+	var sources []zone.Source
+	var zones []zone.Secondary
+	for i := range n {
+		apex := dnsname.MustParse(fmt.Sprintf("z%d.example", i))
+		sources = append(sources, zone.Source{Name: apex, Origin: "primary"})
+		zones = append(zones, zone.Secondary{Name: apex, Bounds: transferBounds, Primaries: []zone.Primary{{Addr: p.addr}}})
+	}
+	conf := zone.KeeperConfig{Sources: sources, Dir: t.TempDir(), Log: slog.New(slog.DiscardHandler)}
+	follow := func(questions int) time.Duration {
+		t.Helper()
+		k, err := zone.NewKeeper(conf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mu.Lock()
+		times = nil
+		mu.Unlock()
+		ctx, cancel := context.WithCancel(context.Background())
+		began, done, all := time.Now(), make(chan error), zone.NewSecondaries(k, zones)
+		go func() { done <- all.Run(ctx) }()
+		defer func() { cancel(); <-done }()
+		for end := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+			mu.Lock()
+			came := len(times)
+			mu.Unlock()
+			checked := !slices.ContainsFunc(k.Status(), func(s zone.Status) bool { return s.State != zone.StateServed })
+			if came >= questions && checked {
+				break
+			}
+			if time.Now().After(end) {
+				t.Fatalf("%d questions, want %d; %+v", came, questions, k.Status()[0])
+			}
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		return times[len(times)-1].Sub(began)
+	}
+	follow(2 * n)
+	if took := follow(n); took < (n-1)*10*time.Millisecond {
+		t.Errorf("%d zones that are served were asked for within %v", n, took)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if most > 8 {
+		t.Errorf("%d were asked for at a time", most)
 	}
 }

@@ -33,6 +33,24 @@ type Primary struct {
 	Key *tsig.Key
 	// TLS is how the server is asked by TLS (RFC 9103), which checks who it is. Nil: TCP.
 	TLS *tls.Config
+	// Pins are the keys of which the certificate of the server must have one, beside what TLS wants. None: every key that TLS takes.
+	Pins []Pin
+}
+
+// isAs reports whether a server is asked as another one. What a configuration of TLS does by functions is the same in the same one alone.
+func (p *Primary) isAs(o *Primary) bool {
+	return p.Addr == o.Addr && p.Key.Same(o.Key) && sameTLS(p.TLS, o.TLS) && slices.Equal(p.Pins, o.Pins)
+}
+
+func sameTLS(a, b *tls.Config) bool {
+	if a == b || a == nil || b == nil {
+		return a == b
+	}
+	plain := func(c *tls.Config) bool {
+		return c.VerifyConnection == nil && c.VerifyPeerCertificate == nil && c.GetClientCertificate == nil && len(c.Certificates) == 0
+	}
+	return plain(a) && plain(b) && a.ServerName == b.ServerName && a.MinVersion == b.MinVersion && slices.Equal(a.NextProtos, b.NextProtos) &&
+		a.InsecureSkipVerify == b.InsecureSkipVerify && (a.RootCAs == b.RootCAs || a.RootCAs != nil && b.RootCAs != nil && a.RootCAs.Equal(b.RootCAs))
 }
 
 // String is the address, and how it is asked.
@@ -293,7 +311,11 @@ func (t *transfer) dial(ctx context.Context) (net.Conn, error) {
 	if err != nil || t.primary.TLS == nil {
 		return conn, err
 	}
-	secure := tls.Client(conn, t.primary.TLS)
+	config := t.primary.TLS
+	if len(t.primary.Pins) > 0 {
+		config = pinned(config, t.primary.Pins)
+	}
+	secure := tls.Client(conn, config)
 	ctx, cancel = context.WithTimeout(ctx, tlsTimeout)
 	defer cancel()
 	if err := secure.HandshakeContext(ctx); err != nil {

@@ -120,7 +120,7 @@ func primariesOf(all []config.Primary, keys *tsig.Keys) ([]zone.Primary, error) 
 		}
 		if p.Encrypted() {
 			var err error
-			if primary.TLS, err = primaryTLS(&p); err != nil {
+			if primary.TLS, primary.Pins, err = primaryTLS(&p); err != nil {
 				return nil, err
 			}
 		}
