@@ -1,9 +1,14 @@
 package pace
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Pace is the rhythm of one goroutine, to which it belongs. The zero value is ready.
 type Pace struct {
+	// Work is how long the goroutine computes before it rests. Default 200 us.
+	Work  time.Duration
 	began time.Time
 }
 
@@ -18,7 +23,7 @@ func (p *Pace) Look() {
 	if p.began.IsZero() {
 		p.began = time.Now()
 	}
-	if time.Since(p.began) >= work {
+	if time.Since(p.began) >= cmp.Or(p.Work, work) {
 		time.Sleep(rest)
 		p.began = time.Now()
 	}
