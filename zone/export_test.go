@@ -126,3 +126,10 @@ func ServedSince(from, to *Zone) *Served {
 	d := Compare(from, to)
 	return &Served{Zone: to, History: newHistory([]*Step{newStep(&d, to)}, HistoryBounds{}.withDefaults())}
 }
+
+// Busy is how many zones are being updated.
+func (k *Keeper) Busy() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.busy
+}

@@ -37,7 +37,7 @@ func (k *Keeper) isFrozen(apex dnsname.Name) bool {
 func (k *Keeper) freeze(apex dnsname.Name, frozen bool) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	z := k.named(apex)
+	z := k.claim(apex)
 	if z == nil {
 		return fmt.Errorf("%w: %s", ErrUnknown, apex)
 	}

@@ -52,7 +52,7 @@ func (k *Keeper) Install(next *Zone) error {
 func (k *Keeper) Edit(apex dnsname.Name, change func(present *Zone) (*Zone, error)) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	z := k.named(apex)
+	z := k.claim(apex)
 	switch {
 	case z == nil:
 		return fmt.Errorf("%w: %s", ErrUnknown, apex)
@@ -76,7 +76,7 @@ func (k *Keeper) Edit(apex dnsname.Name, change func(present *Zone) (*Zone, erro
 func (k *Keeper) LeftOut(apex dnsname.Name, left []LeftOut) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if z := k.named(apex); z != nil {
+	if z := k.claim(apex); z != nil {
 		k.state.Lock()
 		defer k.state.Unlock()
 		z.status.LeftOut = left
@@ -86,6 +86,26 @@ func (k *Keeper) LeftOut(apex dnsname.Name, left []LeftOut) {
 // named is the zone of a name, or nil. mu is held.
 func (k *Keeper) named(apex dnsname.Name) *kept {
 	return k.byName[apex.Canonical()]
+}
+
+// claim is the zone of a name, or nil, once no update works on it. mu is held, and given up while that takes.
+func (k *Keeper) claim(apex dnsname.Name) *kept {
+	for {
+		if z := k.named(apex); z == nil || !z.busy {
+			return z
+		}
+		k.idle.Wait()
+	}
+}
+
+// rest waits until no update works on any zone. mu is held, and given up while that takes; no update begins meanwhile.
+func (k *Keeper) rest() {
+	k.resting++
+	for k.busy > 0 {
+		k.idle.Wait()
+	}
+	k.resting--
+	k.idle.Broadcast()
 }
 
 // State is the present version of a zone: as its source and updates have it, or as it is served, signed here.
@@ -114,7 +134,7 @@ func (k *Keeper) install(z *kept, next *Zone, d *Diff) {
 		k.advance(z, next, d)
 	}
 	if z.zone = next; before == nil || before.serial != next.serial {
-		k.news = append(k.news, z)
+		z.news = true
 	}
 }
 
@@ -233,7 +253,7 @@ func (k *Keeper) restore(z *kept) {
 		return
 	}
 	z.zone, z.history = had.zone, newHistory(had.steps, k.bounds)
-	k.news = append(k.news, z)
+	z.news = true
 	z.describe()
 	z.status.State, z.status.Loaded, z.status.Fault, z.status.Since = StateServed, k.now(), "", time.Time{}
 	k.log.Info("zone restored", "zone", z.status.Name, "serial", z.status.Serial, "records", z.status.Records)

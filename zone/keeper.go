@@ -100,12 +100,14 @@ type Keeper struct {
 	set     atomic.Pointer[Set]
 	counters
 
-	mu        sync.Mutex                 // held while zones are loaded and published
+	mu        sync.Mutex                 // held while zones are loaded and published, but not while one is updated
+	idle      *sync.Cond                 // on mu: a zone is busy no more, or nobody waits for that any more
+	busy      int                        // guarded by mu: how many zones are
+	resting   int                        // guarded by mu: how many wait until none is
 	zones     []*kept                    // changed with mu and state held
 	byName    map[dnsname.Name]*kept     // those of zones; guarded by mu
 	updated   updateMemories             // guarded by mu
 	heard     []Heard                    // guarded by mu
-	news      []*kept                    // guarded by mu: those whose serial is another since the last Set
 	state     sync.Mutex                 // guards the status of zones, so that asking for it never waits for a load
 	transfers map[dnsname.Name]*progress // those under way; guarded by state
 }
@@ -143,6 +145,8 @@ type kept struct {
 	status    Status
 	unread    bool // it is frozen since before the start, and its file was not read
 	expired   bool // guarded by mu: served no more until a primary confirms it
+	news      bool // guarded by mu: its serial is another since the last Set
+	busy      bool // guarded by mu: an update works on a copy of it
 	overdue   bool // guarded by mu: it would have expired, if it were not frozen, and the log has it
 }
 
@@ -203,6 +207,7 @@ func NewKeeper(c KeeperConfig) (*Keeper, error) {
 	if k.now == nil {
 		k.now = time.Now
 	}
+	k.idle = sync.NewCond(&k.mu)
 	if k.log == nil {
 		k.log = slog.Default()
 	}
@@ -222,6 +227,7 @@ func (k *Keeper) Set() *Set { return k.set.Load() }
 func (k *Keeper) Update(sources []Source) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.rest()
 	next, byName := make([]*kept, 0, len(sources)), make(map[dnsname.Name]*kept, len(sources))
 	for _, s := range sources {
 		s.Name = s.Name.Canonical()
@@ -277,6 +283,7 @@ func (k *Keeper) Reload(force bool) ([]Status, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), trustPatience)
 	defer cancel()
 	k.mu.Lock()
+	k.rest()
 	for _, z := range k.zones {
 		if z.source.Path == "" || z.status.Frozen {
 			continue
@@ -316,7 +323,7 @@ func (k *Keeper) look(ctx context.Context) {
 	defer k.mu.Unlock()
 	changed := k.renew()
 	for _, z := range k.zones {
-		if z.source.Path == "" || z.status.Frozen {
+		if z.source.Path == "" || z.status.Frozen || z.busy { // which the next look sees
 			continue
 		}
 		now, err := stampOf(z.source.Path)
@@ -465,13 +472,16 @@ func (k *Keeper) publish() error {
 	}
 	set.hear(k.heard)
 	k.set.Store(set)
-	for _, z := range k.news {
+	for _, z := range k.zones {
+		if !z.news {
+			continue
+		}
+		z.news = false
 		k.teller.Changed(z.source.Name, z.zone.serial)
 		if k.changed != nil {
 			k.changed(z.source.Name, z.zone.serial)
 		}
 	}
-	k.news = nil
 	return nil
 }
 

@@ -96,7 +96,7 @@ func (k *Keeper) serveLast(z *kept, plain *Zone) bool {
 	}
 	had := k.open(z)
 	z.zone, z.history, z.plain, z.wanted = last, newHistory(had.steps, k.bounds), plain, plain
-	k.news = append(k.news, z)
+	z.news = true
 	return true
 }
 
@@ -165,7 +165,7 @@ func (z *kept) present() *Zone {
 func (k *Keeper) renew() (changed bool) {
 	now := k.now()
 	for _, z := range k.zones {
-		if !z.mustSign(now) {
+		if z.busy || !z.mustSign(now) {
 			continue
 		}
 		before, plain := z.zone, z.plain
@@ -234,7 +234,7 @@ func (k *Keeper) waiting() (out []dnsname.Name) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, z := range k.zones {
-		if z.signing != nil && z.signing.ring.waits(k.now()) {
+		if !z.busy && z.signing != nil && z.signing.ring.waits(k.now()) {
 			out = append(out, z.source.Name)
 		}
 	}
@@ -266,7 +266,7 @@ func (k *Keeper) AskParent(ctx context.Context, apex dnsname.Name) {
 func (k *Keeper) withKeys(apex dnsname.Name, do func(*signedZone) error) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	z := k.named(apex)
+	z := k.claim(apex)
 	if z == nil || z.signing == nil {
 		return fmt.Errorf("%w: %s is not signed here", ErrNotSigned, apex)
 	}
@@ -291,6 +291,7 @@ type ZoneKeys struct {
 func (k *Keeper) Keys() (out []ZoneKeys) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.rest()
 	for _, z := range k.zones {
 		if z.signing != nil {
 			out = append(out, ZoneKeys{z.source.Name.String(), z.signing.keys(k.now()), z.signing.ring.policy.Withdraw})
