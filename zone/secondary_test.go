@@ -93,7 +93,7 @@ func TestServersThatOnlyPassOn(t *testing.T) {
 	if err := look(); err != nil || k.Status()[0].Serial != 1 || k.Status()[0].Primary != good.addr.String() {
 		t.Errorf("with another one: %v, %+v", err, k.Status()[0])
 	}
-	good.edit = without
+	good.change(func() { good.edit = without })
 	before := k.Status()[0]
 	if err := look(); err == nil {
 		t.Error("a server has confirmed the zone that has lost its authority over it")
@@ -111,7 +111,7 @@ func TestOlderByForce(t *testing.T) {
 	if err := all.Transfer(t.Context(), apex, false); err != nil {
 		t.Fatal(err)
 	}
-	p.reply = byType(3, nil, [][]string{wholeZone(3)})
+	p.change(func() { p.reply = byType(3, nil, [][]string{wholeZone(3)}) })
 	if err := all.Transfer(t.Context(), apex, false); err == nil || !strings.Contains(err.Error(), "cenote transfer --force corp.example") || k.Status()[0].Serial != 7 {
 		t.Errorf("%v, %+v", err, k.Status()[0])
 	}
@@ -161,12 +161,12 @@ func TestFrozenSecondaryIsServedOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect("when nothing has changed", true, 1, "")
-	p.reply = answer(2)
+	p.change(func() { p.reply = answer(2) })
 	expect("when the primary has another version", true, 1, "the zone is frozen; thaw it with `cenote zones thaw` to take serial 2")
 	if n := whole.Load(); n != 1 {
 		t.Errorf("the zone was taken whole %d times", n)
 	}
-	p.reply = func(*dns.Msg) [][]string { return nil }
+	p.change(func() { p.reply = func(*dns.Msg) [][]string { return nil } })
 	now = now.Add(48 * time.Hour) // it expires after one day
 	expect("when its time is over", true, 1, "ended it before it was whole")
 	expect("and later", true, 1, "ended it before it was whole")
@@ -181,7 +181,7 @@ func TestFrozenSecondaryIsServedOn(t *testing.T) {
 	expect("thawed, while the primaries are asked", true, 1, "ended it before it was whole")
 	now = now.Add(time.Minute)
 	expect("thawed", false, 1, "ended it before it was whole")
-	p.reply = answer(2)
+	p.change(func() { p.reply = answer(2) })
 	expect("with the next version", true, 2, "")
 }
 

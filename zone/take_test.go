@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -29,6 +30,7 @@ var transferKey = tsig.Key{Name: dnsname.MustParse("key.example"), Algorithm: ts
 type primaryServer struct {
 	t     *testing.T
 	addr  netip.AddrPort
+	mu    sync.Mutex // guards what follows where change changes it
 	reply func(q *dns.Msg) [][]string
 	sign  func(signer *tsig.StreamSigner, i int, msg []byte) []byte // nil: nothing is signed
 	edit  func(i int, msg []byte) []byte                            // nil: messages stay as they are
@@ -54,6 +56,13 @@ func startPrimary(t *testing.T, p *primaryServer) *primaryServer {
 	return p
 }
 
+// change has the server answer another way from now on.
+func (p *primaryServer) change(how func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	how()
+}
+
 func (p *primaryServer) serve(c net.Conn) {
 	defer c.Close()
 	var size [2]byte
@@ -70,7 +79,10 @@ func (p *primaryServer) serve(c net.Conn) {
 		return
 	}
 	signer := tsig.NewStreamSigner(&transferKey, s.MAC)
-	for i, lines := range p.reply(q) {
+	p.mu.Lock()
+	reply, edit := p.reply, p.edit
+	p.mu.Unlock()
+	for i, lines := range reply(q) {
 		m := new(dns.Msg)
 		m.SetReply(q)
 		m.Authoritative, m.Compress, m.Ns, m.Extra = true, true, nil, nil
@@ -90,8 +102,8 @@ func (p *primaryServer) serve(c net.Conn) {
 		if p.sign != nil {
 			msg = p.sign(signer, i, msg)
 		}
-		if p.edit != nil {
-			msg = p.edit(i, msg)
+		if edit != nil {
+			msg = edit(i, msg)
 		}
 		if _, err := c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(msg))), msg...)); err != nil {
 			return
