@@ -134,8 +134,17 @@ func (k *Keeper) install(z *kept, next *Zone, d *Diff) {
 		k.advance(z, next, d)
 	}
 	if z.zone = next; before == nil || before.serial != next.serial {
-		z.news = true
+		k.isNews(z)
 	}
+}
+
+// isNews notes that the serial of a zone is another. mu is held, or the zone is a copy.
+func (k *Keeper) isNews(z *kept) {
+	if z.apart {
+		z.news = true
+		return
+	}
+	k.news = append(k.news, z)
 }
 
 // begin takes the history of the journal up, if it leads to the zone's first state.
@@ -253,7 +262,7 @@ func (k *Keeper) restore(z *kept) {
 		return
 	}
 	z.zone, z.history = had.zone, newHistory(had.steps, k.bounds)
-	z.news = true
+	k.isNews(z)
 	z.describe()
 	z.status.State, z.status.Loaded, z.status.Fault, z.status.Since = StateServed, k.now(), "", time.Time{}
 	k.log.Info("zone restored", "zone", z.status.Name, "serial", z.status.Serial, "records", z.status.Records)

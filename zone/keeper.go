@@ -108,6 +108,7 @@ type Keeper struct {
 	byName    map[dnsname.Name]*kept     // those of zones; guarded by mu
 	updated   updateMemories             // guarded by mu
 	heard     []Heard                    // guarded by mu
+	news      []*kept                    // guarded by mu: those whose serial is another since the last Set
 	state     sync.Mutex                 // guards the status of zones, so that asking for it never waits for a load
 	transfers map[dnsname.Name]*progress // those under way; guarded by state
 }
@@ -145,8 +146,9 @@ type kept struct {
 	status    Status
 	unread    bool // it is frozen since before the start, and its file was not read
 	expired   bool // guarded by mu: served no more until a primary confirms it
-	news      bool // guarded by mu: its serial is another since the last Set
 	busy      bool // guarded by mu: an update works on a copy of it
+	apart     bool // it is such a copy
+	news      bool // of a copy: its serial is another
 	overdue   bool // guarded by mu: it would have expired, if it were not frozen, and the log has it
 }
 
@@ -472,16 +474,13 @@ func (k *Keeper) publish() error {
 	}
 	set.hear(k.heard)
 	k.set.Store(set)
-	for _, z := range k.zones {
-		if !z.news {
-			continue
-		}
-		z.news = false
+	for _, z := range k.news {
 		k.teller.Changed(z.source.Name, z.zone.serial)
 		if k.changed != nil {
 			k.changed(z.source.Name, z.zone.serial)
 		}
 	}
+	k.news = nil
 	return nil
 }
 

@@ -96,7 +96,7 @@ func (k *Keeper) serveLast(z *kept, plain *Zone) bool {
 	}
 	had := k.open(z)
 	z.zone, z.history, z.plain, z.wanted = last, newHistory(had.steps, k.bounds), plain, plain
-	z.news = true
+	k.isNews(z)
 	return true
 }
 

@@ -103,6 +103,7 @@ func (k *Keeper) work(z *kept, r *UpdateRequest) (d Diff, rcode int, err error) 
 	z.busy = true
 	k.busy++
 	next := *z
+	next.apart = true
 	k.mu.Unlock()
 	defer func() {
 		k.mu.Lock()
@@ -112,7 +113,9 @@ func (k *Keeper) work(z *kept, r *UpdateRequest) (d Diff, rcode int, err error) 
 		if z.present() == next.present() && z.zone == next.zone {
 			return
 		}
-		z.adopt(&next)
+		if z.adopt(&next); next.news {
+			k.isNews(z)
+		}
 		k.state.Lock()
 		z.describe()
 		z.status.Updated = k.now()
@@ -126,7 +129,6 @@ func (k *Keeper) work(z *kept, r *UpdateRequest) (d Diff, rcode int, err error) 
 func (z *kept) adopt(next *kept) {
 	z.zone, z.plain, z.wanted, z.signing, z.unsigned, z.signAfter = next.zone, next.plain, next.wanted, next.signing, next.unsigned, next.signAfter
 	z.history, z.journal, z.had, z.received, z.updated, z.updates = next.history, next.journal, next.had, next.received, next.updated, next.updates
-	z.news = z.news || next.news
 }
 
 // logUpdate tells of an update that changed something, or that came from somebody who may send some and was not made.
