@@ -265,8 +265,13 @@ func (t *transfer) dial(ctx context.Context) (net.Conn, error) {
 	if err != nil || t.primary.TLS == nil {
 		return conn, err
 	}
-	secure := tls.Client(conn, t.primary.TLS)
-	ctx, cancel = context.WithTimeout(ctx, tlsTimeout)
+	return agree(ctx, conn, t.primary.TLS)
+}
+
+// agree brings TLS about on a connection, which is closed where that fails.
+func agree(ctx context.Context, conn net.Conn, config *tls.Config) (net.Conn, error) {
+	secure := tls.Client(conn, config)
+	ctx, cancel := context.WithTimeout(ctx, tlsTimeout)
 	defer cancel()
 	if err := secure.HandshakeContext(ctx); err != nil {
 		conn.Close()
