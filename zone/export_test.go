@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/binary"
 	"io"
+	"net"
 	"time"
 
 	"cenote/dnsname"
@@ -129,6 +131,14 @@ func ServedSince(from, to *Zone) *Served {
 
 // MembersMax is how many zones that catalogs list are taken at a time.
 const MembersMax = membersMax
+
+// TLSTimeout is how long a primary has to agree on TLS.
+const TLSTimeout = tlsTimeout
+
+// Agree brings TLS about on a connection.
+func Agree(ctx context.Context, conn net.Conn, config *tls.Config) (net.Conn, error) {
+	return agree(ctx, conn, config)
+}
 
 // Busy is how many zones are being updated.
 func (k *Keeper) Busy() int {
