@@ -65,6 +65,7 @@ var inline = []inlineCase{
 	{"own zone", "www.own.test", dns.TypeA, false},
 	{"own zone, no name", "nothing.own.test", dns.TypeA, false},
 	{"own zone, alias", "alias.own.test", dns.TypeA, false},
+	{"own zone, with addresses beside", "own.test", dns.TypeNS, false},
 	{"zone transfer", "www.example", dns.TypeAXFR, false},
 }
 

@@ -75,7 +75,7 @@ func (w *worker) check(q *Query) {
 		q.decision = q.policy.CheckAnswer(&q.request, &q.answer, q.decision)
 		if q.path.partial && !q.decision.Matched() && q.settings.RequirePaths {
 			q.failPaths()
-		} else if nothingFound(&q.decision) && !q.path.partial && q.source.kind != querylog.SourceZone && !q.source.failed && q.policy.Clean(&q.request, &q.answer) {
+		} else if nothingFound(&q.decision) && !q.path.partial && q.source.kind != querylog.SourceZone && !q.source.failed && !q.source.referral && q.policy.Clean(&q.request, &q.answer) {
 			w.core.config.Cache.Stamp(&q.source.key, q.policy.Generation())
 		}
 	}

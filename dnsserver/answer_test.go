@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"cenote/dnsname"
 	"cenote/dnsserver"
 	"cenote/policy"
 	"cenote/rrcache"
@@ -141,6 +142,52 @@ func TestReferredWithoutRecursionDesired(t *testing.T) {
 	}
 	if got := b.world.asked.Load(); got != 0 {
 		t.Errorf("the network was asked %d times", got)
+	}
+}
+
+// TestReferralsAreJudged: a referral leads to the servers of a zone, so that rules on them have their say; one that lists an address keeps it from
+// standing there. What was asked for counts as nothing found, so no answer that comes into the cache later passes for clean.
+func TestReferralsAreJudged(t *testing.T) {
+	refer := func(k *rrcache.Key) []byte {
+		m := new(dns.Msg)
+		m.SetQuestion(dns.Fqdn(dnsname.Name(k.Name).String()), k.Type)
+		m.Response, m.Ns = true, []dns.RR{mustRR("example. 60 NS ns.bad.example.")}
+		m.Extra = []dns.RR{mustRR("ns.bad.example. 60 A 192.0.2.66"), mustRR("ns.bad.example. 60 AAAA 2001:db8::66")}
+		return must1(m.Pack())
+	}
+	zones := []policy.Zone{sink("sink", policy.ActionNXDOMAIN)}
+	plain := query("www.example", dns.TypeA)
+	plain.RecursionDesired = false
+	for _, tc := range []struct {
+		name   string
+		row    listed
+		server string
+		want   string
+	}{
+		{"a server by name", listed{name: "ns.bad.example", zone: "sink", server: true}, "ns.bad.example", "NXDOMAIN ra: | www.example SOA"},
+		{"another server", listed{name: "ns.bad.example", zone: "sink", server: true}, "ns.good.example", "NOERROR ra: | example NS | ns.bad.example A, ns.bad.example AAAA"},
+		{"an address", listed{prefix: "192.0.2.66/32", zone: "sink"}, "ns.bad.example", "NOERROR ra: | example NS"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			f := &finder{server: tc.server, whole: true}
+			of := newPolicy(t, 1, zones, tc.row)
+			p, err := policy.New(policy.Config{Zones: of.Zones(), Index: of.Index(), AnswerEarly: true, Paths: policy.PathWants{WaitNames: true, WaitAddresses: true}})
+			must(t, err)
+			b := newBench(t, options{answers: map[string]string{"www.example A": "www.example. 60 A 192.0.2.66"}, referral: refer, paths: f, policy: p})
+			for range 2 {
+				if got := outline(b.ask(plain)); got != tc.want {
+					t.Errorf("got  %s\nwant %s", got, tc.want)
+				}
+			}
+			for _, w := range f.wants {
+				if w.WaitNames || w.WaitAddresses {
+					t.Errorf("the network is waited for, for one who wants no recursion: %+v", w)
+				}
+			}
+			if tc.row.prefix != "" {
+				expect(t, b.ask(query("www.example", dns.TypeA)), "NXDOMAIN EDE15", soaBy("www.example."))
+			}
+		})
 	}
 }
 

@@ -1,6 +1,7 @@
 package dnsserver_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -36,6 +37,7 @@ type listed struct {
 	expiry uint32 // hours since the epoch; 0: never
 	server bool   // it is about a name server
 	match  string // a pattern in the place of name
+	prefix string // of addresses that are answered, in the place of name
 }
 
 // newPolicy builds a policy through the file that production builds, one feed a zone.
@@ -55,11 +57,15 @@ func newPolicy(t testing.TB, generation uint64, zones []policy.Zone, rows ...lis
 			manifest.Data = append(manifest.Data, *r.data)
 			m.Data, m.Action = uint32(len(manifest.Data)), policy.ActionLocalData
 		}
-		n := dnsname.MustParse(r.name).Canonical()
+		n := dnsname.MustParse(cmp.Or(r.name, ".")).Canonical()
 		if r.match != "" {
 			key, _ := policy.AppendPatternKey(nil, r.match)
 			n = dnsname.Name(key)
 			manifest.Feeds[m.Feed].Triggers.Pattern++
+		}
+		if r.prefix != "" {
+			n = dnsname.Name(policy.AppendPrefixKey(nil, policy.TriggerIP, netip.MustParsePrefix(r.prefix)))
+			manifest.Feeds[m.Feed].Triggers.IP++
 		}
 		if r.server {
 			key, _ := policy.AppendNameKey(nil, []byte(n))

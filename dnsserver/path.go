@@ -32,6 +32,9 @@ func (w *worker) findPaths(ctx context.Context, q *Query) {
 	q.path.wanted, q.path.found = false, true
 	q.source.asked, q.source.slow = true, true
 	wants := q.policy.PathWants()
+	if q.source.referral { // nobody is asked, or waited for, for one who wants no recursion and gets no answer
+		wants.WaitNames, wants.WaitAddresses = false, false
+	}
 	names := policy.Names(q.request.Name, q.source.msg)
 	if !policy.Followed(q.request.Type) {
 		names = names[:1]

@@ -75,21 +75,22 @@ const (
 
 // source is step 3's outcome: the truth about one name, and how it was come by.
 type source struct {
-	key     rrcache.Key
-	buf     []byte // room for msg, kept from query to query
-	msg     []byte // as rrcache.Cache.Get gives it; nil if there is none
-	local   localAnswer
-	kind    querylog.Source
-	rcode   int    // of the reply if there is neither msg nor a local answer
-	ede     uint16 // policy.EDENone: none
-	asked   bool   // the network was asked for key, or may not be: there is no asking twice
-	done    bool   // step 3 is over
-	clean   bool   // found clean under the present policy: no check needed
-	slow    bool   // the query waited for the network
-	late    bool   // the answer to the question was past its time
-	failed  bool   // nobody had an answer, of which nothing is known to be wrong
-	deadEnd bool   // msg is a failure behind aliases that are true; see isDeadEnd
-	compact bool   // msg is told to somebody who knows compact denial, by a zone that denies so (RFC 9824 section 5.1)
+	key      rrcache.Key
+	buf      []byte // room for msg, kept from query to query
+	msg      []byte // as rrcache.Cache.Get gives it; nil if there is none
+	local    localAnswer
+	kind     querylog.Source
+	rcode    int    // of the reply if there is neither msg nor a local answer
+	ede      uint16 // policy.EDENone: none
+	asked    bool   // the network was asked for key, or may not be: there is no asking twice
+	done     bool   // step 3 is over
+	clean    bool   // found clean under the present policy: no check needed
+	slow     bool   // the query waited for the network
+	late     bool   // the answer to the question was past its time
+	failed   bool   // nobody had an answer, of which nothing is known to be wrong
+	deadEnd  bool   // msg is a failure behind aliases that are true; see isDeadEnd
+	referral bool   // msg names servers that know more, and answers nothing
+	compact  bool   // msg is told to somebody who knows compact denial, by a zone that denies so (RFC 9824 section 5.1)
 }
 
 // draft is the reply as the steps agree on it, before it is written.
@@ -249,7 +250,7 @@ func (q *Query) wantedName() []byte {
 }
 
 // wantedKey is what step 3 looks for: the question, or the target of a rule's CNAME, which the rule wants whole.
-func (q *Query) wantedKey() *rrcache.Key {
+func (q *Query) wantedKey(c *rrcache.Cache) *rrcache.Key {
 	q.source.key = rrcache.Key{Name: q.request.Name, Type: q.request.Type, Class: q.request.Class, DO: q.request.DO, CD: q.msg.Flags&wire.FlagCD != 0 && !q.settings.Unchecked}
 	switch {
 	case q.chase.wanted:
@@ -257,6 +258,7 @@ func (q *Query) wantedKey() *rrcache.Key {
 	case q.alias.wanted:
 		q.source.key.Name = q.alias.name()
 	}
+	q.source.key.Group = c.Source(q.source.key.Name, q.source.key.Type)
 	return &q.source.key
 }
 

@@ -157,6 +157,9 @@ func (m *writer) message(q *Query) {
 		return
 	}
 	m.buf = append(m.buf, msg[question:]...)
+	if m.counts[wire.SectionAdditional] > 0 && q.policy != nil && !q.chase.wanted && !q.decision.Matched() {
+		m.withhold(q)
+	}
 }
 
 // truncate takes all records back and says so by TC: half an RRset helps nobody, and whoever wants the rest comes over TCP.

@@ -39,17 +39,17 @@ func (w *worker) findPast(q *Query) bool {
 	return true
 }
 
-// findReferral takes the servers that know more, if there are any. Rules have nothing to say about it: it is no answer.
+// findReferral takes the servers that know more, if there are any. It is no answer, but it leads to their zone, so that rules on name servers have their say.
 func (w *worker) findReferral(q *Query) bool {
 	if w.core.config.Referral == nil || q.chase.wanted || q.alias.wanted {
 		return false
 	}
-	q.wantedKey()
+	q.wantedKey(w.core.config.Cache)
 	msg := w.core.config.Referral(&q.source.key)
 	if msg == nil {
 		return false
 	}
-	q.source.msg, q.source.kind, q.source.clean = msg, querylog.SourceCache, true
+	q.source.msg, q.source.kind, q.source.referral = msg, querylog.SourceCache, true
 	return true
 }
 
@@ -63,7 +63,7 @@ func (w *worker) findStale(q *Query) {
 
 // read gets the wanted answer from the cache into the query's buffer, which it lets grow for the few that are large.
 func (w *worker) read(q *Query) rrcache.Answer {
-	q.wantedKey()
+	q.wantedKey(w.core.config.Cache)
 	return w.readKey(q)
 }
 

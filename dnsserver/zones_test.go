@@ -3,6 +3,7 @@ package dnsserver_test
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -88,6 +89,68 @@ func TestOwnZones(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", got, tc.want)
 			}
 		})
+	}
+}
+
+// TestListedGlueIsWithheld: an address that a client would not get if it asked for it stands not beside an answer of our zones either, whoever asks and how.
+func TestListedGlueIsWithheld(t *testing.T) {
+	inside, outside := netip.MustParseAddrPort("192.168.1.2:5353"), netip.MustParseAddrPort("203.0.113.9:5353")
+	zones := []policy.Zone{sink("pass", policy.ActionPassthru), sink("sink", policy.ActionNXDOMAIN)}
+	watching := []policy.Zone{sink("sink", policy.ActionNXDOMAIN)}
+	watching[0].LogOnly = true
+	recursive := []policy.Zone{sink("sink", policy.ActionNXDOMAIN)}
+	recursive[0].RecursiveOnly = true
+	address, name := listed{zone: "sink", prefix: "192.0.2.3/32"}, listed{zone: "sink", name: "ns.sub.open.test"}
+	const referral = "NOERROR: | sub.open.test NS | ns.sub.open.test A"
+	for _, tc := range []struct {
+		name  string
+		zones []policy.Zone
+		rows  []listed
+		peer  netip.AddrPort
+		qname string
+		qtype uint16
+		want  string
+	}{
+		{"nothing is listed", zones, []listed{{zone: "sink", name: "other.example"}}, outside, "x.sub.open.test", dns.TypeA, referral},
+		{"the address, in a referral", zones, []listed{address}, outside, "x.sub.open.test", dns.TypeA, "NOERROR: | sub.open.test NS"},
+		{"the address, for a client of the house", zones, []listed{address}, inside, "x.sub.own.test", dns.TypeA, "NOERROR ra: | sub.own.test NS"},
+		{"the name, in a referral", zones, []listed{name}, outside, "x.sub.open.test", dns.TypeA, "NOERROR: | sub.open.test NS"},
+		{"beside the name servers of a zone", zones, []listed{{zone: "sink", prefix: "192.0.2.0/31"}}, outside, "open.test", dns.TypeNS, "NOERROR aa: open.test NS"},
+		{"an address that another zone lets through", zones, []listed{address, {zone: "pass", prefix: "192.0.2.3/32"}}, outside, "x.sub.open.test", dns.TypeA, referral},
+		{"a question that is let through", zones, []listed{address, {zone: "pass", name: "x.sub.open.test"}}, outside, "x.sub.open.test", dns.TypeA, referral},
+		{"a zone that only records", watching, []listed{address}, outside, "x.sub.open.test", dns.TypeA, referral},
+		{"a zone for those who recurse", recursive, []listed{address}, outside, "x.sub.open.test", dns.TypeA, referral},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b := newBench(t, options{zones: ownZones(t), policy: newPolicy(t, 1, tc.zones, tc.rows...)})
+			b.peer = tc.peer
+			m := query(tc.qname, tc.qtype)
+			m.RecursionDesired = false
+			if got := outline(b.ask(m)); got != tc.want {
+				t.Errorf("got  %s\nwant %s", got, tc.want)
+			}
+		})
+	}
+}
+
+// TestWithheldGlueLeavesTheOthers: what else stands beside an answer stays whole, with its names.
+func TestWithheldGlueLeavesTheOthers(t *testing.T) {
+	text := "$TTL 300\n@ SOA ns host 1 7200 3600 1209600 60\n@ NS ns\n@ NS ns.b\n@ NS ns.c\nns A 192.0.2.1\nns AAAA 2001:db8::1\nns.b A 192.0.2.2\nns.c A 192.0.2.3\nns.c A 192.0.2.4\n"
+	z, faults, err := zone.Read(dnsname.MustParse("own.test"), strings.NewReader(text), "own", time.Now())
+	if err != nil {
+		t.Fatal(err, faults)
+	}
+	set := must1(zone.NewSet(zone.Served{Zone: z}))
+	b := newBench(t, options{zones: func() *zone.Set { return set }, policy: newPolicy(t, 1, []policy.Zone{sink("sink", policy.ActionNXDOMAIN)},
+		listed{zone: "sink", prefix: "192.0.2.1/32"}, listed{zone: "sink", prefix: "192.0.2.4/32"})})
+	var left []string
+	for _, rr := range b.ask(query("own.test", dns.TypeNS)).Extra {
+		if rr.Header().Rrtype != dns.TypeOPT {
+			left = append(left, strings.Join(strings.Fields(rr.String()), " "))
+		}
+	}
+	if want := []string{"ns.b.own.test. 300 IN A 192.0.2.2"}; !slices.Equal(left, want) {
+		t.Errorf("left is %q, want %q: a name of which an address is listed is withheld whole", left, want)
 	}
 }
 

@@ -108,7 +108,9 @@ func (s *stage) answered(answer *Answer, last bool) {
 	}
 	if last {
 		for _, addr := range answer.Addrs {
+			behind, _ := wire.EmbeddedIPv4(answer.NAT64, addr)
 			s.policy.addresses.find(&s.ips, TriggerIP, addr)
+			s.policy.addresses.find(&s.ips, TriggerIP, behind)
 		}
 	}
 	s.ips.settle()
@@ -147,4 +149,12 @@ func (p *Policy) listsAnyOf(answer *Answer) bool {
 		}
 	}
 	return len(answer.Addrs) > 0
+}
+
+// typeOf is the type of the records that hold an address.
+func typeOf(addr netip.Addr) uint16 {
+	if addr.Is4() {
+		return wire.TypeA
+	}
+	return wire.TypeAAAA
 }

@@ -125,7 +125,7 @@ func TestDeltaOfTriggersDecidesAsTheWhole(t *testing.T) {
 		}
 		before.countTriggers()
 		w.countTriggers()
-		old := before.policyEarly(t, false)
+		old := before.policyEarly(t, before.index(t), false)
 		if r.IntN(2) == 0 {
 			middle := &world{zones: w.zones, feeds: slices.Clone(w.feeds)}
 			middle.add(randomTriggerRule(r, w), randomTriggerRule(r, w))

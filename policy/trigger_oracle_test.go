@@ -9,11 +9,13 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/miekg/dns"
 
 	"cenote/dnsname"
+	"cenote/nameindex"
 	"cenote/policy"
 )
 
@@ -63,7 +65,8 @@ func TestTriggersEqualTheOracle(t *testing.T) {
 			w.add(randomTriggerRule(r, w))
 		}
 		w.countTriggers()
-		early, late := w.policyEarly(t, true), w.policyEarly(t, false)
+		x := w.index(t)
+		early, late := w.policyEarly(t, x, true), w.policyEarly(t, x, false)
 		for range 25 {
 			s := randomScene(r)
 			hour := expiryHour + r.Int64N(5) - 2
@@ -155,9 +158,9 @@ func checkSceneExplanation(t *testing.T, w *world, s *scene, d *policy.Decision,
 	}
 }
 
-func (w *world) policyEarly(t testing.TB, early bool) *policy.Policy {
+func (w *world) policyEarly(t testing.TB, x *nameindex.Index, early bool) *policy.Policy {
 	t.Helper()
-	p, err := policy.New(policy.Config{Zones: w.zones, Index: w.index(t), AnswerEarly: early})
+	p, err := policy.New(policy.Config{Zones: w.zones, Index: x, AnswerEarly: early})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,9 +178,10 @@ func (w *world) countTriggers() {
 
 // The addresses of random scenes, and the prefixes of random rules: few, so that they meet.
 var (
-	scenePrefixes = []string{"192.0.2.1/32", "192.0.2.2/32", "192.0.2.0/30", "192.0.2.0/24", "192.0.0.0/16", "2001:db8::1/128", "2001:db8::/112", "2001:db8::/120", "::/32", "0.0.0.0/1"}
-	scenePatterns = []string{`a\.b`, `^b\.a`, `B\.b$`, `a\.a.*b`, `[ab]\.a\.a`}
-	sceneAddrs    = []string{"192.0.2.1", "192.0.2.2", "192.0.2.9", "192.0.9.9", "198.51.100.1", "2001:db8::1", "2001:db8::2", "2001:db8::1:1"}
+	scenePrefixes    = []string{"192.0.2.1/32", "192.0.2.2/32", "192.0.2.0/30", "192.0.2.0/24", "192.0.0.0/16", "2001:db8::1/128", "2001:db8::/112", "2001:db8::/120", "::/32", "0.0.0.0/1"}
+	scenePatterns    = []string{`a\.b`, `^b\.a`, `B\.b$`, `a\.a.*b`, `[ab]\.a\.a`}
+	compiledPatterns sync.Map // text to *regexp.Regexp
+	sceneAddrs       = []string{"192.0.2.1", "192.0.2.2", "192.0.2.9", "192.0.9.9", "198.51.100.1", "2001:db8::1", "2001:db8::2", "2001:db8::1:1"}
 )
 
 func randomTriggerRule(r *rand.Rand, w *world) rule {
@@ -336,13 +340,13 @@ func (w *world) patternCandidates(z *policy.Zone, name dnsname.Name, hour int64)
 		return s[1 : len(s)-1]
 	}
 	for _, r := range w.rules {
-		if slices.ContainsFunc(w.about(r.member.Feed, name, hour), func(o rule) bool { return o.member.Exception }) {
-			continue
-		}
 		if policy.TriggerOf([]byte(r.name)) != policy.TriggerPattern || !live(r, hour) || r.member.Kind != policy.KindExact || !slices.Contains(z.Feeds, w.feeds[r.member.Feed].Name) {
 			continue
 		}
-		if regexp.MustCompile("(?i)" + text(r)).MatchString(name.String()) {
+		if !scenePattern(text(r)).MatchString(name.String()) {
+			continue
+		}
+		if !slices.ContainsFunc(w.about(r.member.Feed, name, hour), func(o rule) bool { return o.member.Exception }) {
 			list = append(list, r)
 		}
 	}
@@ -351,6 +355,16 @@ func (w *world) patternCandidates(z *policy.Zone, name dnsname.Name, hour int64)
 		return cmp.Or(cmp.Compare(text(a), text(b)), cmp.Compare(place(a), place(b)), order(a.member, b.member))
 	})
 	return list
+}
+
+// scenePattern is one of scenePatterns as it matches; they are few, and asked for millions of times.
+func scenePattern(text string) *regexp.Regexp {
+	if re, ok := compiledPatterns.Load(text); ok {
+		return re.(*regexp.Regexp)
+	}
+	re := regexp.MustCompile("(?i)" + text)
+	compiledPatterns.Store(text, re)
+	return re
 }
 
 func (w *world) addressCandidates(z *policy.Zone, trigger policy.Trigger, addrs []netip.Addr, hour int64) (list []rule) {

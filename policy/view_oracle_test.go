@@ -41,7 +41,8 @@ func TestViewsEqualTheOracle(t *testing.T) {
 		for i := range 1 + r.IntN(4) {
 			w.views = append(w.views, randomView(r, w.world, i))
 		}
-		early, late := w.policyOf(t, true), w.policyOf(t, false)
+		x := w.index(t)
+		early, late := w.policyOf(t, x, true), w.policyOf(t, x, false)
 		for range 25 {
 			s := randomScene(r)
 			s.plain, s.do, s.signed = r.IntN(4) == 0, r.IntN(2) == 0, r.IntN(2) == 0
@@ -111,9 +112,9 @@ func (w *viewedWorld) staysClean(t *testing.T, r *rand.Rand, p *policy.Policy, s
 	}
 }
 
-func (w *viewedWorld) policyOf(t *testing.T, early bool) *policy.Policy {
+func (w *viewedWorld) policyOf(t *testing.T, x *nameindex.Index, early bool) *policy.Policy {
 	t.Helper()
-	p, err := policy.New(policy.Config{Zones: w.zones, Views: w.views, Index: w.index(t), AnswerEarly: early})
+	p, err := policy.New(policy.Config{Zones: w.zones, Views: w.views, Index: x, AnswerEarly: early})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,9 +16,10 @@ const (
 	windowMax     = 20 * time.Millisecond
 	busyWait      = 5 * time.Millisecond
 	idleMax       = 25 * time.Millisecond
-	chunk         = 256      // events that are taken under one lock
-	restBelow     = 16       // of a ring, the part that may be full while the collector rests
-	windowPairs   = 16 << 10 // pairs that close a window early
+	chunk         = 64                    // events that are taken under one lock
+	workMax       = 20 * time.Microsecond // what a query waits for the collector
+	restBelow     = 16                    // of a ring, the part that may be full while the collector rests
+	windowPairs   = 16 << 10              // pairs that close a window early
 	lossFlush     = time.Second
 	segmentOctets = 64 << 20
 	freezeOctets  = 256 << 20 // of journal: what a start may have to replay for one table
@@ -77,7 +78,7 @@ type checkpoint struct {
 func newCollector(s *Store) *collector {
 	return &collector{
 		s: s, asked: make(chan func()), pressed: make(chan struct{}, 1), delta: newTable(s.seed), pending: newLosses(),
-		seen: newFingerprints(fingerprintsMax), clients: newFingerprints(fingerprintsMax), known: newFingerprints(fingerprintsMax),
+		pace: pace.Pace{Work: workMax}, seen: newFingerprints(fingerprintsMax), clients: newFingerprints(fingerprintsMax), known: newFingerprints(fingerprintsMax),
 	}
 }
 

@@ -92,13 +92,26 @@ ns.bad.example.rpz-nsdname CNAME .
 32.66.100.51.198.rpz-nsip CNAME .
 `
 
+// pastOwnZone is a zone of the server itself.
+const pastOwnZone = `$TTL 300
+@ SOA ns host 1 7200 3600 1209600 60
+@ NS ns
+ns A 198.51.100.66
+sub NS ns.sub
+ns.sub A 198.51.100.66
+ns.sub AAAA 2001:db8:bad::1
+`
+
 func startPast(t *testing.T, zone string) *pastPolicy {
 	t.Helper()
 	dir := t.TempDir()
 	up := dnstest.Start(t, pastInternet)
 	path := filepath.Join(dir, "policy.rpz")
-	if err := os.WriteFile(path, []byte(zone), 0o600); err != nil {
-		t.Fatal(err)
+	own := filepath.Join(dir, "own.zone")
+	for name, text := range map[string]string{path: zone, own: pastOwnZone} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	s := startServer(t, dir, fmt.Sprintf(`
 state: %s/state
@@ -107,9 +120,10 @@ upstreams: ['%s']
 cache: {prefetch: 50%%}
 local_zones: {minimal_any: false}
 compile: {poll: 200ms, debounce: 50ms}
+zones: [{name: own.test, file: %s}]
 feeds: [{name: rpz, path: %s}]
 policy: {sinkhole: {ipv4: [192.0.2.53]}, zones: [{name: rpz, feeds: [rpz]}]}
-`, dir, up.Addr(), path))
+`, dir, up.Addr(), own, path))
 	return &pastPolicy{running: s, t: t, up: up}
 }
 
@@ -180,6 +194,8 @@ func attempts() []attempt {
 			m.SetEdns0(1232, false)
 			m.IsEdns0().Option = append(m.IsEdns0().Option, &dns.EDNS0_SUBNET{Code: dns.EDNS0SUBNET, Family: 1, SourceNetmask: 24, Address: []byte{192, 0, 2, 0}})
 		}},
+		{way: "beside the name servers of a zone of ours", name: "own.test.", qtype: dns.TypeNS},
+		{way: "beside the referral of a zone of ours", name: "x.sub.own.test.", edit: func(m *dns.Msg) { m.RecursionDesired = false }},
 		{way: "no EDNS", name: "both.example.", edit: func(m *dns.Msg) { m.Extra = nil }},
 	}
 }

@@ -449,7 +449,7 @@ func (q *question) showSignature(r *dns.Msg, err error) string {
 	return "signed\n"
 }
 
-// show prints what a scenario looks at: response code and flags, the answer section, the SOA of a policy zone, extended errors.
+// show prints what a scenario looks at: response code and flags, the answer section, the name servers of a referral, what stands beside, extended errors.
 func show(r *dns.Msg) string {
 	var b strings.Builder
 	b.WriteString(dns.RcodeToString[r.Rcode])
@@ -468,8 +468,13 @@ func show(r *dns.Msg) string {
 	for _, rr := range r.Answer {
 		b.WriteString(strings.ReplaceAll(rr.String(), "\t", " ") + "\n")
 	}
+	for _, rr := range r.Ns {
+		if rr.Header().Rrtype == dns.TypeNS {
+			b.WriteString("authority " + strings.ReplaceAll(rr.String(), "\t", " ") + "\n")
+		}
+	}
 	for _, rr := range r.Extra {
-		if rr.Header().Rrtype == dns.TypeSOA {
+		if t := rr.Header().Rrtype; t != dns.TypeOPT && t != dns.TypeTSIG {
 			b.WriteString("additional " + strings.ReplaceAll(rr.String(), "\t", " ") + "\n")
 		}
 	}
