@@ -1,6 +1,9 @@
 package blocklist
 
-import "math/bits"
+import (
+	"math"
+	"math/bits"
+)
 
 // lineRun is a run of lines that two lists have in common: so many from a place in the one, and from a place in the other; places count from 0.
 type lineRun struct{ old, fresh, n uint32 }
@@ -218,6 +221,16 @@ type lineSet []uint64
 
 func (s lineSet) has(line int) bool {
 	return line/64 < len(s) && s[line/64]>>(line%64)&1 != 0
+}
+
+// gap returns how many lines from the given one on are not in the set; all that there can be where none comes.
+func (s lineSet) gap(from int) int {
+	for at := from; at/64 < len(s); at = (at/64 + 1) * 64 {
+		if rest := s[at/64] >> (at % 64); rest != 0 {
+			return at + bits.TrailingZeros64(rest) - from
+		}
+	}
+	return math.MaxInt
 }
 
 // set adds a line, for which there must be room.

@@ -253,15 +253,18 @@ func (f *file) next() ([]byte, error) {
 		if f.failed != nil {
 			return nil, f.failed
 		}
+		if f.part {
+			if err := f.lines.skip(f.only.gap(f.lines.number)); err != nil {
+				return nil, err
+			}
+		}
 		line, err := f.lines.next()
-		if f.lines.number&0xfff == 0 {
+		if f.part || f.lines.number&0xfff == 0 {
 			f.fail(f.done())
 		}
 		switch tooLong := err == errLineTooLong; {
 		case err != nil && !tooLong:
 			return line, err
-		case f.part && !f.only.has(f.lines.number-1):
-			continue
 		case !f.part:
 			f.marks.add(line)
 		}

@@ -299,6 +299,21 @@ func TestMatchLines(t *testing.T) {
 	}
 }
 
+// TestLargeListReadInPart: lines are passed over wherever a piece of the file ends.
+func TestLargeListReadInPart(t *testing.T) {
+	w := newTwins(t, blocklist.FeedConfig{Format: "domains"})
+	lines := strings.Split(domainList("large", 0, 20_000), "\n")
+	w.next([]byte(strings.Join(lines, "\n")))
+	for i := range 12 {
+		lines = slices.Insert(lines, 1600*i, fmt.Sprintf("come%d.example", i), strings.Repeat("x", blocklist.LineMax+i))
+		lines = slices.Delete(lines, 1600*i+700, 1600*i+700+i)
+		w.next([]byte(strings.Join(lines, "\n")))
+	}
+	if w.inPart != 12 {
+		t.Errorf("%d of 12 lists were read in part", w.inPart)
+	}
+}
+
 // domainList is a list of names that are numbered.
 func domainList(below string, from, to int) string {
 	var b strings.Builder
