@@ -426,6 +426,7 @@ func (k *Keeper) fail(apex dnsname.Name, err error) {
 	if z := k.named(apex); z != nil {
 		k.state.Lock()
 		k.failures.Add(1)
+		z.held = errors.Is(err, ErrFrozen)
 		k.refuse(z, err)
 		k.state.Unlock()
 	}

@@ -196,11 +196,23 @@ func TestThawingAsks(t *testing.T) {
 	if err := errors.Join(all.Transfer(t.Context(), apex, false), k.Freeze(apex, true), all.Transfer(t.Context(), apex, false)); err != nil {
 		t.Fatal(err)
 	}
+	p.change(func() {
+		p.reply = func(q *dns.Msg) [][]string {
+			asked <- true
+			return byType(2, [][]string{wholeZone(2)}, nil)(q)
+		}
+	})
+	if err := all.Transfer(t.Context(), apex, false); !errors.Is(err, zone.ErrFrozen) {
+		t.Errorf("a transfer of a zone that is frozen: %v", err)
+	}
 	for len(asked) > 0 {
 		<-asked
 	}
 	if err := k.Freeze(apex, false); err != nil {
 		t.Fatal(err)
+	}
+	if s := k.Status()[0]; s.Fault != "" || s.State != zone.StateServed {
+		t.Errorf("just thawed: %+v", s)
 	}
 	select {
 	case <-asked:
