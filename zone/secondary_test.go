@@ -68,6 +68,25 @@ func TestTransferOutlivesAReload(t *testing.T) {
 	if got := k.Status()[0]; got.Serial != 1 {
 		t.Errorf("after a change: %+v", got)
 	}
+	held := make(chan struct{})
+	p.change(func() {
+		p.reply = func(q *dns.Msg) [][]string {
+			asked <- true
+			<-held
+			return byType(2, [][]string{wholeZone(2)}, nil)(q)
+		}
+	})
+	for len(asked) > 0 {
+		<-asked
+	}
+	second := wait()
+	<-asked // by the look that it waits for
+	s.Bounds.Records++
+	all.Update([]zone.Secondary{s})
+	close(held)
+	if err := <-second; err != nil || k.Status()[0].Serial != 2 {
+		t.Errorf("after a change while it is asked: %v, %+v", err, k.Status()[0])
+	}
 	all.Update(nil)
 	if err := <-wait(); err == nil || err == context.DeadlineExceeded {
 		t.Errorf("of a zone that has gone: %v", err)
