@@ -105,13 +105,18 @@ func (p *Policy) listAddresses() {
 
 // settleScope notes what the zones of a scope look at.
 func (p *Policy) settleScope(s *scope) {
-	s.firstWait = s.to
+	s.firstWait, s.lacks = s.to, nil
 	for zone := s.to - 1; zone >= s.from; zone-- {
 		c := p.triggersOf(zone)
 		p.response = p.response || c.answers() > 0
 		p.servers = p.servers || c.NSDNAME+c.NSIP > 0
 		if c.answers() > 0 && !p.zones[zone].LogOnly {
 			s.firstWait = zone
+		}
+		for _, name := range p.zones[zone].Feeds {
+			if !p.zones[zone].LogOnly && slices.Contains(p.missing, name) && !slices.Contains(s.lacks, name) {
+				s.lacks = append(s.lacks, name)
+			}
 		}
 	}
 }
@@ -270,6 +275,9 @@ func (p *Policy) Index() *nameindex.Index { return p.index }
 
 // Missing returns the feeds that zones name and the index lacks, because they were never loaded; each once, in order of first mention.
 func (p *Policy) Missing() []string { return p.missing }
+
+// Lacks returns the feeds which might decide about a query if they had ever been loaded. It must not be changed.
+func (p *Policy) Lacks(r *Request) []string { return p.ask(r).scope.lacks }
 
 // AnswerTriggers reports whether any rule looks at the addresses or name servers of an answer. If none does, an answer without CNAME and DNAME
 // needs no check.

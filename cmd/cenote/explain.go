@@ -128,6 +128,7 @@ func (c *explainCommand) withoutServer(ctx context.Context, params url.Values, s
 	}
 	held := newCatalog(quiet)
 	defer held.close()
+	held.requires = func() bool { return conf.Policy.ServfailUntilReady }
 	held.publish(g)
 	_, _ = fmt.Fprintln(std.err, "No server is running; this is the policy that was compiled last.")
 	q, err := api.ParseQuestion(params)
@@ -261,7 +262,7 @@ func requestOf(q *api.Question) *policy.Request {
 	}
 }
 
-// effectFailure is the effect where a query fails since not all name servers are known.
+// effectFailure is the effect where a query fails since not all name servers are known, or not all feeds.
 const effectFailure = "failure"
 
 // explainIn explains a question by a generation.
@@ -285,6 +286,9 @@ func (c *catalog) explainIn(ctx context.Context, g *blocklist.Generation, q *api
 		if out.Without, out.Partial = truth.Without, truth.Partial; truth.Fails && out.Winner == nil {
 			out.Effect = effectFailure
 		}
+	}
+	if out.Lacks = g.Policy.Lacks(r); len(out.Lacks) > 0 && c.requires != nil && c.requires() && out.Effect == dnsserver.EffectTruth.String() {
+		out.Effect = effectFailure
 	}
 	switch {
 	case q.Address.IsValid():
@@ -390,8 +394,15 @@ func printOutcome(to io.Writer, e *api.Explanation) {
 	if e.Partial {
 		_, _ = fmt.Fprintln(to, "not all name servers on the way could be found")
 	}
+	if len(e.Lacks) > 0 {
+		_, _ = fmt.Fprintf(to, "of these feeds, which might decide, nothing has been loaded yet: %s\n", strings.Join(e.Lacks, ", "))
+	}
 	if e.Effect == effectFailure {
-		_, _ = fmt.Fprintln(to, "such a question gets SERVFAIL (policy.ns_required)")
+		key := "policy.ns_required"
+		if len(e.Lacks) > 0 {
+			key = "policy.servfail_until_ready"
+		}
+		_, _ = fmt.Fprintf(to, "such a question gets SERVFAIL (%s)\n", key)
 	}
 	if len(e.Answers) > 0 {
 		_, _ = fmt.Fprintf(to, "with the addresses %s\n", strings.Trim(fmt.Sprint(e.Answers), "[]"))

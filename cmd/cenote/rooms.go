@@ -338,7 +338,7 @@ func serverSettings(c *config.Config) (dnsserver.Settings, error) {
 		Identity:  dnsserver.Identity{Version: c.LocalZones.Version, Hostname: c.LocalZones.Identity, NSID: c.LocalZones.NSID},
 		KeepAlive: c.TCP.KeepAlive, Unchecked: c.Recursion.Enabled && !c.Recursion.Validation.Enabled,
 		UDPSize: c.Limits.UDPSize,
-		HideEDE: !c.Policy.ExtendedErrors, RequirePaths: c.Policy.NSRequired, NAT64: c.Recursion.DNS64,
+		HideEDE: !c.Policy.ExtendedErrors, RequirePaths: c.Policy.NSRequired, RequirePolicy: c.Policy.ServfailUntilReady, NAT64: c.Recursion.DNS64,
 	}, errors.Join(err, keysErr)
 }
 
