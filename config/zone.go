@@ -118,6 +118,11 @@ type Zone struct {
 	EDE EDE `yaml:"ede" default:"blocked"`
 	// RecursiveOnly acts only on questions with recursion (RD), as the RPZ draft has it. Bots that leave the bit out get past it.
 	RecursiveOnly bool `yaml:"recursive_only" default:"false"`
+	// QNAMEAsNS has rules on names count for name servers too: whatever a listed name serves is stopped, as by a rule of the kind rpz-nsdname. Those that are
+	// written for name servers come first. Give it to zones of names that nobody else's zones are served by.
+	QNAMEAsNS bool `yaml:"qname_as_ns" default:"false"`
+	// IPAsNS has rules on addresses that are answered count for the addresses of name servers too, as rules of the kind rpz-nsip.
+	IPAsNS bool `yaml:"ip_as_ns" default:"false"`
 	// BreakDNSSEC acts on signed answers to clients that ask for signatures (DO), too. Otherwise those get what is signed.
 	BreakDNSSEC bool `yaml:"break_dnssec" default:"true"`
 	// EDEText is what else the extended error says, such as where to turn to. At most 120 octets.

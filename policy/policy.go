@@ -62,6 +62,8 @@ type Policy struct {
 	typed         bool      // a zone has LocalDataOr
 	uneven        bool      // two queries for one answer may be judged differently: there are views, or zones that spare some queries
 	servers       bool      // a zone has triggers by name server
+	qnameAsNS     bool      // a zone has QNAMEAsNS
+	ipAsNS        bool      // a zone has IPAsNS
 	patterns      *patterns // nil for none
 	knowsPatterns bool      // patterns are those of the index without its delta
 	base          addresses // of the index without its delta
@@ -130,6 +132,12 @@ func (p *Policy) triggersOf(zone int) (sum TriggerCounts) {
 			sum.IP += c.IP
 			sum.NSDNAME += c.NSDNAME
 			sum.NSIP += c.NSIP
+			if p.zones[zone].IPAsNS {
+				sum.NSIP += c.IP
+			}
+			if p.zones[zone].QNAMEAsNS {
+				sum.NSDNAME++ // at least: how many are about names does not matter
+			}
 		}
 	}
 	return sum
@@ -140,7 +148,7 @@ func (p *Policy) triggersOf(zone int) (sum TriggerCounts) {
 func (p *Policy) With(index *nameindex.Index, generation uint64) (*Policy, error) {
 	q := &Policy{
 		generation: generation, zones: p.zones, views: p.views, scopes: slices.Clone(p.scopes), matcher: p.matcher, index: index, early: p.early, recurse: p.recurse,
-		typed: p.typed, uneven: p.uneven, paths: p.paths,
+		typed: p.typed, uneven: p.uneven, paths: p.paths, qnameAsNS: p.qnameAsNS, ipAsNS: p.ipAsNS,
 	}
 	var err error
 	if q.manifest, err = ReadManifest(index); err != nil {
@@ -289,7 +297,7 @@ func (p *Policy) ServerTriggers() bool { return p.servers }
 // PathWants returns what of the data paths is to be found for CheckAnswer.
 func (p *Policy) PathWants() PathWants {
 	w := p.paths
-	w.Addresses = p.addresses.has(TriggerNSIP)
+	w.Addresses = p.addresses.has(TriggerNSIP) || p.ipAsNS && p.addresses.has(TriggerIP)
 	return w
 }
 
@@ -298,7 +306,7 @@ func (p *Policy) Prefix(h *Hit) netip.Prefix {
 	if !h.Trigger.ByAddress() {
 		return netip.Prefix{}
 	}
-	return p.addresses.prefix(h.Trigger, h.Entry)
+	return p.addresses.prefix(h.row(), h.Entry)
 }
 
 // AppendKey appends what the rule of a hit lists, as the index has it, to dst. name is the name that the hit is about: of QNAME triggers the
@@ -307,7 +315,7 @@ func (p *Policy) AppendKey(dst []byte, h *Hit, name []byte) []byte {
 	switch {
 	case h.Trigger.ByAddress():
 		if prefix := p.Prefix(h); prefix.IsValid() {
-			return AppendPrefixKey(dst, h.Trigger, prefix)
+			return AppendPrefixKey(dst, h.row(), prefix)
 		}
 		return append(dst, 0)
 	case h.Trigger == TriggerPattern:
@@ -316,7 +324,7 @@ func (p *Policy) AppendKey(dst []byte, h *Hit, name []byte) []byte {
 			return dst
 		}
 		return append(dst, 0)
-	case h.Trigger == TriggerNSDNAME:
+	case h.row() == TriggerNSDNAME:
 		dst = append(dst, dnsname.Name(name).Suffix(int(h.Labels)-1)...)
 		return append(dst[:len(dst)-1], realmNSDNAME...)
 	}

@@ -99,6 +99,7 @@ func (p *Policy) addScope(zones []Zone, view string, shadow bool) error {
 		zones[i].LogOnly = zones[i].LogOnly || shadow
 		s.keepsSigned = s.keepsSigned || zones[i].KeepSigned
 		p.uneven = p.uneven || zones[i].KeepSigned || zones[i].RecursiveOnly
+		p.qnameAsNS, p.ipAsNS = p.qnameAsNS || zones[i].QNAMEAsNS, p.ipAsNS || zones[i].IPAsNS
 		p.typed = p.typed || zones[i].LocalDataOr != ActionDefault
 	}
 	p.zones, p.scopes = append(p.zones, zones...), append(p.scopes, s)
