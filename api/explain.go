@@ -128,8 +128,8 @@ func (q *Question) parseWay(values url.Values) (err error) {
 		}
 	}
 	if text := values.Get("transport"); text != "" {
-		if err := q.Transport.UnmarshalText([]byte(text)); err != nil {
-			return fmt.Errorf("transport: %w (there are udp, tcp, tls, https and quic)", err)
+		if err := q.Transport.UnmarshalText([]byte(text)); err != nil || q.Transport > policy.TransportTLS {
+			return fmt.Errorf("transport %q: nothing is served by it (there are udp, tcp and tls)", text)
 		}
 	}
 	if text := values.Get("key"); text != "" {

@@ -25,6 +25,8 @@ type catalog struct {
 	truth    func(context.Context, *policy.Request, *policy.Policy) dnsserver.Truth // what a question is answered with; nil: nobody can be asked
 	requires func() bool                                                            // whether a question fails that a feed might decide of which nothing has been loaded yet; nil: no
 
+	keys func() []string // which clients may sign with; nil: nobody knows
+
 	published func() // another generation is in force; it returns at once. Nil: nobody wants to know
 
 	mu   sync.Mutex

@@ -29,7 +29,7 @@ type explainCommand struct {
 	Answer  []netip.Addr `placeholder:"ADDR" help:"An address that the name is taken to have; may be given more than once."`
 	Resolve bool         `help:"Ask the network what the name has, and explain the answer with it."`
 	Type    string       `placeholder:"TYPE" help:"The type that is asked for, such as AAAA or HTTPS. Default: A."`
-	Via     string       `name:"transport" enum:",udp,tcp,tls,https,quic" default:"" placeholder:"TRANSPORT" help:"How the question comes: udp, tcp or tls. Default: udp."`
+	Via     string       `name:"transport" enum:",udp,tcp,tls" default:"" placeholder:"TRANSPORT" help:"How the question comes: udp, tcp or tls. Default: udp."`
 	Listen  string       `name:"listener" placeholder:"ADDR[:PORT]" help:"The address of this server that is asked; without a port 53."`
 	Key     string       `placeholder:"NAME" help:"The name of the key that the question is signed with (TSIG). Default: it is not signed."`
 	RD      bool         `name:"rd" default:"true" negatable:"" help:"The client asks for recursion, as stubs do; --rd=false for one that does not."`
@@ -128,6 +128,7 @@ func (c *explainCommand) withoutServer(ctx context.Context, params url.Values, s
 	}
 	held := newCatalog(quiet)
 	defer held.close()
+	held.keys = func() []string { return keyNames(conf) }
 	held.requires = func() bool { return conf.Policy.ServfailUntilReady }
 	held.publish(g)
 	_, _ = fmt.Fprintln(std.err, "No server is running; this is the policy that was compiled last.")
@@ -142,6 +143,11 @@ func (c *explainCommand) withoutServer(ctx context.Context, params url.Values, s
 func (c *catalog) Explain(ctx context.Context, q api.Question) (api.Explanation, error) {
 	if q.Reference != "" {
 		return c.explainReference(ctx, q)
+	}
+	if !q.Key.IsZero() && c.keys != nil {
+		if err := checkKnown("key", q.Key.String(), c.keys()); err != nil {
+			return api.Explanation{}, err
+		}
 	}
 	g := c.current()
 	if g == nil {
