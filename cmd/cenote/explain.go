@@ -31,7 +31,7 @@ type explainCommand struct {
 	Type    string       `placeholder:"TYPE" help:"The type that is asked for, such as AAAA or HTTPS. Default: A."`
 	Via     string       `name:"transport" enum:",udp,tcp,tls" default:"" placeholder:"TRANSPORT" help:"How the question comes: udp, tcp or tls. Default: udp."`
 	Listen  string       `name:"listener" placeholder:"ADDR[:PORT]" help:"The address of this server that is asked; without a port 53."`
-	Key     string       `placeholder:"NAME" help:"The name of the key that the question is signed with (TSIG). Default: it is not signed."`
+	Key     string       `predictor:"key" placeholder:"NAME" help:"The name of the key that the question is signed with (TSIG). Default: it is not signed."`
 	RD      bool         `name:"rd" default:"true" negatable:"" help:"The client asks for recursion, as stubs do; --rd=false for one that does not."`
 	DO      bool         `name:"do" help:"The client asks for DNSSEC signatures."`
 	At      string       `placeholder:"TIME" help:"When the question is asked, such as 2026-11-30T12:00:00Z. Default: now."`

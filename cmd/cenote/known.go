@@ -59,3 +59,18 @@ func zoneNames(c *config.Config) (names []string) {
 	}
 	return names
 }
+
+func viewNames(c *config.Config) (names []string) {
+	for i := range c.Policy.Views {
+		names = append(names, c.Policy.Views[i].Name)
+	}
+	return names
+}
+
+// ownZoneNames are the zones that are served with authority.
+func ownZoneNames(c *config.Config) (names []string) {
+	for i := range c.Zones {
+		names = append(names, c.Zones[i].Name.String())
+	}
+	return names
+}

@@ -15,7 +15,7 @@ import (
 
 type transferCommand struct {
 	socketFlag
-	Zone string `arg:"" help:"The zone."`
+	Zone string `predictor:"zone" arg:"" help:"The zone."`
 	JSON bool   `help:"Print JSON."`
 }
 
