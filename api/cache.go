@@ -50,10 +50,10 @@ type CacheAnswer struct {
 type CacheKept struct {
 	Type      string    `json:"type"`
 	Class     uint16    `json:"class"`
-	DNSSEC    bool      `json:"dnssec"`           // with signatures (DO)
-	Unchecked bool      `json:"unchecked"`        // for who takes what does not stand up to validation (CD)
-	Source    uint8     `json:"source,omitempty"` // the group of upstreams that it comes from
-	State     string    `json:"state"`            // fresh or stale
+	DNSSEC    bool      `json:"dnssec"`    // with signatures (DO)
+	Unchecked bool      `json:"unchecked"` // for who takes what does not stand up to validation (CD)
+	Source    string    `json:"source"`    // whose answer it is: recursion, upstreams, forward ZONE or stub ZONE
+	State     string    `json:"state"`     // fresh or stale
 	TTL       uint32    `json:"ttl"`
 	Stored    time.Time `json:"stored"`
 	Expires   time.Time `json:"expires"` // until when it is fresh

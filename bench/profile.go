@@ -16,14 +16,16 @@ const profileSeconds = 8
 
 // profileLoads warms the server up for the loads, and then takes one profile while they run in turn, each for the same time.
 func (r *rig) profileLoads(ctx context.Context) error {
-	loads, _, misses := bySetup(r.kinds())
-	if len(loads) == 0 && len(misses) > 0 {
-		s := *r.setup
-		s.recurses = true
+	loads, logged, misses := bySetup(r.kinds())
+	if s := *r.setup; len(loads) == 0 { // which no server bears that is set up for others
+		if loads = logged; len(loads) > 0 {
+			s.logAll = true
+		} else {
+			loads, s.recurses = misses, true
+		}
 		if err := r.restart(ctx, &s); err != nil {
 			return err
 		}
-		loads = misses
 	}
 	for _, k := range loads {
 		fmt.Println("warming:", k.name)

@@ -59,6 +59,7 @@ type zoneSide struct {
 	sendCPU []float64 // microseconds of CPU a record of it
 	octets  float64   // a record of it
 	memory  float64   // octets a record of the policy zone in memory
+	counted float64   // and by the server's own count, where it tells one
 }
 
 // runZones measures, prints and writes the page.
@@ -249,17 +250,21 @@ func (r *zoneRig) ask(ctx context.Context, addr string, at, window int) (outcome
 // measureTransfers weighs the policy zone in each server, and has it sent by each in turns.
 func (r *zoneRig) measureTransfers(ctx context.Context, table *zoneTable) error {
 	for _, s := range table.sides {
-		var held [2]float64
+		var held, counted [2]float64
 		for i, zones := range [...][]string{{hostsZone}, {hostsZone, rulesZone}} {
 			err := r.started(ctx, []*zoneSide{s}, zones, func(all []*zoneProcess) (err error) {
-				held[i], err = r.settledMemory(ctx, all[0])
+				if held[i], err = r.settledMemory(ctx, all[0]); err != nil || !s.ours {
+					return err
+				}
+				metrics, err := metricsNow(ctx)
+				counted[i] = metrics["cenote_zone_memory_bytes"]
 				return err
 			})
 			if err != nil {
 				return err
 			}
 		}
-		s.memory = (held[1] - held[0]) * mib / float64(table.rules)
+		s.memory, s.counted = (held[1]-held[0])*mib/float64(table.rules), (counted[1]-counted[0])/float64(table.rules)
 		fmt.Printf("memory of %s: %.0f MiB, %.0f MiB with the policy zone\n", s.name, held[0], held[1])
 	}
 	return r.started(ctx, table.sides, []string{hostsZone, rulesZone}, func(all []*zoneProcess) error {
@@ -322,6 +327,8 @@ func (t *zoneTable) text() string {
 		fmt.Fprintf(&b, "| %s | %s | %s | %.2f | %.2f to %.2f | %.2f | %s | %.3f | %.1f | %.0f |\n", s.name, s.version, thousands(median(s.rates)), median(s.ratios),
 			slices.Min(s.ratios), slices.Max(s.ratios), median(s.cpus), thousands(median(s.sent)), median(s.sendCPU), s.octets, s.memory)
 	}
+	fmt.Fprintf(&b, "\nBy its own count (`cenote_zone_memory_bytes`) a record takes %.0f octets of %s; what else it holds more or less is memory that was freed and is not given back yet.\n",
+		t.sides[0].counted, t.sides[0].name)
 	if t.latency != nil {
 		b.WriteString(t.latency.text(t.rules))
 	}

@@ -26,7 +26,7 @@ func zoneServers() []zoneServer {
 	own := zoneServer{peer: peer{name: "Cenote"}, addr: cenoteAddr, port: port, ours: true,
 		zone: "  - {name: %[1]s, file: ${list}/%[2]s, allow_transfer: [127.0.0.0/8]}\n"}
 	own.config = "state: ${dir}/state\nlisten: [\"" + cenoteAddr + ":" + fmt.Sprint(port) + "\"]\nupstreams: ['127.0.0.1:9']\nrate_limit: {enabled: false}\n" +
-		"log: {level: warn}\nzones:\n${zones}"
+		"log: {level: warn}\napi: {http: '" + adminAddr + "'}\nzones:\n${zones}"
 	own.file, own.args = "cenote.yaml", []string{"serve", "--config", "${dir}/cenote.yaml"}
 	nsd := zoneServer{peer: peer{name: "nsd", pkg: "nsd", program: "nsd", file: "peer.conf", args: []string{"-d", "-c", "${dir}/peer.conf"}}, port: port + 1,
 		zone: "zone:\n  name: %[1]s\n  zonefile: \"${list}/%[2]s\"\n  provide-xfr: 0.0.0.0/0 NOKEY\n"}

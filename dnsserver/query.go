@@ -250,7 +250,7 @@ func (q *Query) wantedName() []byte {
 }
 
 // wantedKey is what step 3 looks for: the question, or the target of a rule's CNAME, which the rule wants whole.
-func (q *Query) wantedKey() *rrcache.Key {
+func (q *Query) wantedKey(c *rrcache.Cache) *rrcache.Key {
 	q.source.key = rrcache.Key{Name: q.request.Name, Type: q.request.Type, Class: q.request.Class, DO: q.request.DO, CD: q.msg.Flags&wire.FlagCD != 0 && !q.settings.Unchecked}
 	switch {
 	case q.chase.wanted:
@@ -258,6 +258,7 @@ func (q *Query) wantedKey() *rrcache.Key {
 	case q.alias.wanted:
 		q.source.key.Name = q.alias.name()
 	}
+	q.source.key.Group = c.Source(q.source.key.Name, q.source.key.Type)
 	return &q.source.key
 }
 

@@ -44,7 +44,7 @@ func (w *worker) findReferral(q *Query) bool {
 	if w.core.config.Referral == nil || q.chase.wanted || q.alias.wanted {
 		return false
 	}
-	q.wantedKey()
+	q.wantedKey(w.core.config.Cache)
 	msg := w.core.config.Referral(&q.source.key)
 	if msg == nil {
 		return false
@@ -63,7 +63,7 @@ func (w *worker) findStale(q *Query) {
 
 // read gets the wanted answer from the cache into the query's buffer, which it lets grow for the few that are large.
 func (w *worker) read(q *Query) rrcache.Answer {
-	q.wantedKey()
+	q.wantedKey(w.core.config.Cache)
 	return w.readKey(q)
 }
 

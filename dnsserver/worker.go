@@ -134,7 +134,7 @@ func (w *worker) resolve(ctx context.Context, q *Query) {
 		w.findPaths(ctx, q)
 		return
 	}
-	answer, err := w.core.config.Resolver.Resolve(ctx, q.wantedKey(), q.source.room())
+	answer, err := w.core.config.Resolver.Resolve(ctx, q.wantedKey(w.core.config.Cache), q.source.room())
 	if err != nil {
 		w.counters.failed.Add(1)
 	}

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+
+	"cenote/dnsname"
 )
 
 // The symbols of a code. A name is the octets of its first label, symbolLabel, the octets of the next one and so on, and symbolEnd. Octets that
@@ -353,6 +355,18 @@ func (d *decoder) name(dst, code []byte) ([]byte, bool) {
 		}
 		before = symbolLabel
 	}
+}
+
+// wire is name with the root octet. It reports whether that is a name: none is written otherwise.
+func (d *decoder) wire(dst, code []byte) ([]byte, bool) {
+	from := len(dst)
+	dst, ok := d.name(dst, code)
+	if !ok {
+		return dst, false
+	}
+	dst = append(dst, 0)
+	n, _, err := dnsname.Check(dst[from:])
+	return dst, err == nil && n == len(dst)-from
 }
 
 // octetOf says which octet a symbol of its own stands for.

@@ -185,23 +185,23 @@ func (x *Index) listed() iter.Seq2[[]byte, uint32] {
 		return x.listedInBoth()
 	}
 	return func(yield func([]byte, uint32) bool) {
-		d := newDecoder(&x.lengths)
-		var name []byte
-		for i := range x.header.buckets {
-			b := bucketAt(x.names, binary.LittleEndian.Uint32(x.directory[dirEntryLen*i:]))
-			for range b.count {
-				set, code := b.next()
-				var ok bool
-				name, ok = d.name(name[:0], code)
-				name = append(name, 0)
-				if n, _, err := dnsname.Check(name); !ok || err != nil || n != len(name) {
-					continue // no name is written so
-				}
-				if !yield(name, set) {
-					return
-				}
+		x.each(func(name []byte, set, _ uint32) bool { return yield(name, set) })
+	}
+}
+
+// each visits every name of an index without its delta, with its set and its place, until visit returns false. The name lives until the next.
+func (x *Index) each(visit func(name []byte, set, ref uint32) bool) {
+	d := newDecoder(&x.lengths)
+	var name []byte
+	for i := range x.header.buckets {
+		b := bucketAt(x.names, binary.LittleEndian.Uint32(x.directory[dirEntryLen*i:]))
+		for at := range b.count {
+			set, code := b.next()
+			var ok bool
+			if name, ok = d.wire(name[:0], code); ok && !visit(name, set, uint32(i)<<refBits|uint32(at)) {
+				return
 			}
 		}
-		runtime.KeepAlive(x)
 	}
+	runtime.KeepAlive(x)
 }

@@ -36,7 +36,8 @@ const (
 	headShift   = 3
 	headLen     = 31 // the same of lengths
 	bucketMax   = 64 // more than this and the builder draws a new seed
-	codecOrder1 = 2  // a Huffman code for each symbol that may come before
+	bucketsMax  = 1 << (32 - refBits)
+	codecOrder1 = 2 // a Huffman code for each symbol that may come before
 	version     = 3
 	headerMagic = 0x58444e4945544e43 // "CNTEINDX"
 	footerMagic = 0x444e454554434e43 // "CNCTEEND"
@@ -140,7 +141,7 @@ func (h *header) check(size int64) error {
 		return fmt.Errorf("%w: %d sets do not fit", ErrDamaged, h.sets)
 	case h.sections[sectionCode].len != codeTableLen:
 		return fmt.Errorf("%w: code of %d octets", ErrDamaged, h.sections[sectionCode].len)
-	case h.buckets == 0 || h.buckets > 1<<32 || h.sections[sectionDirectory].len != dirEntryLen*h.buckets:
+	case h.buckets == 0 || h.buckets > bucketsMax || h.sections[sectionDirectory].len != dirEntryLen*h.buckets:
 		return fmt.Errorf("%w: %d buckets do not fit", ErrDamaged, h.buckets)
 	}
 	return nil

@@ -45,7 +45,9 @@ func (b *Builder) plan(manifest []byte) (*plan, error) {
 // sort brings the names into the order of the file, under a seed that crowds no bucket.
 func (b *Builder) sort(p *plan) error {
 	for {
-		p.header.buckets = b.gather(p)
+		if p.header.buckets = b.gather(p); p.header.buckets > bucketsMax {
+			return fmt.Errorf("%w: %d names", ErrFull, b.names)
+		}
 		longest := make([]int, len(p.shards))
 		err := each(len(p.shards), func(i int) error {
 			if err := p.sortShard(i); err != nil {

@@ -138,3 +138,19 @@ func (p *Policy) NextExpiry(after time.Time) (next time.Time, ok bool) {
 	}
 	return time.Unix(least*secondsPerHour, 0), true
 }
+
+// Expired reports, of each set of the index, whether members of it expire after a time and not after another.
+func (p *Policy) Expired(after, until time.Time) []bool {
+	from, to := after.Unix()/secondsPerHour, until.Unix()/secondsPerHour
+	out := make([]bool, len(p.sets))
+	for id := range p.sets {
+		if p.sets[id].until == math.MaxUint32 {
+			continue
+		}
+		for r := (setReader{rest: p.index.Set(uint32(id))}); r.next(); {
+			e := int64(r.member.Expiry)
+			out[id] = out[id] || e > from && e <= to
+		}
+	}
+	return out
+}

@@ -13,7 +13,7 @@ import (
 // few, the one that ends soonest goes.
 type absent struct {
 	mu  sync.Mutex
-	all map[dnsname.Name]absence
+	all map[sourced]absence
 }
 
 // absence is one of these names.
@@ -31,10 +31,10 @@ const (
 	absentLabels = 16 // names above the one that is asked for that are looked at
 )
 
-func newAbsent() *absent { return &absent{all: map[dnsname.Name]absence{}} }
+func newAbsent() *absent { return &absent{all: map[sourced]absence{}} }
 
 // put remembers that a name is not there.
-func (a *absent) put(zone, name dnsname.Name, soa *rrset, now time.Time) {
+func (a *absent) put(zone dnsname.Name, name sourced, soa *rrset, now time.Time) {
 	ttl := min(time.Duration(min(soa.ttl, soaMinimum(soa)))*time.Second, absentFor)
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -45,7 +45,7 @@ func (a *absent) put(zone, name dnsname.Name, soa *rrset, now time.Time) {
 }
 
 func (a *absent) evict() {
-	var victim dnsname.Name
+	var victim sourced
 	n := 0
 	for name, one := range a.all {
 		if v, ok := a.all[victim]; !ok || one.until.Before(v.until) {
@@ -59,14 +59,14 @@ func (a *absent) evict() {
 }
 
 // above returns what denies a name: that it, or one above it within the zone, is not there.
-func (a *absent) above(zone, name dnsname.Name, now time.Time) *finding {
+func (a *absent) above(source uint16, zone, name dnsname.Name, now time.Time) *finding {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for range absentLabels {
 		if !name.IsBelow(zone) {
 			return nil
 		}
-		if one, ok := a.all[name]; ok && one.zone == zone && now.Before(one.until) && !now.Before(one.stored) {
+		if one, ok := a.all[sourced{source, name}]; ok && one.zone == zone && now.Before(one.until) && !now.Before(one.stored) {
 			soa := *one.soa
 			soa.ttl = uint32(one.until.Sub(now) / time.Second)
 			return &finding{kind: kindNXDomain, soa: &soa, sure: true}
@@ -76,12 +76,12 @@ func (a *absent) above(zone, name dnsname.Name, now time.Time) *finding {
 	return nil
 }
 
-// flush forgets what is known at, above and below a name.
+// flush forgets what any source said at, above and below a name.
 func (a *absent) flush(name dnsname.Name) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for known := range a.all {
-		if atOrBelow(known, name) || name.IsBelow(known) {
+		if atOrBelow(known.name, name) || name.IsBelow(known.name) {
 			delete(a.all, known)
 		}
 	}
@@ -94,7 +94,7 @@ func (it *iteration) keepAbsent(name dnsname.Name, got *outcome) {
 		return
 	}
 	if z := got.zone; !z.recurse && got.verdict.Status != dnssec.Secure && it.f.q.class == wire.ClassIN && f.soa.name == z.zone {
-		if it.r.absent.put(z.zone, name, f.soa, it.r.now()); it.r.isOver(it.s) {
+		if it.r.absent.put(z.zone, sourced{z.source, name}, f.soa, it.r.now()); it.r.isOver(it.s) {
 			it.r.absent.flush(name)
 		}
 	}
@@ -109,10 +109,10 @@ func (it *iteration) belowAbsent(name dnsname.Name) (outcome, bool) {
 	if z == nil {
 		return outcome{}, false
 	}
-	if forward, _ := it.s.config.Recursion.forwardAt(name, it.f.q.qtype); forward != nil {
+	if forward, _ := it.s.forwardAt(name, it.f.q.qtype); forward != nil {
 		return outcome{}, false
 	}
-	f := it.r.absent.above(z.zone, name, it.r.now())
+	f := it.r.absent.above(z.source, z.zone, name, it.r.now())
 	if f == nil {
 		return outcome{}, false
 	}

@@ -43,7 +43,7 @@ type Upstream struct {
 	// Addr is where it listens, by UDP and TCP. Example: 192.0.2.53:53.
 	Addr netip.AddrPort
 	// Group is the rrcache.Key.Group that it answers for. Default 0.
-	Group uint8
+	Group uint16
 	// Trusted lets its AD bit through: it validates, and the way to it is safe. Default false: the bit is cleared.
 	Trusted bool
 	// TLS is the name in its certificate, if it is asked by TLS alone. Default: it is asked by UDP and TCP.
@@ -160,6 +160,9 @@ func (c *Config) check() error {
 	for i, u := range c.Upstreams {
 		if err := u.check(); err != nil {
 			return err
+		}
+		if u.Group > rrcache.GroupMax {
+			return fmt.Errorf("group %d of an upstream: want at most %d", u.Group, rrcache.GroupMax)
 		}
 		for _, v := range c.Upstreams[:i] {
 			if u.Addr == v.Addr && u.Group == v.Group {

@@ -12,6 +12,7 @@ import (
 // cut is a zone as its parent delegates it: what its parent says counts for as long as its parent says, and what the zone itself says about
 // its servers never prolongs that. So a name that was taken away ends with the TTL of its delegation (ghost domains).
 type cut struct {
+	source  uint16 // who led there: 0 for the hints and the world, else the group of a stub
 	zone    dnsname.Name
 	parent  dnsname.Name // the zone whose servers said so
 	servers []nameServer
@@ -32,6 +33,9 @@ type nameServer struct {
 	at   []netip.AddrPort // of a stub: where it listens
 }
 
+// at is the place of a cut.
+func (z *cut) at() sourced { return sourced{z.source, z.zone} }
+
 // Bounds of what one delegation may hold.
 const (
 	serversMax    = 13 // name servers of a zone that are used
@@ -44,10 +48,10 @@ const (
 type cuts struct {
 	mu   sync.Mutex
 	most int
-	all  map[dnsname.Name]*cut
+	all  map[sourced]*cut
 }
 
-func newCuts() *cuts { return &cuts{all: map[dnsname.Name]*cut{}} }
+func newCuts() *cuts { return &cuts{all: map[sourced]*cut{}} }
 
 func (c *cuts) bound(most int) {
 	c.mu.Lock()
@@ -64,7 +68,7 @@ const evictionSample = 8
 func (c *cuts) put(z *cut, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if old := c.all[z.zone]; old != nil && now.Before(old.expires) && now.Before(z.expires) && !z.expires.Before(old.expires) {
+	if old := c.all[z.at()]; old != nil && now.Before(old.expires) && now.Before(z.expires) && !z.expires.Before(old.expires) {
 		if old.parent == z.parent {
 			return
 		}
@@ -72,7 +76,7 @@ func (c *cuts) put(z *cut, now time.Time) {
 	if len(c.all) >= c.most {
 		c.evict()
 	}
-	c.all[z.zone] = z
+	c.all[z.at()] = z
 }
 
 func (c *cuts) evict() {
@@ -87,20 +91,21 @@ func (c *cuts) evict() {
 		}
 	}
 	if victim != nil {
-		delete(c.all, victim.zone)
+		delete(c.all, victim.at())
 	}
 }
 
-// closest returns the deepest known cut at or above name, nil if not even the root is known.
-func (c *cuts) closest(name dnsname.Name, now time.Time) *cut {
+// closest returns the deepest cut of a source that is known at or above name, nil for none.
+func (c *cuts) closest(source uint16, name dnsname.Name, now time.Time) *cut {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for {
-		if z := c.all[name]; z != nil {
+		at := sourced{source, name}
+		if z := c.all[at]; z != nil {
 			if now.Before(z.expires) {
 				return z
 			}
-			delete(c.all, name)
+			delete(c.all, at)
 		}
 		if name.IsRoot() {
 			return nil
@@ -109,11 +114,11 @@ func (c *cuts) closest(name dnsname.Name, now time.Time) *cut {
 	}
 }
 
-// at returns the cut at name itself.
-func (c *cuts) at(name dnsname.Name, now time.Time) *cut {
+// at returns the cut of a source at name itself.
+func (c *cuts) at(source uint16, name dnsname.Name, now time.Time) *cut {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if z := c.all[name]; z != nil && now.Before(z.expires) {
+	if z := c.all[sourced{source, name}]; z != nil && now.Before(z.expires) {
 		return z
 	}
 	return nil
@@ -136,7 +141,7 @@ func (c *cuts) setOwn(z *cut, servers []nameServer) {
 func (c *cuts) addGlue(z *cut, server dnsname.Name, addrs []netip.Addr) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.all[z.zone] != z {
+	if c.all[z.at()] != z {
 		return
 	}
 	with := *z
@@ -146,12 +151,12 @@ func (c *cuts) addGlue(z *cut, server dnsname.Name, addrs []netip.Addr) {
 			with.servers[i].glue = addrs
 		}
 	}
-	c.all[z.zone] = &with
+	c.all[z.at()] = &with
 }
 
 // glue returns the addresses that the delegation of a server's own zone has for it.
-func (c *cuts) glue(server dnsname.Name, now time.Time) []netip.Addr {
-	z := c.closest(server, now)
+func (c *cuts) glue(source uint16, server dnsname.Name, now time.Time) []netip.Addr {
+	z := c.closest(source, server, now)
 	if z == nil {
 		return nil
 	}
@@ -163,12 +168,12 @@ func (c *cuts) glue(server dnsname.Name, now time.Time) []netip.Addr {
 	return nil
 }
 
-// flush forgets the cuts at and below name, and returns how many there were.
+// flush forgets the cuts of all sources at and below name, and returns how many there were.
 func (c *cuts) flush(name dnsname.Name) (n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for zone := range c.all {
-		if zone == name || zone.IsBelow(name) {
+		if atOrBelow(zone.name, name) {
 			delete(c.all, zone)
 			n++
 		}
@@ -176,11 +181,22 @@ func (c *cuts) flush(name dnsname.Name) (n int) {
 	return n
 }
 
-// forget forgets the cut at name.
-func (c *cuts) forget(name dnsname.Name) {
+// forget forgets the cut that has the place of z.
+func (c *cuts) forget(z *cut) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.all, name)
+	delete(c.all, z.at())
+}
+
+// forgetAt forgets the cuts of all sources at name.
+func (c *cuts) forgetAt(name dnsname.Name) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for zone := range c.all {
+		if zone.name == name {
+			delete(c.all, zone)
+		}
+	}
 }
 
 // atOrBelow reports whether name is zone or below it.

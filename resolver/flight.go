@@ -53,6 +53,7 @@ func (r *Resolver) joinFor(q question, l *ledger) (*flight, error) {
 		return nil, &Error{edeNotSupported, ErrType}
 	}
 	s := r.state.Load()
+	s.place(&q)
 	q.audience = s.audience(&q, l.askerOf())
 	r.flights.mu.Lock()
 	defer r.flights.mu.Unlock()
@@ -96,6 +97,7 @@ func (r *Resolver) joinFrom(parent *flight, q question, depth, aliases int, look
 		return nil, errLoop
 	}
 	s := r.state.Load()
+	s.place(&q)
 	r.flights.mu.Lock()
 	defer r.flights.mu.Unlock()
 	if r.flights.closed {
@@ -212,7 +214,7 @@ func (r *Resolver) land(s *state, f *flight, got *outcome) {
 
 // isOver reports whether others are asked now than a state says. What is learnt by it is put first and taken away then, so that what an Update
 // forgets does not come back.
-func (r *Resolver) isOver(s *state) bool { return r.state.Load().source != s.source }
+func (r *Resolver) isOver(s *state) bool { return r.state.Load().era != s.era }
 
 // deadEnd returns the aliases that a flight ended behind without an answer, in a message; nil if there are none, or the flight goes on.
 func (f *flight) deadEnd() []byte {

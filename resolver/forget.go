@@ -17,6 +17,19 @@ func (r *Resolver) Flush(name dnsname.Name, subtree bool) int {
 	return n + r.cache.Flush(name, subtree)
 }
 
+// outdate forgets what is known below some names, of whatever source, and what a source said that is none any more. An answer whose alias leads to one of the names holds what is found
+// there, and goes too.
+func (r *Resolver) outdate(names []dnsname.Name) {
+	if len(names) == 0 {
+		return
+	}
+	for _, name := range names {
+		r.unlearn(name, true)
+	}
+	r.scoped.flush(dnsname.Root, true)
+	r.cache.Forget(names)
+}
+
 // outdated are the names below which another configuration finds other answers; the root stands for everything. They are forgotten, or
 // what one source said would be served as if the other had said it.
 func outdated(before, after *Recursion) (names []dnsname.Name) {

@@ -74,7 +74,7 @@ func (r *Resolver) allUpstreams(s *state) []*upstream {
 
 // hostsOf returns the resolvers of a forwarded zone that are known by name and whose addresses are known too. The others are looked for behind the
 // question's back.
-func (it *iteration) hostsOf(f *Forward, group uint8) []*upstream {
+func (it *iteration) hostsOf(f *Forward, group uint16) []*upstream {
 	var out []*upstream
 	for i := range f.Hosts {
 		h := &f.Hosts[i]
@@ -88,7 +88,7 @@ func (it *iteration) hostsOf(f *Forward, group uint8) []*upstream {
 }
 
 // hostAt are the places of a resolver that may be asked.
-func (it *iteration) hostAt(h *Host, group uint8, addrs []netip.Addr) (out []*upstream) {
+func (it *iteration) hostAt(h *Host, group uint16, addrs []netip.Addr) (out []*upstream) {
 	for _, a := range addrs {
 		to := netip.AddrPortFrom(a, h.Port)
 		if !it.s.config.Recursion.mayAsk(a) || it.avoid[to] {
@@ -114,7 +114,7 @@ func (it *iteration) lookAhead(h *Host) {
 
 // findHosts looks for the addresses of the resolvers that are not known, and returns those that were found. A question for the address of a server has
 // none looked for: it may be theirs.
-func (it *iteration) findHosts(f *Forward, group uint8, known []*upstream) (found []*upstream) {
+func (it *iteration) findHosts(f *Forward, group uint16, known []*upstream) (found []*upstream) {
 	if it.f.look {
 		return nil
 	}

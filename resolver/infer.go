@@ -12,7 +12,7 @@ import (
 // denials is what zones have proved not to be there, by which other names are answered without a question to the zone (RFC 8198).
 type denials struct {
 	mu      sync.Mutex // guards the rest, and what is in it
-	all     map[dnsname.Name]*denied
+	all     map[sourced]*denied
 	records int // of all zones
 	most    int // of them
 }
@@ -49,10 +49,10 @@ const (
 	wildcardsMost = 100 // of one zone, by name and type
 )
 
-func newDenials() *denials { return &denials{all: map[dnsname.Name]*denied{}, most: denialMost} }
+func newDenials() *denials { return &denials{all: map[sourced]*denied{}, most: denialMost} }
 
 // add remembers what was proved by records of a zone that were found Secure.
-func (d *denials) add(zone dnsname.Name, soa *rrset, proofs []*rrset, class uint16, now time.Time) {
+func (d *denials) add(zone sourced, soa *rrset, proofs []*rrset, class uint16, now time.Time) {
 	least := min(soa.ttl, soaMinimum(soa), uint32(denialMax/time.Second))
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -62,7 +62,7 @@ func (d *denials) add(zone dnsname.Name, soa *rrset, proofs []*rrset, class uint
 }
 
 // addWild remembers the records of the wildcard below encloser, and what proved that it stands for a name.
-func (d *denials) addWild(zone, encloser dnsname.Name, set *rrset, proofs []*rrset, class uint16, now time.Time) {
+func (d *denials) addWild(zone sourced, encloser dnsname.Name, set *rrset, proofs []*rrset, class uint16, now time.Time) {
 	least := min(set.ttl, uint32(denialMax/time.Second))
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -77,13 +77,13 @@ func (d *denials) addWild(zone, encloser dnsname.Name, set *rrset, proofs []*rrs
 }
 
 // of returns what is known of a zone. The caller holds mu.
-func (d *denials) of(zone dnsname.Name) *denied {
+func (d *denials) of(zone sourced) *denied {
 	known := d.all[zone]
 	if known == nil {
 		if len(d.all) >= denialZones {
 			d.evict()
 		}
-		known = &denied{ranges: dnssec.NewRanges([]byte(zone), denialRecords)}
+		known = &denied{ranges: dnssec.NewRanges([]byte(zone.name), denialRecords)}
 		d.all[zone] = known
 	}
 	return known
@@ -119,7 +119,7 @@ func soaMinimum(soa *rrset) uint32 {
 }
 
 func (d *denials) evict() {
-	var victim dnsname.Name
+	var victim sourced
 	n := 0
 	for zone, known := range d.all {
 		if v := d.all[victim]; v == nil || known.until.Before(v.until) {
@@ -133,7 +133,7 @@ func (d *denials) evict() {
 }
 
 // drop forgets what a zone has proved.
-func (d *denials) drop(zone dnsname.Name) {
+func (d *denials) drop(zone sourced) {
 	if known := d.all[zone]; known != nil {
 		d.records -= known.len()
 		delete(d.all, zone)
@@ -145,7 +145,7 @@ func (d *denials) flush(name dnsname.Name) (n int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for zone := range d.all {
-		if atOrBelow(zone, name) {
+		if atOrBelow(zone.name, name) {
 			d.drop(zone)
 			n++
 		}
@@ -153,22 +153,33 @@ func (d *denials) flush(name dnsname.Name) (n int) {
 	return n
 }
 
-// forget forgets what a zone has proved.
-func (d *denials) forget(zone dnsname.Name) {
+// forget forgets what a zone has proved by what one source said.
+func (d *denials) forget(zone sourced) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.drop(zone)
 }
 
+// forgetAt forgets what some zones have proved, whoever said it.
+func (d *denials) forgetAt(zones map[dnsname.Name]bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for zone := range d.all {
+		if zones[zone.name] {
+			d.drop(zone)
+		}
+	}
+}
+
 // knows reports whether anything is known of a zone.
-func (d *denials) knows(zone dnsname.Name) bool {
+func (d *denials) knows(zone sourced) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.all[zone] != nil
 }
 
 // answer infers what there is at a name of a zone.
-func (d *denials) answer(zone, name dnsname.Name, rtype uint16, now time.Time, w *dnssec.Work) *finding {
+func (d *denials) answer(zone sourced, name dnsname.Name, rtype uint16, now time.Time, w *dnssec.Work) *finding {
 	known, ok := d.about(zone, name, rtype, now)
 	if !ok {
 		return nil
@@ -194,7 +205,7 @@ type wildcard struct {
 }
 
 // about returns what is known of a zone that may answer a question.
-func (d *denials) about(zone, name dnsname.Name, rtype uint16, now time.Time) (k insight, ok bool) {
+func (d *denials) about(zone sourced, name dnsname.Name, rtype uint16, now time.Time) (k insight, ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	known := d.all[zone]
@@ -202,7 +213,7 @@ func (d *denials) about(zone, name dnsname.Name, rtype uint16, now time.Time) (k
 		return k, false
 	}
 	k = insight{ranges: known.ranges, soa: known.soa, until: known.until}
-	for labels := name.Labels() - 1; len(known.wild) > 0 && labels >= zone.Labels(); labels-- {
+	for labels := name.Labels() - 1; len(known.wild) > 0 && labels >= zone.name.Labels(); labels-- {
 		encloser := name.Suffix(labels)
 		if one, ok := known.wild[wildKey{encloser, rtype}]; ok && now.Before(one.until) {
 			k.wild = append(k.wild, wildcard{encloser, one})
@@ -264,16 +275,20 @@ func (it *iteration) infer(name dnsname.Name) (*finding, *cut, error) {
 	}
 	now := it.r.now()
 	z := it.known(name, q.qtype)
-	if z == nil || !it.r.denials.knows(z.zone) || it.s.negativeAt(name, now) != nil || it.isElsewhere(z.zone, name) {
+	if z == nil {
+		return nil, nil, nil
+	}
+	at := sourced{it.s.source(name, q.qtype), z.zone}
+	if !it.r.denials.knows(at) || it.s.negativeAt(name, now) != nil || it.isElsewhere(z.zone, name) {
 		return nil, nil, nil
 	}
 	it.b.checking.Lock()
 	defer it.b.checking.Unlock()
-	if known := it.r.trusts.get(z.zone, now); known == nil || known.verdict.Status != dnssec.Secure {
+	if known := it.r.trusts.get(sourced{it.s.source(z.zone, 0), z.zone}, now); known == nil || known.verdict.Status != dnssec.Secure {
 		return nil, nil, nil
 	}
 	var f *finding
-	if !it.compute(z.zone, func() { f = it.r.denials.answer(z.zone, name, q.qtype, now, it.b.crypto) }) {
+	if !it.compute(z.zone, func() { f = it.r.denials.answer(at, name, q.qtype, now, it.b.crypto) }) {
 		return nil, nil, errGate
 	}
 	if f != nil {
@@ -285,8 +300,8 @@ func (it *iteration) infer(name dnsname.Name) (*finding, *cut, error) {
 
 // isElsewhere reports whether a zone says nothing of a name, since others are asked for it, or since a trust anchor lies between.
 func (it *iteration) isElsewhere(zone, name dnsname.Name) bool {
-	c, side := it.s.config.Recursion, parentSide(name, it.f.q.qtype)
-	forward, _ := c.forwardAt(name, it.f.q.qtype)
-	stub := c.stubAt(side)
+	side := parentSide(name, it.f.q.qtype)
+	forward, _ := it.s.forwardAt(name, it.f.q.qtype)
+	stub, _ := it.s.stubAt(side)
 	return forward != nil || stub != nil && stub.Zone.IsBelow(zone) || it.s.anchoredBelow(zone, side, it.r.now())
 }

@@ -41,13 +41,13 @@ func (r *Resolver) Delegation(name dnsname.Name) (Delegation, bool) {
 	if s.config.Recursion == nil {
 		return Delegation{}, false
 	}
-	if f, group := s.config.Recursion.forwardAt(name, 0); f != nil {
+	if f, group := s.forwardAt(name, 0); f != nil {
 		return Delegation{Zone: f.Zone, Forwarded: r.group(s, group, now)}, true
 	}
-	z := r.cuts.closest(name, now)
+	z := r.cuts.closest(s.cutSource(name), name, now)
 	out := Delegation{}
-	if stub := s.config.Recursion.stubAt(name); stub != nil && (z == nil || atOrBelow(stub.Zone, z.zone)) {
-		z, out.Stub = stub.cut(), true
+	if stub, source := s.stubAt(name); stub != nil && (z == nil || atOrBelow(stub.Zone, z.zone)) {
+		z, out.Stub = stub.cut(source), true
 	}
 	if z == nil {
 		return out, false
@@ -71,7 +71,7 @@ func (r *Resolver) Delegation(name dnsname.Name) (Delegation, bool) {
 }
 
 // group is the upstreams of a group.
-func (r *Resolver) group(s *state, group uint8, now time.Time) []UpstreamStatus {
+func (r *Resolver) group(s *state, group uint16, now time.Time) []UpstreamStatus {
 	var out []UpstreamStatus
 	for _, u := range r.allUpstreams(s) {
 		if u.Group == group {

@@ -159,13 +159,13 @@ func (it *iteration) goesOn(got *outcome, alias, target dnsname.Name) bool {
 
 // samePlace reports whether those who were asked for an alias are those who are to be asked for its target, as far as the configuration has a say.
 func (it *iteration) samePlace(z *cut, alias, target dnsname.Name) bool {
-	c, qtype := it.s.config.Recursion, it.f.q.qtype
-	to, _ := c.forwardAt(target, qtype)
+	qtype := it.f.q.qtype
+	to, _ := it.s.forwardAt(target, qtype)
 	if z.recurse {
-		from, _ := c.forwardAt(alias, qtype)
+		from, _ := it.s.forwardAt(alias, qtype)
 		return to != nil && to == from
 	}
-	stub := c.stubAt(parentSide(target, qtype))
+	stub, _ := it.s.stubAt(parentSide(target, qtype))
 	return to == nil && (stub == nil || !stub.Zone.IsBelow(z.zone))
 }
 
@@ -208,7 +208,7 @@ func (it *iteration) lookUp(name dnsname.Name, qtype uint16) outcome {
 	if got, ok := it.belowAbsent(name); ok {
 		return got
 	}
-	if f, group := it.s.config.Recursion.forwardAt(name, qtype); f != nil {
+	if f, group := it.s.forwardAt(name, qtype); f != nil {
 		got := it.forward(f, group, name, qtype)
 		got.zone = f.cut()
 		if got.err == nil || !f.First {
@@ -221,12 +221,12 @@ func (it *iteration) lookUp(name dnsname.Name, qtype uint16) outcome {
 	}
 	got := it.goDown(z, name, qtype)
 	if got.err != nil && it.mayHaveMoved(got.zone, got.err) {
-		it.r.cuts.forget(got.zone.zone)
+		it.r.cuts.forget(got.zone)
 		if z, err = it.closest(name, qtype); err == nil {
 			return it.goDown(z, name, qtype)
 		}
 	}
-	if s := it.s.config.Recursion.stubAt(parentSide(name, qtype)); s != nil && s.First && got.err != nil && !isFinal(got.err) {
+	if s, _ := it.s.stubAt(parentSide(name, qtype)); s != nil && s.First && got.err != nil && !isFinal(got.err) {
 		return it.pastStub(s, name, qtype)
 	}
 	return got
@@ -234,7 +234,7 @@ func (it *iteration) lookUp(name dnsname.Name, qtype uint16) outcome {
 
 // pastStub looks for a name as if a stub were not there.
 func (it *iteration) pastStub(s *Stub, name dnsname.Name, qtype uint16) outcome {
-	if f, group := it.s.config.Recursion.forwardAbove(s.Zone); f != nil {
+	if f, group := it.s.forwardAbove(s.Zone); f != nil {
 		got := it.forward(f, group, name, qtype)
 		got.zone = f.cut()
 		return got
@@ -280,7 +280,7 @@ func (f *Forward) cut() *cut {
 }
 
 // forward asks the resolvers of a zone: first those whose addresses are known.
-func (it *iteration) forward(f *Forward, group uint8, name dnsname.Name, qtype uint16) outcome {
+func (it *iteration) forward(f *Forward, group uint16, name dnsname.Name, qtype uint16) outcome {
 	if f.Uncached {
 		it.f.uncached.Store(true)
 	}
@@ -332,13 +332,13 @@ func (it *iteration) keepCut(z, parent *cut) *cut {
 	now := it.r.now()
 	z.learnt = now
 	z.expires = now.Add(min(max(time.Duration(z.ttl)*time.Second, delegationMin), delegationMax))
-	z.own = parent.own
+	z.own, z.source = parent.own, parent.source
 	if parent.zone.Labels() > 1 && !parent.expires.IsZero() {
 		z.expires = minTime(z.expires, parent.expires)
 	}
 	z.proved = minTime(z.expires, now.Add(leastTTL(z.proofs)))
 	if it.r.cuts.put(z, now); it.r.isOver(it.s) {
-		it.r.cuts.forget(z.zone)
+		it.r.cuts.forget(z)
 	}
 	return z
 }
@@ -357,9 +357,9 @@ func (it *iteration) closest(name dnsname.Name, qtype uint16) (*cut, error) {
 // known is closest without asking anybody. DS records are the parent's.
 func (it *iteration) known(name dnsname.Name, qtype uint16) *cut {
 	name = parentSide(name, qtype)
-	z := it.r.cuts.closest(name, it.r.now())
-	if s := it.s.config.Recursion.stubAt(name); s != nil && (z == nil || atOrBelow(s.Zone, z.zone)) {
-		return s.cut()
+	z := it.r.cuts.closest(it.s.cutSource(name), name, it.r.now())
+	if s, source := it.s.stubAt(name); s != nil && (z == nil || atOrBelow(s.Zone, z.zone)) {
+		return s.cut(source)
 	}
 	return z
 }
@@ -369,7 +369,7 @@ func (it *iteration) prime() (*cut, error) {
 	it.r.priming.Lock()
 	defer it.r.priming.Unlock()
 	now := it.r.now()
-	if z := it.r.cuts.at(dnsname.Root, now); z != nil {
+	if z := it.r.cuts.at(0, dnsname.Root, now); z != nil {
 		return z, nil
 	}
 	hints := it.s.config.Recursion.hintCut(now)
@@ -386,7 +386,7 @@ func (it *iteration) prime() (*cut, error) {
 	}
 	it.r.log.Warn("no server of the hints tells who serves the root; the hints serve for a while", "result", got.summary())
 	if it.r.cuts.put(hints, now); it.r.isOver(it.s) {
-		it.r.cuts.forget(hints.zone)
+		it.r.cuts.forget(hints)
 	}
 	return hints, nil
 }
@@ -619,7 +619,7 @@ func (it *iteration) addresses(s *nameServer) []netip.Addr {
 // addressQuestion is the question for a server's addresses. It is asked without validation: who is asked for the wrong reason gives
 // answers that are validated themselves.
 func (it *iteration) addressQuestion(name dnsname.Name, rtype uint16) question {
-	return question{name: string(name), qtype: rtype, class: wire.ClassIN, cd: true, group: it.f.q.group}
+	return question{name: string(name), qtype: rtype, class: wire.ClassIN, cd: true, group: it.s.source(name, rtype)}
 }
 
 func (r *Recursion) families() []uint16 {
@@ -704,6 +704,7 @@ func (it *iteration) need(q question, depth, aliases int, look bool) (msg []byte
 
 func (it *iteration) needOnce(q question, depth, aliases int, look bool) (msg []byte, f *flight, err error) {
 	defer it.r.rescue(&err)
+	it.s.place(&q)
 	msg, a := it.r.peek(q.key(), nil)
 	if a.State != rrcache.Fresh {
 		if msg, scope, ok := it.r.peekScoped(q, nil); ok {

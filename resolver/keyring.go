@@ -186,6 +186,7 @@ func (r *Resolver) show(s *state, zone dnsname.Name, keys *dnssec.Set) {
 // keysOf asks for the keys of a zone anew, without validation.
 func (r *Resolver) keysOf(ctx context.Context, zone dnsname.Name) (*dnssec.Set, error) {
 	q := question{name: string(zone), qtype: wire.TypeDNSKEY, class: wire.ClassIN, do: true, cd: true}
+	r.state.Load().place(&q)
 	r.cache.Remove(q.key())
 	f, err := r.join(q)
 	if err != nil {

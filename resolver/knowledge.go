@@ -28,7 +28,7 @@ func (k *knowledge) bound(c *Recursion) {
 	}
 }
 
-// unlearn forgets what is known of a name and, with subtree, of all below it, and what zones above have denied. It returns how many answers there were.
+// unlearn forgets what any source told of a name and, with subtree, of all below it, and what zones above have denied. It returns how many answers there were.
 func (k *knowledge) unlearn(name dnsname.Name, subtree bool) int {
 	k.absent.flush(name)
 	if subtree {
@@ -36,13 +36,14 @@ func (k *knowledge) unlearn(name dnsname.Name, subtree bool) int {
 		k.trusts.flush(name)
 		k.denials.flush(name)
 	} else {
-		k.cuts.forget(name)
-		k.trusts.forget(name)
-		k.denials.forget(name)
+		k.cuts.forgetAt(name)
+		k.trusts.forgetAt(name)
 	}
+	deniers := map[dnsname.Name]bool{name: true}
 	for zone := name; !zone.IsRoot(); {
 		zone = zone.Parent()
-		k.denials.forget(zone)
+		deniers[zone] = true
 	}
+	k.denials.forgetAt(deniers)
 	return k.scoped.flush(name, subtree)
 }

@@ -93,7 +93,8 @@ func (p *pathFinder) zones(name []byte) {
 // addDelegation takes the servers that the parent of a zone names, with the addresses that it gives: who names none of its servers, or others, is found
 // by these all the same.
 func (p *pathFinder) addDelegation(zone []byte) {
-	z := p.resolver.cuts.at(dnsname.Name(zone), p.resolver.now())
+	name := dnsname.Name(zone)
+	z := p.resolver.cuts.at(p.resolver.state.Load().cutSource(name.Parent()), name, p.resolver.now())
 	if z == nil {
 		return
 	}
@@ -134,6 +135,7 @@ var errNotCached = errors.New("not in the cache")
 
 func (p *pathFinder) answer(key *rrcache.Key, wait bool, buf []byte) (msg []byte, err error) {
 	defer p.resolver.rescue(&err)
+	p.resolver.state.Load().placeKey(key)
 	if !wait {
 		msg, a := p.resolver.peek(key, buf)
 		if a.State != rrcache.Fresh {

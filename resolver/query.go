@@ -16,7 +16,7 @@ type question struct {
 	qtype  uint16
 	class  uint16
 	do, cd bool
-	group  uint8
+	group  uint16
 	audience
 }
 

@@ -82,8 +82,11 @@ type Stub struct {
 // AliasesMax is the most that RecursionBounds.Aliases may be: rules of the policy are applied to that many (policy.ChainMax).
 const AliasesMax = 16
 
-// forwardsMax is how many zones may be forwarded: each has a group of upstreams.
-const forwardsMax = 200
+// forwardsMax is how many zones may be forwarded: each has a group of upstreams. stubsMax is how many stubs there may be: each is a source with answers of its own.
+const (
+	forwardsMax = 200
+	stubsMax    = 4000
+)
 
 // RecursionBounds of a Recursion: what one question of a client may cost, however its zones are made, with all that is asked on the way.
 type RecursionBounds struct {
@@ -175,6 +178,9 @@ func (r *Recursion) check() error {
 	if len(r.Forwards) > forwardsMax {
 		return fmt.Errorf("%d zones to forward: want at most %d", len(r.Forwards), forwardsMax)
 	}
+	if len(r.Stubs) > stubsMax {
+		return fmt.Errorf("%d stub zones: want at most %d", len(r.Stubs), stubsMax)
+	}
 	b := &r.Bounds
 	for _, v := range []int{b.Packets, b.Targets, b.TargetFailures, b.Looks, b.Referrals, b.Aliases, b.Depth, b.PerZone, b.Cuts, b.Servers} {
 		if v < 1 {
@@ -202,31 +208,33 @@ func (r *Recursion) holdsRoot() bool {
 	return false
 }
 
-// forwardAt returns the zone that a question is forwarded for, nil for none, and its group of upstreams. DS records are the parent's.
-func (r *Recursion) forwardAt(name dnsname.Name, rtype uint16) (best *Forward, group uint8) {
+// forwardAt returns which of Forwards a question belongs to, -1 for none. DS records are the parent's.
+func (r *Recursion) forwardAt(name dnsname.Name, rtype uint16) int {
 	name = parentSide(name, rtype)
-	best, group = r.forwardAbove(name)
-	if s := r.stubAt(name); best != nil && s != nil && s.Zone.IsBelow(best.Zone) {
-		return nil, 0
+	best := r.forwardAbove(name)
+	if s := r.stubAt(name); best >= 0 && s >= 0 && r.Stubs[s].Zone.IsBelow(r.Forwards[best].Zone) {
+		return -1
 	}
-	return best, group
+	return best
 }
 
-// forwardAbove returns the closest zone that is forwarded at or above a name, whatever stub lies between, nil for none, and its group.
-func (r *Recursion) forwardAbove(name dnsname.Name) (best *Forward, group uint8) {
+// forwardAbove returns the closest of Forwards at or above a name, whatever stub lies between, -1 for none.
+func (r *Recursion) forwardAbove(name dnsname.Name) int {
+	best := -1
 	for i := range r.Forwards {
-		f := &r.Forwards[i]
-		if atOrBelow(name, f.Zone) && (best == nil || f.Zone.IsBelow(best.Zone)) {
-			best, group = f, uint8(i+1)
+		if f := &r.Forwards[i]; atOrBelow(name, f.Zone) && (best < 0 || f.Zone.IsBelow(r.Forwards[best].Zone)) {
+			best = i
 		}
 	}
-	return best, group
+	return best
 }
 
-func (r *Recursion) stubAt(name dnsname.Name) (best *Stub) {
+// stubAt returns the closest of Stubs at or above a name, -1 for none.
+func (r *Recursion) stubAt(name dnsname.Name) int {
+	best := -1
 	for i := range r.Stubs {
-		if s := &r.Stubs[i]; atOrBelow(name, s.Zone) && (best == nil || s.Zone.IsBelow(best.Zone)) {
-			best = s
+		if s := &r.Stubs[i]; atOrBelow(name, s.Zone) && (best < 0 || s.Zone.IsBelow(r.Stubs[best].Zone)) {
+			best = i
 		}
 	}
 	return best
@@ -240,9 +248,9 @@ func parentSide(name dnsname.Name, rtype uint16) dnsname.Name {
 	return name
 }
 
-// cut is the delegation that a stub stands for.
-func (s *Stub) cut() *cut {
-	return &cut{zone: s.Zone, parent: s.Zone, own: true, servers: []nameServer{{name: s.Zone, at: s.Servers}}}
+// cut is the delegation that a stub stands for, whose group is source.
+func (s *Stub) cut(source uint16) *cut {
+	return &cut{source: source, zone: s.Zone, parent: s.Zone, own: true, servers: []nameServer{{name: s.Zone, at: s.Servers}}}
 }
 
 // mayAsk reports whether a server of a zone may be asked at an address.

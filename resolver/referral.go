@@ -13,17 +13,17 @@ import (
 // are known, or of the root as the hints have them (RFC 1034 section 4.3.2 step 4). It asks nobody. It returns nil where names are not looked for from the
 // root, and below a stub, whose servers have no names.
 func (r *Resolver) Referral(k *rrcache.Key) []byte {
-	c, now := r.state.Load().config.Recursion, r.now()
-	if c == nil || k.Class != wire.ClassIN {
+	s, now := r.state.Load(), r.now()
+	if s.config.Recursion == nil || k.Class != wire.ClassIN {
 		return nil
 	}
 	name := parentSide(dnsname.Name(k.Name), k.Type)
-	z := r.cuts.closest(name, now)
-	if s := c.stubAt(name); s != nil && (z == nil || atOrBelow(s.Zone, z.zone)) {
+	z := r.cuts.closest(s.cutSource(name), name, now)
+	if stub, _ := s.stubAt(name); stub != nil && (z == nil || atOrBelow(stub.Zone, z.zone)) {
 		return nil
 	}
 	if z == nil {
-		z = c.hintCut(now)
+		z = s.config.Recursion.hintCut(now)
 	}
 	q := questionOf(k)
 	return z.referral(&q, uint32(max(z.expires.Sub(now)/time.Second, 1)))

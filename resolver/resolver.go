@@ -39,8 +39,9 @@ type Resolver struct {
 	root    rootFile
 	priming sync.Mutex // held while the servers of the root are asked for
 
-	updating sync.Mutex // held by Update
-	flights  flights
+	updating  sync.Mutex // held by Update
+	lastGroup uint16     // that was given to a source; guarded by updating
+	flights   flights
 }
 
 // flights are the questions under way.
@@ -58,7 +59,8 @@ type state struct {
 	config    Config
 	upstreams []*upstream
 	keys      *keyring // nil where nothing is validated
-	source    uint64   // another one where others are asked
+	sources   sources
+	era       uint64 // another one where others are asked
 }
 
 // Result is an answer. Msg is as rrcache.Cache.Get gives it, in dst or, if that was too small, in a new slice.
@@ -84,22 +86,23 @@ func New(config Config) (*Resolver, error) {
 	r.sockets = sockets{r: r, open: map[*udpSocket]bool{}}
 	r.buffers.New = func() any { return new([udpBuffer]byte) }
 	r.life, r.end = context.WithCancel(context.Background())
-	first := newState(config, nil)
+	first := newState(config, nil, &r.lastGroup)
+	r.cache.SetSources(first.sources.table)
 	first.keys = r.nextKeys(&config)
 	r.state.Store(first)
 	return r, nil
 }
 
-// newState makes the upstreams of a config, and keeps those that were there before with all that is known about them.
-func newState(config Config, before *state) *state {
-	s := &state{config: config}
+// newState makes the upstreams of a config, and keeps those that were there before with all that is known about them. group is the one that was given to a source last.
+func newState(config Config, before *state, group *uint16) *state {
+	s := &state{config: config, sources: newSources(&config, before, group)}
 	for _, u := range config.Upstreams {
 		s.upstreams = append(s.upstreams, before.find(u))
 	}
 	if config.Recursion != nil {
 		for i, f := range config.Recursion.Forwards {
 			for _, u := range f.Upstreams {
-				u.Group = uint8(i + 1)
+				u.Group = s.sources.forwards[i]
 				s.upstreams = append(s.upstreams, before.find(u))
 			}
 		}
@@ -148,9 +151,7 @@ func (r *Resolver) Update(config Config) error {
 	case r.root.look <- struct{}{}:
 	default:
 	}
-	for _, name := range outdated(before.config.Recursion, after.config.Recursion) {
-		r.Flush(name, true)
-	}
+	r.outdate(outdated(before.config.Recursion, after.config.Recursion))
 	return nil
 }
 
@@ -158,9 +159,10 @@ func (r *Resolver) Update(config Config) error {
 func (r *Resolver) swap(config Config, keys *keyring) (before, after *state) {
 	r.flights.mu.Lock()
 	defer r.flights.mu.Unlock()
-	before, after = r.state.Load(), newState(config, r.state.Load())
-	if after.source = before.source; len(outdated(before.config.Recursion, after.config.Recursion)) > 0 {
-		after.source++
+	before, after = r.state.Load(), newState(config, r.state.Load(), &r.lastGroup)
+	if after.era = before.era; len(outdated(before.config.Recursion, after.config.Recursion)) > 0 {
+		after.era++
+		r.cache.SetSources(after.sources.table)
 	}
 	if after.keys = keys; keys != nil && keys != before.keys {
 		r.trusts.flush(dnsname.Root)
@@ -181,6 +183,7 @@ func (r *Resolver) swap(config Config, keys *keyring) (before, after *state) {
 // returns.
 func (r *Resolver) Resolve(ctx context.Context, k *rrcache.Key, dst []byte) (Result, error) {
 	r.counts.asked.Add(1)
+	r.state.Load().placeKey(k)
 	dst, a := r.peek(k, dst)
 	plain := a.State == rrcache.Miss && k.DO
 	if plain {
@@ -278,6 +281,7 @@ func (r *Resolver) known(msg []byte, a rrcache.Answer) Result {
 // landed makes a result of a flight that found an answer. It is read from the cache, so that k knows its record; where it cannot be
 // cached, the flight's own copy serves all who waited.
 func (r *Resolver) landed(f *flight, k *rrcache.Key, dst []byte) Result {
+	k.Group = f.q.group // another one, if others are asked since
 	dst, a := r.peek(k, dst)
 	if a.State == rrcache.Fresh && !f.q.audience.some {
 		return Result{Msg: dst[:a.Len], EDE: f.ede}

@@ -26,7 +26,7 @@ func (it *iteration) resort(z *cut) bool {
 		if s.at != nil || len(s.glue) > 0 {
 			continue
 		}
-		addrs := it.r.cuts.glue(s.name, it.r.now())
+		addrs := it.r.cuts.glue(it.s.cutSource(s.name), s.name, it.r.now())
 		if len(addrs) == 0 && atOrBelow(s.name, z.zone) {
 			addrs = it.glueless(z, s.name)
 		}
@@ -44,7 +44,7 @@ const gluelessMax = 2
 
 // glueless asks the servers of the parent of a zone for the addresses of a server within it.
 func (it *iteration) glueless(z *cut, server dnsname.Name) []netip.Addr {
-	parent := it.r.cuts.at(z.parent, it.r.now())
+	parent := it.r.cuts.at(z.source, z.parent, it.r.now())
 	if parent == nil || parent.zone == z.zone || it.asked == gluelessMax {
 		return nil
 	}

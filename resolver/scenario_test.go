@@ -45,6 +45,8 @@ var update = flag.Bool("update", false, "rewrite what the resolutions find")
 //	mend                   take the faults away that were broken
 //	tree FILE              another tree takes the place of the first
 //	forget NAME            flush a subtree
+//	reload WORD…           the configuration is another one: these words in place of those before
+//	kept NAME SOURCE…      whose answers the cache holds for a name, in any order: recursion, forward, stub, each with _ and its zone
 //
 // The words of config are whole-names, no-validation, negative=NAME, anchor=ZONE (its DS records are trusted too), forward=ZONE@N[,@N],
 // forward-first=ZONE@N, forward-uncached=ZONE@N, forward-host=ZONE@N/NAME, stub=ZONE@N, stub-first=ZONE@N, dns64=PREFIX, ipv6 (servers are asked by both families), stale, total=DURATION (that a question may take),
@@ -191,6 +193,13 @@ func (p *play) do(words []string, line string) (err error) {
 		return p.tree.Update(p.text + p.faults)
 	case "forget":
 		p.rooted.Flush(dnsname.MustParse(words[1]), true)
+	case "reload":
+		p.words = words[1:]
+		config := p.rooted.config
+		config.Recursion, _ = p.recursion()
+		return p.rooted.Update(config)
+	case "kept":
+		p.checkKept(line, words[1], words[2:])
 	default:
 		return fmt.Errorf("unknown command")
 	}
@@ -237,6 +246,20 @@ func (p *play) number(word string) int {
 		p.t.Fatal(err)
 	}
 	return n
+}
+
+// checkKept compares the sources of what is kept for a name with what they should be.
+func (p *play) checkKept(line, name string, want []string) {
+	var got []string
+	for _, k := range p.rooted.cache.Kept(dnsname.MustParse(name), 0, p.now().UnixNano()) {
+		got = append(got, strings.ReplaceAll(p.rooted.cache.Sources().Label(k.Group), " ", "_"))
+	}
+	slices.Sort(got)
+	got = slices.Compact(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		p.t.Errorf("%s: there are answers of %q", line, got)
+	}
 }
 
 // showAll has several clients ask at once.
@@ -345,6 +368,18 @@ func recordText(rr dns.RR) string {
 
 // start starts the resolver of the play, as its words want it.
 func (p *play) start() {
+	recursion, cacheConfig := p.recursion()
+	cache, err := rrcache.New(cacheConfig)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	timeouts := resolver.Timeouts{Attempt: 200 * time.Millisecond}
+	timeouts.Total, timeouts.Stale = p.duration("total", 3*time.Second), p.duration("patience", 100*time.Millisecond)
+	p.rooted = startOver(p.t, p.tree, recursion.Hints, resolver.Config{Cache: cache, Recursion: recursion, Now: p.now, Timeouts: timeouts})
+}
+
+// recursion is what the words of config say.
+func (p *play) recursion() (*resolver.Recursion, rrcache.Config) {
 	hints, err := resolver.ReadHints(strings.NewReader(p.tree.RootHints()), "hints")
 	if err != nil {
 		p.t.Fatal(err)
@@ -360,13 +395,7 @@ func (p *play) start() {
 		p.word(w, recursion, &cacheConfig)
 	}
 	recursion.Anchors = append(recursion.Anchors, p.anchors()...)
-	cache, err := rrcache.New(cacheConfig)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	timeouts := resolver.Timeouts{Attempt: 200 * time.Millisecond}
-	timeouts.Total, timeouts.Stale = p.duration("total", 3*time.Second), p.duration("patience", 100*time.Millisecond)
-	p.rooted = startOver(p.t, p.tree, hints, resolver.Config{Cache: cache, Recursion: recursion, Now: p.now, Timeouts: timeouts})
+	return recursion, cacheConfig
 }
 
 // duration is what a word of config says, or what is usual.

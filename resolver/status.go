@@ -8,7 +8,7 @@ import (
 // UpstreamStatus is what is known about an upstream now, and what became of it since the resolver was made.
 type UpstreamStatus struct {
 	Addr      netip.AddrPort
-	Group     uint8
+	Group     uint16
 	Up        bool
 	RTT       time.Duration // smoothed, 0 if not known yet
 	KeepsCase bool          // as far as is known: letter case in queries is random

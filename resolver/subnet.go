@@ -84,7 +84,7 @@ func (s *state) audience(q *question, asker netip.Prefix) audience {
 	if c == nil || len(c.Subnets.Zones) == 0 || !forSome(q.qtype) || !c.Subnets.lists(dnsname.Name(q.name)) {
 		return audience{}
 	}
-	if f, _ := c.forwardAt(dnsname.Name(q.name), q.qtype); f != nil {
+	if f, _ := s.forwardAt(dnsname.Name(q.name), q.qtype); f != nil {
 		return audience{} // who recurses for us would tell whom he likes
 	}
 	return audience{some: true, subnet: c.Subnets.covers(asker)}

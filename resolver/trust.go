@@ -30,7 +30,7 @@ type trusted struct {
 // trusts is what is known of the zones that names lie in, bounded as cuts is.
 type trusts struct {
 	mu   sync.Mutex
-	all  map[dnsname.Name]*trusted
+	all  map[sourced]*trusted
 	most int
 }
 
@@ -41,9 +41,9 @@ const (
 	trustMax   = time.Hour        // for so long keys are believed at most before they are looked at again
 )
 
-func newTrusts() *trusts { return &trusts{all: map[dnsname.Name]*trusted{}, most: trustsMost} }
+func newTrusts() *trusts { return &trusts{all: map[sourced]*trusted{}, most: trustsMost} }
 
-func (t *trusts) get(name dnsname.Name, now time.Time) *trusted {
+func (t *trusts) get(name sourced, now time.Time) *trusted {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	known := t.all[name]
@@ -54,7 +54,7 @@ func (t *trusts) get(name dnsname.Name, now time.Time) *trusted {
 	return nil
 }
 
-func (t *trusts) put(name dnsname.Name, z *trusted) {
+func (t *trusts) put(name sourced, z *trusted) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.all) >= t.most {
@@ -83,7 +83,7 @@ func (t *trusts) flush(name dnsname.Name) (n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for known := range t.all {
-		if atOrBelow(known, name) {
+		if atOrBelow(known.name, name) {
 			delete(t.all, known)
 			n++
 		}
@@ -91,18 +91,29 @@ func (t *trusts) flush(name dnsname.Name) (n int) {
 	return n
 }
 
-// forget forgets what is known at name.
-func (t *trusts) forget(name dnsname.Name) {
+// forget forgets what is known at name by one source.
+func (t *trusts) forget(name sourced) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.all, name)
 }
 
+// forgetAt forgets what is known at name by all sources.
+func (t *trusts) forgetAt(name dnsname.Name) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for known := range t.all {
+		if known.name == name {
+			delete(t.all, known)
+		}
+	}
+}
+
 // trust finds out by what keys the data at a name are to be checked. The keys of a zone are trusted for what its parent's keys sign, from an
 // anchor down (RFC 4035 section 5).
 func (it *iteration) trust(name dnsname.Name) (*dnssec.Zone, dnssec.Verdict) {
-	now := it.r.now()
-	if known := it.r.trusts.get(name, now); known != nil {
+	now, at := it.r.now(), sourced{it.s.source(name, 0), name}
+	if known := it.r.trusts.get(at, now); known != nil {
 		it.noteTrust(name, known, true)
 		return known.zone, known.verdict
 	}
@@ -116,8 +127,8 @@ func (it *iteration) trust(name dnsname.Name) (*dnssec.Zone, dnssec.Verdict) {
 	}
 	z.expires = minTime(z.expires, now.Add(trustMax))
 	if it.ctx.Err() == nil && (z.verdict.Status != dnssec.Bogus || !it.b.ranShort() || it.failedAlone(whole)) {
-		if it.r.trusts.put(name, z); it.r.isOver(it.s) {
-			it.r.trusts.forget(name)
+		if it.r.trusts.put(at, z); it.r.isOver(it.s) {
+			it.r.trusts.forget(at)
 		}
 	}
 	it.noteTrust(name, z, false)
@@ -226,7 +237,7 @@ func (it *iteration) distrust(server netip.AddrPort) {
 // trustParent finds out by what keys a name is to be checked from what the parent side says.
 func (it *iteration) trustParent(name dnsname.Name, sets []*rrset) *trusted {
 	until := it.r.now().Add(leastTTL(sets))
-	if z := it.r.cuts.at(name, it.r.now()); z != nil {
+	if z := it.r.cuts.at(it.s.cutSource(name.Parent()), name, it.r.now()); z != nil {
 		until = minTime(until, z.expires)
 	}
 	if ds := findSet(sets, name, wire.TypeDS); ds != nil {
@@ -257,7 +268,7 @@ func copies(sets []*rrset, left time.Duration) []*rrset {
 // knownProofs returns what the parent side said about DS when it delegated name, nil if it said nothing or that is too old.
 func (it *iteration) knownProofs(name dnsname.Name) []*rrset {
 	now := it.r.now()
-	if z := it.r.cuts.at(name, now); z != nil && len(z.proofs) > 0 && now.Before(z.proved) {
+	if z := it.r.cuts.at(it.s.cutSource(name.Parent()), name, now); z != nil && len(z.proofs) > 0 && now.Before(z.proved) {
 		return copies(z.proofs, z.proved.Sub(now))
 	}
 	return nil
@@ -265,7 +276,7 @@ func (it *iteration) knownProofs(name dnsname.Name) []*rrset {
 
 // records asks for records with their signatures and without validation, and tells who answered if that is known.
 func (it *iteration) records(name dnsname.Name, rtype uint16) ([]*rrset, netip.AddrPort, error) {
-	q := question{name: string(name), qtype: rtype, class: it.f.q.class, do: true, cd: true, group: it.f.q.group}
+	q := question{name: string(name), qtype: rtype, class: it.f.q.class, do: true, cd: true, group: it.s.source(name, rtype)}
 	msg, from, err := it.need(q, it.f.depth+1, it.f.aliases, it.f.look)
 	if err != nil {
 		return nil, from, err
@@ -359,7 +370,7 @@ func (it *iteration) trustKeys(zone dnsname.Name, until time.Time, check func(*d
 
 // forget has a question asked anew.
 func (it *iteration) forget(name dnsname.Name, rtype uint16) {
-	q := question{name: string(name), qtype: rtype, class: it.f.q.class, do: true, cd: true, group: it.f.q.group}
+	q := question{name: string(name), qtype: rtype, class: it.f.q.class, do: true, cd: true, group: it.s.source(name, rtype)}
 	it.r.cache.Remove(q.key())
 }
 

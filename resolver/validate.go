@@ -111,8 +111,9 @@ func (it *iteration) keepWild(zone, encloser dnsname.Name, s *rrset, f *finding)
 		return
 	}
 	kept := *s
-	if it.r.denials.addWild(zone, encloser, &kept, f.proofs, it.f.q.class, it.r.now()); it.r.isOver(it.s) {
-		it.r.denials.forget(zone)
+	at := sourced{it.s.source(s.name, s.rtype), zone}
+	if it.r.denials.addWild(at, encloser, &kept, f.proofs, it.f.q.class, it.r.now()); it.r.isOver(it.s) {
+		it.r.denials.forget(at)
 	}
 }
 
@@ -176,8 +177,9 @@ func (it *iteration) validateNegative(z *cut, name dnsname.Name, f *finding) dns
 		}
 	}
 	if v.Status == dnssec.Secure && f.soa != nil && f.soa.name == signer {
-		if it.r.denials.add(signer, f.soa, f.proofs, it.f.q.class, it.r.now()); it.r.isOver(it.s) {
-			it.r.denials.forget(signer)
+		at := sourced{it.s.source(name, it.f.q.qtype), signer}
+		if it.r.denials.add(at, f.soa, f.proofs, it.f.q.class, it.r.now()); it.r.isOver(it.s) {
+			it.r.denials.forget(at)
 		}
 	}
 	return v

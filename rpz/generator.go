@@ -25,8 +25,11 @@ type Config struct {
 	Answer Answer
 	// At is the time for which the zone is made: rules that have expired then are not in it. Required.
 	At time.Time
-	// Names is how many names are held in memory at once. Default: that of nameindex.SortOptions. Example: 100_000.
+	// Names is how many names are held in memory at once to find their order. Default: that of nameindex.SortOptions. Example: 100_000.
 	Names int
+	// Order is the order of the names of an index that the policy's came of: it is found from that, with as little work as has changed. Default: it is found
+	// anew when it is needed.
+	Order *nameindex.Order
 	// Rest is called after each small piece of the work, so that queries can be let through. Default: nothing.
 	Rest func()
 }
@@ -46,6 +49,7 @@ type Generator struct {
 	answer Answer
 	at     time.Time
 	sort   nameindex.SortOptions
+	order  *nameindex.Order // nil until it is needed
 	deeds  map[deed]*said
 	byText map[string]*said
 	passes *said
@@ -87,8 +91,27 @@ func New(c Config) (*Generator, error) {
 		apex: c.Apex.Canonical(), policy: c.Policy, answer: c.Answer, at: c.At, sort: nameindex.SortOptions{Names: c.Names, Rest: c.Rest},
 		deeds: map[deed]*said{}, byText: map[string]*said{},
 	}
+	if g.sort.Rest == nil {
+		g.sort.Rest = func() {}
+	}
 	g.passes = g.unify(alias(targetPassthru, passthruTTL))
+	g.follow(c.Order)
 	return g, nil
+}
+
+// follow makes the order of another index that of the policy's, if that came of it.
+func (g *Generator) follow(from *nameindex.Order) {
+	if index := g.policy.Index(); index != nil && from != nil {
+		g.order, _ = from.Follow(index, g.sort.Rest)
+	}
+}
+
+// Order is the order of the names of the policy's index, for the Config of a generator that follows; nil of a policy without one.
+func (g *Generator) Order() *nameindex.Order {
+	if index := g.policy.Index(); index != nil && g.order == nil {
+		g.order = index.Order(g.sort)
+	}
+	return g.order
 }
 
 // passthruTTL is how long, in seconds, a record lives that is there only to let a name through below a wildcard.
@@ -103,7 +126,7 @@ func (g *Generator) Records() iter.Seq[Record] {
 		g.yield, g.over, g.report, g.stack, g.aside = yield, false, Report{Records: 2}, nil, false
 		g.report.Patterns = g.patterns()
 		if index := g.policy.Index(); index != nil {
-			for key := range index.Sorted(g.sort) {
+			for key := range g.Order().Names(index, g.sort.Rest) {
 				if g.listed(key); g.over {
 					return
 				}
@@ -307,9 +330,9 @@ func (g *Generator) write(name []byte, s *said, covered bool) {
 	}
 }
 
-// leadsTo reports whether s is a CNAME to the name itself: PASSTHRU as it was written before it had a name.
+// leadsTo reports whether s is a CNAME to the name itself: PASSTHRU as it was written before it had a name. That to "*." is NODATA for the asterisk of the root, too.
 func (s *said) leadsTo(name []byte) bool {
-	return len(s.records) == 1 && s.records[0].rtype == wire.TypeCNAME && bytes.Equal(s.records[0].rdata, name)
+	return len(s.records) == 1 && s.records[0].rtype == wire.TypeCNAME && bytes.Equal(s.records[0].rdata, name) && string(name) != targetNODATA
 }
 
 // Times of the SOA record, in seconds: those who hold the zone look for changes every minute, and keep it a week without us.

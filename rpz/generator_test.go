@@ -79,6 +79,9 @@ func addRandom(r *rand.Rand, m *policy.Manifest, members map[string][]policy.Mem
 	if r.IntN(6) == 0 {
 		k.Expiry = 500_000 + uint32(r.IntN(2))
 	}
+	if r.IntN(3) == 0 {
+		k.Confidence = uint8(r.IntN(101))
+	}
 	name := randomName(r, 4)
 	if r.IntN(20) == 0 {
 		name, k.Kind, k.Exception = dnsname.Root, policy.KindBelow, false

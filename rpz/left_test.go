@@ -118,6 +118,15 @@ func TestWhatCannotBeSaidIsCounted(t *testing.T) {
 	}
 }
 
+// NODATA for every name is an alias that leads to its own owner, and says NODATA all the same.
+func TestNODATAForEveryName(t *testing.T) {
+	g := generator(t, policyOf(t, listing{key: "\x00", kind: policy.KindBelow, action: policy.ActionNODATA}), rpz.Config{})
+	if got, want := master(t, g), "* CNAME *.\n"; got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+	readAgain(t, g)
+}
+
 func TestAnswerInPlaceOfThePolicys(t *testing.T) {
 	p := policyOf(t, listing{key: name("a.example"), action: policy.ActionDrop}, listing{key: name("b.example"), action: policy.ActionPassthru})
 	for _, tc := range []struct {

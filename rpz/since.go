@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"reflect"
 	"slices"
+	"time"
 
 	"cenote/dnsname"
 	"cenote/nameindex"
@@ -18,24 +19,27 @@ type Changes struct {
 }
 
 // Since finds what has changed since the zone of before, whose records were gone through to the end, or that came of Since. It makes only the parts of both
-// zones where rules differ, and looks at each listed name to find which belong to them. Afterwards Report tells of the zone of g as if all its records had
-// been gone through. false is that the changes cannot be told from those of the lists alone, since anything else has changed or rules have expired, or that
-// more than most names are in those parts.
+// zones where rules differ, which the order of the names finds; that of before's serves, if this one has none. Afterwards Report tells of the zone of g as if
+// all its records had been gone through. false is that the changes cannot be told from those of the lists and from what has expired, since anything else has
+// changed, or that more than most names are in those parts.
 func (g *Generator) Since(before *Generator, most int) (c Changes, ok bool) {
 	if !g.continues(before) {
 		return c, false
 	}
-	changed, ok := nameindex.Changed(before.policy.Index(), g.policy.Index())
-	if !ok || len(changed) > most {
+	changed, ok := nameindex.Changed(before.policy.Index(), g.policy.Index(), g.sort.Rest)
+	if changed = append(changed, g.expired(before.at)...); !ok || len(changed) > most {
 		return c, false
 	}
 	changed = slices.DeleteFunc(changed, func(key []byte) bool { return policy.TriggerOf(key) == policy.TriggerPattern })
 	parts := g.parts(before, changed)
-	keys, ok := g.policy.Index().ListedBelow(parts.tops, most, g.rest())
+	if g.order == nil {
+		g.follow(before.order)
+	}
+	keys, ok := g.Order().Below(g.policy.Index(), parts.tops, most, g.sort.Rest)
 	if !ok {
 		return c, false
 	}
-	for _, key := range changed {
+	for _, key := range changed { // those that have expired are listed
 		if _, listed := g.policy.Index().Lookup(key); !listed {
 			keys = append(keys, key)
 		}
@@ -51,27 +55,25 @@ func (g *Generator) Since(before *Generator, most int) (c Changes, ok bool) {
 	return changesOf(was, is), true
 }
 
+// expired are the listed names of which rules have expired since a time.
+func (g *Generator) expired(since time.Time) [][]byte {
+	sets := g.policy.Expired(since, g.at)
+	if !slices.Contains(sets, true) {
+		return nil
+	}
+	return g.policy.Index().Having(sets, g.sort.Rest)
+}
+
 // compareKeys is the canonical order of names, with all others behind them: query names that look like those must not come between.
 func compareKeys(a, b []byte) int {
 	x, y := policy.TriggerOf(a), policy.TriggerOf(b)
 	return cmp.Or(cmp.Compare(x, y), dnsname.Compare(dnsname.Name(a), dnsname.Name(b)))
 }
 
-// rest is what is called after each small piece of work.
-func (g *Generator) rest() func() {
-	if g.sort.Rest == nil {
-		return func() {}
-	}
-	return g.sort.Rest
-}
-
 // continues reports whether the zones of g and before can differ only where their lists do.
 func (g *Generator) continues(before *Generator) bool {
 	a, b := before.policy, g.policy
 	if a.Index() == nil || b.Index() == nil || g.apex != before.apex || g.at.Before(before.at) || !reflect.DeepEqual(g.answer, before.answer) {
-		return false
-	}
-	if expires, any := a.NextExpiry(before.at); any && !g.at.Before(expires) {
 		return false
 	}
 	m, n := a.Manifest(), b.Manifest()
@@ -168,9 +170,9 @@ func (g *Generator) within(p parts, keys [][]byte) (records []Record, r Report) 
 		records = append(records, r)
 		return true
 	}
-	rest, top := g.rest(), []byte(nil)
+	top := []byte(nil)
 	for _, key := range keys {
-		rest()
+		g.sort.Rest()
 		if top == nil || !bytes.Equal(key, top) && !isBelow(key, top) {
 			g.closePart()
 			for top = key; !p.is[string(top)]; top = top[1+int(top[0]):] {

@@ -131,6 +131,7 @@ type Answer struct {
 // Cache keeps answers. New makes one.
 type Cache struct {
 	config   atomic.Pointer[Config] // with its defaults, never changed once stored
+	sources  atomic.Pointer[Sources]
 	hash     hasher
 	places   [shardsMax]atomic.Pointer[shard] // by the first octet of a hash; where there are fewer shards, each has several places
 	tallies  [shardsMax]tally                 // by the place of the shard

@@ -224,8 +224,9 @@ func TestAgeing(t *testing.T) {
 func TestKeysAreApart(t *testing.T) {
 	c := newCache(t, rrcache.Config{})
 	base := *keyOf("www.example", dns.TypeA)
-	keys := []rrcache.Key{base, base, base, base, base}
+	keys := []rrcache.Key{base, base, base, base, base, base, base}
 	keys[1].DO, keys[2].CD, keys[3].Group, keys[4].Type = true, true, 7, dns.TypeAAAA
+	keys[5].Group, keys[6].Group = 7+256, rrcache.GroupMax
 	for i := range keys {
 		rr := fmt.Sprintf("www.example. 60 IN A 192.0.2.%d", i)
 		if i == 4 {

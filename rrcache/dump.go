@@ -19,7 +19,7 @@ import (
 //	block  uint32 length, uint32 checksum, and entries; as many blocks as it takes
 //	end    uint32 0, uint32 checksum, uint64 how many entries there were
 //
-//	entry  uint16 length of the message, uint8 key flags, uint8 group, uint8 dumpMain and frequency, int64 stored, uint32 held, message
+//	entry  uint16 length of the message, uint8 key flags with the high bits of the group, uint8 its low bits, uint8 dumpMain and frequency, int64 stored, uint32 held, message
 //
 // Checksums are CRC-32C. Integers are little-endian. What is read is put through the same checks as what a server sends: no octet of a dump gets
 // into a record unread.
@@ -40,13 +40,14 @@ var (
 )
 
 // Dump writes all answers that are of use at now to w, and returns how many there were. source says where they come from, in at most 1024
-// octets: only a Load that gives the same takes them. rest is called after each small piece of work.
+// octets: only a Load that gives the same takes them. Which of these gave an answer is told by its name, as Sources has it; what is left of others is not written. An error
+// wraps ErrSource where SetSources is called meanwhile. rest is called after each small piece of work.
 func (c *Cache) Dump(w io.Writer, source string, now int64, rest func()) (n int, err error) {
 	d := dumper{to: bufio.NewWriterSize(w, blockSize)}
 	d.head(source[:min(len(source), sourceMax)])
-	staleMax := int64(c.config.Load().StaleMax)
+	staleMax, sources := int64(c.config.Load().StaleMax), c.sources.Load()
 	c.walk(func(r record, state uint64, inMain bool) {
-		if !r.failure() && r.age(now) < r.usable(staleMax) {
+		if !r.failure() && r.age(now) < r.usable(staleMax) && sources.gave(r) {
 			d.add(r, state, inMain)
 		}
 	}, func() {
@@ -55,6 +56,9 @@ func (c *Cache) Dump(w io.Writer, source string, now int64, rest func()) (n int,
 	})
 	d.cut()
 	d.flush()
+	if c.sources.Load() != sources {
+		return 0, fmt.Errorf("%w: others are asked since it began", ErrSource)
+	}
 	d.end()
 	return int(d.n), d.err
 }
@@ -134,10 +138,10 @@ type Loaded struct {
 }
 
 // Load reads a dump and keeps its answers as if they had been in the cache all the time: their age counts from when they were put. What the cache
-// has already stays. source must be that of the dump. On an error what was read before it is kept: each block vouches for itself. now is the
+// has already stays. source must be that of the dump, and nobody may call SetSources meanwhile. On an error what was read before it is kept: each block vouches for itself. now is the
 // time, and rest is called after each small piece of work.
 func (c *Cache) Load(r io.Reader, source string, now int64, rest func()) (Loaded, error) {
-	l := loader{cache: c, from: bufio.NewReaderSize(r, blockSize), now: now, rest: rest}
+	l := loader{cache: c, sources: c.sources.Load(), from: bufio.NewReaderSize(r, blockSize), now: now, rest: rest}
 	err := l.head(source[:min(len(source), sourceMax)])
 	for more := err == nil; more && err == nil; {
 		more, err = l.block()
@@ -146,13 +150,14 @@ func (c *Cache) Load(r io.Reader, source string, now int64, rest func()) (Loaded
 }
 
 type loader struct {
-	cache  *Cache
-	from   *bufio.Reader
-	now    int64
-	rest   func()
-	buffer []byte
-	read   uint64
-	sum    Loaded
+	cache   *Cache
+	sources *Sources // those in force when it began
+	from    *bufio.Reader
+	now     int64
+	rest    func()
+	buffer  []byte
+	read    uint64
+	sum     Loaded
 }
 
 // fill reads exactly n octets into the buffer.
@@ -231,7 +236,11 @@ func (l *loader) entries(b []byte) error {
 		if len(b) < length {
 			return ErrDump
 		}
-		*l.outcome(b[:length])++
+		count := l.outcome(b[:length])
+		if count == nil {
+			return fmt.Errorf("%w: others are asked since it began", ErrSource)
+		}
+		*count++
 		b = b[length:]
 		if l.read++; l.read%restoreRun == 0 {
 			l.rest()
@@ -240,14 +249,17 @@ func (l *loader) entries(b []byte) error {
 	return nil
 }
 
-// outcome puts an entry into the cache and returns what to count.
+// outcome puts an entry into the cache and returns what to count; nil where others are asked since the dump began to be read.
 func (l *loader) outcome(entry []byte) *int {
 	stored := int64(binary.LittleEndian.Uint64(entry[5:]))
 	k, ok := questionOf(entry[entryHead:])
 	if !ok {
 		return &l.sum.Refused
 	}
-	k.DO, k.CD, k.Group = entry[2]&keyDO != 0, entry[2]&keyCD != 0, entry[3]
+	k.DO, k.CD, k.Group = entry[2]&keyDO != 0, entry[2]&keyCD != 0, groupOf(entry[2], entry[3])
+	if !l.sources.place(&k) {
+		return &l.sum.Refused
+	}
 	return l.restore(&k, entry, stored)
 }
 
@@ -275,6 +287,9 @@ func (l *loader) restore(k *Key, entry []byte, stored int64) *int {
 	copy(b.record[28:32], entry[13:17])
 	s := c.lock(sum)
 	defer s.mu.Unlock()
+	if c.sources.Load() != l.sources { // whoever changed them comes by to forget, and has to wait for the shard
+		return nil
+	}
 	t := turn{shard: s, now: l.now, staleMax: int64(config.StaleMax), spare: b.spare, chances: secondChancesMax}
 	if !t.useful(b.record) {
 		return &l.sum.Expired

@@ -14,9 +14,10 @@ type Key struct {
 	Name  []byte // canonical wire form with its root byte, at most 255 octets
 	Type  uint16
 	Class uint16
-	DO    bool  // signatures were asked for
-	CD    bool  // what failed validation may be in the answer
-	Group uint8 // where the answer comes from: 0 the default upstreams; one cache never mixes two sources
+	DO    bool // signatures were asked for
+	CD    bool // what failed validation may be in the answer
+	// Group is where the answer comes from, at most GroupMax: 0 is the default, others are those of Sources. What one of them said is never given as what another said.
+	Group uint16
 
 	// version is the record that Get or Peek last found by this key, so that Stamp cannot mark one that came after it. 0 is none.
 	version uint32
@@ -30,6 +31,9 @@ func (k *Key) Reset() { k.version = 0 }
 const (
 	keyDO = 1 << iota
 	keyCD
+
+	keyGroupShift = 2 // above are the high bits of the Group
+	keyGroup      = 0xff &^ (keyDO | keyCD)
 )
 
 func (k *Key) flags() (f uint8) {
@@ -39,11 +43,13 @@ func (k *Key) flags() (f uint8) {
 	if k.CD {
 		f |= keyCD
 	}
-	return f
+	return f | uint8(k.Group>>8)<<keyGroupShift
 }
 
 // valid reports whether the key can be one of a message: callers bring names of their own making, but a slip must not damage a record.
-func (k *Key) valid() bool { return len(k.Name) > 0 && len(k.Name) <= dnsname.WireMax }
+func (k *Key) valid() bool {
+	return len(k.Name) > 0 && len(k.Name) <= dnsname.WireMax && k.Group <= GroupMax
+}
 
 // hasher turns keys into hashes that nobody outside the process can foresee, so that no set of names can be chosen to collide.
 type hasher struct {
@@ -61,7 +67,7 @@ func newHasher() hasher {
 }
 
 func (h *hasher) sum(k *Key) uint64 {
-	fields := uint64(k.Type)<<32 | uint64(k.Class)<<16 | uint64(k.Group)<<8 | uint64(k.flags())
+	fields := uint64(k.Type)<<32 | uint64(k.Class)<<16 | uint64(uint8(k.Group))<<8 | uint64(k.flags())
 	hi, lo := bits.Mul64(maphash.Bytes(h.seed, k.Name)^h.secrets[0], fields^h.secrets[1])
 	return hi ^ lo
 }

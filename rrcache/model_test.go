@@ -21,7 +21,7 @@ type oracleKey struct {
 	name   string
 	qtype  uint16
 	do, cd bool
-	group  uint8
+	group  uint16
 }
 
 type oracleEntry struct {
@@ -106,7 +106,7 @@ type model struct {
 func (m *model) key() *rrcache.Key {
 	name := fmt.Sprintf("n%d.zone%d.example", m.rng.IntN(m.names), m.rng.IntN(3))
 	k := keyOf(name, []uint16{dns.TypeA, dns.TypeTXT}[m.rng.IntN(2)])
-	k.DO, k.CD, k.Group = m.rng.IntN(4) == 0, m.rng.IntN(8) == 0, uint8(m.rng.IntN(8)/7)
+	k.DO, k.CD, k.Group = m.rng.IntN(4) == 0, m.rng.IntN(8) == 0, []uint16{7: 1, 15: 257}[m.rng.IntN(16)]
 	return k
 }
 

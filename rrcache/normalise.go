@@ -222,7 +222,7 @@ func (b *builder) assemble(k *Key, tag uint32, msg []byte, now int64) {
 	clear(r[:recordHeader])
 	clear(r[start+b.end:])
 	r.setSize(uint32(size))
-	r[5], r[6], r[7] = k.flags(), k.Group, uint8(len(k.Name))
+	r[5], r[6], r[7] = k.flags(), uint8(k.Group), uint8(len(k.Name))
 	binary.LittleEndian.PutUint32(r[8:], tag)
 	binary.LittleEndian.PutUint64(r[16:], uint64(now))
 	binary.LittleEndian.PutUint16(r[32:], uint16(b.end))

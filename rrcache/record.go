@@ -12,8 +12,8 @@ import (
 //
 //	 0  size     uint32   of the record with its padding, a multiple of 8
 //	 4  flags    uint8    flagDead, flagFailure
-//	 5  key      uint8    keyDO, keyCD
-//	 6  group    uint8
+//	 5  key      uint8    keyDO, keyCD, and the high bits of the group
+//	 6  group    uint8    its low bits
 //	 7  name     uint8    length of the name in the question
 //	 8  tag      uint32   the part of the hash that its slot holds
 //	12  version  uint32   counts the writes of the shard; see Key.version
@@ -75,13 +75,13 @@ func (r record) key() *Key {
 	question := r.message()[wire.HeaderLen+r.nameLen():]
 	return &Key{
 		Name: r.name(), Type: binary.BigEndian.Uint16(question), Class: binary.BigEndian.Uint16(question[2:]),
-		DO: r[5]&keyDO != 0, CD: r[5]&keyCD != 0, Group: r[6],
+		DO: r[5]&keyDO != 0, CD: r[5]&keyCD != 0, Group: r.group(),
 	}
 }
 
 // is reports whether k is the record's key.
 func (r record) is(k *Key) bool {
-	if r[5] != k.flags() || r[6] != k.Group || r.nameLen() != len(k.Name) {
+	if r[5] != k.flags() || r[6] != uint8(k.Group) || r.nameLen() != len(k.Name) {
 		return false
 	}
 	question := r.message()[wire.HeaderLen:]

@@ -17,7 +17,7 @@ const (
 	busyWait      = 5 * time.Millisecond
 	idleMax       = 25 * time.Millisecond
 	chunk         = 64                    // events that are taken under one lock
-	workMax       = 50 * time.Microsecond // what a query waits for the collector
+	workMax       = 20 * time.Microsecond // what a query waits for the collector
 	restBelow     = 16                    // of a ring, the part that may be full while the collector rests
 	windowPairs   = 16 << 10              // pairs that close a window early
 	lossFlush     = time.Second

@@ -110,7 +110,7 @@ func variant(k *api.CacheKept) string {
 	for _, mark := range []struct {
 		set  bool
 		text string
-	}{{k.DNSSEC, "signed"}, {k.Unchecked, "unchecked"}, {k.Failure, "failure"}, {k.Held, "held"}, {k.Source > 0, fmt.Sprintf("source %d", k.Source)}} {
+	}{{k.DNSSEC, "signed"}, {k.Unchecked, "unchecked"}, {k.Failure, "failure"}, {k.Held, "held"}, {true, k.Source}} {
 		if mark.set {
 			out += ", " + mark.text
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -217,12 +218,12 @@ func (a answers) CacheGet(name dnsname.Name, rtype string) (api.CacheAnswer, err
 		}
 	}
 	for _, k := range a.cache.Kept(name, wanted, time.Now().UnixNano()) {
-		out.Entries = append(out.Entries, keptOf(&k))
+		out.Entries = append(out.Entries, keptOf(&k, a.cache.Sources()))
 	}
 	return out, nil
 }
 
-func keptOf(k *rrcache.Kept) api.CacheKept {
+func keptOf(k *rrcache.Kept, sources *rrcache.Sources) api.CacheKept {
 	at := func(ns int64) time.Time { return time.Unix(0, ns).UTC() }
 	security := "not proved"
 	if wire.Flags(k.Msg)&wire.FlagAD != 0 {
@@ -230,7 +231,7 @@ func keptOf(k *rrcache.Kept) api.CacheKept {
 	}
 	sections := sectionsOf(k.Msg)
 	return api.CacheKept{
-		Type: wire.TypeText(k.Type), Class: k.Class, DNSSEC: k.DO, Unchecked: k.CD, Source: k.Group, State: k.State.String(), TTL: k.TTL,
+		Type: wire.TypeText(k.Type), Class: k.Class, DNSSEC: k.DO, Unchecked: k.CD, Source: cmp.Or(sources.Label(k.Group), "not asked any more"), State: k.State.String(), TTL: k.TTL,
 		Stored: at(k.Stored), Expires: at(k.Expires), Gone: at(k.Gone), Held: k.Held, Popular: k.Popular, Failure: k.Failure,
 		Rcode: wire.RcodeText(wire.Rcode(k.Msg)), Security: security, Answer: emptyOf(sections[0]), Authority: emptyOf(sections[1]),
 	}

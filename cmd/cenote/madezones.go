@@ -13,6 +13,7 @@ import (
 
 	"cenote/config"
 	"cenote/dnsname"
+	"cenote/nameindex"
 	"cenote/pace"
 	"cenote/policy"
 	"cenote/rpz"
@@ -31,7 +32,9 @@ type madeZones struct {
 	zones    []config.OwnZone // guarded by mu
 	catalogs []*madeCatalog   // the list is guarded by mu; what it holds is of run alone
 
-	made map[dnsname.Name]madeZone // of run alone
+	made  map[dnsname.Name]madeZone // of run alone
+	order *nameindex.Order          // of the names of the policy that the last zone was made of; of run alone
+	left  time.Time                 // since when there is memory to give back that making zones has left; zero: there is none. Of run alone
 }
 
 // madeZone is of what a zone was made.
@@ -47,6 +50,9 @@ type madeZone struct {
 
 // madeZonesEvery is how often it is looked whether rules have expired, or a zone was thawed.
 const madeZonesEvery = 10 * time.Second
+
+// madeZonesRest is how long after a large zone was made its memory is given back that it took: the collector is not to work beside what sends the zone on.
+const madeZonesRest = 2 * time.Second
 
 func newMadeZones(keeper *zone.Keeper, latest func() *policy.Policy, now func() time.Time, log *slog.Logger) *madeZones {
 	return &madeZones{keeper: keeper, latest: latest, now: now, log: log, news: make(chan struct{}, 1), made: map[dnsname.Name]madeZone{}}
@@ -82,6 +88,10 @@ func (p *madeZones) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-p.rested():
+			freeMemory()
+			p.left = time.Time{}
+			continue
 		case <-tick.C:
 		case <-p.news:
 		}
@@ -94,12 +104,30 @@ func (p *madeZones) run(ctx context.Context) error {
 		maps.DeleteFunc(p.made, func(apex dnsname.Name, _ madeZone) bool {
 			return !slices.ContainsFunc(zones, func(z config.OwnZone) bool { return z.Name == apex })
 		})
+		if len(zones) == 0 {
+			p.order = nil
+		}
 		if now := p.latest(); now != nil {
 			for i := range zones {
 				p.follow(&zones[i], now)
 			}
 		}
 	}
+}
+
+// leave notes that there is memory to give back.
+func (p *madeZones) leave() {
+	if p.left.IsZero() {
+		p.left = time.Now()
+	}
+}
+
+// rested is when that is to be given back; never, if there is none.
+func (p *madeZones) rested() <-chan time.Time {
+	if p.left.IsZero() {
+		return nil
+	}
+	return time.After(time.Until(p.left.Add(madeZonesRest)))
 }
 
 // follow makes one zone, if it is not what the policy says.
@@ -125,10 +153,11 @@ func (p *madeZones) make(z *config.OwnZone, from *policy.Policy, now time.Time, 
 		return next, err
 	}
 	next = madeZone{generation: from.Generation(), zone: z}
-	next.by, err = rpz.New(rpz.Config{Apex: z.Name, Policy: excerpt, Answer: policyAnswer(&z.Policy), At: now, Rest: new(pace.Pace).Look})
+	next.by, err = rpz.New(rpz.Config{Apex: z.Name, Policy: excerpt, Answer: policyAnswer(&z.Policy), At: now, Order: p.order, Rest: new(pace.Pace).Look})
 	if err != nil {
 		return next, err
 	}
+	p.order = next.by.Order()
 	next.expires, _ = excerpt.NextExpiry(now)
 	for {
 		if next.is, err = p.install(z.Name, next.by, now, had); !errors.Is(err, errOvertaken) {
@@ -171,7 +200,7 @@ func (p *madeZones) install(apex dnsname.Name, g *rpz.Generator, now time.Time, 
 		return next, nil
 	})
 	if next.Bytes() > largeZone {
-		freeMemory()
+		p.leave()
 	}
 	if err == nil {
 		report := g.Report()
