@@ -50,13 +50,14 @@ type DSRequest struct {
 
 // Transfers asks the primaries of a zone.
 type Transfers interface {
-	// Transfer asks at once, and returns what came of it.
-	Transfer(ctx context.Context, apex dnsname.Name) error
+	// Transfer asks at once, and returns what came of it. force takes a serial that goes back, and a catalog that has lost most of its zones.
+	Transfer(ctx context.Context, apex dnsname.Name, force bool) error
 }
 
 // TransferRequest is the body of POST /v1/zones/transfer.
 type TransferRequest struct {
-	Zone string `json:"zone"`
+	Zone  string `json:"zone"`
+	Force bool   `json:"force,omitempty"` // take a serial that goes back, and a catalog that has lost most of its zones
 }
 
 // ZonesAnswer is the answer of GET /v1/zones.
@@ -155,7 +156,7 @@ func (s *Server) transfer(w http.ResponseWriter, r *http.Request) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(transferTime + time.Minute))
 	ctx, cancel := context.WithTimeout(r.Context(), transferTime)
 	defer cancel()
-	err = s.config.Rooms.Transfers.Transfer(ctx, apex)
+	err = s.config.Rooms.Transfers.Transfer(ctx, apex, request.Force)
 	switch {
 	case errors.Is(err, zone.ErrUnknown):
 		failWith(w, http.StatusNotFound, err, nil)

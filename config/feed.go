@@ -155,7 +155,8 @@ type Columns struct {
 
 // FeedLimits bound what is read of one feed. A feed over a limit is not served; its last good list stays.
 type FeedLimits struct {
-	// Size is how much the files may have as they are stored, and how much is fetched; of a transfer, how many octets its messages may have.
+	// Size is how much the files may have as they are stored, and how much is fetched; of a transfer, how many octets its messages may have, and its
+	// records with their names in full, which messages shorten.
 	Size Size `yaml:"size" default:"256MiB" min:"1KiB" max:"64GiB"`
 	// Unpacked is how much they may have after unpacking.
 	Unpacked Size `yaml:"unpacked" default:"2GiB" min:"1KiB" max:"256GiB"`

@@ -37,6 +37,8 @@ func (k SharedKey) Secret() ([]byte, error) {
 		}
 		secret, err := base64.StdEncoding.DecodeString(line)
 		switch {
+		case err != nil && strings.HasPrefix(line, "key "):
+			return nil, fmt.Errorf("%s:%d: this is the whole key, as tsig-keygen writes it; the file holds its secret alone, the text in quotes behind `secret`", k.SecretFile, i+1)
 		case err != nil:
 			return nil, fmt.Errorf("%s:%d: the secret is not base64", k.SecretFile, i+1)
 		case found != nil:

@@ -27,7 +27,8 @@ type OwnZone struct {
 	ZONEMD Verify `yaml:"zonemd" default:"check"`
 	// Primaries are the servers that the zone is taken from, in place of `file`: the first that has an answer counts. They are asked as often as the SOA record
 	// says, for what has changed (IXFR) or for all of it (AXFR). The zone is kept in the state directory and served at a start without them; once none
-	// has confirmed it for as long as its SOA record lets it be (expire), its names get SERVFAIL.
+	// has confirmed it for as long as its SOA record lets it be (expire), its names get SERVFAIL. While it is frozen (`cenote zones freeze`) nothing is taken, and
+	// it does not expire.
 	Primaries []Primary `yaml:"primaries" either:"source"`
 	// Catalog makes the zone a catalog (RFC 9432) of zones that are served here: the secondaries that take it serve them too, without a word in their own
 	// configuration. Nobody may ask for its names unless `allow` or `allow_transfer` says so. See docs/catalogs.md.
@@ -94,7 +95,7 @@ type Notified struct {
 
 // TransferBounds bound one transfer.
 type TransferBounds struct {
-	// Size is how many octets its messages may have.
+	// Size is how many octets its messages may have, and its records with their names in full, which messages shorten.
 	Size Size `yaml:"size" default:"1GiB" min:"1KiB" max:"16GiB"`
 	// Records is how many records it may have.
 	Records int `yaml:"records" default:"10000000" min:"1" max:"50000000"`

@@ -10,7 +10,7 @@ import (
 	"cenote/zone"
 )
 
-// updatesMax is how many updates may wait at once to be made; they are made one after the other, and each waits for the disk.
+// updatesMax is how many updates may wait at once to be made; those of one zone are made one after the other, and each waits for the disk.
 const updatesMax = 64
 
 // updateCounters count the UPDATE messages that came to zones of ours, and how many are being made.

@@ -1,6 +1,7 @@
 package tsig
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/sha512"
@@ -91,6 +92,14 @@ type Key struct {
 
 // String tells the name and the algorithm, and nothing of the secret.
 func (k Key) String() string { return k.Name.String() + " (" + k.Algorithm.String() + ")" }
+
+// Same reports whether two keys are one: both nil, or the same in name, algorithm and secret.
+func (k *Key) Same(o *Key) bool {
+	if k == nil || o == nil {
+		return k == o
+	}
+	return k.Name == o.Name && k.Algorithm == o.Algorithm && bytes.Equal(k.Secret, o.Secret)
+}
 
 // GoString is String, for %#v.
 func (k Key) GoString() string { return k.String() }

@@ -1,7 +1,9 @@
 package zone
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -19,11 +21,17 @@ type Subscription struct {
 	Catalog dnsname.Name
 	// Most is how many members it may have; one with more is broken.
 	Most int
+	// ShrinkMax is the largest share of its members, from 0 to 1, that it may lose in one change; up to catalogLossFree it may lose in any case, if it does not
+	// lose all. One that loses more is not followed until Accept.
+	ShrinkMax float64
 	// Wants says which names its members may have. Nil: every one.
 	Wants func(dnsname.Name) bool
 	// Make says how a member is served, and from whom it is taken.
 	Make func(*CatalogMember) (Source, Secondary)
 }
+
+// catalogLossFree is how many members a catalog may lose in one change, whatever share of them that is.
+const catalogLossFree = 5
 
 // Catalogs have the members of catalogs served beside the zones of the configuration (RFC 9432 section 5): as a catalog changes, its members come and go. One
 // that is broken changes nothing. A zone belongs to the catalog that listed it first, until that one lists it no more, or hands it over (coo).
@@ -42,6 +50,8 @@ type Catalogs struct {
 	taken    []Secondary // of them
 	catalogs []*catalog  // in the order of the configuration
 	owned    map[dnsname.Name]ownership
+	former   map[dnsname.Name]dnsname.Name // before the first of owned: the catalog that had a zone when the server ended
+	claims   ownerFile
 	updated  time.Time // when the configuration was changed last
 	swept    bool      // nothing is kept of zones that are no members any more
 }
@@ -55,6 +65,7 @@ type catalog struct {
 	ignored map[dnsname.Name]string         // members that are not served, and why
 	told    map[dnsname.Name]string         // those of which the log knows
 	fault   string                          // why the version that was read last does not count
+	accept  bool                            // it may lose what it likes, once
 }
 
 // ownership is whose member a zone is.
@@ -77,7 +88,11 @@ func (c *Catalogs) Update(sources []Source, taken []Secondary, subscriptions []S
 		s.Catalog = s.Catalog.Canonical()
 		next = append(next, c.take(s))
 	}
-	c.sources, c.taken, c.catalogs, c.updated = sources, taken, next, time.Now()
+	c.sources, c.taken, c.catalogs = sources, taken, next
+	if c.updated.IsZero() {
+		c.recall()
+	}
+	c.updated = time.Now()
 	c.readAll()
 	c.Changed()
 	return c.settle()
@@ -98,6 +113,34 @@ func (c *Catalogs) take(s Subscription) *catalog {
 		}
 	}
 	return next
+}
+
+// recall finds out which catalog had which zone when the server ended: by the versions that were good then, and what was written down where several listed one.
+func (c *Catalogs) recall() {
+	var err error
+	if c.claims, c.former, err = c.keeper.openOwners(); err != nil {
+		c.keeper.journalFaults.Add(1)
+		c.log.Error("it is not known which catalog had a zone that several list", "err", err)
+	}
+	if c.former == nil {
+		c.former = map[dnsname.Name]dnsname.Name{}
+	}
+	owned, _ := c.owners()
+	for name, o := range owned {
+		c.former[name] = o.catalog.Catalog
+	}
+}
+
+// Accept follows a catalog that has lost more members than it may, or all of them if apex is "".
+func (c *Catalogs) Accept(apex dnsname.Name) {
+	c.mu.Lock()
+	for _, a := range c.catalogs {
+		if a.fault != "" && (apex == "" || a.Catalog == apex.Canonical()) {
+			a.accept, a.seen = true, nil
+		}
+	}
+	c.mu.Unlock()
+	c.look()
 }
 
 func (c *catalog) set(members []CatalogMember) {
@@ -164,6 +207,10 @@ func (c *Catalogs) read(a *catalog) (changed bool) {
 	}
 	a.seen = z
 	members, err := ReadCatalog(z, a.Most)
+	if err == nil && !a.accept {
+		err = c.guard(a, members)
+	}
+	a.accept = false
 	if err != nil {
 		c.broken.Add(1)
 		if a.fault != err.Error() {
@@ -183,9 +230,35 @@ func (c *Catalogs) read(a *catalog) (changed bool) {
 	return true
 }
 
+// ErrCatalogShrinks is that a catalog has lost too many members to be believed.
+var ErrCatalogShrinks = errors.New("the catalog has lost too many zones")
+
+// guard fails for a version of a catalog that lists far fewer zones than the last good one. Those that another catalog lists are not lost. mu is held.
+func (c *Catalogs) guard(a *catalog, members []CatalogMember) error {
+	listed := make(map[dnsname.Name]bool, len(members))
+	for i := range members {
+		listed[members[i].Name] = true
+	}
+	lost := 0
+	for name := range a.members {
+		if !listed[name] && !slices.ContainsFunc(c.catalogs, func(o *catalog) bool { return o != a && o.members[name] != nil }) {
+			lost++
+		}
+	}
+	most := max(catalogLossFree, int(a.ShrinkMax*float64(len(a.members))))
+	const accept = "if that is right, run `cenote transfer --force %s`"
+	switch {
+	case lost > 0 && len(members) == 0:
+		return fmt.Errorf("%w: it is empty, and listed %d; "+accept, ErrCatalogShrinks, len(a.members), a.Catalog)
+	case lost > most:
+		return fmt.Errorf("%w: of %d zones %d are gone, and at most %d may go at once; "+accept+", or raise members.shrink_max", ErrCatalogShrinks, len(a.members), lost, most, a.Catalog)
+	}
+	return nil
+}
+
 // settle has those zones served that there are now. mu is held.
 func (c *Catalogs) settle() error {
-	next := c.owners()
+	next, contested := c.owners()
 	sources, taken := slices.Clone(c.sources), slices.Clone(c.taken)
 	for _, name := range slices.Sorted(maps.Keys(next)) {
 		o := next[name]
@@ -199,7 +272,11 @@ func (c *Catalogs) settle() error {
 	}
 	c.secondaries.Update(taken)
 	c.tell(next)
-	c.owned, c.swept = next, false
+	c.owned, c.former, c.swept = next, nil, false
+	if err := c.claims.keep(contested); err != nil {
+		c.keeper.journalFaults.Add(1)
+		c.log.Error("it cannot be kept which catalog has a zone that several list", "err", err)
+	}
 	return nil
 }
 
@@ -212,8 +289,8 @@ func (c *Catalogs) forget(before map[dnsname.Name]ownership) {
 	}
 }
 
-// owners are the zones that are members, with the catalog that each belongs to.
-func (c *Catalogs) owners() map[dnsname.Name]ownership {
+// owners are the zones that are members, with the catalog that each belongs to; contested are those that several list.
+func (c *Catalogs) owners() (next map[dnsname.Name]ownership, contested map[dnsname.Name]dnsname.Name) {
 	fixed := map[dnsname.Name]bool{}
 	for i := range c.sources {
 		fixed[c.sources[i].Name.Canonical()] = true
@@ -232,34 +309,49 @@ func (c *Catalogs) owners() map[dnsname.Name]ownership {
 			}
 		}
 	}
-	next := make(map[dnsname.Name]ownership, len(claims))
+	next, contested = make(map[dnsname.Name]ownership, len(claims)), map[dnsname.Name]dnsname.Name{}
 	for name, by := range claims {
 		owner := c.owner(name, by)
 		next[name] = ownership{owner, owner.members[name]}
+		if len(by) > 1 {
+			contested[name] = owner.Catalog
+		}
 		for _, a := range by {
-			if a != owner && a.members[name].Owner != owner.Catalog {
+			switch {
+			case a == owner:
+			case a.members[name].Owner != owner.Catalog:
 				a.ignored[name] = "it belongs to the catalog " + owner.Catalog.String()
+			case owner.members[name].Owner == a.Catalog:
+				a.ignored[name] = "it and the catalog " + owner.Catalog.String() + " hand it over to each other, so that it stays there"
 			}
 		}
 	}
-	return next
+	return next, contested
 }
 
-// owner is the catalog to which a zone belongs, of those that list it: the one that had it, or else the first, or to whom that hands it over.
+// owner is the catalog to which a zone belongs, of those that list it: the one that had it, or else the first, or to whom that hands it over. Where catalogs hand
+// it over in a circle it stays.
 func (c *Catalogs) owner(name dnsname.Name, by []*catalog) *catalog {
-	owner := by[0]
-	find := func(apex dnsname.Name) {
+	find := func(apex dnsname.Name) *catalog {
 		if at := slices.IndexFunc(by, func(a *catalog) bool { return a.Catalog == apex }); at >= 0 {
-			owner = by[at]
+			return by[at]
 		}
+		return nil
 	}
-	if had, known := c.owned[name]; known {
-		find(had.catalog.Catalog)
+	had := c.former[name]
+	if o, known := c.owned[name]; known {
+		had = o.catalog.Catalog
 	}
-	for range len(by) - 1 {
-		find(owner.members[name].Owner)
+	first := cmp.Or(find(had), by[0])
+	owner := first
+	for range by {
+		next := find(owner.members[name].Owner)
+		if next == nil || next == owner {
+			return owner
+		}
+		owner = next
 	}
-	return owner
+	return first // it has passed more catalogs than there are
 }
 
 // ignoredTold is how many members of a catalog that are newly ignored the log tells one by one.

@@ -59,7 +59,7 @@ func (f *fleet) configuration() (sources []zone.Source, taken []zone.Secondary, 
 		apex := dnsname.MustParse(name)
 		sources, taken = append(sources, zone.Source{Name: apex, Origin: "a test"}), append(taken, zone.Secondary{Name: apex, Primaries: primaries})
 		subscriptions = append(subscriptions, zone.Subscription{
-			Catalog: apex, Most: f.most, Wants: func(n dnsname.Name) bool { return n.IsBelow(dnsname.MustParse("example")) },
+			Catalog: apex, Most: f.most, ShrinkMax: 0.5, Wants: func(n dnsname.Name) bool { return n.IsBelow(dnsname.MustParse("example")) },
 			Make: func(*zone.CatalogMember) (zone.Source, zone.Secondary) {
 				return zone.Source{Origin: name}, zone.Secondary{Primaries: primaries}
 			},
@@ -292,5 +292,88 @@ func TestCatalogsFollowTheConfiguration(t *testing.T) {
 	f.them.Look()
 	if f.files() != 0 {
 		t.Error("something is kept of a zone whose catalog is long gone")
+	}
+}
+
+// TestNobodyHandsOverInACircle holds that a zone stays with the catalog that has it where two hand it over to each other.
+func TestNobodyHandsOverInACircle(t *testing.T) {
+	f := newFleet(t)
+	f.catalog("new.test", 1, "1.zones PTR a.example.", "coo.1.zones PTR old.test.")
+	f.put("a.example")
+	for serial := 1; serial < 5; serial++ {
+		f.catalog("old.test", serial, "1.zones PTR a.example.", "coo.1.zones PTR new.test.", fmt.Sprintf("x TXT %d", serial))
+		f.expect(fmt.Sprint("after version ", serial), "a.example(new.test,served)")
+	}
+	if s := f.status("old.test"); s.Ignored != 1 || !strings.Contains(s.IgnoredFirst, "hand it over to each other") {
+		t.Errorf("%+v", s)
+	}
+	f.catalog("new.test", 2, "1.zones PTR a.example.")
+	f.expect("when one hands it over no more", "a.example(new.test,served)")
+}
+
+// TestOwnerOutlivesARestart holds that a zone which two catalogs list has the same one after a restart, whichever stands first in the configuration.
+func TestOwnerOutlivesARestart(t *testing.T) {
+	f := newFleet(t)
+	f.catalog("new.test", 1, "1.zones PTR a.example.", "2.zones PTR b.example.")
+	f.put("a.example")
+	f.catalog("old.test", 1, "1.zones PTR a.example.")
+	f.start()
+	f.expect("after a restart", "a.example(new.test,served) b.example(new.test,failed)")
+	f.start()
+	f.expect("and another one", "a.example(new.test,served) b.example(new.test,failed)")
+	f.catalog("new.test", 2, "2.zones PTR b.example.")
+	f.expect("when the first lists it no more", "a.example(old.test,served) b.example(new.test,failed)")
+	f.start()
+	f.expect("after the last restart", "a.example(old.test,served) b.example(new.test,failed)")
+}
+
+// members are the lines of a catalog that lists some zones.
+func members(from, to int) (lines []string) {
+	for i := from; i < to; i++ {
+		lines = append(lines, fmt.Sprintf("%d.zones PTR m%d.example.", i, i))
+	}
+	return lines
+}
+
+// TestCatalogThatShrinks holds that the zones of a catalog stay that is suddenly empty, or much smaller, until somebody says that it is right.
+func TestCatalogThatShrinks(t *testing.T) {
+	f := newFleet(t)
+	f.most = 100
+	f.start()
+	f.catalog("old.test", 1, members(0, 20)...)
+	f.put("m0.example")
+	shrunk := func(what string, serial, served int, told string, lines ...string) {
+		t.Helper()
+		f.catalog("old.test", serial, lines...)
+		if s := f.status("old.test"); s.Members != served || told != "" && !strings.Contains(s.Broken, told) || told == "" && s.Broken != "" {
+			t.Errorf("%s: %+v, want %d members and %q", what, s, served, told)
+		}
+	}
+	shrunk("a half is gone", 2, 10, "", members(0, 10)...)
+	shrunk("five of ten are gone", 3, 5, "", members(0, 5)...)
+	shrunk("it grows", 4, 12, "", members(0, 12)...)
+	shrunk("more than a half is gone", 5, 12, "of 12 zones 7 are gone, and at most 6 may go at once; if that is right, run `cenote transfer --force old.test`", members(0, 5)...)
+	shrunk("it is another one", 6, 12, "of 12 zones 12 are gone", members(20, 40)...)
+	shrunk("it is empty", 7, 12, "it is empty, and listed 12")
+	f.start()
+	if s := f.status("old.test"); s.Members != 12 || s.Broken == "" || f.files() != 1 {
+		t.Errorf("after a restart: %+v", s)
+	}
+	if s := f.status("m0.example"); s.State != zone.StateServed {
+		t.Errorf("after a restart: %+v", s)
+	}
+	f.them.Accept(dnsname.MustParse("new.test"))
+	if s := f.status("old.test"); s.Members != 12 {
+		t.Errorf("another one is accepted: %+v", s)
+	}
+	f.them.Accept(dnsname.MustParse("OLD.test"))
+	if s := f.status("old.test"); s.Members != 0 || s.Broken != "" || f.files() != 0 {
+		t.Errorf("accepted: %+v", s)
+	}
+	shrunk("it lists something again", 8, 12, "", members(0, 12)...)
+	f.catalog("new.test", 1, members(0, 12)...)
+	shrunk("all are in another catalog", 9, 1, "", "99.zones PTR z.example.")
+	if s := f.status("new.test"); s.Members != 12 {
+		t.Errorf("handed over: %+v", s)
 	}
 }

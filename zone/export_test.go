@@ -50,14 +50,17 @@ func (k *Keeper) Look() { k.look(context.Background()) }
 // Look asks the primaries of a zone once, as follow does, and notes what came of it.
 func (s *Secondaries) Look(ctx context.Context, apex dnsname.Name) error {
 	z := s.all[apex]
-	err := s.look(ctx, z, false)
+	err := s.look(ctx, z, false, false)
 	s.next(z, err)
 	return err
 }
 
+// Resume finds out when a zone was confirmed last, as follow does at its beginning.
+func (s *Secondaries) Resume(apex dnsname.Name) { s.keeper.resume(apex) }
+
 // TakeTransfer is the zone that messages lead to; nil if they end too early.
 func TakeTransfer(apex dnsname.Name, from *Zone, now time.Time, messages ...[]byte) (*Zone, error) {
-	in := &incoming{apex: apex, from: from, max: 10000}
+	in := &incoming{apex: apex, from: from, max: 10000, most: 1 << 24}
 	for _, msg := range messages {
 		if err := in.message(msg); err != nil {
 			return nil, err
@@ -91,9 +94,21 @@ func (s *Secondaries) Follows(apex dnsname.Name) bool {
 func WriteUpdateMemory(now time.Time, n int) []byte {
 	out := []byte(memoryMagic)
 	for i := range n {
-		out = appendMemory(out, sha256.Sum256([]byte{byte(i)}), remembered{i, now.Add(updateMemory)})
+		out = appendMemory(out, sha256.Sum256([]byte{byte(i)}), remembered{int32(i), now.Add(updateMemory).Unix()})
 	}
 	return out
+}
+
+// UpdatesRemembered is the bound.
+const UpdatesRemembered = updatesRemembered
+
+// Remember has a keeper remember so many updates more, that nobody has sent.
+func (k *Keeper) Remember(n int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for i := range n {
+		k.updated.put(sha256.Sum256(binary.BigEndian.AppendUint64(nil, uint64(i))), remembered{0, k.now().Add(updateMemory).Unix()})
+	}
 }
 
 // ReadUpdateMemory is how many updates a file holds that count.
@@ -110,4 +125,11 @@ func CompareDerived(from, to *Zone) (Diff, bool) { return compareDerived(from, t
 func ServedSince(from, to *Zone) *Served {
 	d := Compare(from, to)
 	return &Served{Zone: to, History: newHistory([]*Step{newStep(&d, to)}, HistoryBounds{}.withDefaults())}
+}
+
+// Busy is how many zones are being updated.
+func (k *Keeper) Busy() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.busy
 }

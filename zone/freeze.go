@@ -12,11 +12,32 @@ import (
 // frozenDir is where it is kept which zones are frozen, below the directory of journals: a journal of each, with the state of one that has a master file.
 const frozenDir = "frozen"
 
-// Freeze keeps a zone as it is, or lets it change again: its file is not read, and what would be installed is refused. It outlasts a restart.
+// Freeze keeps a zone as it is, or lets it change again: its file is not read, what would be installed is refused, and it does not expire. It outlasts a restart.
 func (k *Keeper) Freeze(apex dnsname.Name, frozen bool) error {
+	if err := k.freeze(apex, frozen); err != nil || frozen {
+		return err
+	}
+	k.mu.Lock()
+	ask := k.thawed
+	k.mu.Unlock()
+	if ask != nil {
+		ask(apex.Canonical())
+	}
+	return nil
+}
+
+// isFrozen reports whether a zone is frozen.
+func (k *Keeper) isFrozen(apex dnsname.Name) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	z := k.named(apex)
+	return z != nil && z.status.Frozen
+}
+
+func (k *Keeper) freeze(apex dnsname.Name, frozen bool) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	z := k.claim(apex)
 	if z == nil {
 		return fmt.Errorf("%w: %s", ErrUnknown, apex)
 	}
@@ -29,6 +50,9 @@ func (k *Keeper) Freeze(apex dnsname.Name, frozen bool) error {
 	k.state.Lock()
 	defer k.state.Unlock()
 	z.status.Frozen = frozen
+	if grace := k.now().Add(lookGrace); !frozen && !z.status.Expires.IsZero() && z.status.Expires.Before(grace) {
+		z.status.Expires = grace // until its primaries have been asked
+	}
 	k.log.Info("zone frozen or thawed", "zone", z.status.Name, "frozen", frozen)
 	return nil
 }

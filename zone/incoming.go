@@ -24,11 +24,14 @@ type incoming struct {
 	apex    dnsname.Name
 	from    *Zone // that differences are of; nil: the zone comes whole
 	max     int   // records
+	most    int64 // octets of them, with their names in full
 	soa     Record
-	serial  uint32   // of soa, to which all of it leads
-	records []Record // of the whole zone, soa first
+	serial  uint32       // of soa, to which all of it leads
+	last    dnsname.Name // the owner of the record before
+	records []Record     // of the whole zone, soa first
 	diffs   []Diff
-	count   int // records that came, outside of the zone or not
+	count   int   // records that came, outside of the zone or not
+	octets  int64 // of them, with their names in full
 	state   incomingState
 }
 
@@ -71,7 +74,11 @@ func (in *incoming) message(msg []byte) error {
 		if err != nil {
 			return fmt.Errorf("%w: record %d (%s) is malformed", ErrTransfer, in.count, typeName(w.Type))
 		}
-		r := Record{Owner: dnsname.Name(name).Canonical(), Type: w.Type, TTL: w.TTL, Data: bytes.Clone(data)}
+		// A pointer of two octets stands for a name of up to 255, so that the messages alone do not bound what is kept of them.
+		if in.octets += int64(len(name) + recordHeader + len(data)); in.octets > in.most {
+			return fmt.Errorf("%w: more than %d octets of records, with their names in full", ErrBound, in.most)
+		}
+		r := Record{Owner: in.owner(name), Type: w.Type, TTL: w.TTL, Data: bytes.Clone(data)}
 		if r.TTL > ttlMax {
 			r.TTL = 0 // RFC 2181 section 8
 		}
@@ -83,6 +90,17 @@ func (in *incoming) message(msg []byte) error {
 		return fmt.Errorf("%w: %w", ErrTransfer, w.Err)
 	}
 	return nil
+}
+
+// recordHeader is what a record has between its owner and its data, in octets (RFC 1035 section 3.2.1).
+const recordHeader = 10
+
+// owner is a name as its canonical form: that of the record before where it is the same, which takes no memory then.
+func (in *incoming) owner(name []byte) dnsname.Name {
+	if string(in.last) != string(name) {
+		in.last = dnsname.Name(name).Canonical()
+	}
+	return in.last
 }
 
 // record takes the next record.

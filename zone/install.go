@@ -52,7 +52,7 @@ func (k *Keeper) Install(next *Zone) error {
 func (k *Keeper) Edit(apex dnsname.Name, change func(present *Zone) (*Zone, error)) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	z := k.named(apex)
+	z := k.claim(apex)
 	switch {
 	case z == nil:
 		return fmt.Errorf("%w: %s", ErrUnknown, apex)
@@ -76,7 +76,7 @@ func (k *Keeper) Edit(apex dnsname.Name, change func(present *Zone) (*Zone, erro
 func (k *Keeper) LeftOut(apex dnsname.Name, left []LeftOut) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if z := k.named(apex); z != nil {
+	if z := k.claim(apex); z != nil {
 		k.state.Lock()
 		defer k.state.Unlock()
 		z.status.LeftOut = left
@@ -86,6 +86,26 @@ func (k *Keeper) LeftOut(apex dnsname.Name, left []LeftOut) {
 // named is the zone of a name, or nil. mu is held.
 func (k *Keeper) named(apex dnsname.Name) *kept {
 	return k.byName[apex.Canonical()]
+}
+
+// claim is the zone of a name, or nil, once no update works on it. mu is held, and given up while that takes.
+func (k *Keeper) claim(apex dnsname.Name) *kept {
+	for {
+		if z := k.named(apex); z == nil || !z.busy {
+			return z
+		}
+		k.idle.Wait()
+	}
+}
+
+// rest waits until no update works on any zone. mu is held, and given up while that takes; no update begins meanwhile.
+func (k *Keeper) rest() {
+	k.resting++
+	for k.busy > 0 {
+		k.idle.Wait()
+	}
+	k.resting--
+	k.idle.Broadcast()
 }
 
 // State is the present version of a zone: as its source and updates have it, or as it is served, signed here.
@@ -114,8 +134,17 @@ func (k *Keeper) install(z *kept, next *Zone, d *Diff) {
 		k.advance(z, next, d)
 	}
 	if z.zone = next; before == nil || before.serial != next.serial {
-		k.news = append(k.news, z)
+		k.isNews(z)
 	}
+}
+
+// isNews notes that the serial of a zone is another. mu is held, or the zone is a copy.
+func (k *Keeper) isNews(z *kept) {
+	if z.apart {
+		z.news = true
+		return
+	}
+	k.news = append(k.news, z)
 }
 
 // begin takes the history of the journal up, if it leads to the zone's first state.
@@ -207,9 +236,13 @@ func (k *Keeper) record(z *kept, step *Step, next *Zone) {
 	}
 }
 
-// journalFault tells that a history will not outlive the server. Zones are served all the same.
+// journalFault tells that a history will not outlive the server, or that what a former run kept cannot be read.
 func (k *Keeper) journalFault(z *kept, err error) {
 	k.journalFaults.Add(1)
+	if errors.Is(err, errReading) {
+		k.log.Error("the journal of a zone cannot be read; its file is not changed, and put aside with the ending "+unreadSuffix+" when another one takes its place", "zone", z.source.Name.String(), "err", err)
+		return
+	}
 	k.log.Error("the journal of a zone cannot be kept; its history ends with this server", "zone", z.source.Name.String(), "err", err)
 }
 
@@ -229,7 +262,7 @@ func (k *Keeper) restore(z *kept) {
 		return
 	}
 	z.zone, z.history = had.zone, newHistory(had.steps, k.bounds)
-	k.news = append(k.news, z)
+	k.isNews(z)
 	z.describe()
 	z.status.State, z.status.Loaded, z.status.Fault, z.status.Since = StateServed, k.now(), "", time.Time{}
 	k.log.Info("zone restored", "zone", z.status.Name, "serial", z.status.Serial, "records", z.status.Records)

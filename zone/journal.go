@@ -31,6 +31,7 @@ type journal struct {
 	path    string
 	size    int64 // 0: what comes next is written into a new file
 	trimmed int   // octets that were found damaged
+	unread  bool  // the file could not be read to its end: it is put aside before another one takes its place
 }
 
 const (
@@ -41,12 +42,28 @@ const (
 	stepHeader    = 24
 	stepChunkMax  = 1 << 30 // octets; more is damage
 	journalSuffix = ".journal"
+	unreadSuffix  = ".unread" // after the name of a file that could not be read
 	// journalSlack is how many octets a journal may have that are not wanted any more, beside as many as are.
 	journalSlack = 1 << 20
 )
 
 // errJournal is that a chunk is damaged, or the file is another zone's.
 var errJournal = errors.New("damaged")
+
+// errReading is that the disk, or who keeps it, does not give what is in a file.
+var errReading = errors.New("it cannot be read")
+
+// readFull fills b. A file that ends too early is damaged; every other error is of reading.
+func readFull(in io.Reader, b []byte) error {
+	switch _, err := io.ReadFull(in, b); {
+	case err == nil:
+		return nil
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return errJournal
+	default:
+		return fmt.Errorf("%w: %w", errReading, err)
+	}
+}
 
 // sum stands for the data of a zone.
 type sum struct{ crc, size uint32 }
@@ -75,7 +92,7 @@ type recorded struct {
 }
 
 // openJournal reads the journal of a zone, and cuts off what is damaged. One that is not there is made by the first step. An error means that it cannot be
-// read or written at all.
+// read or written: then the file stays as it is, since a disk that fails says nothing of what is on it, and what could be read is returned.
 func openJournal(path string, apex dnsname.Name) (*journal, recorded, error) {
 	j := &journal{path: path}
 	f, err := os.OpenFile(j.path, os.O_RDWR, 0)
@@ -83,11 +100,15 @@ func openJournal(path string, apex dnsname.Name) (*journal, recorded, error) {
 		return j, recorded{}, nil
 	}
 	if err != nil {
+		j.unread = true
 		return j, recorded{}, err
 	}
 	defer f.Close()
 	r := journalReader{in: bufio.NewReaderSize(f, 1<<16), apex: apex}
-	r.read()
+	if err := r.read(); err != nil {
+		j.unread = true
+		return j, r.recorded, err
+	}
 	info, err := f.Stat()
 	if err == nil && info.Size() != r.good {
 		err = f.Truncate(r.good)
@@ -109,13 +130,17 @@ type journalReader struct {
 	since int // how many steps stand before the state
 }
 
-func (r *journalReader) read() {
-	if r.header() != nil {
-		return
-	}
-	for r.chunk() == nil {
+// read reads all that is sound. An error is one of reading; a file that is damaged, or ends too early, gives none.
+func (r *journalReader) read() error {
+	err := r.header()
+	for err == nil {
+		err = r.chunk()
 	}
 	r.advance()
+	if errors.Is(err, errReading) {
+		return err
+	}
+	return nil
 }
 
 // advance brings the state to where the steps behind it lead. If they do not fit it, it stays, and they are dropped.
@@ -135,7 +160,10 @@ func (r *journalReader) advance() {
 func (r *journalReader) header() error {
 	want := journalHeader(r.apex)
 	have := make([]byte, len(want))
-	if _, err := io.ReadFull(r.in, have); err != nil || string(have) != string(want) {
+	if err := readFull(r.in, have); err != nil {
+		return err
+	}
+	if string(have) != string(want) {
 		return errJournal
 	}
 	r.good = int64(len(have))
@@ -148,7 +176,7 @@ func journalHeader(apex dnsname.Name) []byte {
 
 func (r *journalReader) chunk() error {
 	var head [chunkHeader]byte
-	if _, err := io.ReadFull(r.in, head[:]); err != nil {
+	if err := readFull(r.in, head[:]); err != nil {
 		return err
 	}
 	size := binary.BigEndian.Uint32(head[1:])
@@ -176,10 +204,11 @@ func readGrowing(in io.Reader, size int) ([]byte, error) {
 		if len(out) == cap(out) {
 			out = append(make([]byte, 0, min(size, 2*cap(out))), out...)
 		}
-		n, err := io.ReadFull(in, out[len(out):cap(out)])
-		if out = out[:len(out)+n]; err != nil {
+		rest := out[len(out):cap(out)]
+		if err := readFull(in, rest); err != nil {
 			return nil, err
 		}
+		out = out[:cap(out)]
 	}
 	return out, nil
 }
@@ -284,6 +313,9 @@ func (j *journal) append(chunk []byte) error {
 // rewrite writes a new file in the place of the old one.
 func (j *journal) rewrite(h *History, z *Zone, durable bool) error {
 	j.size = 0
+	if err := j.putAside(); err != nil {
+		return err
+	}
 	f, err := os.CreateTemp(filepath.Dir(j.path), filepath.Base(j.path)+".*.tmp")
 	if err != nil {
 		return err
@@ -301,6 +333,18 @@ func (j *journal) rewrite(h *History, z *Zone, durable bool) error {
 	}
 	j.size = size
 	return syncDir(filepath.Dir(j.path))
+}
+
+// putAside keeps a file that could not be read from being replaced.
+func (j *journal) putAside() error {
+	if !j.unread {
+		return nil
+	}
+	if err := os.Rename(j.path, j.path+unreadSuffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	j.unread = false
+	return nil
 }
 
 // writeJournal writes a whole journal, and syncs it.

@@ -2,16 +2,19 @@ package zone_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"cenote/dnsname"
+	"cenote/wire"
 	"cenote/zone"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -325,4 +328,86 @@ func FuzzJournal(f *testing.F) {
 			}
 		}
 	})
+}
+
+// unreadable puts a file in the place of another one that the system gives an error for (EIO) where it is read, and returns what takes it away again.
+func unreadable(t *testing.T, path string) (mend func()) {
+	t.Helper()
+	const memory = "/proc/self/mem" // nothing is mapped at its beginning
+	if _, err := os.ReadFile(memory); !errors.Is(err, syscall.EIO) {
+		t.Skipf("%s gives %v", memory, err)
+	}
+	if err := os.Rename(path, path+".good"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(memory, path); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := os.Rename(path+".good", path); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestUnreadableJournalIsKept holds that a journal which the disk does not give is not taken for damaged: the file stays, and is put aside for a new one.
+func TestUnreadableJournalIsKept(t *testing.T) {
+	j := newJournaled(t, false, zone.HistoryBounds{})
+	j.start()
+	j.put(1)
+	j.put(2)
+	path := filepath.Join(j.dir, "example.journal")
+	mend := unreadable(t, path)
+	j.start()
+	if got := gathered(t, j, "cenote_zone_journal_failures_total"); got != 1 || j.log.count("the journal of a zone cannot be read; its file is not changed") != 1 {
+		t.Errorf("%v failures are counted; the log has\n%s", got, &j.log.text)
+	}
+	if target, err := os.Readlink(path); err != nil {
+		t.Errorf("the file has gone: %v %v", target, err)
+	}
+	mend()
+	j.start()
+	j.expect("when the disk gives it again", "1 2")
+	unreadable(t, path)
+	j.start()
+	j.put(3)
+	if _, err := os.Readlink(path + ".unread"); err != nil {
+		t.Errorf("the file was not put aside: %v", err)
+	}
+	j.start()
+	j.expect("from the new file", "3")
+}
+
+// TestUnreadableUpdatesAreNotTakenBack holds that a zone is not served as its file is while the disk does not give what updates made of it, unless somebody says so.
+func TestUnreadableUpdatesAreNotTakenBack(t *testing.T) {
+	u := newUpdatable(t, updatableText)
+	if rcode := u.ask("all.key", "+new.example. 60 A 192.0.2.9"); rcode != 0 {
+		t.Fatal(rcode)
+	}
+	path := filepath.Join(u.conf.Dir, "updates", "example.journal")
+	mend := unreadable(t, path)
+	u.start()
+	if s := u.Status()[0]; s.State != zone.StateFailed || !strings.Contains(s.Fault, "what updates have made of the zone: it cannot be read") {
+		t.Errorf("%+v", s)
+	}
+	if rcode := u.ask("all.key", "+more.example. 60 A 192.0.2.9"); rcode != wire.RcodeServFail {
+		t.Errorf("RCODE %d", rcode)
+	}
+	mend()
+	if _, err := u.Reload(false); err != nil {
+		t.Fatal(err)
+	}
+	u.expect("when the disk gives it again", 6, "+new.example. 60 IN A 192.0.2.9")
+	unreadable(t, path)
+	u.start()
+	if _, err := u.Reload(true); err != nil {
+		t.Fatal(err)
+	}
+	u.expect("by force", 5, "-new.example. 60 IN A 192.0.2.9")
+	if rcode := u.ask("all.key", "+more.example. 60 A 192.0.2.9"); rcode != 0 {
+		t.Errorf("by force: RCODE %d\n%s", rcode, &u.log.text)
+	}
+	if _, err := os.Readlink(path + ".unread"); err != nil {
+		t.Errorf("the file was not put aside: %v", err)
+	}
 }

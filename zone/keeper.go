@@ -93,13 +93,17 @@ type Keeper struct {
 	parent  ParentDS
 	bounds  HistoryBounds
 	changed func(dnsname.Name, uint32)
+	thawed  func(dnsname.Name) // has the primaries of a zone asked; nil: nobody does
 	trust   Trust
 	teller  *Notifier
 	online  *onlineWork
 	set     atomic.Pointer[Set]
 	counters
 
-	mu        sync.Mutex                 // held while zones are loaded and published
+	mu        sync.Mutex                 // held while zones are loaded and published, but not while one is updated
+	idle      *sync.Cond                 // on mu: a zone is busy no more, or nobody waits for that any more
+	busy      int                        // guarded by mu: how many zones are
+	resting   int                        // guarded by mu: how many wait until none is
 	zones     []*kept                    // changed with mu and state held
 	byName    map[dnsname.Name]*kept     // those of zones; guarded by mu
 	updated   updateMemories             // guarded by mu
@@ -133,6 +137,7 @@ type kept struct {
 	received  *journal  // of what came of a zone by transfer that is signed here; nil of others, or without a directory
 	updated   *Zone     // what updates made of the source, which is then the present state; nil without any
 	updates   *journal  // of updated; nil where there are none, or without a directory
+	unknown   error     // why what updates made of the zone before the start is not known; nil where it is
 	file      sum       // of the file that was taken last, or for which updates stand
 	loaded    stamp     // of the file that was read last, good or bad
 	seen      stamp     // by the last look
@@ -141,6 +146,10 @@ type kept struct {
 	status    Status
 	unread    bool // it is frozen since before the start, and its file was not read
 	expired   bool // guarded by mu: served no more until a primary confirms it
+	busy      bool // guarded by mu: an update works on a copy of it
+	apart     bool // it is such a copy
+	news      bool // of a copy: its serial is another
+	overdue   bool // guarded by mu: it would have expired, if it were not frozen, and the log has it
 }
 
 // State is how a zone stands.
@@ -200,6 +209,7 @@ func NewKeeper(c KeeperConfig) (*Keeper, error) {
 	if k.now == nil {
 		k.now = time.Now
 	}
+	k.idle = sync.NewCond(&k.mu)
 	if k.log == nil {
 		k.log = slog.Default()
 	}
@@ -219,6 +229,7 @@ func (k *Keeper) Set() *Set { return k.set.Load() }
 func (k *Keeper) Update(sources []Source) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.rest()
 	next, byName := make([]*kept, 0, len(sources)), make(map[dnsname.Name]*kept, len(sources))
 	for _, s := range sources {
 		s.Name = s.Name.Canonical()
@@ -274,6 +285,7 @@ func (k *Keeper) Reload(force bool) ([]Status, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), trustPatience)
 	defer cancel()
 	k.mu.Lock()
+	k.rest()
 	for _, z := range k.zones {
 		if z.source.Path == "" || z.status.Frozen {
 			continue
@@ -313,7 +325,7 @@ func (k *Keeper) look(ctx context.Context) {
 	defer k.mu.Unlock()
 	changed := k.renew()
 	for _, z := range k.zones {
-		if z.source.Path == "" || z.status.Frozen {
+		if z.source.Path == "" || z.status.Frozen || z.busy { // which the next look sees
 			continue
 		}
 		now, err := stampOf(z.source.Path)
@@ -356,6 +368,9 @@ func (k *Keeper) load(ctx context.Context, z *kept, force bool) {
 		if err = k.verify(ctx, z, next); err != nil && doubt {
 			z.zone = nil // what is served was never known to be good
 		}
+	}
+	if err == nil {
+		err = k.knowUpdates(z, force)
 	}
 	if err == nil {
 		next, err = k.choose(z, next, force)

@@ -33,6 +33,9 @@ func (k *Keeper) take(z *kept, plain *Zone) error {
 			k.log.Warn("zone is no longer signed, and its serial goes back; raise it, or secondaries will not see the change",
 				"zone", z.source.Name.String(), "serial", plain.serial, "was", z.zone.serial)
 		}
+		if z.zone == nil || z.plain != nil {
+			k.leaveSigning(z)
+		}
 		z.plain, z.signing, z.unsigned, z.wanted = nil, nil, false, nil
 		k.install(z, plain, nil)
 		k.dropReceived(z)
@@ -62,6 +65,16 @@ func (k *Keeper) take(z *kept, plain *Zone) error {
 	return err
 }
 
+// leaveSigning notes that a zone is served without signatures which was signed here, so that its serials count on from those when it is signed again.
+func (k *Keeper) leaveSigning(z *kept) {
+	if k.keys == "" {
+		return
+	}
+	if err := newKeyStore(k.keys, z.source.Name).leave(); err != nil {
+		k.log.Error("it cannot be noted that a zone is not signed any more; raise its serial when it is signed again", "zone", z.source.Name.String(), "err", err)
+	}
+}
+
 // serveLast serves a zone as it was signed before the server was started, so that a start waits for no signatures. renew makes the version of now of it. It returns
 // false if there is none whose signatures hold, or if none of the keys is there by which they were made.
 func (k *Keeper) serveLast(z *kept, plain *Zone) bool {
@@ -74,7 +87,7 @@ func (k *Keeper) serveLast(z *kept, plain *Zone) bool {
 	switch {
 	case err != nil:
 		k.log.Error("zone is served as it was signed last", "zone", z.source.Name.String(), "err", err)
-	case len(signing.ring.keys) == 0 || isBefore(signing.state.Serial, last.serial):
+	case len(signing.ring.keys) == 0 || isBefore(signing.state.Serial, last.serial) || signing.state.Content == "":
 		return false
 	default:
 		if z.signing = signing; signing.online != nil {
@@ -83,7 +96,7 @@ func (k *Keeper) serveLast(z *kept, plain *Zone) bool {
 	}
 	had := k.open(z)
 	z.zone, z.history, z.plain, z.wanted = last, newHistory(had.steps, k.bounds), plain, plain
-	k.news = append(k.news, z)
+	k.isNews(z)
 	return true
 }
 
@@ -152,7 +165,7 @@ func (z *kept) present() *Zone {
 func (k *Keeper) renew() (changed bool) {
 	now := k.now()
 	for _, z := range k.zones {
-		if !z.mustSign(now) {
+		if z.busy || !z.mustSign(now) {
 			continue
 		}
 		before, plain := z.zone, z.plain
@@ -221,7 +234,7 @@ func (k *Keeper) waiting() (out []dnsname.Name) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, z := range k.zones {
-		if z.signing != nil && z.signing.ring.waits(k.now()) {
+		if !z.busy && z.signing != nil && z.signing.ring.waits(k.now()) {
 			out = append(out, z.source.Name)
 		}
 	}
@@ -253,7 +266,7 @@ func (k *Keeper) AskParent(ctx context.Context, apex dnsname.Name) {
 func (k *Keeper) withKeys(apex dnsname.Name, do func(*signedZone) error) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	z := k.named(apex)
+	z := k.claim(apex)
 	if z == nil || z.signing == nil {
 		return fmt.Errorf("%w: %s is not signed here", ErrNotSigned, apex)
 	}
@@ -278,6 +291,7 @@ type ZoneKeys struct {
 func (k *Keeper) Keys() (out []ZoneKeys) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.rest()
 	for _, z := range k.zones {
 		if z.signing != nil {
 			out = append(out, ZoneKeys{z.source.Name.String(), z.signing.keys(k.now()), z.signing.ring.policy.Withdraw})

@@ -173,13 +173,13 @@ func TestKeeperThatCannotSign(t *testing.T) {
 	if s := k.Status()[0]; s.State != zone.StateServed || s.Signed || s.Serial != 2024010106 {
 		t.Fatalf("status %+v", s)
 	}
-	k.restart(t)
+	k.restart(t) // signed, by the next serial
 	sources = []zone.Source{sources[0]}
 	sources[0].Sign = &zone.Signing{Denial: zone.DenialNSEC3}
 	if err := k.Update(sources); err != nil {
 		t.Fatal(err)
 	}
-	if s := k.Status()[0]; s.State != zone.StateServed || !s.Signed || s.Serial != 2024010107 || !strings.Contains(dump(t, k.zone()), "NSEC3PARAM") {
+	if s := k.Status()[0]; s.State != zone.StateServed || !s.Signed || s.Serial != 2024010108 || !strings.Contains(dump(t, k.zone()), "NSEC3PARAM") {
 		t.Fatalf("status %+v", s)
 	}
 }
@@ -269,4 +269,41 @@ func TestKeeperServesWhatWasSignedWithoutKeys(t *testing.T) {
 	if s := k.Status()[0]; s.State != zone.StateServed || s.Fault != "" || dump(t, k.zone()) != served {
 		t.Errorf("with keys: %+v", s)
 	}
+}
+
+// TestSerialMovesOnWhenSigningBeginsAgain holds that a zone which was signed, then served without signatures, and is signed again has a serial that nobody has had
+// without them, after restarts too (RFC 1982).
+func TestSerialMovesOnWhenSigningBeginsAgain(t *testing.T) {
+	k := keepSigned(t, &zone.Signing{})
+	source := &k.config.Sources[0]
+	policy, raise := source.Sign, func(serial string) {
+		write(t, source.Path, strings.Replace(sample, "2024010101", serial, 1))
+		if _, err := k.Reload(false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect := func(what string, signed bool, serial uint32) {
+		t.Helper()
+		if s := k.Status()[0]; s.Serial != serial || s.Signed != signed || s.State != zone.StateServed {
+			t.Errorf("%s: %+v, want serial %d", what, s, serial)
+		}
+	}
+	expect("signed", true, 2024010102)
+	source.Sign = nil
+	k.restart(t)
+	raise("2024010110")
+	expect("not signed any more", false, 2024010110)
+	source.Sign = policy
+	k.restart(t)
+	expect("signed again", true, 2024010111)
+	k.restart(t)
+	expect("and after a restart", true, 2024010111)
+	source.Sign = nil
+	if err := k.Update(k.config.Sources); err != nil {
+		t.Fatal(err)
+	}
+	expect("not signed by a reload", false, 2024010110)
+	source.Sign = policy
+	k.restart(t)
+	expect("signed again, with what it had then", true, 2024010112)
 }

@@ -23,6 +23,9 @@ type UpdateRequest struct {
 	Client netip.Addr // where it came from
 }
 
+// updatesAtOnce is how many zones are updated at a time, each of which takes memory for another version of it.
+const updatesAtOnce = 4
+
 // updateCounters count what became of updates that were signed by somebody who may send some.
 type updateCounters struct {
 	changed, unchanged, unmet, refused, malformed, failed, again atomic.Uint64
@@ -47,31 +50,85 @@ func (c *updateCounters) count(rcode int, changed bool) {
 }
 
 // ApplyUpdate makes the changes that an UPDATE message asks for, whole or not at all, and returns the RCODE of the reply. After NOERROR they are on the disk and
-// are served. It may wait for the disk, and for others that change zones.
+// are served. It may wait for the disk, and for others that change the zone.
 func (k *Keeper) ApplyUpdate(r *UpdateRequest) int {
-	id := r.Signed
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if rcode, known := k.updated.find(id, k.now()); known {
-		k.updates.again.Add(1)
+	z, rcode, known := k.forUpdate(r)
+	if known {
 		return rcode
 	}
-	z := k.named(r.Zone)
-	if z == nil {
-		k.updates.count(wire.RcodeNotAuth, false)
-		return wire.RcodeNotAuth
-	}
 	before := z.present()
-	diff, rcode, err := k.update(z, r)
+	diff, rcode, err := k.work(z, r)
 	changed := z.present() != before
 	if k.updates.count(rcode, changed); rcode != wire.RcodeServFail {
-		if failed := k.updated.add(id, rcode, k.now()); failed != nil {
+		if failed := k.updated.add(r.Signed, rcode, k.now()); failed != nil {
 			k.journalFaults.Add(1)
 			k.log.Error("an update cannot be written down as made; after a restart it could be made again", "zone", r.Zone.String(), "err", failed)
 		}
 	}
 	k.logUpdate(z, r, &diff, rcode, changed, err)
 	return rcode
+}
+
+// forUpdate is the zone that an update is of, once no other one works on it; or known, and how the update is answered. mu is held, and given up while it waits.
+func (k *Keeper) forUpdate(r *UpdateRequest) (z *kept, rcode int, known bool) {
+	for {
+		full := k.updated.room(k.now())
+		if rcode, known := k.updated.find(r.Signed, k.now()); known {
+			k.updates.again.Add(1)
+			return nil, rcode, true
+		}
+		z := k.named(r.Zone)
+		switch {
+		case z == nil:
+			k.updates.count(wire.RcodeNotAuth, false)
+			return nil, wire.RcodeNotAuth, true
+		case full != nil:
+			k.updates.count(wire.RcodeServFail, false)
+			if k.updated.tells(k.now()) {
+				k.log.Error("no updates are made for now", "zone", r.Zone.String(), "key", r.Key.String(), "client", r.Client.String(), "err", full)
+			}
+			return nil, wire.RcodeServFail, true
+		case !z.busy && k.busy < updatesAtOnce && k.resting == 0:
+			return z, 0, false
+		}
+		k.idle.Wait()
+	}
+}
+
+// work makes an update of a zone on a copy of it, without mu, so that neither other zones nor their updates wait for the disk, or for a large zone to be laid out
+// and signed. mu is held before and after that.
+func (k *Keeper) work(z *kept, r *UpdateRequest) (d Diff, rcode int, err error) {
+	z.busy = true
+	k.busy++
+	next := *z
+	next.apart = true
+	k.mu.Unlock()
+	defer func() {
+		k.mu.Lock()
+		z.busy = false
+		k.busy--
+		k.idle.Broadcast()
+		if z.present() == next.present() && z.zone == next.zone {
+			return
+		}
+		if z.adopt(&next); next.news {
+			k.isNews(z)
+		}
+		k.state.Lock()
+		z.describe()
+		z.status.Updated = k.now()
+		k.state.Unlock()
+		err = errors.Join(err, k.publish())
+	}()
+	return k.update(&next, r)
+}
+
+// adopt takes over what an update has made of a copy.
+func (z *kept) adopt(next *kept) {
+	z.zone, z.plain, z.wanted, z.signing, z.unsigned, z.signAfter = next.zone, next.plain, next.wanted, next.signing, next.unsigned, next.signAfter
+	z.history, z.journal, z.had, z.received, z.updated, z.updates = next.history, next.journal, next.had, next.received, next.updated, next.updates
 }
 
 // logUpdate tells of an update that changed something, or that came from somebody who may send some and was not made.
@@ -93,6 +150,7 @@ func (k *Keeper) logUpdate(z *kept, r *UpdateRequest, d *Diff, rcode int, change
 var (
 	errNotGranted  = errors.New("its key has no grant for what it would change")
 	errManyChanges = fmt.Errorf("it would change more than %d records; send it in parts", changesMax)
+	errLargeSet    = fmt.Errorf("it would leave a set with more than %d records", setRecordsMax)
 	errNoServers   = errors.New("it would leave the zone without a server that can be found: without NS records, or without the address of one")
 	errSigned      = errors.New("the zone comes with signatures or a digest (ZONEMD), which an update would leave wrong; take them out of its file, and have it signed here with `sign`")
 )
@@ -105,7 +163,7 @@ func (z *Zone) CanBeUpdated() error {
 	return nil
 }
 
-// update makes the changes of one message. err says why there are none, where that is not the sender's business alone. mu is held.
+// update makes the changes of one message, of a zone that is its own. err says why there are none, where that is not the sender's business alone.
 func (k *Keeper) update(z *kept, r *UpdateRequest) (d Diff, rcode int, err error) {
 	before, rules := z.present(), z.source.Updates
 	switch {
@@ -140,10 +198,10 @@ func (k *Keeper) update(z *kept, r *UpdateRequest) (d Diff, rcode int, err error
 	if err := k.installUpdate(z, &d, next); err != nil {
 		return d, wire.RcodeServFail, err
 	}
-	return d, wire.RcodeSuccess, k.publish()
+	return d, wire.RcodeSuccess, nil
 }
 
-// installUpdate writes an update down, and then serves it.
+// installUpdate writes an update down, and then makes it the state of the zone.
 func (k *Keeper) installUpdate(z *kept, d *Diff, next *Zone) error {
 	if err := k.recordUpdate(z, d, next); err != nil {
 		k.journalFaults.Add(1)
@@ -154,10 +212,6 @@ func (k *Keeper) installUpdate(z *kept, d *Diff, next *Zone) error {
 		return errors.Join(err, k.recordUpdate(z, nil, z.updated))
 	}
 	z.updated = next
-	k.state.Lock()
-	defer k.state.Unlock()
-	z.describe()
-	z.status.Updated = k.now()
 	return nil
 }
 
@@ -182,18 +236,24 @@ func (k *Keeper) recordUpdate(z *kept, d *Diff, next *Zone) (err error) {
 // remove takes the file away: what comes next is written into a new one.
 func (j *journal) remove() error {
 	j.size = 0
+	if err := j.putAside(); err != nil {
+		return err
+	}
 	if err := os.Remove(j.path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	return syncDir(filepath.Dir(j.path))
 }
 
+// updatesDir is where the journals of updates lie, below the directory of journals.
+const updatesDir = "updates"
+
 // openUpdates finds what updates made of a zone before the server was started.
 func (k *Keeper) openUpdates(z *kept) {
 	if z.source.Updates == nil || k.dir == "" || z.updates != nil {
 		return
 	}
-	dir := filepath.Join(k.dir, "updates")
+	dir := filepath.Join(k.dir, updatesDir)
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		k.journalFault(z, err)
 		return
@@ -202,7 +262,7 @@ func (k *Keeper) openUpdates(z *kept) {
 		k.journalFault(z, err)
 	}
 	j, had, err := openJournal(journalPath(dir, z.source.Name), z.source.Name)
-	if err != nil {
+	if z.unknown = err; err != nil {
 		k.journalFault(z, err)
 		return
 	}
@@ -210,6 +270,22 @@ func (k *Keeper) openUpdates(z *kept) {
 	if z.updates = j; z.zone == nil {
 		z.updated = had.zone
 	}
+}
+
+// knowUpdates fails where updates have changed a zone and what they made of it cannot be read: its file alone would take all of that back. By force it counts.
+func (k *Keeper) knowUpdates(z *kept, force bool) error {
+	if z.unknown == nil {
+		return nil
+	}
+	if k.openUpdates(z); z.unknown == nil {
+		return nil
+	}
+	if !force {
+		return fmt.Errorf("what updates have made of the zone: %w; mend that, and run `cenote reload`, or serve the file without them by `cenote reload --force`", z.unknown)
+	}
+	k.log.Warn("the file of a zone is served without what updates made of it", "zone", z.source.Name.String(), "err", z.unknown)
+	z.unknown, z.updates = nil, &journal{path: journalPath(filepath.Join(k.dir, updatesDir), z.source.Name), unread: true}
+	return nil
 }
 
 // choose decides between a file that was read and what updates made of the zone: the file counts where its serial is later, or by force. Without updates its

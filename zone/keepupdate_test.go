@@ -2,12 +2,16 @@ package zone_test
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -409,4 +413,285 @@ func TestFrozenUpdatesStayOverARestart(t *testing.T) {
 	}
 	u.start()
 	u.expect("after another restart", 7, "+new.example. 60 IN A 192.0.2.9", "+other.example. 60 IN A 192.0.2.9")
+}
+
+// hosts are changes that add or remove addresses of one name, those from..to-1.
+func hosts(sign string, from, to int) (out []string) {
+	for i := from; i < to; i++ {
+		out = append(out, fmt.Sprintf("%spool.example. 60 A 10.%d.%d.%d", sign, i>>16, i>>8&255, i&255))
+	}
+	return out
+}
+
+// TestUpdatesOfLargeSets holds that an update may add as many records to one set as a message holds, up to what a set may have, and take them away again.
+func TestUpdatesOfLargeSets(t *testing.T) {
+	const n = 4000 // as many as a message holds
+	u := newUpdatable(t, updatableText)
+	records := func() int { return u.Status()[0].Records }
+	small := records()
+	if rcode := u.ask("all.key", hosts("+", 0, n)...); rcode != 0 || records() != small+n {
+		t.Fatalf("%d additions: RCODE %d, %d records\n%s", n, rcode, records(), &u.log.text)
+	}
+	if rcode := u.ask("all.key", hosts("+", n-100, 2*n-100)...); rcode != 0 || records() != small+2*n-100 {
+		t.Fatalf("as many again, a part of which is there: RCODE %d, %d records", rcode, records())
+	}
+	if rcode := u.ask("all.key", append(hosts("-", 0, n/2), hosts("+", 0, n/4)...)...); rcode != 0 || records() != small+2*n-100-n/4 {
+		t.Fatalf("some are removed, and of those some come again: RCODE %d, %d records", rcode, records())
+	}
+	if rcode := u.ask("all.key", "+pool.example. 30 A 10.0.0.0"); rcode != wire.RcodeRefused || u.log.count("more than 10000 records") != 1 {
+		t.Errorf("another TTL of %d records: RCODE %d\n%s", 2*n, rcode, &u.log.text)
+	}
+	if rcode := u.ask("all.key", "-pool.example."); rcode != 0 || records() != small {
+		t.Errorf("all are deleted: RCODE %d, %d records", rcode, records())
+	}
+}
+
+// TestUpdatesOfTheLargestSet holds that a set takes no more records than one may have, and that the log says so.
+func TestUpdatesOfTheLargestSet(t *testing.T) {
+	const most = 65535
+	full := strings.Join(hosts("", 0, most-1), "\n") + "\n"
+	u := newUpdatable(t, updatableText+full)
+	if rcode := u.ask("all.key", hosts("+", most-1, most)...); rcode != 0 {
+		t.Fatalf("the last one that has room: RCODE %d\n%s", rcode, &u.log.text)
+	}
+	if rcode := u.ask("all.key", hosts("+", most, most+1)...); rcode != wire.RcodeRefused || u.log.count("more than 65535 records: pool.example A") != 1 {
+		t.Errorf("one more: RCODE %d\n%s", rcode, &u.log.text)
+	}
+	if rcode := u.ask("all.key", append(hosts("-", 0, 1), hosts("+", most, most+1)...)...); rcode != 0 {
+		t.Errorf("one in the place of another: RCODE %d\n%s", rcode, &u.log.text)
+	}
+}
+
+// TestNoUpdateIsForgotten holds that an update is made once however many others come within the time for which its signature holds, and that none is made that
+// could not be remembered.
+func TestNoUpdateIsForgotten(t *testing.T) {
+	u, now := newUpdatable(t, updatableText), time.Now()
+	u.conf.Dir, u.conf.Now = "", func() time.Time { return now }
+	u.start()
+	first := updateMessage(t, "+first.example. 60 A 192.0.2.9")
+	if rcode := u.send("all.key", first); rcode != 0 {
+		t.Fatal(rcode)
+	}
+	if rcode := u.ask("all.key", "-first.example."); rcode != 0 {
+		t.Fatal(rcode)
+	}
+	for i := range 5000 {
+		if rcode := u.ask("all.key", fmt.Sprintf("+n%d.example. 60 A 192.0.2.9", i), fmt.Sprintf("-n%d.example.", i-1)); rcode != 0 {
+			t.Fatal(rcode)
+		}
+	}
+	serial := u.Status()[0].Serial
+	if rcode := u.send("all.key", first); rcode != 0 || u.Status()[0].Serial != serial {
+		t.Errorf("an update that comes again: RCODE %d, serial %d, want %d", rcode, u.Status()[0].Serial, serial)
+	}
+	u.Remember(zone.UpdatesRemembered)
+	for range 2 {
+		if rcode := u.ask("all.key", "+more.example. 60 A 192.0.2.9"); rcode != wire.RcodeServFail || u.Status()[0].Serial != serial {
+			t.Errorf("one too many: RCODE %d, serial %d, want %d", rcode, u.Status()[0].Serial, serial)
+		}
+	}
+	if n := u.log.count("no updates are made for now"); n != 1 {
+		t.Errorf("the log has told it %d times", n)
+	}
+	if rcode := u.send("all.key", first); rcode != 0 || u.Status()[0].Serial != serial {
+		t.Errorf("one that is known: RCODE %d", rcode)
+	}
+	now = now.Add(10*time.Minute + time.Second)
+	if rcode := u.ask("all.key", "+more.example. 60 A 192.0.2.9"); rcode != 0 || u.Status()[0].Serial != serial+1 {
+		t.Errorf("when the others are past: RCODE %d", rcode)
+	}
+}
+
+// TestUnreadableMemoryOfUpdates holds that no update is made while one could be that was made before, though it is not known.
+func TestUnreadableMemoryOfUpdates(t *testing.T) {
+	u, now := newUpdatable(t, updatableText), time.Now()
+	u.conf.Now = func() time.Time { return now }
+	first := updateMessage(t, "+first.example. 60 A 192.0.2.9")
+	if rcode := u.send("all.key", first); rcode != 0 {
+		t.Fatal(rcode)
+	}
+	if rcode := u.ask("all.key", "-first.example."); rcode != 0 {
+		t.Fatal(rcode)
+	}
+	mend := unreadable(t, filepath.Join(u.conf.Dir, "updates", "remembered"))
+	u.start()
+	if rcode := u.send("all.key", first); rcode != wire.RcodeServFail || u.log.count("it cannot be read which updates were made") != 1 {
+		t.Errorf("RCODE %d\n%s", rcode, &u.log.text)
+	}
+	mend()
+	if rcode := u.send("all.key", first); rcode != 0 || u.Status()[0].Serial != 7 {
+		t.Errorf("when it can be read again: RCODE %d, %+v", rcode, u.Status()[0])
+	}
+	unreadable(t, filepath.Join(u.conf.Dir, "updates", "remembered"))
+	u.start()
+	now = now.Add(10*time.Minute + time.Second)
+	if rcode := u.ask("all.key", "+more.example. 60 A 192.0.2.9"); rcode != 0 {
+		t.Errorf("when all are past: RCODE %d", rcode)
+	}
+}
+
+// newSeveral keeps zones that holders of all.key may change, z0.example and so on, the last of them signed here.
+func newSeveral(t *testing.T, n int) *updatable {
+	t.Helper()
+	dir := t.TempDir()
+	u := &updatable{t: t, log: new(lines)}
+	u.conf = zone.KeeperConfig{Dir: filepath.Join(dir, "state"), Keys: filepath.Join(dir, "keys"), Log: slog.New(slog.NewTextHandler(u.log, nil))}
+	for i := range n {
+		s := zone.Source{
+			Name: canonical(fmt.Sprintf("z%d.example", i)), Path: filepath.Join(dir, fmt.Sprint(i)), Updates: &zone.Updates{Grants: []zone.Grant{{Keys: []dnsname.Name{canonical("all.key")}}}},
+		}
+		if i == n-1 {
+			s.Sign = &zone.Signing{}
+		}
+		write(t, s.Path, updatableText)
+		u.conf.Sources = append(u.conf.Sources, s)
+	}
+	u.start()
+	return u
+}
+
+// change adds a record to the i-th zone.
+func (u *updatable) change(i int, label string) int {
+	m := new(dns.Msg)
+	apex := fmt.Sprintf("z%d.example.", i)
+	m.SetUpdate(apex)
+	m.Insert([]dns.RR{&dns.A{Hdr: dns.RR_Header{Name: label + "." + apex, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 60}, A: net.IPv4(192, 0, 2, 9)}})
+	msg, err := m.Pack()
+	if err != nil {
+		u.t.Error(err)
+	}
+	return u.ApplyUpdate(&zone.UpdateRequest{Zone: canonical(apex), Msg: msg, Key: canonical("all.key"), Signed: sha256.Sum256(msg), Client: netip.MustParseAddr("192.0.2.7")})
+}
+
+// TestOtherZonesDoNotWait holds that while an update of one zone waits for the disk, other zones can be updated, looked at and frozen; and that what is about all
+// zones waits until it is through.
+func TestOtherZonesDoNotWait(t *testing.T) {
+	u := newSeveral(t, 2)
+	if a, b := u.change(0, "a"), u.change(1, "a"); a != 0 || b != 0 {
+		t.Fatal(a, b)
+	}
+	path := filepath.Join(u.conf.Dir, "updates", "z0.example.journal")
+	if err := errors.Join(os.Rename(path, path+".was"), syscall.Mkfifo(path, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	held := make(chan int, 1)
+	go func() { held <- u.change(0, "b") }() // which waits for somebody who reads what it writes
+	awaitTrue(t, "the update is under way", func() bool { return u.Busy() == 1 })
+	others := make(chan error, 1)
+	go func() {
+		rcode := u.change(1, "b")
+		_, err := u.State(canonical("z1.example"), true)
+		u.Look()
+		err = errors.Join(err, u.Freeze(canonical("z1.example"), true), u.Freeze(canonical("z1.example"), false))
+		if rcode != 0 {
+			err = errors.Join(err, fmt.Errorf("RCODE %d", rcode))
+		}
+		others <- err
+	}()
+	select {
+	case err := <-others:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("another zone waits for the disk of this one")
+	}
+	reloaded := make(chan error, 1)
+	go func() {
+		_, err := u.Reload(false)
+		reloaded <- err
+	}()
+	again := make(chan int, 1)
+	go func() { again <- u.change(0, "c") }()
+	select {
+	case <-reloaded:
+		t.Error("a reload has not waited for the update")
+	case <-again:
+		t.Error("another update of the zone has not waited for the first")
+	case <-held:
+		t.Fatal("the update has not waited for its journal")
+	case <-time.After(50 * time.Millisecond):
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if rcode := <-held; rcode != wire.RcodeServFail { // a pipe keeps nothing (fsync)
+		t.Errorf("the update that waited: RCODE %d", rcode)
+	}
+	if err := <-reloaded; err != nil {
+		t.Error(err)
+	}
+	if rcode := <-again; rcode != 0 {
+		t.Errorf("the next update: RCODE %d", rcode)
+	}
+	if s := u.Status(); s[0].Serial != 7 {
+		t.Errorf("%+v", s[0])
+	}
+}
+
+// awaitTrue waits until something is so.
+func awaitTrue(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); !is(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not in time: %s", what)
+		}
+	}
+}
+
+// TestUpdatesAtOnce updates zones at once, while all else happens to them that may, and wants every change to be there, after a restart too.
+func TestUpdatesAtOnce(t *testing.T) {
+	const zones, changes = 6, 10
+	u := newSeveral(t, zones)
+	var work, noise sync.WaitGroup
+	end := make(chan struct{})
+	noise.Go(func() {
+		for n := 0; ; n++ {
+			select {
+			case <-end:
+				return
+			default:
+			}
+			u.Look()
+			if _, err := u.Reload(false); err != nil {
+				t.Error(err)
+			}
+			_ = u.Keys()
+			if err := u.Update(u.conf.Sources); err != nil {
+				t.Error(err)
+			}
+			_ = u.Status()
+		}
+	})
+	for i := range zones {
+		for c := range changes {
+			work.Go(func() {
+				if rcode := u.change(i, fmt.Sprintf("n%d", c)); rcode != 0 {
+					t.Errorf("zone %d, change %d: RCODE %d", i, c, rcode)
+				}
+			})
+		}
+	}
+	work.Wait()
+	close(end)
+	noise.Wait()
+	check := func(what string) {
+		t.Helper()
+		for i, s := range u.Status() {
+			z, err := u.State(canonical(s.Name), false)
+			if err != nil || z.Serial() != 5+changes || s.Steps < changes && i < zones-1 {
+				t.Errorf("%s: %v, %+v", what, err, s)
+			}
+			for c := range changes {
+				if !strings.Contains(dump(t, z), fmt.Sprintf("n%d.%s.\t", c, s.Name)) {
+					t.Errorf("%s: a change of %s is not there", what, s.Name)
+				}
+			}
+		}
+	}
+	check("at the end")
+	u.start()
+	check("after a restart")
 }

@@ -38,7 +38,7 @@ type keyStore struct {
 type signingState struct {
 	FileSerial uint32     `json:"file_serial"` // of the zone as it came
 	Serial     uint32     `json:"serial"`      // of the signed zone
-	Content    string     `json:"content"`     // the digest of all but the serial, in hexadecimal
+	Content    string     `json:"content"`     // the digest of all but the serial, in hexadecimal; "" while the zone is served without signatures
 	Keys       []*zoneKey `json:"keys"`
 }
 
@@ -228,6 +228,23 @@ func (s keyStore) save(state *signingState) error {
 		}
 	}
 	return err
+}
+
+// leave notes in the state, if there is one, that the zone is served without signatures.
+func (s keyStore) leave() error {
+	text, err := readSmall(filepath.Join(s.dir, "state.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	state, err := parseState(text)
+	if err != nil || state.Content == "" {
+		return err
+	}
+	state.Content = ""
+	return s.save(state)
 }
 
 // writeWhole writes a file that only its owner may read, so that there is the old one or the new one at any time.

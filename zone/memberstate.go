@@ -4,8 +4,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"cenote/dnsname"
@@ -75,6 +78,57 @@ func (k *Keeper) forgetMember(s *Source) {
 			k.log.Error("what is kept of a zone that no catalog lists any more cannot be removed", "err", err)
 		}
 	}
+}
+
+// ownersName is the file that says which catalog has a zone that several list: a line of each, the zone and the catalog.
+const ownersName = "owners"
+
+// ownerFile is that file.
+type ownerFile struct{ path, text string }
+
+// openOwners reads which catalog had a zone that several list. Lines that are none are passed over.
+func (k *Keeper) openOwners() (ownerFile, map[dnsname.Name]dnsname.Name, error) {
+	if k.dir == "" {
+		return ownerFile{}, nil, nil
+	}
+	f := ownerFile{path: filepath.Join(k.dir, catalogDir, ownersName)}
+	text, err := os.ReadFile(f.path)
+	if errors.Is(err, os.ErrNotExist) {
+		return f, nil, nil
+	}
+	if err != nil {
+		return f, nil, err
+	}
+	f.text = string(text)
+	out := map[dnsname.Name]dnsname.Name{}
+	for line := range strings.Lines(f.text) {
+		words := strings.Fields(line)
+		if len(words) != 2 {
+			continue
+		}
+		name, err := dnsname.Parse(words[0])
+		catalog, err2 := dnsname.Parse(words[1])
+		if err == nil && err2 == nil {
+			out[name.Canonical()] = catalog.Canonical()
+		}
+	}
+	return f, out, nil
+}
+
+// keep writes it down, if that is another word than before.
+func (f *ownerFile) keep(owners map[dnsname.Name]dnsname.Name) error {
+	var text strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(owners)) {
+		fmt.Fprintf(&text, "%s %s\n", name, owners[name])
+	}
+	if f.path == "" || text.String() == f.text {
+		return nil
+	}
+	if err := replaceSynced(f.path, []byte(text.String())); err != nil {
+		return err
+	}
+	f.text = text.String()
+	return nil
 }
 
 // goodCatalog is a catalog as it was when it was last good, which outlives a restart.

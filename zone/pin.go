@@ -27,9 +27,9 @@ func ParsePin(text string) (p Pin, err error) {
 // String is the pin in base64.
 func (p Pin) String() string { return base64.StdEncoding.EncodeToString(p[:]) }
 
-// Pinned makes a TLS configuration that wants the key of the server's certificate to be one of some. If it names no server, that is all that it wants: not
+// pinned makes a TLS configuration that wants the key of the server's certificate to be one of some. If it names no server, that is all that it wants: not
 // who vouches for the certificate, nor for which name and until when.
-func Pinned(c *tls.Config, pins []Pin) *tls.Config {
+func pinned(c *tls.Config, pins []Pin) *tls.Config {
 	c = c.Clone()
 	c.InsecureSkipVerify = c.ServerName == "" // the key is looked at below, and nothing but the key
 	c.VerifyConnection = func(state tls.ConnectionState) error {

@@ -26,6 +26,8 @@ const (
 	// noticeGap is how long primaries are left alone after a look, or as long as the look took, however many notices come of a zone: their senders may be
 	// forged. Those that come meanwhile are one.
 	noticeGap = 500 * time.Millisecond
+	// lookGap is the time from the first look at one zone that is served already to that at the next, after a start or a change of the configuration.
+	lookGap = 10 * time.Millisecond
 )
 
 // Secondary is a zone that is taken from primaries.
@@ -51,25 +53,36 @@ type Secondaries struct {
 	current     atomic.Uint64
 	failures    atomic.Uint64
 
-	mu  sync.Mutex
-	all map[dnsname.Name]*secondary
-	ctx context.Context // of Run; nil before
-	run sync.WaitGroup
+	mu   sync.Mutex
+	all  map[dnsname.Name]*secondary
+	turn time.Time       // of the next first look
+	ctx  context.Context // of Run; nil before
+	run  sync.WaitGroup
 }
 
 // secondary is one zone while it is followed.
 type secondary struct {
 	Secondary
 	stop context.CancelFunc // nil before it runs
-	wake chan chan error    // asks for a look at once; what came of it goes back
+	gone chan struct{}      // is closed when it is followed no more
+	wake chan lookNow       // asks for a look at once
 	told chan struct{}      // holds a notice that nobody has followed yet
 	fail time.Duration      // the next pause without a version
+}
+
+// lookNow asks for a look at once.
+type lookNow struct {
+	result chan<- error // gets what came of it
+	force  bool         // a serial that goes back is taken
 }
 
 // NewSecondaries makes them for the zones of a keeper, whose clock and log they share.
 func NewSecondaries(keeper *Keeper, zones []Secondary) *Secondaries {
 	s := &Secondaries{keeper: keeper, now: keeper.now, log: keeper.log, places: make(chan struct{}, transfersMax), all: map[dnsname.Name]*secondary{}}
 	s.Update(zones)
+	keeper.mu.Lock()
+	defer keeper.mu.Unlock()
+	keeper.thawed = func(apex dnsname.Name) { s.Notice([]byte(apex)) }
 	return s
 }
 
@@ -80,15 +93,15 @@ func (s *Secondaries) Update(zones []Secondary) {
 	next := make(map[dnsname.Name]*secondary, len(zones))
 	for _, z := range zones {
 		z.Name = z.Name.Canonical()
-		if had := s.all[z.Name]; had != nil && had.isAs(&z) {
+		if had := s.all[z.Name]; had != nil && had.IsAs(&z) {
 			next[z.Name] = had
 			continue
 		}
-		next[z.Name] = &secondary{Secondary: z, wake: make(chan chan error), told: make(chan struct{}, 1)}
+		next[z.Name] = &secondary{Secondary: z, gone: make(chan struct{}), wake: make(chan lookNow), told: make(chan struct{}, 1)}
 	}
 	for name, z := range s.all {
-		if z.stop != nil && next[name] != z {
-			z.stop()
+		if next[name] != z {
+			z.end()
 		}
 	}
 	s.all = next
@@ -97,9 +110,18 @@ func (s *Secondaries) Update(zones []Secondary) {
 	}
 }
 
-// isAs reports whether a zone is taken as another one.
-func (s *Secondary) isAs(o *Secondary) bool {
-	return s.Name == o.Name && s.Member == o.Member && s.Bounds == o.Bounds && slices.Equal(s.Primaries, o.Primaries)
+// end has a zone followed no more. mu is held.
+func (z *secondary) end() {
+	if z.stop != nil {
+		z.stop()
+	}
+	close(z.gone)
+}
+
+// IsAs reports whether a zone is taken as another one, so that nobody has to be asked again.
+func (s *Secondary) IsAs(o *Secondary) bool {
+	return s.Name.Canonical() == o.Name.Canonical() && s.Member == o.Member && s.Bounds == o.Bounds &&
+		slices.EqualFunc(s.Primaries, o.Primaries, func(a, b Primary) bool { return a.isAs(&b) })
 }
 
 // start runs the zones that do not run yet. mu is held.
@@ -122,31 +144,71 @@ func (s *Secondaries) Run(ctx context.Context) error {
 	s.mu.Unlock()
 	<-ctx.Done()
 	s.mu.Lock() // no zone is started any more
+	for _, z := range s.all {
+		z.end()
+	}
 	s.all = nil
 	s.mu.Unlock()
 	s.run.Wait()
 	return nil
 }
 
-// Transfer asks the primaries of a zone at once, and returns what came of it.
-func (s *Secondaries) Transfer(ctx context.Context, apex dnsname.Name) error {
-	s.mu.Lock()
-	z := s.all[apex.Canonical()]
-	s.mu.Unlock()
-	if z == nil {
-		return fmt.Errorf("%w that is taken from a primary: %s", ErrUnknown, apex)
+// Transfer asks the primaries of a zone at once, and returns what came of it. Where a change of the configuration takes the place of the zone meanwhile, its
+// primaries of now are asked. force takes a version whose serial goes back.
+func (s *Secondaries) Transfer(ctx context.Context, apex dnsname.Name, force bool) error {
+	for {
+		z, err := s.followed(apex.Canonical())
+		if err != nil {
+			return err
+		}
+		if again, err := z.ask(ctx, force); !again {
+			return err
+		}
 	}
+}
+
+// errEnded is that no zone is followed any more.
+var errEnded = errors.New("the server is ending")
+
+// followed is a zone that is followed now.
+func (s *Secondaries) followed(apex dnsname.Name) (*secondary, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch z := s.all[apex]; {
+	case z != nil:
+		return z, nil
+	case s.ctx != nil && s.ctx.Err() != nil:
+		return nil, errEnded
+	}
+	return nil, fmt.Errorf("%w that is taken from a primary: %s", ErrUnknown, apex)
+}
+
+// ask has follow look at once, and returns what came of it; again says that it is followed no more, and nothing came of it.
+func (z *secondary) ask(ctx context.Context, force bool) (again bool, err error) {
 	result := make(chan error, 1)
 	select {
-	case z.wake <- result:
+	case z.wake <- lookNow{result, force}:
+	case <-z.gone:
+		return true, nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return false, ctx.Err()
 	}
 	select {
 	case err := <-result:
-		return err
+		return z.isGone() && errors.Is(err, context.Canceled), err
+	case <-z.gone:
+		return true, nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return false, ctx.Err()
+	}
+}
+
+func (z *secondary) isGone() bool {
+	select {
+	case <-z.gone:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -167,10 +229,10 @@ func (s *Secondaries) Notice(apex []byte) {
 // follow asks for one zone as often as it should.
 func (s *Secondaries) follow(ctx context.Context, z *secondary) {
 	s.keeper.resume(z.Name)
-	due, rested, told := time.Now(), time.Now(), false
+	due, rested, told := s.firstLook(z), time.Now(), false
 	for {
 		timer := time.NewTimer(time.Until(due))
-		var asker chan error
+		var asker lookNow
 		select {
 		case <-ctx.Done():
 			timer.Stop()
@@ -187,9 +249,9 @@ func (s *Secondaries) follow(ctx context.Context, z *secondary) {
 		case <-timer.C:
 		}
 		began := time.Now()
-		err := s.lookInTime(ctx, z, told)
-		if asker != nil {
-			asker <- err
+		err := s.lookInTime(ctx, z, told, asker.force)
+		if asker.result != nil {
+			asker.result <- err
 		}
 		if ctx.Err() != nil {
 			return
@@ -199,42 +261,65 @@ func (s *Secondaries) follow(ctx context.Context, z *secondary) {
 	}
 }
 
+// firstLook is when a zone is looked at first: at once if it is not served, and else when its turn comes, so that a start does not ask for all at a time.
+func (s *Secondaries) firstLook(z *secondary) time.Time {
+	now := time.Now()
+	if left, ok := s.keeper.timeLeft(z.Name, s.now()); !ok || left <= 0 {
+		return now
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.turn.Before(now) {
+		s.turn = now
+	}
+	due := s.turn
+	s.turn = s.turn.Add(lookGap)
+	return due
+}
+
 // lookInTime is look; a zone whose time is over does not wait for what comes of it, beyond lookGrace.
-func (s *Secondaries) lookInTime(ctx context.Context, z *secondary, told bool) error {
+func (s *Secondaries) lookInTime(ctx context.Context, z *secondary, told, force bool) error {
 	if left, ok := s.keeper.timeLeft(z.Name, s.now()); ok {
 		timer := time.AfterFunc(max(left+lookGrace, 0), func() { s.keeper.schedule(z.Name, s.now(), 0) })
 		defer timer.Stop()
 	}
-	return s.look(ctx, z, told)
+	return s.look(ctx, z, told, force)
 }
 
 // look asks the primaries for what is new, and installs it. The first that has an answer counts; but whoever was told that there is something new asks on until
 // one has it.
-func (s *Secondaries) look(ctx context.Context, z *secondary, told bool) error {
+func (s *Secondaries) look(ctx context.Context, z *secondary, told, force bool) error {
 	select {
 	case s.places <- struct{}{}:
 		defer func() { <-s.places }()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	return askEach(ctx, z.Primaries, told, func(p *Primary) (bool, error) { return s.take(ctx, z, p) })
+	return askEach(ctx, z.Primaries, told, func(p *Primary) (bool, error) { return s.take(ctx, z, p, force) })
 }
 
 // take asks one primary, and reports whether it had something new.
-func (s *Secondaries) take(ctx context.Context, z *secondary, p *Primary) (changed bool, err error) {
+func (s *Secondaries) take(ctx context.Context, z *secondary, p *Primary, force bool) (changed bool, err error) {
 	present := s.keeper.present(z.Name)
 	began := s.now()
-	t := &transfer{apex: z.Name, primary: p, bounds: z.Bounds, now: s.now, progress: &progress{primary: p.String(), began: began}}
+	t := &transfer{apex: z.Name, primary: p, bounds: z.Bounds, older: force, hold: s.keeper.isFrozen(z.Name), now: s.now, progress: &progress{primary: p.String(), began: began}}
 	defer s.keeper.underWay(z.Name, t.progress)()
-	next, err := t.run(ctx, present)
-	if err != nil {
-		return false, err
+	var doubt time.Time
+	t.accept = func(next *Zone) (err error) {
+		doubt, err = s.keeper.prove(ctx, z.Name, present, next)
+		return err
 	}
-	doubt, err := s.keeper.prove(ctx, z.Name, present, next)
+	next, err := t.run(ctx, present)
+	if errors.Is(err, ErrSerial) {
+		err = fmt.Errorf("%w; if that is right, run `cenote transfer --force %s`", err, z.Name)
+	}
 	if err != nil {
 		return false, err
 	}
 	if next == present {
+		if err := t.accept(present); err != nil {
+			return false, err
+		}
 		s.current.Add(1)
 	} else {
 		err = s.keeper.Edit(z.Name, func(had *Zone) (*Zone, error) {
@@ -320,7 +405,7 @@ func (k *Keeper) confirm(apex dnsname.Name, primary string, now time.Time) {
 	}
 	z.confirmed(now)
 	was := z.expired
-	z.expired = false
+	z.expired, z.overdue = false, false
 	k.state.Lock()
 	s := &z.status
 	if s.Fault != "" {
@@ -372,13 +457,14 @@ func (k *Keeper) timeLeft(apex dnsname.Name, now time.Time) (left time.Duration,
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	z := k.named(apex)
-	if z == nil || z.zone == nil || z.expired || z.status.Expires.IsZero() {
+	if z == nil || z.zone == nil || z.expired || z.status.Expires.IsZero() || z.status.Frozen {
 		return 0, false
 	}
 	return z.status.Expires.Sub(now), true
 }
 
-// schedule notes when a zone is looked at next, ends it if its time is over, and returns how much of it is left; ok is false where nothing ends.
+// schedule notes when a zone is looked at next, ends it if its time is over, and returns how much of it is left; ok is false where nothing ends, as while it is
+// frozen: whoever freezes a zone wants it served as it is, and mostly since something is wrong with its primaries.
 func (k *Keeper) schedule(apex dnsname.Name, now time.Time, pause time.Duration) (left time.Duration, ok bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -389,6 +475,14 @@ func (k *Keeper) schedule(apex dnsname.Name, now time.Time, pause time.Duration)
 	k.state.Lock()
 	s := &z.status
 	s.Next = now.Add(pause)
+	if s.Frozen {
+		if z.zone != nil && !z.overdue && !s.Expires.IsZero() && !now.Before(s.Expires) {
+			z.overdue = true
+			k.log.Warn("zone is frozen, and served beyond the time for which its SOA record lets it be without a primary; thawed, it expires unless one confirms it", "zone", s.Name, "serial", s.Serial, "checked", s.Checked)
+		}
+		k.state.Unlock()
+		return 0, false
+	}
 	if z.zone == nil || z.expired || s.Expires.IsZero() || now.Before(s.Expires) {
 		left, ok = s.Expires.Sub(now), z.zone != nil && !z.expired && !s.Expires.IsZero()
 		k.state.Unlock()

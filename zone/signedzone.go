@@ -108,17 +108,17 @@ func (s *signedZone) save() error {
 }
 
 // serial is that of a signed version: the serial of the zone as it came where that is news, or else one more than the last, and the last one for the same
-// content. The first one is not that of the zone as it came, which others may have without signatures. It is on disk before anybody sees it.
+// content. The first one, and the first after a time without signatures, is not that of the zone as it came, which others may have without them. It is on disk before anybody sees it.
 func (s *signedZone) serial(file uint32, served *Zone, c content) (uint32, error) {
 	last, sum := s.state, c.String()
 	if last.Content == sum && last.FileSerial == file {
 		return last.Serial, nil
 	}
 	next := file
-	switch {
-	case last.Content == "":
+	if last.Content == "" {
 		next = file + 1
-	case !isBefore(last.Serial, file):
+	}
+	if begun := last.Content != "" || last.Serial != 0; begun && !isBefore(last.Serial, next) {
 		next = last.Serial + 1
 	}
 	if served != nil && !isBefore(served.serial, next) {

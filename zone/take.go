@@ -33,6 +33,24 @@ type Primary struct {
 	Key *tsig.Key
 	// TLS is how the server is asked by TLS (RFC 9103), which checks who it is. Nil: TCP.
 	TLS *tls.Config
+	// Pins are the keys of which the certificate of the server must have one, beside what TLS wants. None: every key that TLS takes.
+	Pins []Pin
+}
+
+// isAs reports whether a server is asked as another one. What a configuration of TLS does by functions is the same in the same one alone.
+func (p *Primary) isAs(o *Primary) bool {
+	return p.Addr == o.Addr && p.Key.Same(o.Key) && sameTLS(p.TLS, o.TLS) && slices.Equal(p.Pins, o.Pins)
+}
+
+func sameTLS(a, b *tls.Config) bool {
+	if a == b || a == nil || b == nil {
+		return a == b
+	}
+	plain := func(c *tls.Config) bool {
+		return c.VerifyConnection == nil && c.VerifyPeerCertificate == nil && c.GetClientCertificate == nil && len(c.Certificates) == 0
+	}
+	return plain(a) && plain(b) && a.ServerName == b.ServerName && a.MinVersion == b.MinVersion && slices.Equal(a.NextProtos, b.NextProtos) &&
+		a.InsecureSkipVerify == b.InsecureSkipVerify && (a.RootCAs == b.RootCAs || a.RootCAs != nil && b.RootCAs != nil && a.RootCAs.Equal(b.RootCAs))
 }
 
 // String is the address, and how it is asked.
@@ -49,7 +67,7 @@ func (p *Primary) String() string {
 
 // TransferBounds bound one transfer.
 type TransferBounds struct {
-	Octets  int64         // of its messages
+	Octets  int64         // of its messages, and of its records with their names in full
 	Records int           // of them
 	Time    time.Duration // from the first packet to the last
 }
@@ -60,14 +78,17 @@ type transfer struct {
 	primary  *Primary
 	bounds   TransferBounds
 	older    bool // a serial that goes back is taken
+	hold     bool // nothing is taken, and only asked whether the primary has the same version
 	now      func() time.Time
 	progress *progress // nil: nobody wants to know
-	octets   int64
-	steps    int // of differences that it took; 0: the zone came whole
+	// accept says why a version that came cannot be taken; nil: every one that is whole can.
+	accept func(next *Zone) error
+	octets int64
+	steps  int // of differences that it took; 0: the zone came whole
 }
 
 // run returns the version that the primary has: present itself if that is not older, and nil never without an error. Differences are asked for where there is
-// a version, and the whole zone if they cannot be had or do not fit.
+// a version, and the whole zone if they cannot be had, do not fit, or lead to one that is not accepted.
 func (t *transfer) run(ctx context.Context, present *Zone) (*Zone, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.bounds.Time)
 	defer cancel()
@@ -77,23 +98,42 @@ func (t *transfer) run(ctx context.Context, present *Zone) (*Zone, error) {
 		return nil, err
 	case present != nil && present.serial == serial:
 		return present, nil
+	case t.hold:
+		return nil, fmt.Errorf("%w to take serial %d from the primary", ErrFrozen, serial)
 	case present != nil && isBefore(serial, present.serial) && !t.older:
 		return nil, fmt.Errorf("%w: the primary has %d, and %d is served", ErrSerial, serial, present.serial)
 	}
 	if present != nil && isBefore(present.serial, serial) {
-		next, err := t.ask(ctx, present)
-		if err == nil {
-			next, err = t.after(present, next)
-		}
+		next, err := t.accepted(ctx, present, present)
 		if err == nil || ctx.Err() != nil || errors.Is(err, ErrBound) {
 			return next, err
 		}
+		t.steps = 0
+		whole, failed := t.accepted(ctx, present, nil)
+		if failed != nil && errors.Is(err, errNotAccepted) {
+			failed = fmt.Errorf("the differences: %w; the whole zone: %w", err, failed)
+		}
+		return whole, failed
 	}
-	next, err := t.ask(ctx, nil)
+	return t.accepted(ctx, present, nil)
+}
+
+// errNotAccepted is that a version came whole and well-formed, and cannot be taken all the same.
+var errNotAccepted = errors.New("what came is not taken")
+
+// accepted is the version that comes of a question, if it can be taken.
+func (t *transfer) accepted(ctx context.Context, present, from *Zone) (*Zone, error) {
+	next, err := t.ask(ctx, from)
 	if err != nil {
 		return nil, err
 	}
-	return t.after(present, next)
+	if next, err = t.after(present, next); err != nil || next == present || t.accept == nil {
+		return next, err
+	}
+	if err := t.accept(next); err != nil {
+		return nil, fmt.Errorf("%w: %w", errNotAccepted, err)
+	}
+	return next, nil
 }
 
 // after is a version that came, if that does not go back: a zone that comes whole may have another serial than the primary has just told, such as that of
@@ -111,7 +151,7 @@ func (t *transfer) after(present, next *Zone) (*Zone, error) {
 
 // ask takes the differences from a version, or the whole zone, over a connection of its own.
 func (t *transfer) ask(ctx context.Context, from *Zone) (*Zone, error) {
-	in := &incoming{apex: t.apex, from: from, max: t.bounds.Records}
+	in := &incoming{apex: t.apex, from: from, max: t.bounds.Records, most: t.bounds.Octets}
 	qtype := uint16(wire.TypeAXFR)
 	if from != nil {
 		qtype = wire.TypeIXFR
@@ -203,12 +243,18 @@ func (t *transfer) whole(records []Record) (*Zone, error) {
 	return next, err
 }
 
-// serial asks for the SOA record.
+// errAuthority is that a server tells of a zone only what others have told it, or what it once knew.
+var errAuthority = fmt.Errorf("%w: it has no authority over the zone: its answer to the question for the SOA record has no AA flag (RFC 1034 section 4.3.5); name a server that serves the zone itself", ErrTransfer)
+
+// serial asks for the SOA record, which counts from a server with authority alone (RFC 5936 section 2.2.1).
 func (t *transfer) serial(ctx context.Context) (serial uint32, err error) {
-	in := &incoming{apex: t.apex, max: 100}
+	in := &incoming{apex: t.apex, max: 100, most: t.bounds.Octets}
 	err = t.exchange(ctx, wire.TypeSOA, nil, func(msg []byte) (bool, error) {
 		if wire.Count(msg, 1) == 0 {
 			return false, fmt.Errorf("%w: it has no such zone", ErrTransfer)
+		}
+		if wire.Flags(msg)&wire.FlagAA == 0 {
+			return false, errAuthority
 		}
 		wire.SetCount(msg, 1, 1) // signatures, servers and their addresses are not looked at
 		wire.SetCount(msg, 2, 0)
@@ -265,7 +311,11 @@ func (t *transfer) dial(ctx context.Context) (net.Conn, error) {
 	if err != nil || t.primary.TLS == nil {
 		return conn, err
 	}
-	secure := tls.Client(conn, t.primary.TLS)
+	config := t.primary.TLS
+	if len(t.primary.Pins) > 0 {
+		config = pinned(config, t.primary.Pins)
+	}
+	secure := tls.Client(conn, config)
 	ctx, cancel = context.WithTimeout(ctx, tlsTimeout)
 	defer cancel()
 	if err := secure.HandshakeContext(ctx); err != nil {

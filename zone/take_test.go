@@ -11,7 +11,9 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,6 +30,7 @@ var transferKey = tsig.Key{Name: dnsname.MustParse("key.example"), Algorithm: ts
 type primaryServer struct {
 	t     *testing.T
 	addr  netip.AddrPort
+	mu    sync.Mutex // guards what follows where change changes it
 	reply func(q *dns.Msg) [][]string
 	sign  func(signer *tsig.StreamSigner, i int, msg []byte) []byte // nil: nothing is signed
 	edit  func(i int, msg []byte) []byte                            // nil: messages stay as they are
@@ -53,6 +56,13 @@ func startPrimary(t *testing.T, p *primaryServer) *primaryServer {
 	return p
 }
 
+// change has the server answer another way from now on.
+func (p *primaryServer) change(how func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	how()
+}
+
 func (p *primaryServer) serve(c net.Conn) {
 	defer c.Close()
 	var size [2]byte
@@ -69,7 +79,10 @@ func (p *primaryServer) serve(c net.Conn) {
 		return
 	}
 	signer := tsig.NewStreamSigner(&transferKey, s.MAC)
-	for i, lines := range p.reply(q) {
+	p.mu.Lock()
+	reply, edit := p.reply, p.edit
+	p.mu.Unlock()
+	for i, lines := range reply(q) {
 		m := new(dns.Msg)
 		m.SetReply(q)
 		m.Authoritative, m.Compress, m.Ns, m.Extra = true, true, nil, nil
@@ -89,8 +102,8 @@ func (p *primaryServer) serve(c net.Conn) {
 		if p.sign != nil {
 			msg = p.sign(signer, i, msg)
 		}
-		if p.edit != nil {
-			msg = p.edit(i, msg)
+		if edit != nil {
+			msg = edit(i, msg)
 		}
 		if _, err := c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(msg))), msg...)); err != nil {
 			return
@@ -351,6 +364,43 @@ func TestDigestOfATransfer(t *testing.T) {
 	}
 }
 
+// TestDifferencesToAWrongDigest holds that the whole zone is asked for where differences lead to one whose digest is wrong, as those of a primary that has lost
+// count of them do.
+func TestDifferencesToAWrongDigest(t *testing.T) {
+	apex := dnsname.MustParse("corp.example")
+	good, _, err := zone.Read(apex, strings.NewReader(sealed), "zone", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(dump(t, good)), "\n")
+	soa := lines[0] // of serial 10
+	before := strings.Replace(soa, " 10 ", " 9 ", 1)
+	p := startPrimary(t, &primaryServer{reply: func(q *dns.Msg) [][]string {
+		if q.Question[0].Qtype == dns.TypeSOA {
+			return [][]string{{before}}
+		}
+		return [][]string{{before, "corp.example. 300 IN NS ns.corp.example.", "ns.corp.example. 300 IN A 192.0.2.1", before}}
+	}})
+	k, look := followOnce(t, transferBounds, nil, p.addr)
+	if err := look(); err != nil {
+		t.Fatal(err)
+	}
+	whole := append(lines[:len(lines):len(lines)], soa)
+	p.reply = func(q *dns.Msg) [][]string {
+		switch q.Question[0].Qtype {
+		case dns.TypeSOA:
+			return [][]string{{soa}}
+		case dns.TypeIXFR:
+			digest := lines[slices.IndexFunc(lines, func(l string) bool { return strings.Contains(l, "ZONEMD") })]
+			return [][]string{{soa, before, soa, digest, "more.corp.example. 300 IN A 192.0.2.9", soa}}
+		}
+		return [][]string{whole}
+	}
+	if err := look(); err != nil || k.Status()[0].Serial != 10 || k.Status()[0].Records != len(lines) {
+		t.Errorf("%v, %+v, want %d records", err, k.Status()[0], len(lines))
+	}
+}
+
 // TestDoubtOfATransferEnds: a zone by transfer of which nobody could tell whether it has to be signed is looked at again, and is served no longer if it has.
 func TestDoubtOfATransferEnds(t *testing.T) {
 	apex, now, known, unsigned := dnsname.MustParse("corp.example"), time.Now(), false, errors.New("no signature")
@@ -436,4 +486,30 @@ func testExpiredBeforeTheStart(t *testing.T, journal string, sign *zone.Signing)
 	cancel()
 	close(silent)
 	<-done
+}
+
+// TestCompressedTransfers holds that the octets of a transfer are bounded as they are kept, with names in full: a message may have one long name, and two octets
+// in its place in each record after that.
+func TestCompressedTransfers(t *testing.T) {
+	long := strings.Repeat(strings.Repeat("a", 50)+".", 4) + "corp.example."
+	var messages [][]string
+	for m := range 4 {
+		var lines []string
+		for i := range 3000 {
+			lines = append(lines, fmt.Sprintf("%s 300 IN A 10.%d.%d.%d", long, m, i/256, i%256))
+		}
+		messages = append(messages, lines)
+	}
+	whole := append(append([][]string{wholeZone(1)[:3]}, messages...), []string{corpSOA(1)})
+	p := startPrimary(t, &primaryServer{reply: byType(1, nil, whole)})
+	bounds := zone.TransferBounds{Octets: 1 << 20, Records: 100_000, Time: 20 * time.Second}
+	_, look := followOnce(t, bounds, nil, p.addr)
+	if err := look(); !errors.Is(err, zone.ErrBound) || !strings.Contains(err.Error(), "with their names in full") {
+		t.Errorf("%v, want that it goes over the bound", err)
+	}
+	bounds.Octets = 4 << 20
+	k, look := followOnce(t, bounds, nil, p.addr)
+	if err := look(); err != nil || k.Status()[0].Records != 12_003 {
+		t.Errorf("with room: %v, %+v", err, k.Status()[0])
+	}
 }

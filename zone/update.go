@@ -1,7 +1,6 @@
 package zone
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -25,7 +24,7 @@ type Update struct {
 	Changes       []Instruction
 }
 
-// changesMax is how many records one update may change, with those that it deletes by name.
+// changesMax is how many records one update may change, with those that it deletes by name, or whose TTL it changes.
 const changesMax = 10_000
 
 // Apply makes the version of a zone that an update leads to, whole or not at all (RFC 2136 section 3). The RCODE is NOERROR, and the zone z itself, where nothing
@@ -37,21 +36,16 @@ func (u *Update) Apply(z *Zone, granted func(owner dnsname.Name, rtype uint16) b
 
 // apply is Apply, with what it changed, and why where it was refused.
 func (u *Update) apply(z *Zone, granted func(owner dnsname.Name, rtype uint16) bool) (*Zone, Diff, int, error) {
-	e := edit{z: z, sets: map[setKey][]Record{}}
+	e := edit{z: z, names: map[dnsname.Name]*editedName{}}
 	rcode := e.require(u.Prerequisites)
 	if rcode == wire.RcodeSuccess {
 		rcode = e.scan(u.Changes, granted)
 	}
-	for i := range u.Changes {
-		if rcode != wire.RcodeSuccess {
-			break
-		}
-		if e.change(&u.Changes[i]); e.count > changesMax {
-			rcode, e.refused = wire.RcodeRefused, errManyChanges
-		}
-	}
 	if rcode != wire.RcodeSuccess {
 		return nil, Diff{}, rcode, e.refused
+	}
+	for i := range u.Changes {
+		e.change(&u.Changes[i])
 	}
 	next, d, rcode := e.finish()
 	return next, d, rcode, e.refused
@@ -63,63 +57,78 @@ type setKey struct {
 	rtype uint16
 }
 
-// edit is a zone while it is updated: the sets that were touched, as they are now.
+// edit is a zone while it is updated: the names that were touched, as they are now.
 type edit struct {
 	z     *Zone
-	sets  map[setKey][]Record
-	order []setKey // in which sets were touched
-	count int
-	soa   bool // the update brings a serial of its own
+	names map[dnsname.Name]*editedName
+	order []dnsname.Name // in which names were touched
+	soa   bool           // the update brings a serial of its own
 
 	refused error // why, where the RCODE is REFUSED
 }
 
-// get is a set as it is now.
-func (e *edit) get(owner dnsname.Name, rtype uint16) []Record {
-	if s, touched := e.sets[setKey{owner, rtype}]; touched {
-		return s
-	}
-	return e.z.setRecords(owner, rtype)
+// editedName has the sets of one name.
+type editedName struct {
+	sets  map[uint16]*editedSet
+	order []uint16 // those of the zone first
 }
 
-// put makes a set another.
-func (e *edit) put(owner dnsname.Name, rtype uint16, records []Record) {
-	k := setKey{owner, rtype}
-	if _, touched := e.sets[k]; !touched {
-		e.order = append(e.order, k)
+// name is a name as it is now.
+func (e *edit) name(owner dnsname.Name) *editedName {
+	if n := e.names[owner]; n != nil {
+		return n
 	}
-	e.sets[k] = records
-	e.count += max(1, len(records))
+	out := &editedName{sets: map[uint16]*editedSet{}}
+	if n := e.z.find([]byte(owner)); n != noNode {
+		for w := e.z.sets(n); w.next(); {
+			out.sets[w.set.rtype] = newEditedSet(w.set.rtype, w.set.list(owner))
+			out.order = append(out.order, w.set.rtype)
+		}
+	}
+	e.names[owner] = out
+	e.order = append(e.order, owner)
+	return out
+}
+
+// get is a set as it is now.
+func (e *edit) get(owner dnsname.Name, rtype uint16) *editedSet {
+	n := e.name(owner)
+	s := n.sets[rtype]
+	if s == nil {
+		s = newEditedSet(rtype, nil)
+		n.sets[rtype] = s
+		n.order = append(n.order, rtype)
+	}
+	return s
 }
 
 // setRecords are the records of a set, without signatures.
-func (z *Zone) setRecords(owner dnsname.Name, rtype uint16) (out []Record) {
+func (z *Zone) setRecords(owner dnsname.Name, rtype uint16) []Record {
 	n := z.find([]byte(owner))
 	if n == noNode {
 		return nil
 	}
 	s, _ := z.set(n, rtype)
-	rest := s.records
+	return s.list(owner)
+}
+
+// list are the records of a set, without signatures.
+func (s *set) list(owner dnsname.Name) []Record {
+	out, rest := make([]Record, 0, s.count), s.records
 	for range s.count {
 		var data []byte
 		data, rest = cutRecord(rest)
-		out = append(out, Record{Owner: owner, Type: rtype, TTL: s.ttl, Data: data})
+		out = append(out, Record{Owner: owner, Type: s.rtype, TTL: s.ttl, Data: data})
 	}
 	return out
 }
 
 // types are those of the sets at a name now.
 func (e *edit) types(owner dnsname.Name) (out []uint16) {
-	if n := e.z.find([]byte(owner)); n != noNode {
-		for w := e.z.sets(n); w.next(); {
-			if len(e.get(owner, w.set.rtype)) > 0 {
-				out = append(out, w.set.rtype)
-			}
-		}
-	}
-	for _, k := range e.order {
-		if k.owner == owner && len(e.sets[k]) > 0 && !slices.Contains(out, k.rtype) {
-			out = append(out, k.rtype)
+	n := e.name(owner)
+	for _, t := range n.order {
+		if n.sets[t].live > 0 {
+			out = append(out, t)
 		}
 	}
 	return out
@@ -151,7 +160,7 @@ func (e *edit) require(all []Instruction) int {
 		}
 	}
 	for k, data := range wanted {
-		if !sameSet(e.get(k.owner, k.rtype), data) {
+		if !e.get(k.owner, k.rtype).has(data) {
 			return wire.RcodeNXRRSet
 		}
 	}
@@ -169,45 +178,13 @@ func (e *edit) exists(p *Instruction) int {
 		}
 		return wire.RcodeSuccess
 	}
-	switch there := len(e.get(p.Owner, p.Type)) > 0; {
+	switch there := e.get(p.Owner, p.Type).live > 0; {
 	case p.Class == wire.ClassANY && !there:
 		return wire.RcodeNXRRSet
 	case p.Class == wire.ClassNONE && there:
 		return wire.RcodeYXRRSet
 	}
 	return wire.RcodeSuccess
-}
-
-// sameSet reports whether a set has these data and no others, TTLs aside (RFC 2136 section 3.2.3). Names in them compare without letter case.
-func sameSet(have []Record, want [][]byte) bool {
-	for i := range have {
-		if !slices.ContainsFunc(want, func(w []byte) bool { return sameData(have[i].Type, have[i].Data, w) }) {
-			return false
-		}
-	}
-	return len(have) > 0 && !slices.ContainsFunc(want, func(w []byte) bool {
-		return !slices.ContainsFunc(have, func(h Record) bool { return sameData(h.Type, h.Data, w) })
-	})
-}
-
-// sameData compares the data of two records of a type; the names of the types of RFC 1035 have no letter case.
-func sameData(rtype uint16, a, b []byte) bool {
-	if bytes.Equal(a, b) {
-		return true
-	}
-	fixed, names := compressible(rtype)
-	if names == 0 || len(a) != len(b) || len(a) < fixed || !bytes.Equal(a[:fixed], b[:fixed]) {
-		return false
-	}
-	for a, b = a[fixed:], b[fixed:]; names > 0; names-- {
-		n, _, err := dnsname.Check(a)
-		m, _, err2 := dnsname.Check(b)
-		if err != nil || err2 != nil || dnsname.Name(a[:n]).Canonical() != dnsname.Name(b[:m]).Canonical() {
-			return false
-		}
-		a, b = a[n:], b[m:]
-	}
-	return bytes.Equal(a, b)
 }
 
 // scan checks the changes before any is made (RFC 2136 section 3.4.1), and who may make them.
@@ -273,7 +250,7 @@ func (e *edit) change(c *Instruction) {
 	case wire.ClassANY:
 		for _, t := range e.types(c.Owner) {
 			if (c.Type == wire.TypeANY || c.Type == t) && !e.staysAtApex(c.Owner, t) {
-				e.put(c.Owner, t, nil)
+				e.get(c.Owner, t).clear()
 			}
 		}
 	case wire.ClassNONE:
@@ -284,34 +261,22 @@ func (e *edit) change(c *Instruction) {
 // add adds a record (RFC 2136 section 3.4.2.2): what would stand beside an alias is passed over, and so is a SOA record whose serial is not after the present
 // one. A record of a type that stands alone takes the place of the one before.
 func (e *edit) add(c *Instruction) {
-	had := e.get(c.Owner, c.Type)
-	added := Record{Owner: c.Owner, Type: c.Type, TTL: c.TTL, Data: c.Data}
+	s := e.get(c.Owner, c.Type)
 	switch {
 	case c.Type == wire.TypeSOA:
-		if c.Owner == e.z.apex && len(had) == 1 && isBefore(soaSerial(had[0].Data), soaSerial(c.Data)) {
-			e.put(c.Owner, c.Type, []Record{added})
+		if c.Owner == e.z.apex && s.live == 1 && isBefore(soaSerial(s.first()), soaSerial(c.Data)) {
+			s.clear()
+			s.add(c.TTL, c.Data)
 			e.soa = true
 		}
-		return
 	case c.Type == wire.TypeCNAME && slices.ContainsFunc(e.types(c.Owner), func(t uint16) bool { return !besideAlias(t) }),
-		!besideAlias(c.Type) && len(e.get(c.Owner, wire.TypeCNAME)) > 0:
-		return
+		!besideAlias(c.Type) && e.get(c.Owner, wire.TypeCNAME).live > 0:
 	case c.Type == wire.TypeCNAME || c.Type == wire.TypeDNAME:
-		if len(had) != 1 || had[0].TTL != c.TTL || !bytes.Equal(had[0].Data, c.Data) {
-			e.put(c.Owner, c.Type, []Record{added})
-		}
-		return
+		s.clear()
+		s.add(c.TTL, c.Data)
+	default:
+		s.add(c.TTL, c.Data)
 	}
-	if len(had) > 0 && had[0].TTL == c.TTL && slices.ContainsFunc(had, func(r Record) bool { return bytes.Equal(r.Data, c.Data) }) {
-		return
-	}
-	next := []Record{added}
-	for _, r := range had {
-		if r.TTL = c.TTL; !sameData(c.Type, r.Data, c.Data) {
-			next = append(next, r)
-		}
-	}
-	e.put(c.Owner, c.Type, next)
 }
 
 // besideAlias reports whether records of a type may stand beside a CNAME record.
@@ -324,24 +289,30 @@ func soaSerial(soa []byte) uint32 { return binary.BigEndian.Uint32(soa[len(soa)-
 
 // remove removes a record (RFC 2136 section 3.4.2.4). The SOA record and the last server of the apex stay.
 func (e *edit) remove(c *Instruction) {
-	had := e.get(c.Owner, c.Type)
-	next := slices.DeleteFunc(slices.Clone(had), func(r Record) bool { return sameData(c.Type, r.Data, c.Data) })
-	if len(next) == len(had) || c.Type == wire.TypeSOA || c.Type == wire.TypeNS && c.Owner == e.z.apex && len(next) == 0 {
+	s := e.get(c.Owner, c.Type)
+	if c.Type == wire.TypeSOA || c.Type == wire.TypeNS && c.Owner == e.z.apex && s.others(c.Data) == 0 {
 		return
 	}
-	e.put(c.Owner, c.Type, next)
+	s.remove(c.Data)
 }
 
 // finish makes the version that the changes lead to, with the next serial unless the update brought one (RFC 2136 section 3.6).
 func (e *edit) finish() (*Zone, Diff, int) {
 	d := Diff{From: e.z.serial}
-	for _, k := range e.order {
-		d.gather(e.z.setRecords(k.owner, k.rtype), e.sets[k])
+	for _, owner := range e.order {
+		if e.gather(owner, &d); e.refused != nil {
+			return nil, d, wire.RcodeRefused
+		}
 	}
-	if len(d.Removed)+len(d.Added) == 0 {
+	switch n := len(d.Removed) + len(d.Added); {
+	case n == 0:
 		return e.z, d, wire.RcodeSuccess
+	case n > changesMax:
+		e.refused = errManyChanges
+		return nil, d, wire.RcodeRefused
 	}
-	soa := e.get(e.z.apex, wire.TypeSOA)[0]
+	set := e.get(e.z.apex, wire.TypeSOA)
+	soa := Record{Owner: e.z.apex, Type: wire.TypeSOA, TTL: set.ttl, Data: set.first()}
 	if !e.soa {
 		next := soa
 		next.Data = withSerial(soa.Data, nextSerial(e.z.serial))
@@ -379,13 +350,13 @@ func nextSerial(n uint32) uint32 {
 	return n + 1
 }
 
-// gather adds what makes one set another.
-func (d *Diff) gather(from, to []Record) {
-	isIn := func(list []Record) func(Record) bool {
-		return func(r Record) bool {
-			return slices.ContainsFunc(list, func(o Record) bool { return o.TTL == r.TTL && bytes.Equal(o.Data, r.Data) })
+// gather adds what has become of one name.
+func (e *edit) gather(owner dnsname.Name, d *Diff) {
+	n := e.names[owner]
+	for _, t := range n.order {
+		if s := n.sets[t]; s.live > setRecordsMax && s.live > len(s.was) {
+			e.refused = fmt.Errorf("%w: %s %s", errLargeSet, owner, wire.TypeText(t))
 		}
+		n.sets[t].gather(owner, d)
 	}
-	d.Removed = append(d.Removed, slices.DeleteFunc(slices.Clone(from), isIn(to))...)
-	d.Added = append(d.Added, slices.DeleteFunc(slices.Clone(to), isIn(from))...)
 }

@@ -68,19 +68,20 @@ zone "example" { type primary; file "zone"; allow-transfer port %[3]d transport 
 		name string
 		addr netip.AddrPort
 		tls  *tls.Config
+		pins []zone.Pin
 		want string // of the error
 	}{
-		{"as it should be", secure, &tls.Config{ServerName: "primary.example", RootCAs: roots}, ""},
-		{"for another name", secure, &tls.Config{ServerName: "other.example", RootCAs: roots}, "not other.example"},
-		{"vouched for by nobody", secure, &tls.Config{ServerName: "primary.example", RootCAs: others}, "certificate signed by unknown authority"},
-		{"a key that is pinned", secure, zone.Pinned(&tls.Config{}, []zone.Pin{other, pin}), ""},
-		{"a key that is pinned, for its name", secure, zone.Pinned(&tls.Config{ServerName: "primary.example", RootCAs: roots}, []zone.Pin{pin}), ""},
-		{"a key that is not pinned", secure, zone.Pinned(&tls.Config{}, []zone.Pin{other}), "its key is not pinned: " + pin.String()},
-		{"a key that is not pinned, for its name", secure, zone.Pinned(&tls.Config{ServerName: "primary.example", RootCAs: roots}, []zone.Pin{other}), "its key is not pinned"},
-		{"a key that is pinned, for another name", secure, zone.Pinned(&tls.Config{ServerName: "other.example", RootCAs: roots}, []zone.Pin{pin}), "not other.example"},
-		{"a key that is pinned, vouched for by nobody", secure, zone.Pinned(&tls.Config{ServerName: "primary.example", RootCAs: others}, []zone.Pin{pin}), "certificate signed by unknown authority"},
-		{"no TLS here", secure, nil, "ended it before it was whole"},
-		{"the zone is for those who come by TLS", plain, nil, "REFUSED"},
+		{"as it should be", secure, &tls.Config{ServerName: "primary.example", RootCAs: roots}, nil, ""},
+		{"for another name", secure, &tls.Config{ServerName: "other.example", RootCAs: roots}, nil, "not other.example"},
+		{"vouched for by nobody", secure, &tls.Config{ServerName: "primary.example", RootCAs: others}, nil, "certificate signed by unknown authority"},
+		{"a key that is pinned", secure, &tls.Config{}, []zone.Pin{other, pin}, ""},
+		{"a key that is pinned, for its name", secure, &tls.Config{ServerName: "primary.example", RootCAs: roots}, []zone.Pin{pin}, ""},
+		{"a key that is not pinned", secure, &tls.Config{}, []zone.Pin{other}, "its key is not pinned: " + pin.String()},
+		{"a key that is not pinned, for its name", secure, &tls.Config{ServerName: "primary.example", RootCAs: roots}, []zone.Pin{other}, "its key is not pinned"},
+		{"a key that is pinned, for another name", secure, &tls.Config{ServerName: "other.example", RootCAs: roots}, []zone.Pin{pin}, "not other.example"},
+		{"a key that is pinned, vouched for by nobody", secure, &tls.Config{ServerName: "primary.example", RootCAs: others}, []zone.Pin{pin}, "certificate signed by unknown authority"},
+		{"no TLS here", secure, nil, nil, "ended it before it was whole"},
+		{"the zone is for those who come by TLS", plain, nil, nil, "REFUSED"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if tc.tls != nil {
@@ -90,7 +91,7 @@ zone "example" { type primary; file "zone"; allow-transfer port %[3]d transport 
 			if err != nil {
 				t.Fatal(err)
 			}
-			all := zone.NewSecondaries(k, []zone.Secondary{{Name: apex, Primaries: []zone.Primary{{Addr: tc.addr, Key: &transferKey, TLS: tc.tls}}, Bounds: transferBounds}})
+			all := zone.NewSecondaries(k, []zone.Secondary{{Name: apex, Primaries: []zone.Primary{{Addr: tc.addr, Key: &transferKey, TLS: tc.tls, Pins: tc.pins}}, Bounds: transferBounds}})
 			err = all.Look(t.Context(), apex)
 			switch {
 			case tc.want == "" && (err != nil || k.Status()[0].Serial != 7):

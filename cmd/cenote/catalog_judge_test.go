@@ -106,11 +106,14 @@ func newFleetOf(seed uint64) *fleetOf {
 	return f
 }
 
-// edit has one to three zones come or go.
+// edit has one to three zones come or go. One stays: a catalog that is suddenly empty is not followed.
 func (f *fleetOf) edit() {
 	for range 1 + f.r.IntN(3) {
 		name := f.names[f.r.IntN(len(f.names))]
 		f.in[name] = !f.in[name]
+	}
+	if len(f.want()) == 0 {
+		f.in[f.names[0]] = true
 	}
 }
 

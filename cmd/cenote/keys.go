@@ -44,21 +44,20 @@ func followedZones(c *config.Config, keys *tsig.Keys) ([]zone.Secondary, error) 
 	return out, nil
 }
 
-// primaryTLS is how a primary is asked by TLS.
-func primaryTLS(p *config.Primary) (*tls.Config, error) {
+// primaryTLS is how a primary is asked by TLS, and which keys are pinned.
+func primaryTLS(p *config.Primary) (*tls.Config, []zone.Pin, error) {
 	roots, err := readAuthorities(string(p.CAFile))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	out := &tls.Config{ServerName: p.TLS, RootCAs: roots, MinVersion: tls.VersionTLS13, NextProtos: []string{"dot"}}
-	if len(p.Pins) == 0 {
-		return out, nil
-	}
-	pins := make([]zone.Pin, len(p.Pins))
-	for i, text := range p.Pins {
-		if pins[i], err = zone.ParsePin(text); err != nil {
-			return nil, err
+	var pins []zone.Pin
+	for _, text := range p.Pins {
+		pin, err := zone.ParsePin(text)
+		if err != nil {
+			return nil, nil, err
 		}
+		pins = append(pins, pin)
 	}
-	return zone.Pinned(out, pins), nil
+	return out, pins, nil
 }

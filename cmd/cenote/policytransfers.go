@@ -120,7 +120,7 @@ func primariesOf(all []config.Primary, keys *tsig.Keys) ([]zone.Primary, error) 
 		}
 		if p.Encrypted() {
 			var err error
-			if primary.TLS, err = primaryTLS(&p); err != nil {
+			if primary.TLS, primary.Pins, err = primaryTLS(&p); err != nil {
 				return nil, err
 			}
 		}
@@ -185,8 +185,11 @@ func (n notices) Notice(apex []byte) {
 type transfers struct{ *server }
 
 // Transfer asks the primaries of a zone. Of one that is taken for a feed it says how that is done.
-func (t transfers) Transfer(ctx context.Context, apex dnsname.Name) error {
-	err := t.primaries.Transfer(ctx, apex)
+func (t transfers) Transfer(ctx context.Context, apex dnsname.Name, force bool) error {
+	err := t.primaries.Transfer(ctx, apex, force)
+	if err == nil && force {
+		t.listed.Accept(apex)
+	}
 	if errors.Is(err, zone.ErrUnknown) {
 		for _, f := range t.config.Load().Feeds {
 			if len(f.Primaries) > 0 && f.Zone.Canonical() == apex.Canonical() {

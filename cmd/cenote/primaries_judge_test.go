@@ -196,7 +196,7 @@ zones: [{name: example, primaries: ['127.0.0.1:%[3]d']}]
 	s.wait("telling why it is kept", func() bool { return s.zones.Status()[0].State == zone.StateKept && s.zones.Status()[0].Fault != "" })
 	write(3, 1, "192.0.2.83")
 	from = primary()
-	if err := s.primaries.Transfer(context.Background(), "\x07example\x00"); err != nil {
+	if err := s.primaries.Transfer(context.Background(), "\x07example\x00", false); err != nil {
 		t.Fatal(err)
 	}
 	serves(s, "192.0.2.83")
@@ -209,7 +209,7 @@ zones: [{name: example, primaries: ['127.0.0.1:%[3]d']}]
 		t.Errorf("%+v", st)
 	}
 	primary()
-	if err := s.primaries.Transfer(context.Background(), "\x07example\x00"); err != nil {
+	if err := s.primaries.Transfer(context.Background(), "\x07example\x00", false); err != nil {
 		t.Fatal(err)
 	}
 	serves(s, "192.0.2.83")

@@ -89,6 +89,7 @@ func giveSlowly(w dns.ResponseWriter, q *dns.Msg, held <-chan struct{}) {
 	send := func(lines ...string) {
 		m := new(dns.Msg)
 		m.SetReply(q)
+		m.Authoritative = true
 		for _, line := range lines {
 			rr, err := dns.NewRR(line)
 			if err != nil {

@@ -15,8 +15,9 @@ import (
 
 type transferCommand struct {
 	socketFlag
-	Zone string `predictor:"zone" arg:"" help:"The zone."`
-	JSON bool   `help:"Print JSON."`
+	Force bool   `short:"f" help:"Take the zone although its serial goes back, and a catalog although it has lost most of its zones."`
+	Zone  string `predictor:"zone" arg:"" help:"The zone."`
+	JSON  bool   `help:"Print JSON."`
 }
 
 // Run has the running server ask the primaries of a zone, waits for what comes of it, and shows how the zone stands.
@@ -34,7 +35,7 @@ func (c *transferCommand) Run(ctx context.Context, std streams) error {
 		defer c.tellProgress(ctx, std.err, name.Canonical().String())()
 	}
 	var answer api.ZonesAnswer
-	if err := client.Post(ctx, "/v1/zones/transfer", api.TransferRequest{Zone: c.Zone}, &answer); err != nil {
+	if err := client.Post(ctx, "/v1/zones/transfer", api.TransferRequest{Zone: c.Zone, Force: c.Force}, &answer); err != nil {
 		return err
 	}
 	answer.Zones = slices.DeleteFunc(answer.Zones, func(z zone.Status) bool { return z.Name != name.Canonical().String() })

@@ -20,7 +20,7 @@ func subscriptions(c *config.Config, taken []zone.Secondary, keys *tsig.Keys) []
 	for i := range c.Zones {
 		if z := &c.Zones[i]; z.Members.Enabled {
 			out = append(out, zone.Subscription{
-				Catalog: z.Name, Most: z.Members.Most, Wants: isBelowOne(z.Members.Below), Make: memberMaker(z, *from[z.Name.Canonical()], keys),
+				Catalog: z.Name, Most: z.Members.Most, ShrinkMax: float64(z.Members.ShrinkMax) / 100, Wants: isBelowOne(z.Members.Below), Make: memberMaker(z, *from[z.Name.Canonical()], keys),
 			})
 		}
 	}

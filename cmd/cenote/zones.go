@@ -237,6 +237,10 @@ func admitting(networks []netip.Prefix) func(netip.Addr) bool {
 // reloadZones reads the zones that have changed, and returns those that are not served as their files are.
 func (s *server) reloadZones(force bool) ([]zone.Status, error) {
 	all, err := s.zones.Reload(force)
+	if force {
+		s.listed.Accept("")
+		all = s.zones.Status()
+	}
 	return slices.DeleteFunc(all, func(z zone.Status) bool { return z.State == zone.StateServed }), err
 }
 
