@@ -1,6 +1,10 @@
 package dnssec
 
-import "cenote/wire"
+import (
+	"slices"
+
+	"cenote/wire"
+)
 
 // bitmap is the set of types of an NSEC or NSEC3 record (RFC 4034 section 4.1.2), well formed.
 type bitmap []byte
@@ -37,13 +41,23 @@ func (m bitmap) delegates() bool { return m.has(wire.TypeNS) && !m.has(wire.Type
 // DNAME (RFC 6840 section 4.1, RFC 5155 section 8.3).
 func (m bitmap) hidesBelow() bool { return m.delegates() || m.has(wire.TypeDNAME) }
 
+// typeNXNAME says in a set that the name of its record does not exist (RFC 9824 section 2).
+const typeNXNAME = 128
+
 // bare reports whether nothing but what DNSSEC itself adds is in the set.
-func (m bitmap) bare() bool {
+func (m bitmap) bare() bool { return m.holdsNothingBut(wire.TypeRRSIG, wire.TypeNSEC) }
+
+// absent reports whether the set says that there is no such name, and nothing else.
+func (m bitmap) absent() bool {
+	return m.has(typeNXNAME) && m.holdsNothingBut(wire.TypeRRSIG, wire.TypeNSEC, typeNXNAME)
+}
+
+func (m bitmap) holdsNothingBut(types ...uint16) bool {
 	for rest := m; len(rest) > 0; rest = rest[2+int(rest[1]):] {
 		for i, octet := range rest[2 : 2+int(rest[1])] {
 			for bit := range 8 {
 				rtype := uint16(rest[0])<<8 | uint16(i*8+bit)
-				if octet&(0x80>>bit) != 0 && rtype != wire.TypeRRSIG && rtype != wire.TypeNSEC {
+				if octet&(0x80>>bit) != 0 && !slices.Contains(types, rtype) {
 					return false
 				}
 			}

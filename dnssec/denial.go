@@ -81,6 +81,22 @@ func (d *Denial) NoData(name []byte, qtype uint16) Verdict {
 		func(n dnsname.Name) Verdict { return d.nsec3NoData(n, qtype) })
 }
 
+// Absent reports whether a record of name itself says that there is no such name, as zones say it that deny with a record for each question (RFC 9824 section 3.1). NoData then holds,
+// and NameError does not.
+func (d *Denial) Absent(name []byte) bool {
+	if !wellFormed(name) || d.zone.IsZero() || !within(dnsname.Name(name), d.zone) {
+		return false
+	}
+	if s := d.at(dnsname.Name(name)); s != nil {
+		return s.types.absent()
+	}
+	if len(d.hashed) == 0 {
+		return false
+	}
+	s := d.hashedAt(dnsname.Name(name))
+	return s != nil && s.types.absent()
+}
+
 // Expanded asks whether the records prove that a wildcard below encloser was the right one to answer for name: the next closer name does not
 // exist (RFC 4035 section 5.3.4, RFC 5155 section 8.8).
 func (d *Denial) Expanded(name, encloser []byte) Verdict {

@@ -298,3 +298,31 @@ func TestChainsAreNotMixed(t *testing.T) {
 	want(t, d.NameError(name("b.example.")), dnssec.Bogus, dnssec.CodeBogus)
 	want(t, d.NameError(name("bb.example.")), dnssec.Secure, dnssec.CodeNone)
 }
+
+// TestCompactDenialOfAName: a record of the name that says so and nothing else denies the name; what else is said of it, or of other names, does not.
+func TestCompactDenialOfAName(t *testing.T) {
+	n := dnssec.HashName(name("no.example"), 0, nil)
+	hashed := dnssec.Base32Hex(n[:])
+	for _, c := range []struct {
+		records, name string
+		want          bool
+	}{
+		{`no.example. 300 IN NSEC \000.no.example. RRSIG NSEC TYPE128`, "no.example", true},
+		{`no.example. 300 IN NSEC \000.no.example. RRSIG NSEC`, "no.example", false}, // nothing at it but names below
+		{`no.example. 300 IN NSEC \000.no.example. A RRSIG NSEC TYPE128`, "no.example", false},
+		{`no.example. 300 IN NSEC \000.no.example. RRSIG NSEC TYPE128`, "other.example", false},
+		{`no.example. 300 IN NSEC \000.no.example. RRSIG NSEC TYPE128`, "a.no.example", false},
+		{hashed + `.example. 300 IN NSEC3 1 0 0 - ` + hashed[:31] + `v TYPE128`, "no.example", true},
+		{hashed + `.example. 300 IN NSEC3 1 0 0 - ` + hashed[:31] + `v A RRSIG`, "no.example", false},
+		{hashed + `.example. 300 IN NSEC3 1 0 0 - ` + hashed[:31] + `v TYPE128`, "other.example", false},
+		{`no.test. 300 IN NSEC \000.no.test. RRSIG NSEC TYPE128`, "no.test", false}, // another zone's
+	} {
+		d := dnssec.NewDenial(name("example"), unsignedSets(t, c.records), dnssec.NewWork())
+		if got := d.Absent(name(c.name)); got != c.want {
+			t.Errorf("%s: %s is denied: %v, want %v", c.records, c.name, got, c.want)
+		}
+		if v := d.NoData(name(c.name), dns.TypeA); c.want && v.Status != dnssec.Secure {
+			t.Errorf("%s: and there is nothing at it: %v", c.records, v)
+		}
+	}
+}

@@ -32,6 +32,8 @@ type Config struct {
 	Slow time.Duration
 	// Roots vouch for upstreams that are asked by TLS. Default those of the host.
 	Roots *x509.CertPool
+	// Owner tells whose a zone is: zones that make their validation costly wait for those of the same owner. Default: what lies below one name of two labels is one's.
+	Owner Owner
 	// Now is the clock that the cache is read by. Default time.Now. It stays what it is over an Update.
 	Now func() time.Time
 	// Log takes what happens to upstreams. Default none. It stays what it is over an Update.
@@ -137,6 +139,9 @@ func (c *Config) setDefaults() {
 		own := *c.Recursion
 		own.setDefaults()
 		c.Recursion = &own
+	}
+	if c.Owner == nil {
+		c.Owner = topLevelOwner
 	}
 	if c.Now == nil {
 		c.Now = time.Now

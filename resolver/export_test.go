@@ -253,7 +253,10 @@ func (r *Resolver) CheckAnchor(ctx context.Context, zone string, now time.Time, 
 type Gate struct{ g *gate }
 
 // NewGate returns one that nobody has entered.
-func NewGate() Gate { return Gate{newGate()} }
+func NewGate() Gate { return Gate{newGate(topLevelOwner)} }
+
+// NewGateOf returns one that asks whose a zone is.
+func NewGateOf(owner Owner) Gate { return Gate{newGate(owner)} }
 
 // Gate is that of the resolver.
 func (r *Resolver) Gate() Gate { return Gate{r.gate} }

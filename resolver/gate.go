@@ -22,6 +22,7 @@ type gate struct {
 	places  chan struct{}
 	waiting atomic.Int64 // for one of the places
 	costly  *lane
+	owners  atomic.Pointer[Owner]
 
 	mu    sync.Mutex
 	zones map[dnsname.Name]time.Time // until when each is costly
@@ -47,9 +48,11 @@ const (
 // errGate is a check that was not made.
 var errGate = fmt.Errorf("%w: too many answers wait to be validated", ErrBusy)
 
-func newGate() *gate {
+func newGate(owner Owner) *gate {
 	places := make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/gateShare))
-	return &gate{places: places, costly: newLane(), zones: map[dnsname.Name]time.Time{}}
+	g := &gate{places: places, costly: newLane(), zones: map[dnsname.Name]time.Time{}}
+	g.owners.Store(&owner)
+	return g
 }
 
 // enter waits for a place to check something of a zone, which leave gives back; slow says that it is the one of costly zones.
@@ -85,12 +88,31 @@ func (g *gate) isCostly(zone dnsname.Name, now time.Time) bool {
 	return now.Before(g.zones[zone])
 }
 
-// mayBeCostly is false for the root and top-level domains, for which too many wait.
-func mayBeCostly(zone dnsname.Name) bool { return zone.Labels() >= 2 }
+// Owner tells whose a zone is, by the canonical name at or above it that its owner has registered. ok is false for what is everybody's: the root, top-level domains, and other zones
+// of registries. It is called by many at once.
+type Owner func(zone dnsname.Name) (owner dnsname.Name, ok bool)
+
+// topLevelOwner is an Owner who knows of top-level domains alone.
+func topLevelOwner(zone dnsname.Name) (owner dnsname.Name, ok bool) {
+	return zone.Suffix(min(zone.Labels(), 2)), zone.Labels() >= 2
+}
+
+// ownerOf is whose a zone is. Zones that are everybody's have no owner, and are never costly: too many wait for them.
+func (g *gate) ownerOf(zone dnsname.Name) (owner dnsname.Name, ok bool) {
+	if zone.Labels() < 2 {
+		return "", false
+	}
+	return (*g.owners.Load())(zone)
+}
+
+func (g *gate) mayBeCostly(zone dnsname.Name) bool {
+	_, ok := g.ownerOf(zone)
+	return ok
+}
 
 // mark notes that a zone is costly.
 func (g *gate) mark(zone dnsname.Name, now time.Time) {
-	if !mayBeCostly(zone) {
+	if !g.mayBeCostly(zone) {
 		return
 	}
 	g.mu.Lock()
@@ -103,7 +125,11 @@ func (g *gate) mark(zone dnsname.Name, now time.Time) {
 
 // enterCostly waits for the place of costly zones.
 func (g *gate) enterCostly(zone dnsname.Name, done <-chan struct{}) (leave func(), err error) {
-	if !g.costly.enter(zone, done) {
+	owner, ok := g.ownerOf(zone)
+	if !ok { // it was somebody's when it was marked
+		owner = zone
+	}
+	if !g.costly.enter(owner, done) {
 		return nil, errGate
 	}
 	return g.costly.leave, nil
@@ -159,7 +185,7 @@ func (c *computing) costs() bool {
 // than it computes. False says that there was no room there.
 func (c *computing) giveWay() bool {
 	switch {
-	case !c.slow && c.costs() && mayBeCostly(c.zone):
+	case !c.slow && c.costs() && c.it.r.gate.mayBeCostly(c.zone):
 		return c.slowDown()
 	case c.slow:
 		if took := time.Since(c.began); took >= slowSlice {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"cenote/dnsname"
 	"cenote/dnssec"
 	"cenote/resolver"
 )
@@ -127,6 +128,50 @@ func TestCostlyZonesTakeTurns(t *testing.T) {
 	if n := g.CostlyWaiting(); n != 0 {
 		t.Errorf("%d wait when all have left", n)
 	}
+}
+
+// TestCustomersOfARegistryAreApart: who has all room of costly zones below a suffix of a registry leaves room and a turn to another customer of it, and a zone of the registry is never
+// costly.
+func TestCustomersOfARegistryAreApart(t *testing.T) {
+	g := resolver.NewGateOf(func(zone dnsname.Name) (dnsname.Name, bool) {
+		return zone.Suffix(min(zone.Labels(), 3)), zone.Labels() >= 3 // every name of two labels is a registry's
+	})
+	now, done := time.Unix(1, 0), make(chan struct{})
+	first := g.Enter(costly(g, "trap.co.test", now), now, done)
+	order := make(chan string, 2*resolver.CostlyEach)
+	var waiting sync.WaitGroup
+	enter := func(zone string) {
+		costly(g, zone, now)
+		waiting.Go(func() {
+			leave := g.Enter(zone, now, done)
+			if leave == nil {
+				order <- "turned away"
+				return
+			}
+			order <- zone
+			leave()
+		})
+	}
+	for i := range resolver.CostlyEach {
+		enter(fmt.Sprintf("z%d.trap.co.test", i))
+	}
+	eventually(t, "they wait", func() bool { return g.CostlyWaiting() == resolver.CostlyEach })
+	enter("good.co.test")
+	eventually(t, "the other waits", func() bool { return g.CostlyWaiting() == resolver.CostlyEach+1 })
+	if leave := g.Enter(costly(g, "co.test", now), now, done); leave == nil {
+		t.Error("the registry's own zone waits with those that are costly")
+	} else {
+		leave()
+	}
+	first()
+	for i := range 2 {
+		if got := <-order; got == "good.co.test" {
+			break
+		} else if i == 1 {
+			t.Errorf("good.co.test had no turn after that of the other customer; %s was the last", got)
+		}
+	}
+	waiting.Wait()
 }
 
 // TestCostlyZonesGiveUp: who waits for the place of costly zones no longer than his time leaves it to the others.

@@ -255,6 +255,15 @@ func (k *insight) deny(name dnsname.Name, rtype uint16, now time.Time, w *dnssec
 	return f
 }
 
+// denial is what is inferred, to be asked for more.
+func (f *finding) denial(zone dnsname.Name, class uint16, w *dnssec.Work) *dnssec.Denial {
+	var sets []*dnssec.Set
+	for _, s := range f.proofs {
+		sets = append(sets, s.proof(class))
+	}
+	return dnssec.NewDenial([]byte(zone), sets, w)
+}
+
 // proofsOf are sets of an authority section.
 func proofsOf(sets []*dnssec.Set) (proofs []*rrset) {
 	for _, s := range sets {
@@ -288,7 +297,11 @@ func (it *iteration) infer(name dnsname.Name) (*finding, *cut, error) {
 		return nil, nil, nil
 	}
 	var f *finding
-	if !it.compute(z.zone, func() { f = it.r.denials.answer(at, name, q.qtype, now, it.b.crypto) }) {
+	if !it.compute(z.zone, func() {
+		if f = it.r.denials.answer(at, name, q.qtype, now, it.b.crypto); f != nil && f.kind == kindNoData && it.tellsAbsent(f.denial(z.zone, q.class, it.b.crypto), name) {
+			f.kind = kindNXDomain
+		}
+	}) {
 		return nil, nil, errGate
 	}
 	if f != nil {

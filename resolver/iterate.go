@@ -456,7 +456,7 @@ func (it *iteration) put(z *cut, name dnsname.Name, qtype uint16) outcome {
 	if got, ok := it.fromCopy(z, name, qtype); ok {
 		return got
 	}
-	if err := it.r.crowds.enter(z.zone, it.s.config.Recursion.Bounds.PerZone); err != nil {
+	if err := it.r.crowds.enter(z.zone, it.s.config.Recursion.Bounds.PerZone, it.r.gate.mayBeCostly); err != nil {
 		it.r.counts.crowded.Add(1)
 		it.r.counts.bounds[boundPerZone].Add(1)
 		return outcome{err: err, ede: EDENone}
@@ -778,14 +778,14 @@ type crowds struct {
 	all map[dnsname.Name]int
 }
 
-// enter takes one of most places at a zone. The root and top-level domains have no bound of their own: everybody needs them.
-func (c *crowds) enter(zone dnsname.Name, most int) error {
+// enter takes one of most places at a zone. The root, top-level domains and other zones of registries, which are nobody's by owned, have no bound of their own: everybody needs them.
+func (c *crowds) enter(zone dnsname.Name, most int, owned func(dnsname.Name) bool) error {
 	if zone.Labels() < 2 {
 		return nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.all[zone] >= most {
+	if c.all[zone] >= most && owned(zone) {
 		return errCrowded
 	}
 	c.all[zone]++

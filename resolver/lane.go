@@ -10,7 +10,7 @@ import (
 // lane is the one place in which checks of costly zones are computed. Who waits for it stands in a line of the zone's owner, and the lines take turns: whoever has many questions asked
 // for his zones waits for himself. Where all lines together are full the longest one loses its last.
 //
-// An owner is taken for what lies below one name of two labels, since whoever has a zone can make as many below it as he likes.
+// Whose a zone is says Config.Owner: whoever has a zone can make as many below it as he likes.
 type lane struct {
 	mu      sync.Mutex // guards the rest
 	taken   bool
@@ -21,12 +21,8 @@ type lane struct {
 
 func newLane() *lane { return &lane{lines: map[dnsname.Name][]chan bool{}} }
 
-// ownerOf is whose line a zone belongs to.
-func ownerOf(zone dnsname.Name) dnsname.Name { return zone.Suffix(min(zone.Labels(), 2)) }
-
-// enter waits for the place, which leave gives on; false if it is not to be had.
-func (l *lane) enter(zone dnsname.Name, done <-chan struct{}) bool {
-	owner := ownerOf(zone)
+// enter waits for the place in the line of an owner; leave gives the place on. False if it is not to be had.
+func (l *lane) enter(owner dnsname.Name, done <-chan struct{}) bool {
 	told := l.join(owner)
 	select {
 	case got := <-told:

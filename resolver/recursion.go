@@ -105,7 +105,7 @@ type RecursionBounds struct {
 	Aliases int
 	// Depth is how deep a question may need the answers of others. Default 8.
 	Depth int
-	// PerZone are questions that wait for the servers of one zone below the top-level domains, so that a flood of names under one
+	// PerZone are questions that wait for the servers of one zone that has an owner (Config.Owner), which no top-level domain has, so that a flood of names under one
 	// zone leaves room for all others. Default 256.
 	PerZone int
 	// Cuts are the delegations that are kept. Default 100,000.

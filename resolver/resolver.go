@@ -78,7 +78,7 @@ func New(config Config) (*Resolver, error) {
 	}
 	r := &Resolver{
 		cache: config.Cache, now: config.Now, log: config.Log,
-		ahead: newAhead(), suspects: make(chan *upstream, suspectsMax), gate: newGate(), knowledge: newKnowledge(),
+		ahead: newAhead(), suspects: make(chan *upstream, suspectsMax), gate: newGate(config.Owner), knowledge: newKnowledge(),
 		crowds: crowds{all: map[dnsname.Name]int{}}, root: rootFile{look: make(chan struct{}, 1)},
 		flights: flights{all: map[question]*flight{}, subnets: map[question]int{}},
 	}
@@ -169,6 +169,7 @@ func (r *Resolver) swap(config Config, keys *keyring) (before, after *state) {
 	}
 	r.state.Store(after)
 	r.bound(after.config.Recursion)
+	r.gate.owners.Store(&after.config.Owner)
 	r.ahead.look()
 	for _, u := range before.upstreams {
 		if !slices.Contains(after.upstreams, u) {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"cenote/dnsname"
 	"cenote/resolver"
 )
 
@@ -60,6 +61,39 @@ func TestWaterTorture(t *testing.T) {
 	for _, name := range []string{"a.dead.test", "b.dead.test", "a.dead2.test", "b.dead2.test"} {
 		if got := r.ask(t, name, "A"); !strings.HasPrefix(got, "NXDOMAIN") {
 			t.Errorf("once the servers are back, %s: got %s", name, got)
+		}
+	}
+}
+
+// TestRegistryIsNotCrowded: many questions may wait for the servers of a registry, whose zone is everybody's, as for those of a top-level domain.
+func TestRegistryIsNotCrowded(t *testing.T) {
+	const text = `
+		zone .               server a.root.test @1
+		zone test            server ns.nic.test @2
+		zone co.test         server ns.co.test @3
+		    *                A     192.0.2.1
+		! @3 * delay=100ms
+	`
+	for _, registry := range []bool{true, false} {
+		r := startRooted(t, text, func(c *resolver.Config) {
+			c.Recursion.Bounds.PerZone = 4
+			c.Owner = func(zone dnsname.Name) (dnsname.Name, bool) {
+				return zone, !registry || zone.Labels() > 2
+			}
+		})
+		r.ask(t, "first.co.test", "A")
+		var asking sync.WaitGroup
+		var answered atomic.Int64
+		for i := range 40 {
+			asking.Go(func() {
+				if strings.HasPrefix(r.ask(t, fmt.Sprintf("r%d.co.test", i), "A"), "NOERROR") {
+					answered.Add(1)
+				}
+			})
+		}
+		asking.Wait()
+		if shed := r.Stats().ZonesShed; registry != (shed == 0) || registry && answered.Load() != 40 {
+			t.Errorf("a registry: %v; %d questions turned away, %d of 40 answered", registry, shed, answered.Load())
 		}
 	}
 }

@@ -171,9 +171,17 @@ func (it *iteration) validateNegative(z *cut, name dnsname.Name, f *finding) dns
 	}
 	if v.Status == dnssec.Bogus {
 		// Some servers deny names that exist only because others lie below them. What is signed counts, not the response code.
-		noData := it.deny(keys, func() dnssec.Verdict { return d.NoData([]byte(name), it.f.q.qtype) })
+		absent := false
+		noData := it.deny(keys, func() dnssec.Verdict {
+			v := d.NoData([]byte(name), it.f.q.qtype)
+			absent = v.Status == dnssec.Secure && it.tellsAbsent(d, name)
+			return v
+		})
 		if f.kind == kindNoData || noData.Status == dnssec.Secure {
 			f.kind, v = kindNoData, noData
+		}
+		if absent {
+			f.kind = kindNXDomain
 		}
 	}
 	if v.Status == dnssec.Secure && f.soa != nil && f.soa.name == signer {
@@ -183,6 +191,13 @@ func (it *iteration) validateNegative(z *cut, name dnsname.Name, f *finding) dns
 		}
 	}
 	return v
+}
+
+// tellsAbsent reports whether a denial that there is nothing of a type at a name is to be told as one of the name: a compact denial says so in its record alone (RFC 9824 section 5). Those
+// who want the records get the code that the zone gives: somebody who validates and knows nothing of such denials would miss a proof. Servers are not told that we know them (the flag CO,
+// section 5.1): it changes the code that they send, and what is signed counts here.
+func (it *iteration) tellsAbsent(d *dnssec.Denial, name dnsname.Name) bool {
+	return !it.f.q.do && d.Absent([]byte(name))
 }
 
 // signerAt returns whose keys sign what denies something at a name: the closest of those at or above it.

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/binary"
 	"io"
+	"net"
 	"time"
 
 	"cenote/dnsname"
@@ -125,6 +127,14 @@ func CompareDerived(from, to *Zone) (Diff, bool) { return compareDerived(from, t
 func ServedSince(from, to *Zone) *Served {
 	d := Compare(from, to)
 	return &Served{Zone: to, History: newHistory([]*Step{newStep(&d, to)}, HistoryBounds{}.withDefaults())}
+}
+
+// TLSTimeout is how long a primary has to agree on TLS.
+const TLSTimeout = tlsTimeout
+
+// Agree brings TLS about on a connection.
+func Agree(ctx context.Context, conn net.Conn, config *tls.Config) (net.Conn, error) {
+	return agree(ctx, conn, config)
 }
 
 // Busy is how many zones are being updated.

@@ -315,8 +315,13 @@ func (t *transfer) dial(ctx context.Context) (net.Conn, error) {
 	if len(t.primary.Pins) > 0 {
 		config = pinned(config, t.primary.Pins)
 	}
+	return agree(ctx, conn, config)
+}
+
+// agree brings TLS about on a connection, which is closed where that fails.
+func agree(ctx context.Context, conn net.Conn, config *tls.Config) (net.Conn, error) {
 	secure := tls.Client(conn, config)
-	ctx, cancel = context.WithTimeout(ctx, tlsTimeout)
+	ctx, cancel := context.WithTimeout(ctx, tlsTimeout)
 	defer cancel()
 	if err := secure.HandshakeContext(ctx); err != nil {
 		conn.Close()

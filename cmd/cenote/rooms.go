@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"cenote/blocklist"
@@ -373,7 +374,7 @@ func orNever[T time.Duration | float64 | int64](v T) T {
 func resolverConfig(c *config.Config, cache *rrcache.Cache, now func() time.Time, log *slog.Logger) (resolver.Config, error) {
 	r := &c.Resolver
 	out := resolver.Config{
-		Cache: cache, PlainCase: !r.RandomCase, Now: now, Log: log, Slow: r.Slow,
+		Cache: cache, PlainCase: !r.RandomCase, Now: now, Log: log, Slow: r.Slow, Owner: owner(string(c.Compile.SuffixList), log),
 		Timeouts: resolver.Timeouts{
 			Attempt: r.Timeout, Total: r.Total, Stale: orNever(r.StaleWait), ProbeMin: r.Probe.First, ProbeMax: r.Probe.Longest, Idle: r.Idle, Relearn: r.Relearn,
 		},
@@ -395,6 +396,23 @@ func resolverConfig(c *config.Config, cache *rrcache.Cache, now func() time.Time
 	}
 	out.Recursion, err = recursion(&c.Recursion, anchorFiles(stateOf(c).anchors()))
 	return out, err
+}
+
+// owner tells whose a zone is by a Public Suffix List, which is read when somebody wants to know for the first time. Without one it is told by two labels.
+func owner(file string, log *slog.Logger) resolver.Owner {
+	read := sync.OnceValue(func() *blocklist.Registrants {
+		r, err := blocklist.NewRegistrants(file)
+		if err != nil {
+			log.Warn("whose a zone is cannot be told by the suffix list, and is told by the last two labels of its name", "err", err)
+		}
+		return r
+	})
+	return func(zone dnsname.Name) (dnsname.Name, bool) {
+		if r := read(); r != nil {
+			return r.Of(zone)
+		}
+		return zone.Suffix(min(zone.Labels(), 2)), zone.Labels() >= 2
+	}
 }
 
 // hostUpstreams are the resolvers that this host uses, without ourselves.

@@ -1,9 +1,14 @@
 package main
 
 import (
+	"bytes"
+	"log/slog"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"cenote/config"
+	"cenote/dnsname"
 )
 
 // TestWhatZonesLetThroughIsNotGuarded: a feed that every zone lets through stops nothing, whatever a protected or a popular name is; one that is in another
@@ -55,5 +60,26 @@ policy:
 		if f.Name == "block" && (f.GrowMax != 10 || f.ErrorMax != 0.5 || f.ShrinkMax != 0.5) {
 			t.Errorf("the defaults are: grow %v, errors %v, shrink %v", f.GrowMax, f.ErrorMax, f.ShrinkMax)
 		}
+	}
+}
+
+// TestOwnerOfAZoneIsToldByTheSuffixList: two customers of one registry are two owners. Where the list cannot be read the log says so, once, and names of two labels are owners.
+func TestOwnerOfAZoneIsToldByTheSuffixList(t *testing.T) {
+	var said bytes.Buffer
+	log := slog.New(slog.NewTextHandler(&said, nil))
+	for _, c := range []struct{ list, zone, want string }{
+		{"", "a.one.co.uk", "one.co.uk"}, {"", "two.co.uk", "two.co.uk"}, {"", "co.uk", ""}, {"", "a.one.example", "one.example"},
+		{filepath.Join(t.TempDir(), "none"), "a.one.co.uk", "co.uk"},
+	} {
+		of := owner(c.list, log)
+		for range 2 {
+			got, ok := of(dnsname.MustParse(c.zone).Canonical())
+			if ok != (c.want != "") || ok && got != dnsname.MustParse(c.want) {
+				t.Errorf("by the list %q %s is %v's, %v; want %q", filepath.Base(c.list), c.zone, got, ok, c.want)
+			}
+		}
+	}
+	if n := strings.Count(said.String(), "cannot be told by the suffix list"); n != 1 {
+		t.Errorf("the log says %d times that there is no list:\n%s", n, said.String())
 	}
 }
