@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"cenote/dnsname"
 )
@@ -50,6 +51,12 @@ func (k *Keeper) freeze(apex dnsname.Name, frozen bool) error {
 	k.state.Lock()
 	defer k.state.Unlock()
 	z.status.Frozen = frozen
+	if z.held && !frozen {
+		z.held, z.status.Fault, z.status.Since = false, "", time.Time{}
+		if z.zone != nil && !z.expired && !z.unsigned {
+			z.status.State = StateServed
+		}
+	}
 	if grace := k.now().Add(lookGrace); !frozen && !z.status.Expires.IsZero() && z.status.Expires.Before(grace) {
 		z.status.Expires = grace // until its primaries have been asked
 	}

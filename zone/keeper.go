@@ -149,6 +149,7 @@ type kept struct {
 	busy      bool // guarded by mu: an update works on a copy of it
 	apart     bool // it is such a copy
 	news      bool // of a copy: its serial is another
+	held      bool // guarded by mu: its fault is that it is frozen
 	overdue   bool // guarded by mu: it would have expired, if it were not frozen, and the log has it
 }
 

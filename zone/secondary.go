@@ -112,10 +112,10 @@ func (s *Secondaries) Update(zones []Secondary) {
 
 // end has a zone followed no more. mu is held.
 func (z *secondary) end() {
+	close(z.gone) // first, so that whoever is told that a look was cut off knows why
 	if z.stop != nil {
 		z.stop()
 	}
-	close(z.gone)
 }
 
 // IsAs reports whether a zone is taken as another one, so that nobody has to be asked again.
@@ -195,7 +195,7 @@ func (z *secondary) ask(ctx context.Context, force bool) (again bool, err error)
 	}
 	select {
 	case err := <-result:
-		return z.isGone() && errors.Is(err, context.Canceled), err
+		return err != nil && z.isGone(), err // it was mostly cut off
 	case <-z.gone:
 		return true, nil
 	case <-ctx.Done():
@@ -426,6 +426,7 @@ func (k *Keeper) fail(apex dnsname.Name, err error) {
 	if z := k.named(apex); z != nil {
 		k.state.Lock()
 		k.failures.Add(1)
+		z.held = errors.Is(err, ErrFrozen)
 		k.refuse(z, err)
 		k.state.Unlock()
 	}

@@ -68,6 +68,25 @@ func TestTransferOutlivesAReload(t *testing.T) {
 	if got := k.Status()[0]; got.Serial != 1 {
 		t.Errorf("after a change: %+v", got)
 	}
+	held := make(chan struct{})
+	p.change(func() {
+		p.reply = func(q *dns.Msg) [][]string {
+			asked <- true
+			<-held
+			return byType(2, [][]string{wholeZone(2)}, nil)(q)
+		}
+	})
+	for len(asked) > 0 {
+		<-asked
+	}
+	second := wait()
+	<-asked // by the look that it waits for
+	s.Bounds.Records++
+	all.Update([]zone.Secondary{s})
+	close(held)
+	if err := <-second; err != nil || k.Status()[0].Serial != 2 {
+		t.Errorf("after a change while it is asked: %v, %+v", err, k.Status()[0])
+	}
 	all.Update(nil)
 	if err := <-wait(); err == nil || err == context.DeadlineExceeded {
 		t.Errorf("of a zone that has gone: %v", err)
@@ -196,11 +215,23 @@ func TestThawingAsks(t *testing.T) {
 	if err := errors.Join(all.Transfer(t.Context(), apex, false), k.Freeze(apex, true), all.Transfer(t.Context(), apex, false)); err != nil {
 		t.Fatal(err)
 	}
+	p.change(func() {
+		p.reply = func(q *dns.Msg) [][]string {
+			asked <- true
+			return byType(2, [][]string{wholeZone(2)}, nil)(q)
+		}
+	})
+	if err := all.Transfer(t.Context(), apex, false); !errors.Is(err, zone.ErrFrozen) {
+		t.Errorf("a transfer of a zone that is frozen: %v", err)
+	}
 	for len(asked) > 0 {
 		<-asked
 	}
 	if err := k.Freeze(apex, false); err != nil {
 		t.Fatal(err)
+	}
+	if s := k.Status()[0]; s.Fault != "" || s.State != zone.StateServed {
+		t.Errorf("just thawed: %+v", s)
 	}
 	select {
 	case <-asked:
