@@ -108,6 +108,7 @@ type FeedResult struct {
 	Copy    uint64       `json:"copy,omitempty"`   // the number of the copy that is good now; 0 for none
 	Report  *FeedReport  `json:"report,omitempty"` // of what was read, also where it was not taken; nil if it was not read
 	Stamp   Stamp        `json:"stamp,omitzero"`   // of the source as it was read
+	Part    bool         `json:"part,omitempty"`   // only what differs from the list before was read
 	Failure *FeedFailure `json:"failure,omitempty"`
 	Seconds float64      `json:"seconds"`
 }
@@ -233,21 +234,29 @@ func Compile(ctx context.Context, c CompileConfig) (CompileReport, error) {
 	if c.Progress == nil {
 		c.Progress = func(Progress) {}
 	}
-	k := &compiler{config: c, layout: layout{c.Dir}, room: max(c.DeltaMax, c.MergeMax), whole: c.Merge || c.DeltaMax == 0 && c.MergeMax == 0,
-		protected: map[string]*protection{}}
+	k := newCompiler(c)
 	err := k.run(ctx)
 	k.report.Seconds = time.Since(began).Seconds()
 	return k.report, err
+}
+
+func newCompiler(c CompileConfig) *compiler {
+	return &compiler{config: c, layout: layout{c.Dir}, room: max(c.DeltaMax, c.MergeMax), whole: c.Merge || c.DeltaMax == 0 && c.MergeMax == 0,
+		protected: map[string]*protection{}, now: time.Now, partShare: partShare}
 }
 
 // compiler is one job while it is done.
 type compiler struct {
 	layout
 	config CompileConfig
-	report CompileReport
-	room   int  // how many names may still have changed
-	moved  int  // how many have
-	whole  bool // all copies are to be compiled together
+	now    func() time.Time // the clock
+
+	partShare int       // see the constant
+	suffixes  *suffixes // those that are compiled in, once they are needed
+	report    CompileReport
+	room      int  // how many names may still have changed
+	moved     int  // how many have
+	whole     bool // all copies are to be compiled together
 
 	changes *rowsChanges // of the feed that was read last
 
@@ -332,11 +341,12 @@ func (k *compiler) read(ctx context.Context, f *CompileFeed, result *FeedResult)
 	defer fresh.Close()
 	result.Report = &fresh.report
 	if err := k.guard(f, previous, fresh); err != nil {
-		os.Remove(k.rows(f.Name, k.config.Generation))
+		k.removeCopy(f)
 		return err
 	}
 	if previous != nil && saysTheSame(previous, fresh) && previous.report.sameFindings(&fresh.report.Report) {
 		result.Outcome = OutcomeUnchanged
+		os.Rename(k.lines(f.Name, k.config.Generation), k.lines(f.Name, f.Kept)) // of the same rows; there may be none
 		return os.Remove(k.rows(f.Name, k.config.Generation))
 	}
 	result.Outcome, result.Copy = OutcomeRead, k.config.Generation
@@ -427,12 +437,18 @@ func (k *compiler) readWhole(ctx context.Context, f *CompileFeed, result *FeedRe
 		}
 		if fresh != nil {
 			fresh.Close()
-			os.Remove(k.rows(f.Name, k.config.Generation))
+			k.removeCopy(f)
 		}
 		if try == readTries-1 || ctx.Err() != nil {
 			return nil, &SourceError{File: f.source(), Err: ErrChanged, Next: "it is read again when it rests"}
 		}
 	}
+}
+
+// removeCopy removes the copy that this job made of a feed.
+func (k *compiler) removeCopy(f *CompileFeed) {
+	os.Remove(k.rows(f.Name, k.config.Generation))
+	os.Remove(k.lines(f.Name, k.config.Generation)) // there may be none
 }
 
 // restingStamp stamps a source whose last change is older than a file system's clock can hide another.
@@ -453,24 +469,27 @@ func restingStamp(ctx context.Context, c *FeedConfig) (Stamp, error) {
 
 // readOnce reads a feed as it is into a new rows file.
 func (k *compiler) readOnce(ctx context.Context, f *CompileFeed, result *FeedResult, stamp Stamp, previous *Rows) (*Rows, error) {
-	w, err := newRowsWriter(k.feedDir(f.Name), k.config.SortBytes, func(rows int) {
-		k.config.Progress(Progress{Stage: StageRead, Feed: f.Name, Done: rows})
-	})
+	fresh, err := k.readPart(ctx, f, stamp, previous)
+	if result.Part = err == nil; result.Part {
+		return fresh, nil
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	w, err := k.writer(f)
 	if err != nil {
 		return nil, err
 	}
 	defer w.close()
-	if k.changes = nil; f.Serve && !k.whole {
-		k.changes = &rowsChanges{most: k.room}
-		w.changes = k.changes
-	}
 	feed := f.FeedConfig
 	feed.AllowEmpty = feed.AllowEmpty || k.config.Force
 	feed.AllowHTML = feed.AllowHTML || k.config.Force
 	if k.config.Force {
 		feed.ErrorMax = 0
 	}
-	source := SourceState{Stamp: stamp, Fingerprint: fingerprint(f.FeedConfig), Read: time.Now().UTC(), Shown: f.source()}
+	source := SourceState{Stamp: stamp, Fingerprint: fingerprint(f.FeedConfig), Read: k.now().UTC(), Shown: f.source()}
+	w.marks = newLineMarks(k.feedDir(f.Name), source.Read)
+	defer w.marks.close()
 	report, err := k.readFeed(ctx, feed, w)
 	if err != nil {
 		result.Report = &FeedReport{Report: report, Source: source}
@@ -481,19 +500,49 @@ func (k *compiler) readOnce(ctx context.Context, f *CompileFeed, result *FeedRes
 	if _, err := w.finish(path, k.config.Generation, report, source, previous); err != nil {
 		return nil, fmt.Errorf("keeping a copy of feed %q: %w", f.Name, err)
 	}
-	return OpenRows(path)
+	if fresh, err = OpenRows(path); err == nil && !k.config.Force {
+		k.keepLines(f, fresh, w.marks)
+	}
+	return fresh, err
 }
 
-// readFeed is ReadFeed, but that it reads lists of protected and popular names once for all feeds that have the same.
-func (k *compiler) readFeed(ctx context.Context, c FeedConfig, s Sink) (Report, error) {
+// writer makes a writer of the copy of a feed, which notes what that changes if somebody asks.
+func (k *compiler) writer(f *CompileFeed) (*rowsWriter, error) {
+	w, err := newRowsWriter(k.feedDir(f.Name), k.config.SortBytes, func(rows int) {
+		k.config.Progress(Progress{Stage: StageRead, Feed: f.Name, Done: rows})
+	})
+	if k.changes = nil; err == nil && f.Serve && !k.whole {
+		k.changes = &rowsChanges{most: k.room}
+		w.changes = k.changes
+	}
+	return w, err
+}
+
+// reader makes a reader of a feed. Lists of protected and popular names are read once for all feeds that have the same, and so is the suffix list that is
+// compiled in.
+func (k *compiler) reader(c FeedConfig, s Sink) (*reader, error) {
 	protect, err := k.protection(&c.Protect)
 	if err != nil {
-		return Report{}, fmt.Errorf("reading feed %q: %w", c.Name, err)
+		return nil, err
 	}
-	r, err := newProtectedReader(c, s, protect)
+	if c.SuffixList != "" {
+		return newProtectedReader(c, s, protect)
+	}
+	if k.suffixes == nil {
+		if k.suffixes, err = newSuffixes(""); err != nil {
+			return nil, err
+		}
+	}
+	return newGuardedReader(c, s, k.suffixes, protect)
+}
+
+// readFeed is ReadFeed into a writer, whose marks it makes.
+func (k *compiler) readFeed(ctx context.Context, c FeedConfig, w *rowsWriter) (Report, error) {
+	r, err := k.reader(c, w)
 	if err != nil {
 		return Report{}, fmt.Errorf("reading feed %q: %w", c.Name, err)
 	}
+	r.marks = w.marks
 	if err := r.read(ctx); err != nil {
 		return r.report, fmt.Errorf("reading feed %q: %w", c.Name, err)
 	}

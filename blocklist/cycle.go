@@ -157,6 +157,7 @@ func (p *Publisher) work(ctx context.Context, job CompileConfig) (CompileReport,
 			return report, err
 		}
 		job.Feeds[i].Read = false
+		os.Remove(p.store.lines(crash.During, job.Feeds[i].Kept)) // so that it is read whole the next time; there may be none
 		failed = append(failed, FeedResult{
 			Name: crash.During, Outcome: OutcomeFailed, Copy: job.Feeds[i].Kept,
 			Failure: &FeedFailure{Text: crash.Error(), Crash: true},
@@ -214,6 +215,9 @@ func (p *Publisher) absorb(job CompileConfig, report CompileReport) {
 		if f.settled = r.Stamp; r.Stamp.Sum == "" {
 			f.settled = asked.seen // not what is seen now: that may be newer, and unread
 		}
+		if r.Part {
+			p.counts.inPart.Add(1)
+		}
 		if r.Outcome == OutcomeRead {
 			p.take(f, r, asked.Serve, now)
 		}
@@ -235,7 +239,7 @@ func (p *Publisher) take(f *feedState, r *FeedResult, served bool, now time.Time
 	}
 	p.adoptNew(f, rows, served, now)
 	p.log.Info("feed read", "feed", r.Name, "format", rows.report.Format, "entries", rows.report.Live, "names", rows.report.Names,
-		"duplicates", rows.report.Duplicates.Count, "refused", rows.report.Refused, "held", rows.report.Held, "seconds", r.Seconds)
+		"duplicates", rows.report.Duplicates.Count, "refused", rows.report.Refused, "held", rows.report.Held, "part", r.Part, "seconds", r.Seconds)
 }
 
 // adoptNew puts a copy in the place of the last good one. Called with mu held.

@@ -252,11 +252,14 @@ func (d *deltaMaker) fill() error {
 
 // add gives a name its set, unless that is what the base says of it.
 func (d *deltaMaker) add(c *changedName) error {
-	if err := d.gather(c); err != nil {
+	id, listed := d.index.Lookup(c.name)
+	if err := d.gather(c, id, listed); err != nil {
 		return err
 	}
 	set := d.set()
-	id, listed := d.index.Base().Lookup(c.name)
+	if d.index.Delta() != nil {
+		id, listed = d.index.Base().Lookup(c.name)
+	}
 	if listed && string(d.index.Set(id)) == d.builder.Set(set) || !listed && len(d.members) == 0 {
 		return nil
 	}
@@ -276,11 +279,11 @@ func (d *deltaMaker) set() uint32 {
 	return id
 }
 
-// gather collects the members of a name: what the new copies say, and what is served of it by feeds that have not changed it.
-func (d *deltaMaker) gather(c *changedName) error {
+// gather collects the members of a name: what the new copies say, and what is served of it, by its set, by feeds that have not changed it.
+func (d *deltaMaker) gather(c *changedName, set uint32, listed bool) error {
 	d.members = d.members[:0]
 	var served []policy.Member
-	if set, listed := d.index.Lookup(c.name); listed {
+	if listed {
 		var err error
 		if served, err = policy.DecodeSet(d.index.Set(set)); err != nil {
 			return err

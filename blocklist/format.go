@@ -18,6 +18,7 @@ type format struct {
 	closestEncloser bool        // an RPZ source: the draft's wildcard rule holds
 	files           string      // which files of a directory or archive are meant, if the configuration does not say
 	leaves          string      // a file of a directory or archive that belongs to the format and has no rows
+	alone           bool        // each line says by itself what it lists: nothing that is said of one depends on others
 	looks           func(line []byte) evidence
 	shape           func(jsonShape) bool // of a format that is JSON, in place of looks
 	read            func(*file) error
@@ -41,13 +42,13 @@ func formats() []*format {
 			tradition: "a trail is the name and all below it; the file's name is the family"},
 		{name: "adblock", endings: ".adblock .adguard", kind: policy.KindSubtree, looks: looksAdblock, read: readAdblock,
 			tradition: "||name^ is the name and all below it; a bare name is itself"},
-		{name: "dnsmasq", endings: ".dnsmasq", kind: policy.KindSubtree, looks: looksDnsmasq, read: byLine(parseDnsmasq),
+		{name: "dnsmasq", endings: ".dnsmasq", kind: policy.KindSubtree, alone: true, looks: looksDnsmasq, read: byLine(parseDnsmasq),
 			tradition: "an option names the name and all below it"},
 		{name: "unbound", endings: ".unbound .conf", kind: policy.KindSubtree, looks: looksUnbound, read: readUnbound,
 			tradition: "a local-zone is the name and all below it; a local-data is itself"},
 		{name: "csv", endings: ".csv", kind: policy.KindExact, looks: looksCSV, read: readCSV,
 			tradition: "an indicator is the name that was seen"},
-		{name: "hosts", endings: ".hosts", kind: policy.KindExact, looks: looksHosts, read: byLine(parseHosts),
+		{name: "hosts", endings: ".hosts", kind: policy.KindExact, alone: true, looks: looksHosts, read: byLine(parseHosts),
 			tradition: "a hosts file has no way to speak of the names below"},
 		{name: "addresses", endings: ".ip .ips .netset .ipset", kind: policy.KindExact, looks: looksAddresses, read: byLine(parseAddresses),
 			tradition: "an address or a prefix, whichever name's answer holds it"},
@@ -57,11 +58,11 @@ func formats() []*format {
 			tradition: "an attribute is the name that was seen"},
 		{name: "json", endings: ".jsonl .ndjson", kind: policy.KindExact, shape: isRecords, read: readJSON,
 			tradition: "an indicator is the name that was seen"},
-		{name: "wildcard", endings: ".wildcard", kind: policy.KindSubtree, looks: looksWildcard, read: byLine(parseWildcard),
+		{name: "wildcard", endings: ".wildcard", kind: policy.KindSubtree, alone: true, looks: looksWildcard, read: byLine(parseWildcard),
 			tradition: "*.name is the name and all below it, as the publishers of such lists mean it; match: below reads it strictly"},
 		{name: "regex", endings: ".regex", kind: policy.KindExact, looks: func([]byte) evidence { return evidenceNone }, read: byLine(parseRegex),
 			tradition: "a regular expression (RE2) that is looked for anywhere in a name; it needs three letters in a row that every name has which it matches"},
-		{name: "domains", endings: ".domains .list .txt", kind: policy.KindExact, looks: looksDomains, read: byLine(parseDomains),
+		{name: "domains", endings: ".domains .list .txt", kind: policy.KindExact, alone: true, looks: looksDomains, read: byLine(parseDomains),
 			tradition: "a plain list says no more than its names, so that one wrong row costs one name and not a whole site; " +
 				"set match: subtree for a list of names that their owners hold for malice"},
 	}

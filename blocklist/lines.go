@@ -66,3 +66,38 @@ func (l *lineReader) next() (line []byte, err error) {
 	}
 	return start, errLineTooLong
 }
+
+// skip passes over n lines, of whatever length, or over as many as there are.
+func (l *lineReader) skip(n int) error {
+	for open := false; n > 0; {
+		some, err := l.src.Peek(max(1, l.src.Buffered()))
+		if len(some) == 0 {
+			if open {
+				l.number++
+			}
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+		ends := bytes.Count(some, lineEnd)
+		if ends >= n {
+			some = some[:nthLine(some, n)]
+			ends = n
+		}
+		open = some[len(some)-1] != '\n'
+		l.number, n = l.number+ends, n-ends
+		l.src.Discard(len(some)) // which is there
+	}
+	return nil
+}
+
+var lineEnd = []byte{'\n'}
+
+// nthLine returns where the n-th line of text, from 1, has ended; there are so many.
+func nthLine(text []byte, n int) (at int) {
+	for ; n > 0; n-- {
+		at += bytes.IndexByte(text[at:], '\n') + 1
+	}
+	return at
+}

@@ -509,11 +509,13 @@ func damage(t testing.TB, path string, at int) {
 func TestOldFilesGo(t *testing.T) {
 	t.Parallel()
 	t.Run("indexes", func(t *testing.T) {
-		oldFilesGo(t, true, 1, "4.index", "4.rows", "5.index", "5.rows", "current", "lock")
+		oldFilesGo(t, true, 1, "4.index", "4.rows", "5.index", "5.lines", "5.rows", "current", "lock")
 	})
-	t.Run("deltas", func(t *testing.T) { oldFilesGo(t, false, 1, "1.index", "5.delta", "5.rows", "current", "lock") })
+	t.Run("deltas", func(t *testing.T) {
+		oldFilesGo(t, false, 1, "1.index", "5.delta", "5.lines", "5.rows", "current", "lock")
+	})
 	t.Run("history", func(t *testing.T) {
-		oldFilesGo(t, false, 3, "1.index", "3.rows", "4.rows", "5.delta", "5.rows", "current", "lock")
+		oldFilesGo(t, false, 3, "1.index", "3.rows", "4.rows", "5.delta", "5.lines", "5.rows", "current", "lock")
 	})
 }
 

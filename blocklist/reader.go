@@ -32,6 +32,12 @@ type reader struct {
 	failed error             // ends the reading: the sink's error or a limit
 	done   func() error      // says whether the caller has given up
 	now    time.Time         // when the reading began
+
+	marks *lineMarks // of the lines of the feed's only file; nil: nobody asks
+	only  lineSet    // the lines that are read, where part says so; the others are known
+	part  bool
+	plain int               // plain rows of the present line, see lineMarks
+	visit func(*file) error // looks at the lines of a file in place of the format; nil: they are read
 }
 
 // textsMax is how many different comments and references are kept as one string each; more of them cost memory, not correctness.
@@ -204,7 +210,14 @@ func (r *reader) readFile(f *file, body io.Reader) error {
 		}
 	}
 	f.start = r.rowStart(f)
-	if err := r.format.read(f); err != nil {
+	if !r.format.alone || r.report.Files > 1 {
+		r.marks.giveUp()
+	}
+	read := r.format.read
+	if r.visit != nil {
+		read = r.visit
+	}
+	if err := read(f); err != nil {
 		return r.readError(f, err)
 	}
 	r.report.Lines += r.lines.number
@@ -240,12 +253,23 @@ func (f *file) next() ([]byte, error) {
 		if f.failed != nil {
 			return nil, f.failed
 		}
+		if f.part {
+			if err := f.lines.skip(f.only.gap(f.lines.number)); err != nil {
+				return nil, err
+			}
+		}
 		line, err := f.lines.next()
-		if f.lines.number&0xfff == 0 {
+		if f.part || f.lines.number&0xfff == 0 {
 			f.fail(f.done())
 		}
-		if err != errLineTooLong {
+		switch tooLong := err == errLineTooLong; {
+		case err != nil && !tooLong:
 			return line, err
+		case !f.part:
+			f.marks.add(line)
+		}
+		if err == nil {
+			return line, nil
 		}
 		f.refuse(ReasonLineTooLong, line)
 	}
@@ -269,8 +293,14 @@ func byLine(parse func(*file, []byte)) func(*file) error {
 			if err != nil {
 				return err
 			}
-			if line = trim(line); len(line) > 0 {
-				parse(f, line)
+			if line = trim(line); len(line) == 0 {
+				continue
+			}
+			f.plain = 0
+			said := f.report.Parsed + f.report.Skipped
+			parse(f, line)
+			if f.plain == 1 && f.report.Parsed+f.report.Skipped == said+1 {
+				f.marks.setPlain(f.lines.number)
 			}
 		}
 	}
@@ -324,6 +354,8 @@ func (f *file) serve(name []byte, labels int, kind policy.Kind, text []byte) {
 	f.report.Live++
 	if v.name != "" {
 		f.note(&v, text)
+	} else if f.row.Comment == "" && f.row.Reference == "" && f.row.Data == nil && f.row.Expiry.IsZero() {
+		f.plain++
 	}
 	f.row.Name, f.row.Kind = dnsname.Name(name), kind
 	f.fail(f.sink.Indicator(&f.row))

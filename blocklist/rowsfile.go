@@ -274,6 +274,26 @@ func (d *rowBytes) row() rawRow {
 	return r
 }
 
+// line passes over a row and returns its line.
+func (d *rowBytes) line() uint32 {
+	const plain = rowExpiry | rowNotes | rowData
+	if len(d.b) < 4 || d.b[0]&plain != 0 || (d.b[1]|d.b[2]|d.b[3]) >= 0x80 {
+		r := d.row()
+		return r.Line
+	}
+	flags := d.b[0]
+	d.b = d.b[4:]
+	line := uint32(d.uvarint())
+	if flags&rowAction != 0 {
+		d.octet()
+	}
+	if flags&rowConfidence != 0 {
+		d.octet()
+	}
+	d.uvarint()
+	return line
+}
+
 // writeAtomic writes a file under a temporary name beside path, syncs it and moves it into place, so that path holds the old or the new
 // content and never a part of it.
 func writeAtomic(path string, content []byte) error {

@@ -56,6 +56,11 @@ func (o *rowsOutput) group(name []byte, rows []rawRow) error {
 		}
 	}
 	o.header.Names++
+	return o.endFullBlock()
+}
+
+// endFullBlock ends the block if it is large enough.
+func (o *rowsOutput) endFullBlock() error {
 	if len(o.block) >= rowsBlockSize {
 		return o.endBlock()
 	}

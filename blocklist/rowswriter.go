@@ -38,6 +38,7 @@ type rowsWriter struct {
 	dropped  int
 	progress func(rows int)
 	changes  *rowsChanges // told what differs from the previous copy; nil: nobody asks
+	marks    *lineMarks   // told which lines are not plain; nil: nobody asks
 }
 
 // newRowsWriter writes into dir, in files with temporary names until finish.
@@ -139,16 +140,28 @@ func (w *rowsWriter) finish(path string, generation uint64, report Report, sourc
 	if err != nil {
 		return full, err
 	}
-	out := newRowsOutput(w.temp, generation)
-	m := &rowsMaker{out: out, now: source.Read.Unix(), times: map[int64]uint32{}, writer: w, report: &full}
+	m := w.maker(generation, &full)
 	m.previous = newPreviousCursor(previous, w)
 	if err := m.run(rows); err != nil {
 		return full, err
 	}
+	return full, m.commit(path)
+}
+
+// commit ends the file and moves it to path.
+func (m *rowsMaker) commit(path string) error {
 	if err := m.close(); err != nil {
-		return full, err
+		return err
 	}
-	return full, commitFile(w.temp, path)
+	return commitFile(m.writer.temp, path)
+}
+
+// maker makes a maker of the rows file for the copy of that number.
+func (w *rowsWriter) maker(generation uint64, full *FeedReport) *rowsMaker {
+	return &rowsMaker{
+		out: newRowsOutput(w.temp, generation), now: full.Source.Read.Unix(), times: map[int64]uint32{}, writer: w, report: full,
+		counts: make([]int, len(w.families.texts)),
+	}
 }
 
 // sorted returns all rows in order, with the empty non-terminals of an RPZ source among them.
@@ -259,7 +272,6 @@ type rowsMaker struct {
 }
 
 func (m *rowsMaker) run(rows rowSource) error {
-	m.counts = make([]int, len(m.writer.families.texts))
 	for {
 		r, err := rows.next()
 		if errors.Is(err, io.EOF) {
@@ -291,6 +303,10 @@ func (m *rowsMaker) take(r rawRow) {
 			m.ent = &first
 		}
 		return
+	}
+	if len(m.rows) > 0 { // lines with the same name must be read together
+		m.writer.marks.unset(m.rows[0].Line)
+		m.writer.marks.unset(r.Line)
 	}
 	for i := range m.rows {
 		if have := &m.rows[i]; have.Kind == r.Kind && have.Family == r.Family && have.Exception == r.Exception {
@@ -347,6 +363,15 @@ func (m *rowsMaker) count(c *FaultCount, first *rawRow, r rawRow) {
 
 // flush writes the group of m.name, if there is one.
 func (m *rowsMaker) flush() error {
+	rows := m.group()
+	if len(rows) == 0 {
+		return nil
+	}
+	return m.write(rows, m.previous.group(m.name, rows))
+}
+
+// group returns the rows of m.name, and counts that name.
+func (m *rowsMaker) group() []rawRow {
 	rows := m.rows
 	switch {
 	case len(rows) > 0:
@@ -354,10 +379,12 @@ func (m *rowsMaker) flush() error {
 	case m.ent != nil:
 		rows = append(rows, *m.ent)
 		m.report.EmptyNonTerminals++
-	default:
-		return nil
 	}
-	was := m.previous.group(m.name, rows)
+	return rows
+}
+
+// write writes the group of m.name, of which the previous copy says what was says.
+func (m *rowsMaker) write(rows, was []rawRow) error {
 	for i := range rows {
 		rows[i].Added = m.timeNumber(m.previous.added(was, &rows[i]))
 		if rows[i].Kind != policy.KindENT {

@@ -27,6 +27,7 @@ import (
 //	policy/<number>.delta     what differs from the names of an index, see nameindex.Index.With
 //	feeds/<feed>/<number>.rows   kept copies, see Rows; the number is that of the compilation that read them. Those that the policies were
 //	                          compiled from, and those of the history in current
+//	feeds/<feed>/<number>.lines  what is kept of the lines of the list of which the last good copy was made, see lineMarks. Nothing is lost without it
 //	decisions.jsonl           what operators decided of held rows, see Decision
 //	fetched/<feed>/list/<name>   the list of a feed with a URL as it was fetched last, named as in the URL
 //	fetched/<feed>/zone/         what is kept of a policy zone that is taken from primaries, see ZoneTaker
@@ -78,10 +79,15 @@ func (l layout) rows(feed string, number uint64) string {
 	return filepath.Join(l.feedDir(feed), strconv.FormatUint(number, 10)+rowsSuffix)
 }
 
+func (l layout) lines(feed string, number uint64) string {
+	return filepath.Join(l.feedDir(feed), strconv.FormatUint(number, 10)+linesSuffix)
+}
+
 const (
 	indexSuffix      = ".index"
 	deltaSuffix      = ".delta"
 	rowsSuffix       = ".rows"
+	linesSuffix      = ".lines"
 	fetchedStateName = "state.json"
 )
 
@@ -263,6 +269,9 @@ func (s *store) prune(state storedState) error {
 		for feed, number := range p.Feeds {
 			keep[s.rows(feed, number)] = true
 		}
+	}
+	for feed, number := range state.Current.Feeds {
+		keep[s.lines(feed, number)] = true
 	}
 	for feed, numbers := range state.History {
 		for _, number := range numbers {
