@@ -20,6 +20,7 @@ func arrows() map[string][]string {
 		"pace":      {},
 		"prefetch":  {},
 		"radix":     {},
+		"spelling":  {},
 		"ring":      {"hugepage"},
 		"wire":      {"dnsname"},
 		"tsig":      {"dnsname", "wire"},
@@ -35,12 +36,12 @@ func arrows() map[string][]string {
 		"forecast":  {"policy", "dnsname"},
 		"rpz":       {"policy", "nameindex", "dnsname", "wire"},
 		"dnsserver": {"policy", "zone", "rrcache", "tsig", "wire", "crew", "pace", "dnsname", "ring", "sighting", "querylog"},
-		"api":       {"blocklist", "zone", "sighting", "policy", "dnsname", "wire"},
-		"config":    {"dnsname"},
+		"api":       {"blocklist", "zone", "sighting", "policy", "dnsname", "wire", "spelling"},
+		"config":    {"dnsname", "spelling"},
 		"dnstest":   {"dnsname"},
 		"bench":     {"dnsname", "pace", "wire"},
 		"cmd/cenote": {"dnsname", "ring", "pace", "prefetch", "radix", "wire", "nameindex", "policy", "rrcache", "dnssec", "zone", "resolver", "blocklist", "sighting", "querylog",
-			"forecast", "rpz", "tsig", "dnsserver", "api", "config"},
+			"forecast", "rpz", "tsig", "dnsserver", "api", "config", "spelling"},
 	}
 }
 

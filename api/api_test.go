@@ -515,6 +515,36 @@ func TestEveryRouteIsDescribed(t *testing.T) {
 	}
 }
 
+// TestUnknownParametersAreRefused: a filter that is passed over gives another answer than the one that was asked for.
+func TestUnknownParametersAreRefused(t *testing.T) {
+	_, base := start(t, &rooms{explain: func(api.Question) (api.Explanation, error) { return api.Explanation{}, nil }}, "")
+	over := func(query string) (int, string) {
+		status, body := get(t, base+query, nil)
+		var p api.Problem
+		_ = json.Unmarshal([]byte(body), &p) // which an answer of another kind is not
+		return status, p.Message
+	}
+	for query, want := range map[string]string{
+		"/v1/sightings?famly=qakbot":                   `there is no parameter "famly" here; did you mean "family"?`,
+		"/v1/explain?name=bad.example&cleint=10.0.0.1": `there is no parameter "cleint" here; did you mean "client"?`,
+		"/v1/feeds?feed=maltrail":                      `there is no parameter "feed" here; see docs/api.md`,
+		"/v1/held?colour=red":                          `there is no parameter "colour" here; known here: feed, name, reason, state`,
+		"/v1/sightings?feed=a&feed=b":                  `the parameter "feed" is given 2 times`,
+		"/v1/sightings?feed=%zz":                       "the parameters cannot be read",
+		"/v1/explain?name=bad.example&transport=quic":  "there are udp, tcp and tls",
+	} {
+		status, problem := over(query)
+		if status != http.StatusBadRequest || !strings.Contains(problem, want) {
+			t.Errorf("%s: got %d, %q, want 400 and %q", query, status, problem, want)
+		}
+	}
+	for _, query := range []string{"/v1/sightings?family=qakbot", "/v1/explain?name=bad.example&answer=192.0.2.1&answer=192.0.2.2", "/healthz?probe=1"} {
+		if status, problem := over(query); status != http.StatusOK {
+			t.Errorf("%s: got %d, %q, want 200", query, status, problem)
+		}
+	}
+}
+
 // TestProfileIsTakenOverTheSocket: one at a time, and from nowhere else.
 func TestProfileIsTakenOverTheSocket(t *testing.T) {
 	socket, base := start(t, &rooms{}, "")

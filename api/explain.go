@@ -44,11 +44,13 @@ type Explanation struct {
 	// Refused are rows of the name that guards refuse for it, in any feed, as far as they are listed.
 	Refused []blocklist.Held `json:"refused,omitempty"`
 	// Effect is what the decision makes of the reply: "truth", "policy" (what the rule says), "truncated", "no-reply", or "failure" where not all name
-	// servers are known and policy.ns_required wants them.
+	// servers are known and policy.ns_required wants them, or not all feeds are loaded and policy.servfail_until_ready wants them.
 	Effect string `json:"effect,omitempty"`
 	// Without is why there was no answer to look at, where one was looked for, and Partial that not all name servers on the way are known.
 	Without string `json:"without,omitempty"`
 	Partial bool   `json:"partial,omitempty"`
+	// Lacks are the feeds that might decide and of which nothing has been loaded yet.
+	Lacks []string `json:"lacks,omitempty"`
 	// Answers are the addresses that the name has, or is taken to have.
 	Answers []netip.Addr `json:"answers,omitempty"`
 	// Compiled is when the policy was made.
@@ -126,8 +128,8 @@ func (q *Question) parseWay(values url.Values) (err error) {
 		}
 	}
 	if text := values.Get("transport"); text != "" {
-		if err := q.Transport.UnmarshalText([]byte(text)); err != nil {
-			return fmt.Errorf("transport: %w (there are udp, tcp, tls, https and quic)", err)
+		if err := q.Transport.UnmarshalText([]byte(text)); err != nil || q.Transport > policy.TransportTLS {
+			return fmt.Errorf("transport %q: nothing is served by it (there are udp, tcp and tls)", text)
 		}
 	}
 	if text := values.Get("key"); text != "" {

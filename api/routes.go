@@ -108,24 +108,24 @@ type SightingsAnswer struct {
 // controls is the whole API, as the Unix socket has it.
 func (s *Server) controls() *http.ServeMux {
 	mux := s.routes()
-	mux.HandleFunc("GET /v1/profile", s.profile)
-	mux.HandleFunc("GET /v1/feeds/history", s.history)
-	mux.HandleFunc("GET /v1/feeds/diff", s.diff)
-	mux.HandleFunc("POST /v1/feeds/rollback", s.rollback)
-	mux.HandleFunc("POST /v1/feeds/unpin", s.unpin)
-	mux.HandleFunc("GET /v1/resolve", s.resolve) // whoever may ask for it can send queries from here
-	mux.HandleFunc("GET /v1/servers", s.zoneServers)
-	mux.HandleFunc("GET /v1/cache/get", s.cacheGet) // what clients ask for
-	mux.HandleFunc("POST /v1/cache/flush", s.cacheFlush)
-	mux.HandleFunc("GET /v1/cache/dump", s.cacheDump)
-	mux.HandleFunc("POST /v1/cache/load", s.cacheLoad)
-	mux.HandleFunc("GET /v1/zones/diff", s.zoneDiff) // what is in zones that not everybody may see
-	mux.HandleFunc("POST /v1/zones/freeze", s.freeze)
-	mux.HandleFunc("POST /v1/zones/transfer", s.transfer)
-	mux.HandleFunc("POST /v1/keys/roll", s.rollKeys)
-	mux.HandleFunc("POST /v1/keys/ds", s.markDS)
-	mux.HandleFunc("GET /v1/zones/dump", s.dumpZone) // what a zone holds is for those alone who may take it
-	mux.HandleFunc("POST /v1/held", s.decide)        // it is written down who decides, which the socket alone knows
+	mux.HandleFunc("GET /v1/profile", takes(s.profile, "kind", "seconds"))
+	mux.HandleFunc("GET /v1/feeds/history", takes(s.history, "feed"))
+	mux.HandleFunc("GET /v1/feeds/diff", takes(s.diff, "feed", "from", "to", "limit", "cursor"))
+	mux.HandleFunc("POST /v1/feeds/rollback", takes(s.rollback))
+	mux.HandleFunc("POST /v1/feeds/unpin", takes(s.unpin))
+	mux.HandleFunc("GET /v1/resolve", takes(s.resolve, "name", "type", "trace", "dnssec", "no_validation")) // whoever may ask for it can send queries from here
+	mux.HandleFunc("GET /v1/servers", takes(s.zoneServers, "name", "limit"))
+	mux.HandleFunc("GET /v1/cache/get", takes(s.cacheGet, "name", "type")) // what clients ask for
+	mux.HandleFunc("POST /v1/cache/flush", takes(s.cacheFlush))
+	mux.HandleFunc("GET /v1/cache/dump", takes(s.cacheDump))
+	mux.HandleFunc("POST /v1/cache/load", takes(s.cacheLoad))
+	mux.HandleFunc("GET /v1/zones/diff", takes(s.zoneDiff, "zone", "from", "to")) // what is in zones that not everybody may see
+	mux.HandleFunc("POST /v1/zones/freeze", takes(s.freeze))
+	mux.HandleFunc("POST /v1/zones/transfer", takes(s.transfer))
+	mux.HandleFunc("POST /v1/keys/roll", takes(s.rollKeys))
+	mux.HandleFunc("POST /v1/keys/ds", takes(s.markDS))
+	mux.HandleFunc("GET /v1/zones/dump", takes(s.dumpZone, "zone", "signed")) // what a zone holds is for those alone who may take it
+	mux.HandleFunc("POST /v1/held", takes(s.decide))                          // it is written down who decides, which the socket alone knows
 	return mux
 }
 
@@ -135,18 +135,18 @@ func (s *Server) routes() *http.ServeMux {
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /readyz", s.readyz)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.config.Metrics, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: metricsTimeout}))
-	mux.HandleFunc("GET /v1/version", s.version)
-	mux.HandleFunc("GET /v1/explain", s.explain)
-	mux.HandleFunc("GET /v1/feeds", s.feeds)
-	mux.HandleFunc("GET /v1/zones", s.zones)
-	mux.HandleFunc("GET /v1/keys", s.keys)
-	mux.HandleFunc("GET /v1/held", s.held)
-	mux.HandleFunc("GET /v1/anchors", s.anchors)
-	mux.HandleFunc("GET /v1/cache", s.cacheStats)
-	mux.HandleFunc("POST /v1/reload", s.reload)
-	mux.HandleFunc("GET /v1/sightings", s.sightings)
-	mux.HandleFunc("GET /v1/clients/{address}", s.export)
-	mux.HandleFunc("DELETE /v1/clients/{address}", s.erase)
+	mux.HandleFunc("GET /v1/version", takes(s.version))
+	mux.HandleFunc("GET /v1/explain", takes(s.explain, "name", "address", "reference", "client", "answer", "type", "transport", "listener", "key", "rd", "do", "time", "resolve"))
+	mux.HandleFunc("GET /v1/feeds", takes(s.feeds))
+	mux.HandleFunc("GET /v1/zones", takes(s.zones))
+	mux.HandleFunc("GET /v1/keys", takes(s.keys))
+	mux.HandleFunc("GET /v1/held", takes(s.held, "feed", "name", "reason", "state"))
+	mux.HandleFunc("GET /v1/anchors", takes(s.anchors))
+	mux.HandleFunc("GET /v1/cache", takes(s.cacheStats))
+	mux.HandleFunc("POST /v1/reload", takes(s.reload))
+	mux.HandleFunc("GET /v1/sightings", takes(s.sightings, "client", "zone", "feed", "family", "indicator", "since", "until", "enforced", "hours", "limit", "cursor"))
+	mux.HandleFunc("GET /v1/clients/{address}", takes(s.export))
+	mux.HandleFunc("DELETE /v1/clients/{address}", takes(s.erase))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusNotFound, "there is no "+r.URL.Path+" here")
 	})

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"cenote/spelling"
 )
 
 // check looks at what no key can know by itself: names that must agree, addresses that meet, limits that contradict each other.
@@ -285,7 +287,7 @@ func (c *Config) checkZoneFeeds(r *reader, key string, z *Zone) {
 	for i, name := range z.Feeds {
 		at := fmt.Sprintf("%s.feeds[%d]", key, i)
 		if !slices.Contains(known, name) && !slices.Contains(known, "") && !r.lost("feeds") {
-			r.fault(r.at(at), fmt.Sprintf("the zone %s holds the feed %s, and there is none of that name", quoted(z.Name), quoted(name)), cmp.Or(didYouMean(name, known), "describe it under feeds"))
+			r.fault(r.at(at), fmt.Sprintf("the zone %s holds the feed %s, and there is none of that name", quoted(z.Name), quoted(name)), cmp.Or(spelling.Hint(name, known), "describe it under feeds"))
 		}
 		if slices.Contains(z.Feeds[:i], name) {
 			r.fault(r.at(at), "the feed "+quoted(name)+" is in this zone twice", "keep one")

@@ -66,7 +66,6 @@ func DefaultYAML() []byte { return defaultYAML() }
 func StateDir(env func(string) string, root bool) (Path, error) { return stateDir(env, root) }
 
 // Nearest is the word that was probably meant.
-func Nearest(word string, words []string) string { return nearest(word, words) }
 
 // The bounds of a file.
 const (

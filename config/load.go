@@ -49,6 +49,17 @@ func Load(path string) (*Config, Warnings, error) {
 	return r.result(c)
 }
 
+// Sketch is what can be read of a configuration file, whatever is wrong with it and with what it names: enough to offer its names to somebody who types. It is
+// empty where nothing can be read.
+func Sketch(path string) *Config {
+	b, err := readFile(path)
+	if err != nil {
+		return new(Config)
+	}
+	c, _ := parse(path, b)
+	return c
+}
+
 // parse reads and checks a configuration. What is wrong is in the reader.
 func parse(name string, b []byte) (*Config, *reader) {
 	c, r := read(name, b)

@@ -382,17 +382,6 @@ func TestFaultsAsJSON(t *testing.T) {
 	}
 }
 
-func TestNearest(t *testing.T) {
-	words := []string{"sinkhole", "nxdomain", "nodata", "passthru", "drop", "tcp-only", "error"}
-	for word, want := range map[string]string{
-		"sinkole": "sinkhole", "NXDOMAIN": "nxdomain", "passthrough": "passthru", "tcp_only": "tcp-only", "dorp": "drop", "block": "", "err": "error", "": "",
-	} {
-		if got := config.Nearest(word, words); got != want {
-			t.Errorf("Nearest(%q): got %q, want %q", word, got, want)
-		}
-	}
-}
-
 // FuzzParse: whatever the bytes are, there is a configuration or a fault, in bounded time and text.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(base))

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"cenote/spelling"
+
 	"github.com/goccy/go-yaml/ast"
 )
 
@@ -85,13 +87,13 @@ func (r *reader) unknownKey(e entry, all []field, path string) {
 	hint := ""
 	if _, err := netip.ParseAddr(e.key); err == nil { // within braces YAML takes 192.0.2.1:53 for a key and its value
 		hint = "put the address with its port in quotes"
-	} else if near := nearest(e.key, keysOf(all)); near != "" {
+	} else if near := spelling.Nearest(e.key, keysOf(all)); near != "" {
 		r.unread[join(path, near)] = true
 	} else if found := whereKey(reflect.TypeFor[Config](), "", e.key); len(found) > 0 {
 		hint = "there is " + strings.Join(found[:min(3, len(found))], ", ")
 	}
 	if hint == "" {
-		hint = cmp.Or(didYouMean(e.key, keysOf(all)), "the keys are described in docs/config.md")
+		hint = cmp.Or(spelling.Hint(e.key, keysOf(all)), "the keys are described in docs/config.md")
 	}
 	r.fault(r.place(e.node, join(path, e.key)), "unknown key", hint)
 }
@@ -201,7 +203,7 @@ func hintOf(err error, s scalar) string {
 		return e.hint
 	}
 	if e, ok := errors.AsType[*wordError](err); ok {
-		return cmp.Or(didYouMean(e.word, e.values), "write "+s.form)
+		return cmp.Or(spelling.Hint(e.word, e.values), "write "+s.form)
 	}
 	return "write " + s.form
 }

@@ -32,6 +32,9 @@ type Policy struct {
 	// NSRequired gives SERVFAIL where rules look at name servers and not all of them can be found out, because they do not answer or are too many.
 	// Otherwise the rules look at those that are known, and who wants to get past them can try to hide others.
 	NSRequired bool `yaml:"ns_required" default:"false"`
+	// ServfailUntilReady gives SERVFAIL to whoever would be answered past a feed of which nothing has been loaded yet, at a first start say. What other
+	// feeds stop is stopped all the same. Names of list servers must not be looked up through this very server then, or nothing is ever loaded.
+	ServfailUntilReady bool `yaml:"servfail_until_ready" default:"false"`
 	// Strict follows the defaults of the RPZ draft and of BIND in all zones: only questions with recursion are acted on, signed answers go to those who ask
 	// for signatures as they are, and every answer is waited for. Bots that set one bit get past it.
 	Strict bool `yaml:"strict" default:"false"`
@@ -115,6 +118,11 @@ type Zone struct {
 	EDE EDE `yaml:"ede" default:"blocked"`
 	// RecursiveOnly acts only on questions with recursion (RD), as the RPZ draft has it. Bots that leave the bit out get past it.
 	RecursiveOnly bool `yaml:"recursive_only" default:"false"`
+	// QNAMEAsNS has rules on names count for name servers too: whatever a listed name serves is stopped, as by a rule of the kind rpz-nsdname. Those that are
+	// written for name servers come first. Give it to zones of names that nobody else's zones are served by.
+	QNAMEAsNS bool `yaml:"qname_as_ns" default:"false"`
+	// IPAsNS has rules on addresses that are answered count for the addresses of name servers too, as rules of the kind rpz-nsip.
+	IPAsNS bool `yaml:"ip_as_ns" default:"false"`
 	// BreakDNSSEC acts on signed answers to clients that ask for signatures (DO), too. Otherwise those get what is signed.
 	BreakDNSSEC bool `yaml:"break_dnssec" default:"true"`
 	// EDEText is what else the extended error says, such as where to turn to. At most 120 octets.

@@ -40,9 +40,22 @@ func (w *worker) decide(q *Query) {
 	if q.policy = w.core.config.Policy(); q.policy != nil {
 		q.decision = q.policy.CheckQuery(&q.request)
 	}
-	if q.step = stepSource; q.decision.Matched() && !q.decision.Pending {
+	q.step = stepSource
+	switch {
+	case q.unready():
+		q.turnAway(wire.RcodeServFail, edeNotReady)
+	case q.decision.Matched() && !q.decision.Pending:
 		w.conclude(q)
 	}
+}
+
+// unready reports whether the query fails because nothing has been loaded yet of a feed that might decide. What others stop is stopped all the same. Who is admitted for
+// the sake of a zone of ours alone is told of that.
+func (q *Query) unready() bool {
+	if !q.settings.RequirePolicy || q.outside || EffectOf(&q.decision, q.Transport) != EffectTruth {
+		return false
+	}
+	return q.policy == nil || len(q.policy.Lacks(&q.request)) > 0
 }
 
 // find looks for the truth about the name that is wanted. It returns false if only the network can tell.

@@ -7,7 +7,7 @@ import "errors"
 //
 //	 0 Other             a client that waits finds no room, or we have a fault
 //	 3 Stale Answer      the network does not answer, and the reply is past its time
-//	14 Not Ready         the file of the zone could not be read yet
+//	14 Not Ready         the file of the zone could not be read yet, or a feed of the policy
 //	18 Prohibited        the client is outside the access list
 //	19 Stale NXDOMAIN    like 3, for a name that did not exist
 //	20 Not Authoritative RD is clear, and neither a zone of ours nor the cache holds the answer

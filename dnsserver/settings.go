@@ -36,6 +36,8 @@ type Settings struct {
 	// RequirePaths gives SERVFAIL where rules look at name servers and not all of them can be found out. Default false: the rules then look at those
 	// that are known.
 	RequirePaths bool
+	// RequirePolicy gives SERVFAIL where nothing has been loaded yet of a feed that might decide. Default false: what is there decides.
+	RequirePolicy bool
 	// Unchecked says that nobody checks signatures here, so that a client who does not want it (CD) gets the same answers as others. Default false.
 	Unchecked bool
 	// NAT64 is the prefix behind which IPv4 addresses are put for clients that have IPv6 alone, so that rules about addresses find them (policy.Answer).

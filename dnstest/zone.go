@@ -74,6 +74,10 @@ func (z *zone) answer(reply *dns.Msg, q Query, f Fault) error {
 			return err
 		}
 		types, ok := z.find(name.Canonical())
+		if target, led := z.redirect(reply, name, owner, do); !ok && led {
+			owner = target
+			continue
+		}
 		if !ok {
 			reply.Rcode = dns.RcodeNameError
 		}
@@ -91,6 +95,23 @@ func (z *zone) answer(reply *dns.Msg, q Query, f Fault) error {
 		}
 	}
 	return nil
+}
+
+// redirect adds the DNAME record above a name that is not there, and the CNAME record that it stands for (RFC 6672 section 3.1).
+func (z *zone) redirect(reply *dns.Msg, name dnsname.Name, owner string, do bool) (target string, ok bool) {
+	for above := name.Canonical().Parent(); !above.IsRoot() && !ok; above = above.Parent() {
+		types := z.rrsets[above]
+		if len(types[dns.TypeDNAME]) == 0 || z.exists[name.Canonical()] {
+			continue
+		}
+		dname := types[dns.TypeDNAME][0].(*dns.DNAME)
+		kept := owner[:len(owner)-len(dns.Fqdn(above.String()))]
+		target, ok = kept+dname.Target, true
+		reply.Answer = append(reply.Answer, pick(types, dns.TypeDNAME, dname.Hdr.Name, do)...)
+		h := dns.RR_Header{Name: owner, Rrtype: dns.TypeCNAME, Class: dns.ClassINET, Ttl: dname.Hdr.Ttl}
+		reply.Answer = append(reply.Answer, &dns.CNAME{Hdr: h, Target: target})
+	}
+	return target, ok
 }
 
 // find returns the records at a name, or those of the wildcard that covers it (RFC 4592 section 3.3.1).

@@ -265,9 +265,10 @@ func (l *addressHits) settle() {
 	}
 	slices.SortFunc(list, func(a, b addressHit) int {
 		p, q := a.prefix(), b.prefix()
-		return cmp.Or(cmp.Compare(internalBits(q), internalBits(p)), internalAddr(p).Compare(internalAddr(q)), cmp.Compare(a.entry, b.entry))
+		return cmp.Or(cmp.Compare(internalBits(q), internalBits(p)), internalAddr(p).Compare(internalAddr(q)),
+			cmp.Compare(b.trigger, a.trigger), cmp.Compare(a.entry, b.entry)) // of name servers' addresses, a rule about those comes before one that counts for them too
 	})
-	n := len(slices.CompactFunc(list, func(a, b addressHit) bool { return a.entry == b.entry }))
+	n := len(slices.CompactFunc(list, func(a, b addressHit) bool { return a.entry == b.entry && a.trigger == b.trigger }))
 	if l.many != nil {
 		l.many = l.many[:n]
 		return

@@ -78,9 +78,12 @@ func (p *Policy) listsServer(path *Path) bool {
 			return true
 		}
 		for _, addr := range s.Addrs {
-			if p.addresses.any(TriggerNSIP, addr) {
+			if p.addresses.any(TriggerNSIP, addr) || p.ipAsNS && p.addresses.any(TriggerIP, addr) {
 				return true
 			}
+		}
+		if p.qnameAsNS && p.listsName(s.Name) {
+			return true
 		}
 	}
 	return false

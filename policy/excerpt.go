@@ -113,7 +113,7 @@ func (p *Policy) rulingOnPrefix(x *asking, t Trigger, key []byte, below bool) Hi
 	s := stage{policy: p, asking: *x}
 	hits.settle()
 	for zone := range p.zones {
-		if _, decider := s.askAddresses(hits.list(), zone); decider.Trigger != TriggerNone {
+		if _, decider := s.askAddresses(t, hits.list(), zone); decider.Trigger != TriggerNone {
 			return decider
 		}
 	}

@@ -164,7 +164,7 @@ func (s *stage) candidates(zone int, d *Decision) (list []Candidate) {
 	names := s.names()
 	s.eachMember(func(c Candidate, m *Member) {
 		rank := s.policy.rankOf(zone, m.Feed)
-		if rank == 0 {
+		if rank == 0 || c.Hit.Implied && !z.implies(c.Trigger) {
 			return
 		}
 		action, ok := names.action(zone, m)
@@ -193,32 +193,44 @@ func (c *Candidate) compare(o *Candidate) int {
 		return 1
 	}
 	return cmp.Or(cmp.Compare(c.Trigger, o.Trigger), cmp.Compare(c.place.order, o.place.order), before(c.place.whole, o.place.whole),
-		cmp.Compare(o.Labels, c.Labels), dnsname.Compare(o.place.server, c.place.server), cmp.Compare(c.place.rank, o.place.rank))
+		cmp.Compare(o.labels(), c.labels()), dnsname.Compare(o.place.server, c.place.server), before(!c.Hit.Implied, !o.Hit.Implied),
+		cmp.Compare(c.place.rank, o.place.rank))
+}
+
+// labels is how many labels the listed name has, as far as that counts.
+func (c *Candidate) labels() uint8 {
+	h := Hit{Labels: c.Labels, Implied: c.Hit.Implied && c.Trigger == TriggerNSDNAME}
+	return h.serverLabels()
+}
+
+// implies reports whether rules that are not about name servers count for them too, as those of the trigger.
+func (z *Zone) implies(t Trigger) bool {
+	return t == TriggerNSDNAME && z.QNAMEAsNS || t == TriggerNSIP && z.IPAsNS
 }
 
 // eachMember calls visit for every member of every set that lists something at the stage.
 func (s *stage) eachMember(visit func(Candidate, *Member)) {
-	s.eachAddress(s.clients.list(), visit)
+	s.eachAddress(TriggerClientIP, s.clients.list(), visit)
 	names := s.names()
 	for i := range names.matches {
 		listed := []byte(dnsname.Name(s.name()).Suffix(int(names.matches[i].Labels)))
 		names.each(i, Candidate{Trigger: TriggerQNAME, Listed: text(listed), Key: listed}, visit)
 	}
-	s.eachAddress(s.patterns, visit)
-	s.eachAddress(s.ips.list(), visit)
+	s.eachAddress(TriggerPattern, s.patterns, visit)
+	s.eachAddress(TriggerIP, s.ips.list(), visit)
 	for i := range s.servers {
 		v := &s.servers[i]
 		for j := range v.matches {
 			listed := []byte(dnsname.Name(v.key).Suffix(int(v.matches[j].Labels)))
 			c := Candidate{Trigger: TriggerNSDNAME, Listed: KeyText(listed), Key: listed, Server: text(v.name)}
-			c.Hit.Entry, c.place.server = v.entry, dnsname.Name(v.name)
+			c.Hit.Entry, c.Hit.Implied, c.place.server = v.entry, v.implied, dnsname.Name(v.name)
 			v.each(j, c, visit)
 		}
 	}
-	s.eachAddress(s.nsips.list(), visit)
+	s.eachAddress(TriggerNSIP, s.nsips.list(), visit)
 }
 
-func (s *stage) eachAddress(hits []addressHit, visit func(Candidate, *Member)) {
+func (s *stage) eachAddress(t Trigger, hits []addressHit, visit func(Candidate, *Member)) {
 	names := s.names()
 	for i := range hits {
 		h := &hits[i]
@@ -227,8 +239,9 @@ func (s *stage) eachAddress(hits []addressHit, visit func(Candidate, *Member)) {
 		if h.trigger == TriggerPattern {
 			v.beside = &names
 		}
-		c := Candidate{Trigger: h.trigger, Key: s.policy.AppendKey(nil, &Hit{Trigger: h.trigger, Entry: h.entry}, nil)}
+		c := Candidate{Trigger: t, Key: s.policy.AppendKey(nil, &Hit{Trigger: h.trigger, Entry: h.entry}, nil)}
 		c.Listed = KeyText(c.Key)
+		c.Hit.Implied = h.trigger != t
 		c.Hit.Entry, c.place.order, c.place.prefix = h.entry, i, h.prefix()
 		v.each(0, c, func(c Candidate, m *Member) {
 			c.Labels, c.Hit.Labels = 0, 0
@@ -282,7 +295,7 @@ func (c *Candidate) settle(z *Zone, d *Decision) {
 // unheld lists what feeds say that no zone holds.
 func (s *stage) unheld() (list []Candidate) {
 	s.eachMember(func(c Candidate, m *Member) {
-		if s.heldNowhere(m.Feed) && m.Kind != KindENT {
+		if s.heldNowhere(m.Feed) && m.Kind != KindENT && !c.Hit.Implied {
 			c.Action, c.Status = m.Action, StatusUnheld
 			list = append(list, c)
 		}
@@ -358,10 +371,12 @@ func (c *Candidate) beats(loser *Candidate) Clause {
 		return ClauseAddress
 	case p.whole && !q.whole:
 		return ClauseExact
-	case c.Labels != loser.Labels:
+	case c.labels() != loser.labels():
 		return ClauseLabels
 	case p.server != q.server:
 		return ClauseServer
+	case c.Hit.Implied != loser.Hit.Implied:
+		return ClauseStated
 	case p.rank != q.rank:
 		return ClauseFeedOrder
 	}

@@ -62,6 +62,8 @@ type Policy struct {
 	typed         bool      // a zone has LocalDataOr
 	uneven        bool      // two queries for one answer may be judged differently: there are views, or zones that spare some queries
 	servers       bool      // a zone has triggers by name server
+	qnameAsNS     bool      // a zone has QNAMEAsNS
+	ipAsNS        bool      // a zone has IPAsNS
 	patterns      *patterns // nil for none
 	knowsPatterns bool      // patterns are those of the index without its delta
 	base          addresses // of the index without its delta
@@ -105,13 +107,18 @@ func (p *Policy) listAddresses() {
 
 // settleScope notes what the zones of a scope look at.
 func (p *Policy) settleScope(s *scope) {
-	s.firstWait = s.to
+	s.firstWait, s.lacks = s.to, nil
 	for zone := s.to - 1; zone >= s.from; zone-- {
 		c := p.triggersOf(zone)
 		p.response = p.response || c.answers() > 0
 		p.servers = p.servers || c.NSDNAME+c.NSIP > 0
 		if c.answers() > 0 && !p.zones[zone].LogOnly {
 			s.firstWait = zone
+		}
+		for _, name := range p.zones[zone].Feeds {
+			if !p.zones[zone].LogOnly && slices.Contains(p.missing, name) && !slices.Contains(s.lacks, name) {
+				s.lacks = append(s.lacks, name)
+			}
 		}
 	}
 }
@@ -125,6 +132,12 @@ func (p *Policy) triggersOf(zone int) (sum TriggerCounts) {
 			sum.IP += c.IP
 			sum.NSDNAME += c.NSDNAME
 			sum.NSIP += c.NSIP
+			if p.zones[zone].IPAsNS {
+				sum.NSIP += c.IP
+			}
+			if p.zones[zone].QNAMEAsNS {
+				sum.NSDNAME++ // at least: how many are about names does not matter
+			}
 		}
 	}
 	return sum
@@ -135,7 +148,7 @@ func (p *Policy) triggersOf(zone int) (sum TriggerCounts) {
 func (p *Policy) With(index *nameindex.Index, generation uint64) (*Policy, error) {
 	q := &Policy{
 		generation: generation, zones: p.zones, views: p.views, scopes: slices.Clone(p.scopes), matcher: p.matcher, index: index, early: p.early, recurse: p.recurse,
-		typed: p.typed, uneven: p.uneven, paths: p.paths,
+		typed: p.typed, uneven: p.uneven, paths: p.paths, qnameAsNS: p.qnameAsNS, ipAsNS: p.ipAsNS,
 	}
 	var err error
 	if q.manifest, err = ReadManifest(index); err != nil {
@@ -271,6 +284,9 @@ func (p *Policy) Index() *nameindex.Index { return p.index }
 // Missing returns the feeds that zones name and the index lacks, because they were never loaded; each once, in order of first mention.
 func (p *Policy) Missing() []string { return p.missing }
 
+// Lacks returns the feeds which might decide about a query if they had ever been loaded. It must not be changed.
+func (p *Policy) Lacks(r *Request) []string { return p.ask(r).scope.lacks }
+
 // AnswerTriggers reports whether any rule looks at the addresses or name servers of an answer. If none does, an answer without CNAME and DNAME
 // needs no check.
 func (p *Policy) AnswerTriggers() bool { return p.response }
@@ -281,7 +297,7 @@ func (p *Policy) ServerTriggers() bool { return p.servers }
 // PathWants returns what of the data paths is to be found for CheckAnswer.
 func (p *Policy) PathWants() PathWants {
 	w := p.paths
-	w.Addresses = p.addresses.has(TriggerNSIP)
+	w.Addresses = p.addresses.has(TriggerNSIP) || p.ipAsNS && p.addresses.has(TriggerIP)
 	return w
 }
 
@@ -290,7 +306,7 @@ func (p *Policy) Prefix(h *Hit) netip.Prefix {
 	if !h.Trigger.ByAddress() {
 		return netip.Prefix{}
 	}
-	return p.addresses.prefix(h.Trigger, h.Entry)
+	return p.addresses.prefix(h.row(), h.Entry)
 }
 
 // AppendKey appends what the rule of a hit lists, as the index has it, to dst. name is the name that the hit is about: of QNAME triggers the
@@ -299,7 +315,7 @@ func (p *Policy) AppendKey(dst []byte, h *Hit, name []byte) []byte {
 	switch {
 	case h.Trigger.ByAddress():
 		if prefix := p.Prefix(h); prefix.IsValid() {
-			return AppendPrefixKey(dst, h.Trigger, prefix)
+			return AppendPrefixKey(dst, h.row(), prefix)
 		}
 		return append(dst, 0)
 	case h.Trigger == TriggerPattern:
@@ -308,7 +324,7 @@ func (p *Policy) AppendKey(dst []byte, h *Hit, name []byte) []byte {
 			return dst
 		}
 		return append(dst, 0)
-	case h.Trigger == TriggerNSDNAME:
+	case h.row() == TriggerNSDNAME:
 		dst = append(dst, dnsname.Name(name).Suffix(int(h.Labels)-1)...)
 		return append(dst[:len(dst)-1], realmNSDNAME...)
 	}

@@ -42,7 +42,7 @@ func (p *Policy) Reference(h *Hit, name []byte) Reference {
 	switch {
 	case h.Trigger.ByAddress():
 		r.Listed = listedPrefix(p.Prefix(h))
-	case h.Trigger == TriggerNSDNAME:
+	case h.row() == TriggerNSDNAME:
 		listed := lastLabels(name, int(h.Labels)-1)
 		r.Listed = notNone(hashOf(hashOf(hashStart, listed[:len(listed)-1]), []byte(realmNSDNAME)))
 	case h.Trigger == TriggerPattern:
@@ -55,7 +55,9 @@ func (p *Policy) Reference(h *Hit, name []byte) Reference {
 
 // RefersTo reports whether a reference can stand for a rule that lists key, which is of its set.
 func (r *Reference) RefersTo(key []byte) bool {
-	if TriggerOf(key) != r.Trigger || r.Trigger == TriggerQNAME && int(countLabels(key)) != int(r.Labels) {
+	row := TriggerOf(key)
+	implied := row == TriggerQNAME && r.Trigger == TriggerNSDNAME || row == TriggerIP && r.Trigger == TriggerNSIP
+	if row != r.Trigger && !implied || r.Trigger == TriggerQNAME && int(countLabels(key)) != int(r.Labels) {
 		return false
 	}
 	if r.Listed == 0 {

@@ -31,9 +31,10 @@ type stage struct {
 // serverListing is a name server of whose name, or one above it, rules list something.
 type serverListing struct {
 	listing
-	name  []byte
-	key   []byte // by which it is looked up
-	entry uint32 // its number in the data path
+	name    []byte
+	key     []byte // by which it is looked up
+	entry   uint32 // its number in the data path
+	implied bool   // the rules are about names, and count for servers too
 }
 
 // rename copies the stage's name, canonical, into it.
@@ -63,6 +64,9 @@ func (s *stage) path(path *Path) {
 		number++
 		for _, addr := range server.Addrs {
 			s.policy.addresses.find(&s.nsips, TriggerNSIP, addr)
+			if s.policy.ipAsNS {
+				s.policy.addresses.find(&s.nsips, TriggerIP, addr)
+			}
 		}
 	}
 	s.nsips.settle()
@@ -71,11 +75,19 @@ func (s *stage) path(path *Path) {
 func (s *stage) server(name []byte, number uint32) {
 	var room [dnsname.WireMax]byte
 	key, labels := serverKey(room[:0], name)
+	s.serverBy(name, key, labels, number, false)
+	if s.policy.qnameAsNS {
+		s.serverBy(name, name, countLabels(name), number, true)
+	}
+}
+
+// serverBy notes the rules that list a name server by one key.
+func (s *stage) serverBy(name, key []byte, labels uint8, number uint32, implied bool) {
 	var many [dnsname.LabelsMax + 1]nameindex.Match
 	if n := s.policy.index.Walk(key, many[:]); s.policy.saysAny(many[:n], labels) {
 		v := s.listing(s.policy, labels)
 		v.matches = append(v.matches, many[:n]...)
-		s.servers = append(s.servers, serverListing{listing: v, name: name, key: bytes.Clone(key), entry: number})
+		s.servers = append(s.servers, serverListing{listing: v, name: name, key: bytes.Clone(key), entry: number, implied: implied})
 	}
 }
 
@@ -145,18 +157,18 @@ func (s *stage) consult(zone int) (watched, decider Hit) {
 func (s *stage) ask(t Trigger, zone int) (watched, decider Hit) {
 	switch t {
 	case TriggerClientIP:
-		return s.askAddresses(s.clients.list(), zone)
+		return s.askAddresses(t, s.clients.list(), zone)
 	case TriggerQNAME:
 		names := s.names()
 		return s.askListing(&names, zone)
 	case TriggerPattern:
-		return s.askAddresses(s.patterns, zone)
+		return s.askAddresses(t, s.patterns, zone)
 	case TriggerIP:
-		return s.askAddresses(s.ips.list(), zone)
+		return s.askAddresses(t, s.ips.list(), zone)
 	case TriggerNSDNAME:
 		return s.askServers(zone)
 	case TriggerNSIP:
-		return s.askAddresses(s.nsips.list(), zone)
+		return s.askAddresses(t, s.nsips.list(), zone)
 	case TriggerNone:
 	}
 	return watched, decider
@@ -173,10 +185,14 @@ func (s *stage) askListing(v *listing, zone int) (watched, decider Hit) {
 	return watched, decider
 }
 
-// askAddresses asks about addresses, which come in the order of precedence.
-func (s *stage) askAddresses(hits []addressHit, zone int) (watched, decider Hit) {
+// askAddresses asks about addresses of one trigger, which come in the order of precedence.
+func (s *stage) askAddresses(t Trigger, hits []addressHit, zone int) (watched, decider Hit) {
 	names := s.names()
 	for i := range hits {
+		implied := hits[i].trigger != t
+		if implied && !s.policy.zones[zone].IPAsNS {
+			continue
+		}
 		match := [1]nameindex.Match{{Set: hits[i].set, Labels: 1}}
 		v := s.listing(s.policy, 1)
 		v.matches = match[:]
@@ -186,7 +202,7 @@ func (s *stage) askAddresses(hits []addressHit, zone int) (watched, decider Hit)
 		w, d := s.askListing(&v, zone)
 		for _, h := range []*Hit{&w, &d} {
 			if h.Trigger != TriggerNone {
-				h.Trigger, h.Entry, h.Labels = hits[i].trigger, hits[i].entry, 0
+				h.Trigger, h.Entry, h.Labels, h.Implied = t, hits[i].entry, 0, implied
 			}
 		}
 		if watched.Trigger == TriggerNone {
@@ -200,15 +216,18 @@ func (s *stage) askAddresses(hits []addressHit, zone int) (watched, decider Hit)
 }
 
 // askServers asks about the names of the servers: one that is itself listed comes before one below a listed name, then the longer listed name, then
-// the server's name that is the last in canonical order (RPZ draft section 5.2 and 5.4, RFC 4034 section 6.1).
+// the server's name that is the last in canonical order (RPZ draft section 5.2 and 5.4, RFC 4034 section 6.1), then the rule that is about servers.
 func (s *stage) askServers(zone int) (watched, decider Hit) {
 	var best, bestWatched *serverListing
 	for i := range s.servers {
 		v := &s.servers[i]
+		if v.implied && !s.policy.zones[zone].QNAMEAsNS {
+			continue
+		}
 		w, d := s.askListing(&v.listing, zone)
 		for _, h := range []*Hit{&w, &d} {
 			if h.Trigger != TriggerNone {
-				h.Trigger, h.Entry = TriggerNSDNAME, v.entry
+				h.Trigger, h.Entry, h.Implied = TriggerNSDNAME, v.entry, v.implied
 			}
 		}
 		if d.Trigger != TriggerNone && (best == nil || v.before(&d, best, &decider)) {
@@ -232,5 +251,20 @@ func (v *serverListing) before(h *Hit, other *serverListing, o *Hit) bool {
 		}
 		return 0
 	}
-	return cmp.Or(cmp.Compare(whole(v, h), whole(other, o)), cmp.Compare(h.Labels, o.Labels), dnsname.Compare(dnsname.Name(v.name), dnsname.Name(other.name))) > 0
+	stated := func(h *Hit) int {
+		if h.Implied {
+			return 0
+		}
+		return 1
+	}
+	return cmp.Or(cmp.Compare(whole(v, h), whole(other, o)), cmp.Compare(h.serverLabels(), o.serverLabels()),
+		dnsname.Compare(dnsname.Name(v.name), dnsname.Name(other.name)), cmp.Compare(stated(h), stated(o))) > 0
+}
+
+// serverLabels is how many labels the name has that lists a server, with the one by which such rules are told from others.
+func (h *Hit) serverLabels() uint8 {
+	if h.Implied {
+		return h.Labels + 1
+	}
+	return h.Labels
 }

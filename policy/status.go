@@ -55,6 +55,7 @@ const (
 	ClauseExact                   // the name itself is listed, the other only reaches down to it
 	ClauseLabels                  // its listed name has more labels
 	ClauseServer                  // its name server is the last in canonical order
+	ClauseStated                  // it is about name servers; the other is not, and counts for them too
 	ClauseFeedOrder               // the zone names its feed first
 	ClauseSetOrder                // one feed lists the name more than once; see EncodeSet
 	clauseEnd
@@ -93,6 +94,7 @@ func clauses() [clauseEnd]described {
 		ClauseExact:     {"exact-over-wildcard", "a rule for the name itself comes before one for the names below another"},
 		ClauseLabels:    {"more-labels", "the listed name with more labels comes first"},
 		ClauseServer:    {"last-server", "of two name servers the one that is the last in canonical order counts"},
+		ClauseStated:    {"stated-first", "a rule about name servers comes before one that counts for them too (qname_as_ns, ip_as_ns)"},
 		ClauseFeedOrder: {"feed-order", "the zone names this feed before the other"},
 		ClauseSetOrder:  {"set-order", "one feed lists the name more than once, in this order"},
 	}

@@ -49,11 +49,16 @@ func (s scene) String() string {
 	return b.String()
 }
 
+// implied counts the matches by rules that count for servers too, by trigger.
+var implied = map[policy.Trigger]int{}
+
 // candidate is a rule that something at a stage falls under, and what decides its place among those of the same trigger in one zone.
 type candidate struct {
-	rule  rule
-	whole bool
-	name  dnsname.Name // of the server
+	rule    rule
+	whole   bool
+	labels  int          // of the listed name
+	name    dnsname.Name // of the server
+	implied bool         // the rule is about names, and counts for servers too
 }
 
 // TestTriggersEqualTheOracle holds all triggers in all zones against the clauses of the draft's section 5, read one after the other for every
@@ -65,6 +70,9 @@ func TestTriggersEqualTheOracle(t *testing.T) {
 			w.add(randomTriggerRule(r, w))
 		}
 		w.countTriggers()
+		for i := range w.zones {
+			forServersToo(r, &w.zones[i])
+		}
 		x := w.index(t)
 		early, late := w.policyEarly(t, x, true), w.policyEarly(t, x, false)
 		for range 25 {
@@ -90,6 +98,9 @@ func TestTriggersEqualTheOracle(t *testing.T) {
 		}
 		return cases
 	})
+	if implied[policy.TriggerNSDNAME] == 0 || implied[policy.TriggerNSIP] == 0 {
+		t.Errorf("rules that count for servers too: %v", implied)
+	}
 	t.Logf("winners by trigger: %v; by stage: %v; pending: %d", winners, stages, pending)
 	for trigger := policy.TriggerNone; trigger <= policy.TriggerNSIP; trigger++ {
 		if winners[trigger] == 0 {
@@ -282,7 +293,7 @@ func (w *world) waits(name string) bool {
 			break
 		}
 		for _, f := range w.feeds {
-			if t := f.Triggers; slices.Contains(z.Feeds, f.Name) && !z.LogOnly && t.IP+t.NSDNAME+t.NSIP > 0 {
+			if t := f.Triggers; slices.Contains(z.Feeds, f.Name) && !z.LogOnly && (t.IP+t.NSDNAME+t.NSIP > 0 || z.QNAMEAsNS) {
 				return true
 			}
 		}
@@ -310,28 +321,37 @@ func (w *world) decideStages(s *scene, hour int64) (r result) {
 func (w *world) sceneCandidates(s *scene, number int, z *policy.Zone, hour int64) (list []rule) {
 	g := &s.stages[number]
 	if number == 0 {
-		list = append(list, w.addressCandidates(z, policy.TriggerClientIP, []netip.Addr{s.client}, hour)...)
+		list = append(list, w.addressCandidates(z, []netip.Addr{s.client}, hour, policy.TriggerClientIP)...)
 	}
 	list = append(list, w.candidates(z, g.name, hour)...)
 	list = append(list, w.patternCandidates(z, g.name, hour)...)
-	list = append(list, w.addressCandidates(z, policy.TriggerIP, g.addrs, hour)...)
+	list = append(list, w.addressCandidates(z, g.addrs, hour, policy.TriggerIP)...)
 	var servers []candidate
 	var addrs []netip.Addr
 	for _, server := range g.servers {
 		key, _ := policy.AppendNameKey(nil, server.Name)
+		name := dnsname.Name(server.Name)
 		for _, r := range w.candidates(z, dnsname.Name(key), hour) {
-			servers = append(servers, candidate{r, r.name == dnsname.Name(key), dnsname.Name(server.Name)})
+			servers = append(servers, candidate{r, r.name == dnsname.Name(key), r.name.Labels() - 1, name, false})
+		}
+		if z.QNAMEAsNS {
+			for _, r := range w.candidates(z, name, hour) {
+				servers = append(servers, candidate{r, r.name == name, r.name.Labels(), name, true})
+			}
 		}
 		addrs = append(addrs, server.Addrs...)
 	}
 	slices.SortStableFunc(servers, func(a, b candidate) int {
 		order := map[bool]int{true: 0, false: 1}
-		return cmp.Or(cmp.Compare(order[a.whole], order[b.whole]), -cmp.Compare(a.rule.name.Labels(), b.rule.name.Labels()), -dnsname.Compare(a.name, b.name))
+		return cmp.Or(cmp.Compare(order[a.whole], order[b.whole]), -cmp.Compare(a.labels, b.labels), -dnsname.Compare(a.name, b.name), -cmp.Compare(order[a.implied], order[b.implied]))
 	})
 	for _, c := range servers {
 		list = append(list, c.rule)
 	}
-	return append(list, w.addressCandidates(z, policy.TriggerNSIP, addrs, hour)...)
+	if z.IPAsNS {
+		return append(list, w.addressCandidates(z, addrs, hour, policy.TriggerNSIP, policy.TriggerIP)...)
+	}
+	return append(list, w.addressCandidates(z, addrs, hour, policy.TriggerNSIP)...)
 }
 
 func (w *world) patternCandidates(z *policy.Zone, name dnsname.Name, hour int64) (list []rule) {
@@ -367,9 +387,16 @@ func scenePattern(text string) *regexp.Regexp {
 	return re
 }
 
-func (w *world) addressCandidates(z *policy.Zone, trigger policy.Trigger, addrs []netip.Addr, hour int64) (list []rule) {
+// forServersToo has rules about names and addresses count for name servers too, now and then.
+func forServersToo(r *rand.Rand, z *policy.Zone) {
+	z.QNAMEAsNS, z.IPAsNS = r.IntN(4) == 0, r.IntN(4) == 0
+}
+
+// addressCandidates are the rules of some triggers about addresses; where all else is equal those of the trigger that is named first go first.
+func (w *world) addressCandidates(z *policy.Zone, addrs []netip.Addr, hour int64, triggers ...policy.Trigger) (list []rule) {
+	trigger := func(r rule) int { return slices.Index(triggers, policy.TriggerOf([]byte(r.name))) }
 	for _, r := range w.rules {
-		if policy.TriggerOf([]byte(r.name)) != trigger || !live(r, hour) || r.member.Kind != policy.KindExact || !slices.Contains(z.Feeds, w.feeds[r.member.Feed].Name) {
+		if trigger(r) < 0 || !live(r, hour) || r.member.Kind != policy.KindExact || !slices.Contains(z.Feeds, w.feeds[r.member.Feed].Name) {
 			continue
 		}
 		prefix, _ := policy.KeyPrefix([]byte(r.name))
@@ -381,7 +408,7 @@ func (w *world) addressCandidates(z *policy.Zone, trigger policy.Trigger, addrs 
 		place := func(r rule) int { return slices.Index(z.Feeds, w.feeds[r.member.Feed].Name) }
 		p, _ := policy.KeyPrefix([]byte(a.name))
 		q, _ := policy.KeyPrefix([]byte(b.name))
-		return cmp.Or(-cmp.Compare(bitsOf(p), bitsOf(q)), cmp.Compare(numberOf(p), numberOf(q)), cmp.Compare(place(a), place(b)), order(a.member, b.member))
+		return cmp.Or(-cmp.Compare(bitsOf(p), bitsOf(q)), cmp.Compare(numberOf(p), numberOf(q)), cmp.Compare(trigger(a), trigger(b)), cmp.Compare(place(a), place(b)), order(a.member, b.member))
 	})
 	return list
 }
@@ -411,7 +438,14 @@ func (w *world) toldScene(t testing.TB, p *policy.Policy, s *scene, d policy.Dec
 			name = g.servers[h.Entry].Name
 		}
 		rule := p.Rule(h)
-		return outcome{rule.Zone.Name, rule.Feed, dnsname.Name(p.AppendKey(nil, &h, name)), rule.Member, h.Action}
+		key := dnsname.Name(p.AppendKey(nil, &h, name))
+		if ref := p.Reference(&h, name); !ref.RefersTo([]byte(key)) {
+			t.Fatalf("the reference to %+v is not one to %s", h, policy.KeyText([]byte(key)))
+		}
+		if h.Implied {
+			implied[h.Trigger]++
+		}
+		return outcome{rule.Zone.Name, rule.Feed, key, rule.Member, h.Action}
 	}
 	if d.Matched() {
 		o := say(d.Winner)

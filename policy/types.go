@@ -158,6 +158,9 @@ type Zone struct {
 	Message     string       // what else the EDE text says; at most MessageMax octets
 	AddSOA      bool         // put the SOA of the policy zone into ADDITIONAL, where the feed has one (RPZ draft section 6)
 
+	QNAMEAsNS bool // rules about names count for name servers too, as if each were listed a second time with the trigger NSDNAME
+	IPAsNS    bool // rules about addresses that are answered count for those of name servers too, as NSIP
+
 	RecursiveOnly bool // only for clients that ask for recursion (RPZ draft section 6: the default there)
 	KeepSigned    bool // not for signed answers to clients that ask for signatures (the default there)
 
@@ -234,6 +237,18 @@ type Hit struct {
 	Stage   uint8   // 0 for the query name, n for the n-th CNAME or DNAME target; that of an SVCB or HTTPS record counts as one more
 	Trigger Trigger // TriggerNone: no match
 	Action  Action  // resolved: never ActionDefault
+	Implied bool    // of TriggerNSDNAME and TriggerNSIP: the rule is about names or addresses, and counts for name servers too
+}
+
+// row is the trigger by which the rule is listed.
+func (h *Hit) row() Trigger {
+	switch {
+	case h.Implied && h.Trigger == TriggerNSDNAME:
+		return TriggerQNAME
+	case h.Implied && h.Trigger == TriggerNSIP:
+		return TriggerIP
+	}
+	return h.Trigger
 }
 
 // Answer is what CheckAnswer looks at.

@@ -28,8 +28,9 @@ func (s Schedule) MarshalJSON() ([]byte, error) {
 // scope is the zones that are asked about a query: a part of Policy.zones.
 type scope struct {
 	from, to    int
-	firstWait   int  // the first zone that decides by response triggers; to if there is none
-	keepsSigned bool // a zone has KeepSigned
+	firstWait   int      // the first zone that decides by response triggers; to if there is none
+	keepsSigned bool     // a zone has KeepSigned
+	lacks       []string // feeds of zones that decide which were never loaded
 }
 
 // asking is one query in front of the policy.
@@ -98,6 +99,7 @@ func (p *Policy) addScope(zones []Zone, view string, shadow bool) error {
 		zones[i].LogOnly = zones[i].LogOnly || shadow
 		s.keepsSigned = s.keepsSigned || zones[i].KeepSigned
 		p.uneven = p.uneven || zones[i].KeepSigned || zones[i].RecursiveOnly
+		p.qnameAsNS, p.ipAsNS = p.qnameAsNS || zones[i].QNAMEAsNS, p.ipAsNS || zones[i].IPAsNS
 		p.typed = p.typed || zones[i].LocalDataOr != ActionDefault
 	}
 	p.zones, p.scopes = append(p.zones, zones...), append(p.scopes, s)

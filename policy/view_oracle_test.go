@@ -37,6 +37,7 @@ func TestViewsEqualTheOracle(t *testing.T) {
 		w.countTriggers()
 		for i := range w.zones {
 			strictly(r, &w.zones[i])
+			forServersToo(r, &w.zones[i])
 		}
 		for i := range 1 + r.IntN(4) {
 			w.views = append(w.views, randomView(r, w.world, i))
@@ -223,6 +224,7 @@ func randomView(r *rand.Rand, w *world, number int) policy.View {
 	for i := range r.IntN(4) {
 		z := randomZone(r, i, w.feeds)
 		strictly(r, &z)
+		forServersToo(r, &z)
 		v.Zones = append(v.Zones, z)
 	}
 	return v

@@ -40,7 +40,7 @@ var broken = []struct{ name, text, want, peer string }{
 	{"twice", head + "x A 192.0.2.1\nx A 192.0.2.1\n", "z:6: warning: x.example A: the same record stands in line 5; it counts once", "yes"},
 	{"bad owner", head + "a_b A 192.0.2.1\n", "z:5: error: a_b.example: the owner of A records is no name of a host", "no"},
 	{"bad target", head + "@ NS a_b.test.\n", "z:5: error: example NS: a_b.test is no name of a host", "no"},
-	{"bad address", head + "x A 192.0.2.256\n", "z:5: error: bad A A: \"192.0.2.256\"", "no"},
+	{"bad address", head + "x A 192.0.2.256\n", "z:5: error: bad IPv4 address in a record of type A: \"192.0.2.256\"", "no"},
 	{"bad word", head + "x NONSENSE 1\n", "z:5: error: neither a type that is known nor a TTL: \"NONSENSE\"", "no"},
 	{"bad word behind a TTL", head + "x 60 NONSENSE 1\n", "z:5: error: expecting type or class, not \"NONSENSE\"", "no"},
 	{"bad label", head + strings.Repeat("x", 64) + " A 192.0.2.1\n", "z:5: error: bad owner name: \"" + strings.Repeat("x", 64) + "\"", "no"},
@@ -53,7 +53,11 @@ var broken = []struct{ name, text, want, peer string }{
 	{"TTL too long", head + "x 4294967295 A 192.0.2.1\n", "z:5: error: x.example: a TTL of 4294967295 seconds; the longest is 2147483647", "warns"},
 	{"no data", head + "x A\n", "z:5: error: x.example A: the data are not of the form that the type has", "no"},
 	{"malformed data", head + "x NS \\# 1 05\n", "z:5: error: NS.Ns: dns: buffer size too small: \" \"", "no"},
-	{"goes on behind faults", head + "x A 1\n$ORIGIN sub.example.\ny A 2\n 70 A 192.0.2.1\n", "z:5: error: bad A A: \"1\"\nz:7: error: bad A A: \"2\"", "no"},
+	{"bad IPv6 address", head + "x AAAA 192.0.2.1\n", "z:5: error: bad IPv6 address in a record of type AAAA: \"192.0.2.1\"", "no"},
+	{"bad name of a server", head + "x NS a..b\n", "z:5: error: bad name in a record of type NS: \"a..b\"", "no"},
+	{"bad name of an alias", head + "x CNAME a..b\n", "z:5: error: bad name in a record of type CNAME: \"a..b\"", "no"},
+	{"bad preference", head + "x MX ten a\n", "z:5: error: bad preference in a record of type MX: \"ten\"", "no"},
+	{"goes on behind faults", head + "x A 1\n$ORIGIN sub.example.\ny A 2\n 70 A 192.0.2.1\n", "z:5: error: bad IPv4 address in a record of type A: \"1\"\nz:7: error: bad IPv4 address in a record of type A: \"2\"", "no"},
 	{"in parentheses", head + "x TXT ( a\n b )\nx A ( 192.0.2.1\n  3 )\n", "z:7: error: garbage after rdata: \"3\"", "no"},
 }
 

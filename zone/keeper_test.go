@@ -96,7 +96,7 @@ func TestReloadKeepsTheLastGood(t *testing.T) {
 		{"a lower serial", serial("9", "192.0.2.2"), "kept 192.0.2.1", "the serial goes back: the file has 9, and 10 is served", "served 192.0.2.2"},
 		{"round the end (RFC 1982)", serial("4294967290", "192.0.2.2"), "kept 192.0.2.1", "the serial goes back", "served 192.0.2.2"},
 		{"halfway round", serial("2147483657", "192.0.2.2"), "served 192.0.2.2", "", "served 192.0.2.2"},
-		{"a fault", serial("11", "192.0.2.256"), "kept 192.0.2.1", "zone:4: error: bad A A", "kept 192.0.2.1"},
+		{"a fault", serial("11", "192.0.2.256"), "kept 192.0.2.1", "zone:4: error: bad IPv4 address in a record of type A", "kept 192.0.2.1"},
 		{"no file", "", "kept 192.0.2.1", "no such file", "kept 192.0.2.1"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -139,7 +139,7 @@ func TestRunFollowsTheFile(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-	if n := k.log.count("bad A A"); n != 1 {
+	if n := k.log.count("bad IPv4 address in a record of type A"); n != 1 {
 		t.Errorf("the fault was told %d times, want once", n)
 	}
 }

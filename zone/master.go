@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 
 	"cenote/dnsname"
@@ -115,7 +116,32 @@ func plainError(err error) string {
 	if at := strings.LastIndex(text, " at line: "); at >= 0 {
 		text = text[:at]
 	}
-	return plainWords.Replace(strings.TrimSpace(strings.TrimPrefix(text, "dns: ")))
+	return plainField(plainWords.Replace(strings.TrimSpace(strings.TrimPrefix(text, "dns: "))))
+}
+
+// badField is how the parser says which field of a record it cannot read: by the type and its own word for the field.
+var badField = regexp.MustCompile(`^bad ([A-Z0-9-]+) ([A-Za-z]+): `)
+
+// plainField says a fault of a field in words that people have for it.
+func plainField(text string) string {
+	m := badField.FindStringSubmatch(text)
+	if m == nil || m[1] == "RFC3597" { // which is no type
+		return text
+	}
+	field := m[2]
+	switch strings.ToLower(field) {
+	case "a":
+		field = "IPv4 address"
+	case "aaaa":
+		field = "IPv6 address"
+	case "ns", "target", "ptr", "mx", "mname", "rname", "mbox", "host":
+		field = "name"
+	case "pref":
+		field = "preference"
+	case "ttl", "minttl":
+		field = "TTL"
+	}
+	return "bad " + field + " in a record of type " + m[1] + ": " + text[len(m[0]):]
 }
 
 // plainWords say what the parser means: a word that is no type, such as one that is misspelt, is "not a TTL" for it.

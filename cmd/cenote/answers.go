@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"time"
 
 	"cenote/api"
+	"cenote/config"
 	"cenote/sighting"
 )
 
@@ -13,7 +15,7 @@ import (
 
 // rooms is what the API may ask.
 func (s *server) rooms() api.Rooms {
-	return api.Rooms{Health: s, Explainer: explainer{s}, Feeds: s, Copies: s.publisher, Reviewer: s, Ledger: ledger{s.ledger}, Zones: s.zones, Transfers: transfers{s}, Truth: truth{s.resolver}, Cache: answers{s}, Dumper: answers{s}}
+	return api.Rooms{Health: s, Explainer: explainer{s}, Feeds: s, Copies: s.publisher, Reviewer: s, Ledger: ledger{s.ledger, s.config.Load}, Zones: s.zones, Transfers: transfers{s}, Truth: truth{s.resolver}, Cache: answers{s}, Dumper: answers{s}}
 }
 
 // Ready says why the server should not get queries yet; see api.Prober. A policy from the last run is good enough to begin with.
@@ -25,19 +27,41 @@ func (s *server) FeedStatus() api.FeedsAnswer {
 }
 
 // ledger is the store of sightings as the API asks it.
-type ledger struct{ *sighting.Store }
+type ledger struct {
+	*sighting.Store
+	config func() *config.Config
+}
 
 // byAPI is whom the audit of exports and erasures names: whoever holds the socket or the token.
 const byAPI = "api"
 
-// Sightings returns one page, the first of them with the losses of its time.
+// Sightings returns one page, the first of them with the losses of its time. Where there is nothing of a feed or a zone that the configuration does not
+// have, it is refused: that nothing was seen of a misspelt one says nothing. What is gone from the configuration has left its evidence.
 func (l ledger) Sightings(ctx context.Context, f sighting.Filter) (api.SightingsAnswer, error) {
 	page, err := l.Query(ctx, f)
 	out := api.SightingsAnswer{Sightings: page.Sightings, Next: page.Next}
+	if err == nil && f.Cursor == "" && len(page.Sightings) == 0 {
+		err = l.checkNames(&f)
+	}
 	if err == nil && f.Cursor == "" {
 		out.Losses, err = l.losses(ctx, &f)
 	}
 	return out, err
+}
+
+func (l ledger) checkNames(f *sighting.Filter) error {
+	c := l.config()
+	var err error
+	if f.Feed != "" {
+		err = checkKnown("feed", f.Feed, feedNames(c))
+	}
+	if f.Zone != "" && err == nil {
+		err = checkKnown("policy zone", f.Zone, zoneNames(c))
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", sighting.ErrFilter, err)
+	}
+	return nil
 }
 
 // losses are those in which matches of the filter may have been counted.

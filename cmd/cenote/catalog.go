@@ -20,9 +20,12 @@ import (
 // catalog holds the generation in force and those before it that a record may still refer to. The policy's publisher puts them in; the
 // path of a query, the ledger and the query log look things up.
 type catalog struct {
-	policy atomic.Pointer[policy.Policy]
-	log    *slog.Logger
-	truth  func(context.Context, *policy.Request, *policy.Policy) dnsserver.Truth // what a question is answered with; nil: nobody can be asked
+	policy   atomic.Pointer[policy.Policy]
+	log      *slog.Logger
+	truth    func(context.Context, *policy.Request, *policy.Policy) dnsserver.Truth // what a question is answered with; nil: nobody can be asked
+	requires func() bool                                                            // whether a question fails that a feed might decide of which nothing has been loaded yet; nil: no
+
+	keys func() []string // which clients may sign with; nil: nobody knows
 
 	published func() // another generation is in force; it returns at once. Nil: nobody wants to know
 

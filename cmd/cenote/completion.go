@@ -3,7 +3,11 @@ package main
 import (
 	"fmt"
 	"maps"
+	"os"
 	"slices"
+	"strings"
+
+	"cenote/config"
 
 	"github.com/alecthomas/kong"
 	kongcompletion "github.com/jotaen/kong-completion"
@@ -12,7 +16,7 @@ import (
 
 // completed answers a shell that asks what may come next on its command line, and reports whether one did.
 func completed(parser *kong.Kong) (bool, error) {
-	command, err := kongcompletion.Command(parser)
+	command, err := kongcompletion.Command(parser, kongcompletion.WithPredictors(named()))
 	if err != nil {
 		return false, fmt.Errorf("building the completions: %w", err)
 	}
@@ -21,6 +25,37 @@ func completed(parser *kong.Kong) (bool, error) {
 	c := complete.New(parser.Model.Name, command)
 	c.Out = parser.Stdout
 	return c.Complete(), nil
+}
+
+// named are the words that the configuration has for an argument with the tag predictor.
+func named() map[string]complete.Predictor {
+	out := map[string]complete.Predictor{}
+	for kind, names := range map[string]func(*config.Config) []string{
+		"feed": feedNames, "policyzone": zoneNames, "view": viewNames, "key": keyNames, "zone": ownZoneNames,
+	} {
+		out[kind] = complete.PredictFunc(func(a complete.Args) []string { return names(configOf(a.All)) })
+	}
+	return out
+}
+
+// configOf is the configuration that a command line is about, as far as it can be read.
+func configOf(words []string) *config.Config {
+	path := os.Getenv("CENOTE_CONFIG")
+	for i, word := range words {
+		if name, value, ok := strings.Cut(word, "="); ok && name == "--config" {
+			path = value
+		} else if (word == "-c" || word == "--config") && i+1 < len(words) {
+			path = words[i+1]
+		}
+	}
+	if path == "" {
+		c, err := config.Default()
+		if err != nil {
+			return new(config.Config)
+		}
+		return c
+	}
+	return config.Sketch(path)
 }
 
 // offerWords takes what is empty out of all that is offered: of the words of a flag that need not be given, one is.

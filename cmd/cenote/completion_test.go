@@ -3,15 +3,31 @@ package main
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 )
 
+// completionConfig has names to offer, and a fault: the file may be in the middle of being edited.
+const completionConfig = `
+keys: [{name: branch.example, secret_file: nowhere}]
+zones: [{name: corp.example, file: corp}]
+feeds: [{name: block, path: b}, {name: other, path: o, form: hosts}]
+policy:
+  zones: [{name: main, feeds: [block]}]
+  views: [{name: kids, zones: [{name: own, feeds: [other]}]}]
+`
+
 // TestCompletion presses the tabulator: a shell asks the program itself what may come next.
 func TestCompletion(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
+		t.Fatal(err)
+	}
+	conf := filepath.Join(t.TempDir(), "cenote.yaml")
+	if err := os.WriteFile(conf, []byte(completionConfig), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for line, want := range map[string]string{
@@ -45,6 +61,34 @@ func TestCompletion(t *testing.T) {
 		}
 		if words := strings.Fields(string(out)); err != nil || !strings.Contains(" "+strings.Join(words, " ")+" ", " "+want+" ") {
 			t.Errorf("%q: got %q, %v; want %s among them", line, words, err, want)
+		}
+	}
+	for line, want := range map[string]string{
+		"cenote reload ":                         "block other",
+		"cenote reload ot":                       "other",
+		"cenote feeds diff ":                     "block other",
+		"cenote feeds history o":                 "other",
+		"cenote held --feed ":                    "block other",
+		"cenote sightings --feed ":               "block other",
+		"cenote sightings --zone ":               "kids/own main",
+		"cenote export rpz --view ":              "kids",
+		"cenote explain --key ":                  "branch.example",
+		"cenote zones freeze ":                   "corp.example",
+		"cenote keys roll ":                      "corp.example",
+		"cenote reload -c " + conf + " ":         "block other",
+		"cenote reload --config " + conf + " ot": "other",
+		"cenote reload --config=" + conf + " ot": "other",
+	} {
+		cmd := exec.CommandContext(t.Context(), self)
+		cmd.Env = append(os.Environ(), "CENOTE_TEST_AS_CENOTE=1", "COMP_LINE="+line, "COMP_POINT="+strconv.Itoa(len(line)))
+		if !strings.Contains(line, conf) {
+			cmd.Env = append(cmd.Env, "CENOTE_CONFIG="+conf)
+		}
+		out, err := cmd.Output()
+		words := slices.DeleteFunc(strings.Fields(string(out)), func(w string) bool { return strings.HasPrefix(w, "-") })
+		slices.Sort(words)
+		if got := strings.Join(words, " "); err != nil || got != want {
+			t.Errorf("%q: got %q, %v; want %q, of the configuration", line, got, err, want)
 		}
 	}
 	for _, shell := range []string{"bash", "zsh", "fish"} {

@@ -29,9 +29,9 @@ type explainCommand struct {
 	Answer  []netip.Addr `placeholder:"ADDR" help:"An address that the name is taken to have; may be given more than once."`
 	Resolve bool         `help:"Ask the network what the name has, and explain the answer with it."`
 	Type    string       `placeholder:"TYPE" help:"The type that is asked for, such as AAAA or HTTPS. Default: A."`
-	Via     string       `name:"transport" enum:",udp,tcp,tls,https,quic" default:"" placeholder:"TRANSPORT" help:"How the question comes: udp, tcp or tls. Default: udp."`
+	Via     string       `name:"transport" enum:",udp,tcp,tls" default:"" placeholder:"TRANSPORT" help:"How the question comes: udp, tcp or tls. Default: udp."`
 	Listen  string       `name:"listener" placeholder:"ADDR[:PORT]" help:"The address of this server that is asked; without a port 53."`
-	Key     string       `placeholder:"NAME" help:"The name of the key that the question is signed with (TSIG). Default: it is not signed."`
+	Key     string       `predictor:"key" placeholder:"NAME" help:"The name of the key that the question is signed with (TSIG). Default: it is not signed."`
 	RD      bool         `name:"rd" default:"true" negatable:"" help:"The client asks for recursion, as stubs do; --rd=false for one that does not."`
 	DO      bool         `name:"do" help:"The client asks for DNSSEC signatures."`
 	At      string       `placeholder:"TIME" help:"When the question is asked, such as 2026-11-30T12:00:00Z. Default: now."`
@@ -128,6 +128,8 @@ func (c *explainCommand) withoutServer(ctx context.Context, params url.Values, s
 	}
 	held := newCatalog(quiet)
 	defer held.close()
+	held.keys = func() []string { return keyNames(conf) }
+	held.requires = func() bool { return conf.Policy.ServfailUntilReady }
 	held.publish(g)
 	_, _ = fmt.Fprintln(std.err, "No server is running; this is the policy that was compiled last.")
 	q, err := api.ParseQuestion(params)
@@ -141,6 +143,11 @@ func (c *explainCommand) withoutServer(ctx context.Context, params url.Values, s
 func (c *catalog) Explain(ctx context.Context, q api.Question) (api.Explanation, error) {
 	if q.Reference != "" {
 		return c.explainReference(ctx, q)
+	}
+	if !q.Key.IsZero() && c.keys != nil {
+		if err := checkKnown("key", q.Key.String(), c.keys()); err != nil {
+			return api.Explanation{}, err
+		}
 	}
 	g := c.current()
 	if g == nil {
@@ -261,7 +268,7 @@ func requestOf(q *api.Question) *policy.Request {
 	}
 }
 
-// effectFailure is the effect where a query fails since not all name servers are known.
+// effectFailure is the effect where a query fails since not all name servers are known, or not all feeds.
 const effectFailure = "failure"
 
 // explainIn explains a question by a generation.
@@ -285,6 +292,9 @@ func (c *catalog) explainIn(ctx context.Context, g *blocklist.Generation, q *api
 		if out.Without, out.Partial = truth.Without, truth.Partial; truth.Fails && out.Winner == nil {
 			out.Effect = effectFailure
 		}
+	}
+	if out.Lacks = g.Policy.Lacks(r); len(out.Lacks) > 0 && c.requires != nil && c.requires() && out.Effect == dnsserver.EffectTruth.String() {
+		out.Effect = effectFailure
 	}
 	switch {
 	case q.Address.IsValid():
@@ -390,8 +400,15 @@ func printOutcome(to io.Writer, e *api.Explanation) {
 	if e.Partial {
 		_, _ = fmt.Fprintln(to, "not all name servers on the way could be found")
 	}
+	if len(e.Lacks) > 0 {
+		_, _ = fmt.Fprintf(to, "of these feeds, which might decide, nothing has been loaded yet: %s\n", strings.Join(e.Lacks, ", "))
+	}
 	if e.Effect == effectFailure {
-		_, _ = fmt.Fprintln(to, "such a question gets SERVFAIL (policy.ns_required)")
+		key := "policy.ns_required"
+		if len(e.Lacks) > 0 {
+			key = "policy.servfail_until_ready"
+		}
+		_, _ = fmt.Fprintf(to, "such a question gets SERVFAIL (%s)\n", key)
 	}
 	if len(e.Answers) > 0 {
 		_, _ = fmt.Fprintf(to, "with the addresses %s\n", strings.Trim(fmt.Sprint(e.Answers), "[]"))

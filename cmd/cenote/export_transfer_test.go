@@ -104,7 +104,7 @@ zones:
 key "transfer.test" { algorithm hmac-sha256; secret %q; };
 zone "rpz.test" { type secondary; primaries { 127.0.0.1 port %d key "transfer.test"; }; file "rpz.copy"; allow-transfer { any; }; };`, transferSecret, port))},
 		{"unbound", startUnboundWith(t, unbound, t.TempDir(), unboundPort, up.Addr(), fmt.Sprintf(
-			" name: open.test\n primary: 127.0.0.1@%d\n allow-notify: 127.0.0.1", port))},
+			"rpz:\n name: open.test\n primary: 127.0.0.1@%d\n allow-notify: 127.0.0.1", port))},
 		{"pdns_recursor", startRecursorWith(t, recursor, t.TempDir(), fmt.Sprintf(
 			"rpzPrimary('127.0.0.1:%d', 'rpz.test', {refresh=1, tsigname='transfer.test', tsigalgo='hmac-sha256', tsigsecret='%s'})", port, transferSecret), up.Addr())},
 	}

@@ -18,7 +18,7 @@ import (
 
 type feedsHistory struct {
 	socketFlag
-	Feed string `arg:"" optional:"" help:"The feed. Default: all."`
+	Feed string `predictor:"feed" arg:"" optional:"" help:"The feed. Default: all."`
 	JSON bool   `help:"Print JSON."`
 }
 
@@ -64,7 +64,7 @@ func copyState(c *blocklist.KeptCopy, pin *blocklist.Pin) string {
 
 type feedsDiff struct {
 	socketFlag
-	Feed  string `arg:"" help:"The feed."`
+	Feed  string `predictor:"feed" arg:"" help:"The feed."`
 	From  uint64 `arg:"" optional:"" help:"Number of the copy to begin with, as cenote feeds history shows it. Default: the one before the other."`
 	To    uint64 `arg:"" optional:"" help:"Number of the copy to compare it with. Default: the one that is good now."`
 	Limit int    `placeholder:"N" help:"List at most about so many rows. Default: all. 0 lists none and counts all." default:"-1"`
@@ -228,7 +228,7 @@ func (d *diffJSON) end(more bool) error {
 
 type feedsRollback struct {
 	socketFlag
-	Feed string `arg:"" help:"The feed."`
+	Feed string `predictor:"feed" arg:"" help:"The feed."`
 	To   uint64 `arg:"" optional:"" help:"Number of the copy to serve, as cenote feeds history shows it. Default: the one before the one that is good now."`
 	Why  string `placeholder:"TEXT" help:"The reason, for the log and for those who look at the feeds later."`
 	JSON bool   `help:"Print JSON."`
@@ -242,7 +242,7 @@ func (c *feedsRollback) Run(ctx context.Context, std streams) error {
 
 type feedsUnpin struct {
 	socketFlag
-	Feed string `arg:"" help:"The feed."`
+	Feed string `predictor:"feed" arg:"" help:"The feed."`
 	Why  string `placeholder:"TEXT" help:"The reason, for the log."`
 	JSON bool   `help:"Print JSON."`
 }

@@ -25,7 +25,7 @@ type heldCommand struct {
 
 type heldList struct {
 	socketFlag
-	Feed      string `help:"Only this feed."`
+	Feed      string `predictor:"feed" help:"Only this feed."`
 	Name      string `help:"Only rows of this name or network."`
 	Reason    string `enum:",held-popular,held-private-suffix,held-network" default:"" placeholder:"REASON" help:"Only rows that are held for this reason: held-popular, held-private-suffix or held-network."`
 	State     string `enum:",held,log-only,served" default:"" placeholder:"STATE" help:"Only rows of this state: held, log-only or served."`
@@ -99,7 +99,7 @@ func printDecisions(to io.Writer, all []blocklist.Decision) error {
 type decideFlags struct {
 	socketFlag
 	Name string `arg:"" help:"The name, address or network."`
-	Feed string `help:"Only rows of this feed. Default: all feeds that hold the name."`
+	Feed string `predictor:"feed" help:"Only rows of this feed. Default: all feeds that hold the name."`
 	Who  string `env:"SUDO_USER" help:"Who decides, if that is not the user who asks."`
 	JSON bool   `help:"Print JSON."`
 }

@@ -242,10 +242,10 @@ logging { category default { null; }; };
 
 func startUnbound(t *testing.T, unbound, dir, zone string, up netip.AddrPort) netip.AddrPort {
 	t.Helper()
-	return startUnboundWith(t, unbound, dir, dnstest.FreePort(t).Port(), up, fmt.Sprintf(" name: rpz.test\n zonefile: %q", zone))
+	return startUnboundWith(t, unbound, dir, dnstest.FreePort(t).Port(), up, fmt.Sprintf("rpz:\n name: rpz.test\n zonefile: %q", zone))
 }
 
-// startUnboundWith starts an unbound at a port, where policy is the text that says what its policy zone is.
+// startUnboundWith starts an unbound at a port, where policy is the text that says what its policy zones are.
 func startUnboundWith(t *testing.T, unbound, dir string, port uint16, up netip.AddrPort, policy string) netip.AddrPort {
 	t.Helper()
 	conf := filepath.Join(dir, "unbound.conf")
@@ -262,7 +262,6 @@ server:
  module-config: "respip iterator"
  minimal-responses: yes
  do-ip6: no
-rpz:
 %s
 forward-zone:
  name: "."

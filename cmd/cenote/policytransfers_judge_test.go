@@ -19,7 +19,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// editedPolicy is a policy zone that is edited at random: rules of all triggers and actions, of names that lie below each other.
+// editedPolicy is a policy zone that is edited at random: rules of all triggers and actions, of names that lie below each other, in either
+// letter case. Its serial wraps (RFC 1982).
 type editedPolicy struct {
 	r      *rand.Rand
 	serial uint32
@@ -27,7 +28,7 @@ type editedPolicy struct {
 }
 
 func newEditedPolicy(seed uint64) *editedPolicy {
-	z := &editedPolicy{r: rand.New(rand.NewPCG(seed, 6)), serial: 100, owners: map[string]string{}}
+	z := &editedPolicy{r: rand.New(rand.NewPCG(seed, 6)), serial: 1<<32 - 3, owners: map[string]string{}}
 	for range 200 {
 		z.put()
 	}
@@ -53,12 +54,16 @@ func (z *editedPolicy) put() {
 	case 6:
 		owner = fmt.Sprintf("ns.h%d.test.rpz-nsdname", z.r.IntN(60))
 	}
+	key := owner
+	if z.r.IntN(4) == 0 { // letter case plays no part, when a rule goes neither
+		owner = strings.ToUpper(owner)
+	}
 	actions := []string{"CNAME .", "CNAME *.", "CNAME rpz-passthru.", "CNAME rpz-drop.", "CNAME rpz-tcp-only.", "CNAME garden.test.", "CNAME *.garden.test.", "CNAME rpz-unknown."}
 	line := owner + " 60 " + actions[z.r.IntN(len(actions))] + "\n"
 	if z.r.IntN(4) == 0 {
 		line = fmt.Sprintf("%[1]s 90 A 192.0.2.%[2]d\n%[1]s 90 AAAA 2001:db8::%[2]d\n%[1]s 30 TXT \"t%[2]d\"\n", owner, z.r.IntN(250))
 	}
-	z.owners[owner] = line
+	z.owners[key] = line
 }
 
 func (z *editedPolicy) edit() {

@@ -18,7 +18,7 @@ import (
 type reloadCommand struct {
 	socketFlag
 	Force bool     `short:"f" help:"Take feeds as they are, although they are empty, look like a web page or have lost most of their entries, zones although their serial goes back, and catalogs although they have lost most of their zones."`
-	Feeds []string `arg:"" optional:"" name:"feed" help:"The feeds to load; all if none is named."`
+	Feeds []string `predictor:"feed" arg:"" optional:"" name:"feed" help:"The feeds to load; all if none is named."`
 	JSON  bool     `help:"Print JSON."`
 }
 

@@ -251,7 +251,7 @@ func policyZone(z *config.Zone) policy.Zone {
 		Name: z.Name, Feeds: z.Feeds, Action: actionOf(z.Action), Override: overrideOf(z.Override), LogOnly: z.LogOnly, Observe: z.Observe,
 		IPv4: z.Sinkhole.IPv4, IPv6: z.Sinkhole.IPv6, TTL: seconds(z.TTL), TTLMax: seconds(z.TTLMax), EDE: policy.EDENone, EDEText: z.EDEReference,
 		RecursiveOnly: z.RecursiveOnly, KeepSigned: !z.BreakDNSSEC, Target: z.Target, Message: z.EDEText, AddSOA: z.AddSOA,
-		LocalDataOr: localDataOr(z.Override),
+		LocalDataOr: localDataOr(z.Override), QNAMEAsNS: z.QNAMEAsNS, IPAsNS: z.IPAsNS,
 	}
 	if code, ok := z.EDE.Code(); ok {
 		out.EDE = code
@@ -339,7 +339,7 @@ func serverSettings(c *config.Config) (dnsserver.Settings, error) {
 		Identity:  dnsserver.Identity{Version: c.LocalZones.Version, Hostname: c.LocalZones.Identity, NSID: c.LocalZones.NSID},
 		KeepAlive: c.TCP.KeepAlive, Unchecked: c.Recursion.Enabled && !c.Recursion.Validation.Enabled,
 		UDPSize: c.Limits.UDPSize,
-		HideEDE: !c.Policy.ExtendedErrors, RequirePaths: c.Policy.NSRequired, NAT64: c.Recursion.DNS64,
+		HideEDE: !c.Policy.ExtendedErrors, RequirePaths: c.Policy.NSRequired, RequirePolicy: c.Policy.ServfailUntilReady, NAT64: c.Recursion.DNS64,
 	}, errors.Join(err, keysErr)
 }
 

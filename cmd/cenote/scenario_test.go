@@ -91,6 +91,7 @@ const patience, again = 20 * time.Second, 2 * time.Second
 //	internet FILE          start an upstream that answers from FILE; $UPSTREAM is its address
 //	tree FILE              start the servers of a tree of zones, see dnstest.StartTree; $HINTS and $ANCHORS are files with its root, $PORT is
 //	                       where its servers listen
+//	internet-saw NAME      fail unless the upstream was asked about NAME
 //	internet-dies          the upstream goes away
 //	internet-returns       it is back at its address
 //	primary ZONE FILE      start a name server that gives the zone of FILE away by transfer, and follows the file; $PRIMARY is its address
@@ -127,6 +128,7 @@ func TestScenarios(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"internet":            worldOf((*world).internet),
 			"tree":                worldOf((*world).startTree),
+			"internet-saw":        worldOf((*world).internetSaw),
 			"internet-dies":       worldOf((*world).internetDies),
 			"internet-returns":    worldOf((*world).internetReturns),
 			"primary":             worldOf((*world).startPrimary),
@@ -191,6 +193,12 @@ func (w *world) startTree(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Setenv(key, path)
 	}
 	ts.Setenv("PORT", strconv.Itoa(int(tree.Port())))
+}
+
+func (w *world) internetSaw(ts *testscript.TestScript, neg bool, args []string) {
+	if n := w.upstream.Asked(args[0], 0); n > 0 == neg {
+		ts.Fatalf("the upstream was asked %d times about %s", n, args[0])
+	}
 }
 
 func (w *world) internetDies(*testscript.TestScript, bool, []string) { w.upstream.Close() }

@@ -173,6 +173,8 @@ func (s *server) openZones(c *config.Config) (err error) {
 	}
 	s.made = newMadeZones(s.zones, s.catalog.policy.Load, s.now, s.log)
 	s.made.update(c)
+	s.catalog.requires = func() bool { return s.config.Load().Policy.ServfailUntilReady }
+	s.catalog.keys = func() []string { return keyNames(s.config.Load()) }
 	s.taken = newPolicyTransfers(s.now)
 	if err := errors.Join(s.taken.update(c, keys), s.zones.Hear(heardZones(c))); err != nil {
 		return err

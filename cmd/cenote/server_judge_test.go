@@ -134,7 +134,7 @@ func serverRule(r *rand.Rand) string {
 // TestNamedJudgesServerRules gives random policy zones with every trigger to named and to us, who both resolve by themselves: every answer must agree.
 func TestNamedJudgesServerRules(t *testing.T) {
 	named := program(t, "named")
-	for seed := range uint64(sized(3, 100)) {
+	for seed := range uint64(sized(3, 200)) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			network, r, dir := dnstest.OwnNetwork(t, 0), rand.New(rand.NewPCG(seed, 2027)), t.TempDir()
 			world := servedWorld(r)

@@ -27,8 +27,8 @@ type sightingsList struct {
 	socketFlag
 	Client    string `placeholder:"ADDR" help:"Only this client, or the clients of this prefix."`
 	Family    string `help:"Only this malware family."`
-	Feed      string `help:"Only this feed."`
-	Zone      string `help:"Only this policy zone."`
+	Feed      string `predictor:"feed" help:"Only this feed."`
+	Zone      string `predictor:"policyzone" help:"Only this policy zone."`
 	Indicator string `placeholder:"NAME" help:"Only this listed name and those below it."`
 	Since     string `placeholder:"TIME" help:"Only what was seen since: 2026-01-31, an RFC 3339 time, or 36h or 7d ago."`
 	Until     string `placeholder:"TIME" help:"Only what was seen before."`

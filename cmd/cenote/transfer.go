@@ -16,7 +16,7 @@ import (
 type transferCommand struct {
 	socketFlag
 	Force bool   `short:"f" help:"Take the zone although its serial goes back, and a catalog although it has lost most of its zones."`
-	Zone  string `arg:"" help:"The zone."`
+	Zone  string `predictor:"zone" arg:"" help:"The zone."`
 	JSON  bool   `help:"Print JSON."`
 }
 

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"cenote/dnstest"
+
+	"github.com/miekg/dns"
 )
 
 // judgedViews are groups of the clients of judge, in order: some belong to two of them, and the last has all others.
@@ -38,6 +40,63 @@ func TestNamedJudgesViews(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestUnboundJudgesViews does the same with unbound, which has no views, but tags by client and policy zone; with one zone of rules about names for each
+// group, as far as it judges those as we do.
+func TestUnboundJudgesViews(t *testing.T) {
+	unbound := program(t, "unbound")
+	up := dnstest.Start(t, judgedInternet)
+	for seed := range uint64(sized(2, 60)) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			r, dir := rand.New(rand.NewPCG(seed, 13)), t.TempDir()
+			files := map[string]string{}
+			for _, v := range judgedViews {
+				files[v.name+"-one"] = strings.Replace(randomRPZ(r), "$ORIGIN rpz.test.\n", "", 1) // each of unbound's has a name of its own
+				files[v.name+"-two"] = "$TTL 60\n@ SOA localhost. hostmaster.localhost. 1 3600 600 604800 60\n@ NS localhost.\nunused.test CNAME .\n"
+			}
+			writeAll(t, dir, files)
+			peer := startUnboundWith(t, unbound, dir, dnstest.FreePort(t).Port(), up.Addr(), taggedUnbound(dir))
+			ours := startServer(t, dir, viewedConfig(dir, up.Addr())).addr()
+			for client, view := range map[string]string{"127.0.0.1": "rest", "127.0.0.2": "first", "127.0.0.3": "second", "127.0.0.4": "rest"} {
+				judgeTagged(t, ours, peer, client, emptyNonTerminals(filepath.Join(dir, view+"-one")))
+			}
+			if t.Failed() {
+				t.Log(files)
+			}
+		})
+	}
+}
+
+// judgeTagged asks both for every name, from one client, but for those on which unbound is known to differ.
+func judgeTagged(t *testing.T, ours, peer netip.AddrPort, client string, differs func(string) bool) {
+	t.Helper()
+	asked := 0
+	for _, name := range judgedNames() {
+		if differs(name) {
+			continue
+		}
+		if got, want := reduced(ours, client, name, dns.TypeA), reduced(peer, client, name, dns.TypeA); got != want {
+			t.Errorf("%s for %s:\n got  %s\n want %s", name, client, got, want)
+		}
+		asked++
+	}
+	if asked < 10 {
+		t.Errorf("only %d names were asked for", asked)
+	}
+}
+
+// taggedUnbound is judgedViews as unbound says it: of the networks that a client is in the smallest decides which policy zone is asked.
+func taggedUnbound(dir string) string {
+	var b strings.Builder
+	b.WriteString(" define-tag: \"first second rest\"\n access-control: 127.0.0.0/8 allow\n")
+	for i, network := range []string{"127.0.0.2/32", "127.0.0.2/31", "127.0.0.0/8"} {
+		fmt.Fprintf(&b, " access-control-tag: %s %q\n", network, judgedViews[i].name)
+	}
+	for _, v := range judgedViews {
+		fmt.Fprintf(&b, "rpz:\n name: %[1]s.test\n zonefile: \"%[2]s/%[1]s-one\"\n tags: %[1]q\n", v.name, dir)
+	}
+	return b.String()
 }
 
 // viewedNamed is a named with judgedViews that forwards to up.

@@ -16,7 +16,7 @@ import (
 
 type zonesDiff struct {
 	socketFlag
-	Zone string  `arg:"" help:"The zone."`
+	Zone string  `predictor:"zone" arg:"" help:"The zone."`
 	From *uint32 `arg:"" optional:"" help:"Serial to begin with. Default: that of the version before the other."`
 	To   *uint32 `arg:"" optional:"" help:"Serial to compare it with. Default: that of the version that is served."`
 	JSON bool    `help:"Print JSON."`
@@ -70,7 +70,7 @@ func printDifference(to io.Writer, d *zone.Difference) error {
 
 type zonesFreeze struct {
 	socketFlag
-	Zone string `arg:"" help:"The zone."`
+	Zone string `predictor:"zone" arg:"" help:"The zone."`
 	JSON bool   `help:"Print JSON."`
 }
 
@@ -81,7 +81,7 @@ func (c *zonesFreeze) Run(ctx context.Context, std streams) error {
 
 type zonesThaw struct {
 	socketFlag
-	Zone string `arg:"" help:"The zone."`
+	Zone string `predictor:"zone" arg:"" help:"The zone."`
 	JSON bool   `help:"Print JSON."`
 }
 

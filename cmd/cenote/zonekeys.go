@@ -25,7 +25,7 @@ type keysCommand struct {
 
 type keysShow struct {
 	socketFlag
-	Zone string `arg:"" optional:"" help:"Only those of this zone."`
+	Zone string `predictor:"zone" arg:"" optional:"" help:"Only those of this zone."`
 	JSON bool   `help:"Print JSON."`
 }
 
@@ -113,7 +113,7 @@ func seenText(k *zone.KeyStatus) string {
 
 type keysRoll struct {
 	socketFlag
-	Zone string `arg:"" help:"The zone."`
+	Zone string `predictor:"zone" arg:"" help:"The zone."`
 	Role string `enum:"csk,ksk,zsk,all" default:"all" help:"Roll keys of this role: csk, ksk, zsk or all."`
 	JSON bool   `help:"Print JSON."`
 }
@@ -129,7 +129,7 @@ func (c *keysRoll) Run(ctx context.Context, std streams) error {
 
 type keysDS struct {
 	socketFlag
-	Zone string `arg:"" help:"The zone."`
+	Zone string `predictor:"zone" arg:"" help:"The zone."`
 	Key  uint16 `arg:"" help:"The tag of the key."`
 	Is   string `arg:"" enum:"seen,gone" help:"What its DS record is: seen or gone."`
 	JSON bool   `help:"Print JSON."`

@@ -49,7 +49,7 @@ func (c *zonesList) Run(ctx context.Context, std streams) error {
 
 type zonesDump struct {
 	socketFlag
-	Zone   string `arg:"" help:"The zone."`
+	Zone   string `predictor:"zone" arg:"" help:"The zone."`
 	Signed bool   `help:"Write it as it is served, with the keys and signatures that are made here."`
 }
 

@@ -1,13 +1,14 @@
-package config
+package spelling
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 )
 
-// nearest is the word that was probably meant, or "" where none is near enough. Case, and the choice between - and _, do not
+// Nearest is the word that was probably meant, or "" where none is near enough. Case, and the choice between - and _, do not
 // count as a difference.
-func nearest(word string, words []string) string {
+func Nearest(word string, words []string) string {
 	best, bestDistance := "", 1+max(1, len(word)/3)
 	folded := fold(word)
 	for _, w := range words {
@@ -55,10 +56,10 @@ func unequal(a, b byte) int {
 	return 1
 }
 
-// didYouMean is the hint for a word that is none of the known ones.
-func didYouMean(word string, words []string) string {
-	if near := nearest(word, words); near != "" {
-		return "did you mean " + quoted(near) + "?"
+// Hint is what to say of a word that is none of the known ones: the nearest, or if none is near and they are few all of them; "" else.
+func Hint(word string, words []string) string {
+	if near := Nearest(word, words); near != "" {
+		return "did you mean " + strconv.Quote(near) + "?"
 	}
 	const listMax = 12
 	if len(words) == 0 || len(words) > listMax {

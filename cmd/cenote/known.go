@@ -1,0 +1,76 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"cenote/config"
+	"cenote/spelling"
+)
+
+// knownShown is how many names a refusal lists.
+const knownShown = 30
+
+// checkKnown returns an error that says what there is if a name is none of it.
+func checkKnown(what, name string, known []string) error {
+	if slices.Contains(known, name) {
+		return nil
+	}
+	var hint []string
+	if near := spelling.Nearest(name, known); near != "" {
+		hint = append(hint, fmt.Sprintf("did you mean %q?", near))
+	}
+	switch slices.Sort(known); {
+	case len(known) == 0:
+		hint = append(hint, "there is none here")
+	case len(known) <= knownShown:
+		hint = append(hint, "known here: "+strings.Join(known, ", "))
+	default:
+		hint = append(hint, fmt.Sprintf("%d are known here, such as %s", len(known), strings.Join(known[:knownShown], ", ")))
+	}
+	return fmt.Errorf("there is no %s %q; %s", what, name, strings.Join(hint, " "))
+}
+
+// keyNames are the keys that clients may sign with.
+func keyNames(c *config.Config) (names []string) {
+	for _, k := range c.Keys {
+		names = append(names, k.Name.Canonical().String())
+	}
+	return names
+}
+
+func feedNames(c *config.Config) (names []string) {
+	for i := range c.Feeds {
+		names = append(names, c.Feeds[i].Name)
+	}
+	return names
+}
+
+// zoneNames are the policy zones as evidence has them: those of a view with the view's name before them.
+func zoneNames(c *config.Config) (names []string) {
+	for i := range c.Policy.Zones {
+		names = append(names, c.Policy.Zones[i].Name)
+	}
+	for i := range c.Policy.Views {
+		for j := range c.Policy.Views[i].Zones {
+			names = append(names, c.Policy.Views[i].Name+"/"+c.Policy.Views[i].Zones[j].Name)
+		}
+	}
+	return names
+}
+
+func viewNames(c *config.Config) (names []string) {
+	for i := range c.Policy.Views {
+		names = append(names, c.Policy.Views[i].Name)
+	}
+	return names
+}
+
+// ownZoneNames are the zones that are served with authority.
+func ownZoneNames(c *config.Config) (names []string) {
+	for i := range c.Zones {
+		names = append(names, c.Zones[i].Name.String())
+	}
+	return names
+}
