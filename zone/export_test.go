@@ -129,6 +129,9 @@ func ServedSince(from, to *Zone) *Served {
 	return &Served{Zone: to, History: newHistory([]*Step{newStep(&d, to)}, HistoryBounds{}.withDefaults())}
 }
 
+// MembersMax is how many zones that catalogs list are taken at a time.
+const MembersMax = membersMax
+
 // TLSTimeout is how long a primary has to agree on TLS.
 const TLSTimeout = tlsTimeout
 

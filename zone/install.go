@@ -69,7 +69,8 @@ func (k *Keeper) Edit(apex dnsname.Name, change func(present *Zone) (*Zone, erro
 	}
 	z.expired = false
 	k.note(z, 0, err)
-	return k.publish()
+	k.publishOnly(z)
+	return nil
 }
 
 // LeftOut notes what has no place in a zone, for its status.
@@ -268,23 +269,36 @@ func (k *Keeper) restore(z *kept) {
 	k.log.Info("zone restored", "zone", z.status.Name, "serial", z.status.Serial, "records", z.status.Records)
 }
 
-// boundHistories keeps all histories together within their bound: the largest lose their oldest steps. mu is held.
-func (k *Keeper) boundHistories() {
-	all := 0
-	for _, z := range k.zones {
-		all += z.history.Bytes()
+// boundHistories keeps all histories together within their bound, of which those of some zones have changed, or of all: the largest lose their oldest steps. It returns the
+// zones that have lost some. mu is held.
+func (k *Keeper) boundHistories(changed []*kept) (shorter []*kept) {
+	if len(changed) == len(k.zones) {
+		k.histories = 0 // that of zones that are there no more, too
+		for _, z := range changed {
+			z.counted = 0
+		}
 	}
-	for all > k.bounds.Bytes {
+	for _, z := range changed {
+		k.count(z)
+	}
+	for k.histories > k.bounds.Bytes {
 		largest := k.zones[0]
 		for _, z := range k.zones {
 			if z.history.Bytes() > largest.history.Bytes() {
 				largest = z
 			}
 		}
-		all -= largest.history.Bytes()
 		largest.history = largest.history.shorter()
-		all += largest.history.Bytes()
+		k.count(largest)
+		shorter = append(shorter, largest)
 	}
+	return shorter
+}
+
+// count notes how much memory the history of a zone takes.
+func (k *Keeper) count(z *kept) {
+	k.histories += z.history.Bytes() - z.counted
+	z.counted = z.history.Bytes()
 }
 
 // historyBytes is how much memory the histories that are published take.

@@ -109,6 +109,7 @@ type Keeper struct {
 	updated   updateMemories             // guarded by mu
 	heard     []Heard                    // guarded by mu
 	news      []*kept                    // guarded by mu: those whose serial is another since the last Set
+	histories int                        // guarded by mu: how many octets the histories of zones take that are counted
 	state     sync.Mutex                 // guards the status of zones, so that asking for it never waits for a load
 	transfers map[dnsname.Name]*progress // those under way; guarded by state
 }
@@ -132,6 +133,7 @@ type kept struct {
 	unsigned  bool      // zone is plain, since it could not be signed
 	signAfter time.Time // it is not signed again before
 	history   *History
+	counted   int       // how many octets of Keeper.histories are of history
 	journal   *journal  // nil before the zone has a state, or without a directory
 	had       recorded  // what the journal said when it was opened, until that is taken
 	received  *journal  // of what came of a zone by transfer that is signed here; nil of others, or without a directory
@@ -454,26 +456,34 @@ func (k *Keeper) refuse(z *kept, err error) {
 // isBefore reports whether serial a is less than b (RFC 1982 section 3.2). Where that is not defined, halfway round, it counts as before.
 func isBefore(a, b uint32) bool { return a != b && int32(a-b) < 0 }
 
-// publish makes a Set of what there is now, and tells who wants to know. A zone that was never good is in it, so that its names are asked of nobody else.
+// publish makes a Set of what there is now, and tells who wants to know.
 func (k *Keeper) publish() error {
-	k.boundHistories()
-	var served []Served
+	k.boundHistories(k.zones)
+	served := make([]Served, 0, len(k.zones))
 	for _, z := range k.zones {
-		data := z.zone
-		if data == nil || z.expired {
-			data = &Zone{apex: z.source.Name, labels: z.source.Name.Labels(), absent: true}
-		}
-		served = append(served, Served{
-			Zone: data, History: z.history, Online: z.online(), Allow: z.source.Allow, Transfer: z.source.Transfer, TransferKeys: z.source.TransferKeys, RequireTLS: z.source.RequireTLS,
-			Notify: z.source.Notify, NotifyFrom: z.source.NotifyFrom, NotifyKeys: z.source.NotifyKeys, Updates: z.source.Updates,
-			Template: z.source.Template,
-		})
+		served = append(served, z.served())
 	}
 	set, err := NewSet(served...)
 	if err != nil {
 		return err
 	}
 	set.hear(k.heard)
+	k.tell(set)
+	return nil
+}
+
+// publishOnly is publish where nothing but what there is of one zone has changed. It costs as much however many zones there are.
+func (k *Keeper) publishOnly(z *kept) {
+	shorter := k.boundHistories([]*kept{z})
+	served := []Served{z.served()}
+	for _, other := range shorter {
+		served = append(served, other.served())
+	}
+	k.tell(k.set.Load().with(served))
+}
+
+// tell puts a Set in place, and tells who wants to know.
+func (k *Keeper) tell(set *Set) {
 	k.set.Store(set)
 	for _, z := range k.news {
 		k.teller.Changed(z.source.Name, z.zone.serial)
@@ -482,7 +492,19 @@ func (k *Keeper) publish() error {
 		}
 	}
 	k.news = nil
-	return nil
+}
+
+// served is the zone as it is published. One that was never good is published too, so that its names are asked of nobody else.
+func (z *kept) served() Served {
+	data := z.zone
+	if data == nil || z.expired {
+		data = &Zone{apex: z.source.Name, labels: z.source.Name.Labels(), absent: true}
+	}
+	return Served{
+		Zone: data, History: z.history, Online: z.online(), Allow: z.source.Allow, Transfer: z.source.Transfer, TransferKeys: z.source.TransferKeys, RequireTLS: z.source.RequireTLS,
+		Notify: z.source.Notify, NotifyFrom: z.source.NotifyFrom, NotifyKeys: z.source.NotifyKeys, Updates: z.source.Updates,
+		Template: z.source.Template,
+	}
 }
 
 // Status tells how every zone stands.

@@ -120,7 +120,7 @@ func (k *Keeper) work(z *kept, r *UpdateRequest) (d Diff, rcode int, err error) 
 		z.describe()
 		z.status.Updated = k.now()
 		k.state.Unlock()
-		err = errors.Join(err, k.publish())
+		k.publishOnly(z)
 	}()
 	return k.update(&next, r)
 }

@@ -62,6 +62,6 @@ func (k *Keeper) end(apex dnsname.Name) {
 	defer k.mu.Unlock()
 	if z := k.named(apex); z != nil && z.zone != nil && !z.expired {
 		z.expired = true
-		_ = k.publish() // the names are those of before
+		k.publishOnly(z)
 	}
 }

@@ -22,6 +22,7 @@ const (
 	retryDefault = 10 * time.Second // without a version of the zone; it doubles
 	retryLongest = 10 * time.Minute
 	transfersMax = 8                // at a time
+	membersMax   = transfersMax - 1 // of these, of zones that catalogs list: a catalog and the zones of the configuration do not wait for all of them
 	lookGrace    = 10 * time.Second // for which a zone whose time is over is served, while its primaries are asked
 	// noticeGap is how long primaries are left alone after a look, or as long as the look took, however many notices come of a zone: their senders may be
 	// forged. Those that come meanwhile are one.
@@ -48,6 +49,7 @@ type Secondaries struct {
 	now         func() time.Time
 	log         *slog.Logger
 	places      chan struct{} // one for each transfer under way
+	members     chan struct{} // one for each of these, of zones that catalogs list, or that wants a place
 	transfers   atomic.Uint64
 	differences atomic.Uint64 // transfers that were of differences
 	current     atomic.Uint64
@@ -68,6 +70,7 @@ type secondary struct {
 	wake chan lookNow       // asks for a look at once
 	told chan struct{}      // holds a notice that nobody has followed yet
 	fail time.Duration      // the next pause without a version
+	work time.Time          // when the last look had a place
 }
 
 // lookNow asks for a look at once.
@@ -78,7 +81,7 @@ type lookNow struct {
 
 // NewSecondaries makes them for the zones of a keeper, whose clock and log they share.
 func NewSecondaries(keeper *Keeper, zones []Secondary) *Secondaries {
-	s := &Secondaries{keeper: keeper, now: keeper.now, log: keeper.log, places: make(chan struct{}, transfersMax), all: map[dnsname.Name]*secondary{}}
+	s := &Secondaries{keeper: keeper, now: keeper.now, log: keeper.log, places: make(chan struct{}, transfersMax), members: make(chan struct{}, membersMax), all: map[dnsname.Name]*secondary{}}
 	s.Update(zones)
 	keeper.mu.Lock()
 	defer keeper.mu.Unlock()
@@ -248,7 +251,6 @@ func (s *Secondaries) follow(ctx context.Context, z *secondary) {
 			timer.Stop()
 		case <-timer.C:
 		}
-		began := time.Now()
 		err := s.lookInTime(ctx, z, told, asker.force)
 		if asker.result != nil {
 			asker.result <- err
@@ -257,7 +259,7 @@ func (s *Secondaries) follow(ctx context.Context, z *secondary) {
 			return
 		}
 		ended := time.Now()
-		due, rested, told = ended.Add(s.next(z, err)), ended.Add(max(noticeGap, ended.Sub(began))), false
+		due, rested, told = ended.Add(s.next(z, err)), ended.Add(max(noticeGap, ended.Sub(z.work))), false
 	}
 }
 
@@ -289,13 +291,30 @@ func (s *Secondaries) lookInTime(ctx context.Context, z *secondary, told, force 
 // look asks the primaries for what is new, and installs it. The first that has an answer counts; but whoever was told that there is something new asks on until
 // one has it.
 func (s *Secondaries) look(ctx context.Context, z *secondary, told, force bool) error {
-	select {
-	case s.places <- struct{}{}:
-		defer func() { <-s.places }()
-	case <-ctx.Done():
-		return ctx.Err()
+	if z.Member != "" {
+		leave, err := enter(ctx, s.members)
+		if err != nil {
+			return err
+		}
+		defer leave()
 	}
+	leave, err := enter(ctx, s.places)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	z.work = time.Now()
 	return askEach(ctx, z.Primaries, told, func(p *Primary) (bool, error) { return s.take(ctx, z, p, force) })
+}
+
+// enter waits for a place, which leave gives back.
+func enter(ctx context.Context, places chan struct{}) (leave func(), err error) {
+	select {
+	case places <- struct{}{}:
+		return func() { <-places }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // take asks one primary, and reports whether it had something new.
@@ -415,7 +434,7 @@ func (k *Keeper) confirm(apex dnsname.Name, primary string, now time.Time) {
 	s.Expires = now.Add(z.zone.timer(expireAt))
 	k.state.Unlock()
 	if was {
-		_ = k.publish()
+		k.publishOnly(z)
 	}
 }
 
@@ -492,6 +511,6 @@ func (k *Keeper) schedule(apex dnsname.Name, now time.Time, pause time.Duration)
 	z.expired, s.State = true, StateExpired
 	k.log.Error("zone expired: no primary has confirmed it for as long as its SOA record says; its names get SERVFAIL", "zone", s.Name, "serial", s.Serial, "checked", s.Checked)
 	k.state.Unlock()
-	_ = k.publish()
+	k.publishOnly(z)
 	return 0, false
 }

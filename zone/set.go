@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"iter"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -107,45 +108,91 @@ func (s *Served) may(q *Question) bool {
 
 // Set is the zones of a server. It never changes.
 type Set struct {
-	zones   map[string]*Served
+	*outline
+	shards []map[string]*Served // of apexes, by their hash: as many as a power of two
+	seed   maphash.Seed
+}
+
+// outline is what a Set has beside the versions of its zones, which come and go without it.
+type outline struct {
 	labels  [dnsname.LabelsMax + 1]bool // whether an apex has so many labels
 	depth   int                         // the most labels of an apex
-	seed    maphash.Seed
-	lists   []func(netip.Addr) bool // of the zones that have one
-	hears   bool                    // a zone hears notices
-	heard   map[string][]Heard      // of which notices are heard though no zone is served
-	updates bool                    // a zone takes updates
+	lists   []func(netip.Addr) bool     // of the zones that have one
+	hears   bool                        // a zone hears notices
+	heard   map[string][]Heard          // of which notices are heard though no zone is served
+	updates bool                        // a zone takes updates
 }
+
+// shardZones is how many zones a shard has at most in the mean: as many are copied for each other version of one of them.
+const shardZones = 128
 
 // NewSet makes a set of zones, no two of the same name.
 func NewSet(zones ...Served) (*Set, error) {
-	s := &Set{zones: map[string]*Served{}, seed: maphash.MakeSeed()}
+	s := &Set{outline: new(outline), shards: make([]map[string]*Served, 1), seed: maphash.MakeSeed()}
+	for len(s.shards)*shardZones < len(zones) {
+		s.shards = make([]map[string]*Served, 2*len(s.shards))
+	}
+	for i := range s.shards {
+		s.shards[i] = make(map[string]*Served, len(zones)/len(s.shards))
+	}
 	templates := map[any]bool{}
 	for i := range zones {
 		z := zones[i].Zone
-		if s.zones[string(z.apex)] != nil {
+		shard := s.shards[s.shardOf([]byte(z.apex))]
+		if shard[string(z.apex)] != nil {
 			return nil, fmt.Errorf("zone %s is there twice", z.apex)
 		}
-		s.zones[string(z.apex)] = &zones[i]
-		lists := []func(netip.Addr) bool{zones[i].Allow, zones[i].Transfer, zones[i].NotifyFrom}
-		if u := zones[i].Updates; u != nil {
-			lists, s.updates = append(lists, u.Allow), true
-		}
-		if zones[i].Template != nil && templates[zones[i].Template] {
-			lists = nil // they are there, and looked at for each stranger
-		}
-		templates[zones[i].Template] = true
-		for _, list := range lists {
-			if list != nil {
-				s.lists = append(s.lists, list)
-			}
-		}
-		s.hears = s.hears || zones[i].HearsNotices()
-		s.labels[z.labels] = true
-		s.depth = max(s.depth, z.labels)
+		shard[string(z.apex)] = &zones[i]
+		s.trace(&zones[i], templates)
 	}
 	return s, nil
 }
+
+// trace adds a zone to the outline. templates are those that were seen.
+func (o *outline) trace(s *Served, templates map[any]bool) {
+	lists := []func(netip.Addr) bool{s.Allow, s.Transfer, s.NotifyFrom}
+	if u := s.Updates; u != nil {
+		lists, o.updates = append(lists, u.Allow), true
+	}
+	if s.Template != nil && templates[s.Template] {
+		lists = nil // they are there, and looked at for each stranger
+	}
+	templates[s.Template] = true
+	for _, list := range lists {
+		if list != nil {
+			o.lists = append(o.lists, list)
+		}
+	}
+	o.hears = o.hears || s.HearsNotices()
+	o.labels[s.Zone.labels] = true
+	o.depth = max(o.depth, s.Zone.labels)
+}
+
+// with is s with other versions of some of its zones, whose lists and rules are those that they had.
+func (s *Set) with(zones []Served) *Set {
+	out := *s
+	out.shards = slices.Clone(s.shards)
+	copied := make(map[int]bool, len(zones))
+	for i := range zones {
+		apex := zones[i].Zone.apex
+		shard := s.shardOf([]byte(apex))
+		if !copied[shard] {
+			out.shards[shard], copied[shard] = maps.Clone(s.shards[shard]), true
+		}
+		out.shards[shard][string(apex)] = &zones[i]
+	}
+	return &out
+}
+
+func (s *Set) shardOf(apex []byte) int {
+	if len(s.shards) == 1 {
+		return 0
+	}
+	return int(maphash.Bytes(s.seed, apex) & uint64(len(s.shards)-1))
+}
+
+// at is the zone of an apex, or nil.
+func (s *Set) at(apex []byte) *Served { return s.shards[s.shardOf(apex)][string(apex)] }
 
 // Allows reports whether the address of q may see what the set has for its question: whether there is a zone for it that has a list of its own, and is
 // on it.
@@ -227,7 +274,7 @@ func (s *Set) Exact(apex []byte) *Served {
 	if s == nil {
 		return nil
 	}
-	return s.zones[string(apex)]
+	return s.at(apex)
 }
 
 // All visits every zone, in no order.
@@ -236,9 +283,11 @@ func (s *Set) All() iter.Seq2[dnsname.Name, *Served] {
 		if s == nil {
 			return
 		}
-		for apex, z := range s.zones {
-			if !yield(dnsname.Name(apex), z) {
-				return
+		for _, shard := range s.shards {
+			for apex, z := range shard {
+				if !yield(dnsname.Name(apex), z) {
+					return
+				}
 			}
 		}
 	}
@@ -246,7 +295,7 @@ func (s *Set) All() iter.Seq2[dnsname.Name, *Served] {
 
 // find is Find; above leaves out the zone whose apex is the name.
 func (s *Set) find(name []byte, above bool) *Served {
-	if s == nil || len(s.zones) == 0 {
+	if s == nil {
 		return nil
 	}
 	var offsets [dnsname.LabelsMax + 1]uint8
@@ -263,7 +312,7 @@ func (s *Set) find(name []byte, above bool) *Served {
 		if i < n {
 			off = int(offsets[i])
 		}
-		if z := s.zones[string(name[off:])]; z != nil {
+		if z := s.at(name[off:]); z != nil {
 			return z
 		}
 	}

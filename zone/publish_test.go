@@ -1,0 +1,68 @@
+package zone_test
+
+import (
+	"log/slog"
+	"math/rand/v2"
+	"testing"
+
+	"cenote/dnsname"
+	"cenote/zone"
+)
+
+// Of many zones, another version of one is in the next Set with all others as they were, and in no Set before; and all histories together stay within their bound
+// in what is published, whichever zone has changed.
+func TestVersionsAmongManyZones(t *testing.T) {
+	const zones, bytes = 700, 20_000
+	k, err := zone.NewKeeper(zone.KeeperConfig{Sources: manySources(zones), Bounds: zone.HistoryBounds{Bytes: bytes}, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, want, full := rand.New(rand.NewPCG(1, 1)), make([]uint32, zones), false
+	for range 1000 {
+		before, i := k.Set(), r.IntN(zones)
+		had := want[i]
+		want[i]++
+		if err := k.Edit(manyName(i), func(*zone.Zone) (*zone.Zone, error) { return smallZone(manyName(i), want[i]) }); err != nil {
+			t.Fatal(err)
+		}
+		checkSerial(t, before, manyName(i), had)
+		checkSerial(t, k.Set(), manyName(i), want[i])
+		histories := 0
+		for _, s := range k.Set().All() {
+			histories += s.History.Bytes()
+		}
+		if full = full || histories > bytes*9/10; histories > bytes {
+			t.Fatalf("the histories take %d octets, want %d at most", histories, bytes)
+		}
+	}
+	if !full {
+		t.Error("the histories were never as large as they may be")
+	}
+	count := 0
+	for apex, s := range k.Set().All() {
+		if count++; s.Zone.Name() != apex {
+			t.Errorf("%s is there as %s", s.Zone.Name(), apex)
+		}
+	}
+	if count != zones {
+		t.Errorf("%d zones, want %d", count, zones)
+	}
+	for i, serial := range want {
+		checkSerial(t, k.Set(), manyName(i), serial)
+	}
+	if k.Set().Exact([]byte(dnsname.MustParse("other.example"))) != nil {
+		t.Error("a zone is there that is not")
+	}
+}
+
+// checkSerial holds the version of a zone in a set against what it should be; 0 for none.
+func checkSerial(t *testing.T, set *zone.Set, apex dnsname.Name, want uint32) {
+	t.Helper()
+	s := set.Exact([]byte(apex))
+	if s == nil || s.Ready() != (want > 0) || s.Zone.Serial() != want {
+		t.Fatalf("%s: got %+v, want serial %d", apex, s, want)
+	}
+	if steps := s.History.Steps(); len(steps) > 0 && steps[len(steps)-1].To != want {
+		t.Fatalf("%s: the history leads to %d, want %d", apex, steps[len(steps)-1].To, want)
+	}
+}
