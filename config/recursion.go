@@ -147,7 +147,7 @@ type RecursionLimits struct {
 	Looks int `yaml:"looks" default:"10" min:"2" max:"100"`
 	// Aliases is how many aliases it may follow.
 	Aliases int `yaml:"aliases" default:"11" min:"1" max:"16"`
-	// PerZone is how many questions may wait for the servers of one zone below the top-level domains.
+	// PerZone is how many questions may wait for the servers of one zone. Zones of registries, such as those of com and co.uk, have no such bound.
 	PerZone int `yaml:"per_zone" default:"256" min:"1" max:"100000"`
 	// Delegations is how many delegations are remembered.
 	Delegations int `yaml:"delegations" default:"100000" min:"100" max:"10000000"`
