@@ -65,8 +65,6 @@ func DefaultYAML() []byte { return defaultYAML() }
 // StateDir is where the server keeps its state without being told.
 func StateDir(env func(string) string, root bool) (Path, error) { return stateDir(env, root) }
 
-// Nearest is the word that was probably meant.
-
 // The bounds of a file.
 const (
 	FileMax    = fileMax

@@ -230,11 +230,12 @@ func FuzzQuery(f *testing.F) {
 	f.Add(pack(f, ask("www.example.", dns.TypeA, func(m *dns.Msg) { m.SetEdns0(1232, true) })))
 	f.Add(append(make([]byte, 5), 1, 0, 0, 0, 0, 0, 0))
 	f.Add(pack(f, new(dns.Msg).SetNotify("example.")))
+	f.Add(pack(f, new(dns.Msg).SetUpdate("example.")))
 	f.Fuzz(func(t *testing.T, msg []byte) {
 		var q wire.Query
 		if q.ParseAbout(msg) == wire.FaultNone {
 			var m dns.Msg
-			if err := m.Unpack(msg); err == nil && (m.Opcode != dns.OpcodeNotify || m.Response || len(m.Question) != 1 || m.Question[0].Qtype != q.Type) {
+			if err := m.Unpack(msg); err == nil && (m.Opcode != dns.OpcodeNotify && m.Opcode != dns.OpcodeUpdate || m.Response || len(m.Question) != 1 || m.Question[0].Qtype != q.Type) {
 				t.Fatalf("read %+v, library %v", q, &m)
 			}
 			return

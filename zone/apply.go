@@ -169,20 +169,20 @@ func (e *editor) edit(owner dnsname.Name, existing node) error {
 	if existing != noNode {
 		e.from.eachRecord(existing, func(r Record) bool { records = append(records, r); return true })
 	}
-	for ; len(e.removed) > 0 && e.removed[0].Owner == owner; e.removed = e.removed[1:] {
-		at := slices.IndexFunc(records, func(r Record) bool { return isDouble(r, e.removed[0]) })
-		if at < 0 {
-			return fmt.Errorf("%w: %s %s is to be removed, and is not there", ErrDiff, owner, typeName(e.removed[0].Type))
-		}
-		records = slices.Delete(records, at, at+1)
+	sort(records)
+	records, e.removed = without(records, e.removed)
+	if len(e.removed) > 0 && e.removed[0].Owner == owner {
+		return fmt.Errorf("%w: %s %s is to be removed, and is not there", ErrDiff, owner, typeName(e.removed[0].Type))
 	}
 	for ; len(e.added) > 0 && e.added[0].Owner == owner; e.added = e.added[1:] {
-		if slices.ContainsFunc(records, func(r Record) bool { return isDouble(r, e.added[0]) }) {
-			return fmt.Errorf("%w: %s %s is to be added, and is there already", ErrDiff, owner, typeName(e.added[0].Type))
-		}
 		records = append(records, e.added[0])
 	}
 	sort(records)
+	for i := 1; i < len(records); i++ {
+		if isDouble(records[i-1], records[i]) {
+			return fmt.Errorf("%w: %s %s is to be added, and is there already", ErrDiff, owner, typeName(records[i].Type))
+		}
+	}
 	if excess := largestSet(records); excess > setRecordsMax {
 		return fmt.Errorf("%w: it leaves %s with a set of %d records; %d is the most", ErrDiff, owner, excess, setRecordsMax)
 	}
@@ -198,6 +198,19 @@ func (e *editor) edit(owner dnsname.Name, existing node) error {
 	err := e.add(records)
 	e.touched = append(e.touched, pair{existing, e.nodes[len(e.nodes)-1]})
 	return err
+}
+
+// without leaves out of the records of one name what is to be removed, as far as it is there; removed is what is left of that. Both are in the order of sort.
+func without(records, removed []Record) (kept, left []Record) {
+	kept = records[:0]
+	for _, r := range records {
+		if len(removed) > 0 && isDouble(r, removed[0]) {
+			removed = removed[1:]
+		} else {
+			kept = append(kept, r)
+		}
+	}
+	return kept, removed
 }
 
 // largestSet is how many records, with signatures, the largest set of one name has. They are sorted.
