@@ -196,12 +196,12 @@ func (s *Store) word(o *announcement) First {
 	l.mu.Lock()
 	r := o.dict.at(o.number)
 	about, name := l.book.list[r.rule], o.dict.nameOf(r)
-	action := r.action
+	action, trigger := r.action, policy.Trigger(r.trigger)
 	l.mu.Unlock()
 	return First{
 		Time: joinTime(o.hour, o.sample.at), Client: clientAddr(&o.client), Port: o.sample.port,
 		Transport: policy.Transport(o.sample.transport).String(), Verified: o.sample.flags&EventVerified != 0,
-		QName: joinedName(o.prefix[:o.length], string(name)), QType: o.sample.qtype, Indicator: nameText(name),
+		QName: joinedName(o.prefix[:o.length], string(name), trigger), QType: o.sample.qtype, Indicator: nameText(name),
 		Zone: about.zone, Feed: about.feed, Family: about.family, Threat: about.threat,
 		Action: policy.Action(action).String(), Enforced: o.sample.flags&EventEnforced != 0, Replayed: o.replayed,
 	}
@@ -209,9 +209,9 @@ func (s *Store) word(o *announcement) First {
 
 // joinedName is the presentation form of the name that prefix and the listed name make; of a count by family the listed
 // name is not known, and the prefix is the whole name.
-func joinedName(prefix []byte, name string) string {
-	if policy.TriggerOf([]byte(name)) != policy.TriggerQNAME {
-		name = "" // the key of an address or a name server: no part of the query name
+func joinedName(prefix []byte, name string, matched policy.Trigger) string {
+	if matched.ByAddress() || matched == policy.TriggerNSDNAME || policy.TriggerOf([]byte(name)) != policy.TriggerQNAME {
+		name = "" // an address or a name server, be it by a rule about names: no part of the query name
 	}
 	wire := append(append(make([]byte, 0, dnsname.WireMax+1), prefix...), name...)
 	if len(wire) == 0 || wire[len(wire)-1] != 0 {

@@ -40,7 +40,7 @@ func (g *sum) add(r *row, t *meaning, hours bool) {
 	g.Enforced += uint64(r.enforced)
 	g.Verified += uint64(r.verified)
 	g.Stale += uint64(r.stale)
-	samples := exportSamples(r, t.name)
+	samples := exportSamples(r, t)
 	g.Samples = earliest(append(g.Samples, samples...))
 	if hours {
 		g.addHour(r, samples)
@@ -78,12 +78,12 @@ func (g *sum) finish() Sighting {
 	return g.Sighting
 }
 
-func exportSamples(r *row, name string) []Sample {
+func exportSamples(r *row, t *meaning) []Sample {
 	out := make([]Sample, r.kept)
 	for i := range out {
 		s := &r.samples[i]
 		out[i] = Sample{
-			Time: joinTime(r.hour, s.at), Port: s.port, QName: joinedName(s.prefix, name), QType: s.qtype,
+			Time: joinTime(r.hour, s.at), Port: s.port, QName: joinedName(s.prefix, t.name, policy.Trigger(t.trigger)), QType: s.qtype,
 			Transport: policy.Transport(s.transport).String(), Stage: s.stage,
 			Enforced: s.flags&EventEnforced != 0, Verified: s.flags&EventVerified != 0, Stale: s.flags&EventStale != 0,
 		}
