@@ -377,3 +377,22 @@ func TestCatalogThatShrinks(t *testing.T) {
 		t.Errorf("handed over: %+v", s)
 	}
 }
+
+// TestUnreadMemberIsKept holds that what could not be read of a member is not taken for what is left of one that no catalog lists any more.
+func TestUnreadMemberIsKept(t *testing.T) {
+	f := newFleet(t)
+	f.catalog("old.test", 1, "1.zones PTR a.example.")
+	f.put("a.example")
+	all, err := filepath.Glob(filepath.Join(f.dir, "members", "*.journal"))
+	if err != nil || len(all) != 1 {
+		t.Fatalf("journals of members are %v (%v), want one", all, err)
+	}
+	f.catalog("new.test", 1, "1.zones PTR b.example.")
+	unreadable(t, all[0])
+	f.start()
+	f.put("a.example")
+	f.them.Look()
+	if _, err := os.Lstat(all[0] + ".unread"); err != nil {
+		t.Error(err)
+	}
+}

@@ -255,6 +255,9 @@ func (k *Keeper) openUpdates(z *kept) {
 	}
 	dir := filepath.Join(k.dir, updatesDir)
 	if err := os.MkdirAll(dir, 0o750); err != nil {
+		if _, none := os.Lstat(dir); !errors.Is(none, os.ErrNotExist) {
+			z.unknown = err // what lies there may be of this zone
+		}
 		k.journalFault(z, err)
 		return
 	}

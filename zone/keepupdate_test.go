@@ -695,3 +695,27 @@ func TestUpdatesAtOnce(t *testing.T) {
 	u.start()
 	check("after a restart")
 }
+
+// TestUpdatesWhoseDirectoryCannotBeReached holds that a zone is not served by its file alone where nobody can tell what updates made of it, and goes on from
+// them once that is mended.
+func TestUpdatesWhoseDirectoryCannotBeReached(t *testing.T) {
+	u := newUpdatable(t, updatableText)
+	u.ask("all.key", "+new.example. 60 A 192.0.2.9")
+	dir := filepath.Join(u.conf.Dir, "updates")
+	if err := errors.Join(os.Rename(dir, dir+".was"), os.Symlink(dir, dir)); err != nil {
+		t.Fatal(err)
+	}
+	u.start()
+	if s := u.Status()[0]; s.State != zone.StateFailed || s.Fault == "" {
+		t.Errorf("the zone is %s with serial %d and fault %q, want it to have failed", s.State, s.Serial, s.Fault)
+	}
+	if err := errors.Join(os.Remove(dir), os.Rename(dir+".was", dir)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := u.Reload(false); err != nil {
+		t.Fatal(err)
+	}
+	if s := u.Status()[0]; s.State != zone.StateServed || s.Serial != 6 {
+		t.Errorf("after that is mended the zone is %s with serial %d, want 6", s.State, s.Serial)
+	}
+}
