@@ -55,7 +55,7 @@ func (q *Query) unready() bool {
 	if !q.settings.RequirePolicy || q.outside || EffectOf(&q.decision, q.Transport) != EffectTruth {
 		return false
 	}
-	return q.policy == nil || len(q.policy.Lacks(&q.request)) > 0
+	return q.policy == nil || len(q.policy.Lacks(&q.request, &q.decision)) > 0
 }
 
 // find looks for the truth about the name that is wanted. It returns false if only the network can tell.

@@ -49,7 +49,7 @@ func (q *Query) dress() {
 	if q.draft.form == formTruth && q.source.kind != querylog.SourceLocal {
 		q.draft.ede = q.source.ede
 	}
-	if q.draft.form == formPolicy || q.draft.form == formEmpty && q.decision.Matched() {
+	if q.draft.form == formPolicy || q.draft.form == formEmpty && q.decision.Matched() && EffectOf(&q.decision, q.Transport) != EffectTruth {
 		z := q.zone()
 		q.draft.ede, q.draft.refer, q.draft.text = z.EDE, z.EDEText, z.Message
 		q.source.kind = querylog.SourcePolicy

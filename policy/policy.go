@@ -116,8 +116,13 @@ func (p *Policy) settleScope(s *scope) {
 			s.firstWait = zone
 		}
 		for _, name := range p.zones[zone].Feeds {
-			if !p.zones[zone].LogOnly && slices.Contains(p.missing, name) && !slices.Contains(s.lacks, name) {
-				s.lacks = append(s.lacks, name)
+			if p.zones[zone].LogOnly || !slices.Contains(p.missing, name) {
+				continue
+			}
+			if at := slices.IndexFunc(s.lacks, func(l lack) bool { return l.feed == name }); at >= 0 {
+				s.lacks[at].zone = zone
+			} else {
+				s.lacks = append(s.lacks, lack{name, zone})
 			}
 		}
 	}
@@ -284,8 +289,16 @@ func (p *Policy) Index() *nameindex.Index { return p.index }
 // Missing returns the feeds that zones name and the index lacks, because they were never loaded; each once, in order of first mention.
 func (p *Policy) Missing() []string { return p.missing }
 
-// Lacks returns the feeds which might decide about a query if they had ever been loaded. It must not be changed.
-func (p *Policy) Lacks(r *Request) []string { return p.ask(r).scope.lacks }
+// Lacks returns the feeds which might decide about a query, in place of the rule that does, if they had ever been loaded: those of a zone behind that of
+// the rule could not.
+func (p *Policy) Lacks(r *Request, d *Decision) (feeds []string) {
+	for _, l := range p.ask(r).scope.lacks {
+		if !d.Matched() || l.zone <= int(d.Winner.Zone) {
+			feeds = append(feeds, l.feed)
+		}
+	}
+	return feeds
+}
 
 // AnswerTriggers reports whether any rule looks at the addresses or name servers of an answer. If none does, an answer without CNAME and DNAME
 // needs no check.

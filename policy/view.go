@@ -28,9 +28,15 @@ func (s Schedule) MarshalJSON() ([]byte, error) {
 // scope is the zones that are asked about a query: a part of Policy.zones.
 type scope struct {
 	from, to    int
-	firstWait   int      // the first zone that decides by response triggers; to if there is none
-	keepsSigned bool     // a zone has KeepSigned
-	lacks       []string // feeds of zones that decide which were never loaded
+	firstWait   int    // the first zone that decides by response triggers; to if there is none
+	keepsSigned bool   // a zone has KeepSigned
+	lacks       []lack // feeds of zones that decide which were never loaded
+}
+
+// lack is a feed that was never loaded, and the first zone that has it.
+type lack struct {
+	feed string
+	zone int
 }
 
 // asking is one query in front of the policy.

@@ -88,20 +88,7 @@ func TestCostlyZonesTakeTurns(t *testing.T) {
 	g := resolver.NewGate()
 	now, done := time.Unix(1, 0), make(chan struct{})
 	first := g.Enter(costly(g, "first.test", now), now, done)
-	order := make(chan string, 2*resolver.GateWaiting)
-	var waiting sync.WaitGroup
-	enter := func(zone string) {
-		costly(g, zone, now)
-		waiting.Go(func() {
-			leave := g.Enter(zone, now, done)
-			if leave == nil {
-				order <- "turned away"
-				return
-			}
-			order <- zone
-			leave()
-		})
-	}
+	enter, order, waiting := entering(g, now, done, 2*resolver.GateWaiting)
 	const owners = resolver.GateWaiting / resolver.CostlyEach
 	for i := range owners * (resolver.CostlyEach + 10) {
 		enter(fmt.Sprintf("z%d.owner%d.test", i/owners, i%owners))
@@ -138,20 +125,7 @@ func TestCustomersOfARegistryAreApart(t *testing.T) {
 	})
 	now, done := time.Unix(1, 0), make(chan struct{})
 	first := g.Enter(costly(g, "trap.co.test", now), now, done)
-	order := make(chan string, 2*resolver.CostlyEach)
-	var waiting sync.WaitGroup
-	enter := func(zone string) {
-		costly(g, zone, now)
-		waiting.Go(func() {
-			leave := g.Enter(zone, now, done)
-			if leave == nil {
-				order <- "turned away"
-				return
-			}
-			order <- zone
-			leave()
-		})
-	}
+	enter, order, waiting := entering(g, now, done, 2*resolver.CostlyEach)
 	for i := range resolver.CostlyEach {
 		enter(fmt.Sprintf("z%d.trap.co.test", i))
 	}
@@ -195,6 +169,23 @@ func TestCostlyZonesGiveUp(t *testing.T) {
 	if leave := g.Enter("hurried.test", now, never); leave == nil {
 		t.Error("the place is lost")
 	}
+}
+
+// entering returns what has a costly zone wait for its place, leaves it at once, and tells in which order the places were had; at most so many are told.
+func entering(g resolver.Gate, now time.Time, done <-chan struct{}, most int) (enter func(zone string), order chan string, waiting *sync.WaitGroup) {
+	order, waiting = make(chan string, most), new(sync.WaitGroup)
+	return func(zone string) {
+		costly(g, zone, now)
+		waiting.Go(func() {
+			leave := g.Enter(zone, now, done)
+			if leave == nil {
+				order <- "turned away"
+				return
+			}
+			order <- zone
+			leave()
+		})
+	}, order, waiting
 }
 
 // costly marks a zone, and returns it.

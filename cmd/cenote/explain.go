@@ -293,7 +293,7 @@ func (c *catalog) explainIn(ctx context.Context, g *blocklist.Generation, q *api
 			out.Effect = effectFailure
 		}
 	}
-	if out.Lacks = g.Policy.Lacks(r); len(out.Lacks) > 0 && c.requires != nil && c.requires() && out.Effect == dnsserver.EffectTruth.String() {
+	if out.Lacks = g.Policy.Lacks(r, &d); len(out.Lacks) > 0 && c.requires != nil && c.requires() && out.Effect == dnsserver.EffectTruth.String() {
 		out.Effect = effectFailure
 	}
 	switch {
