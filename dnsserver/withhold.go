@@ -24,7 +24,13 @@ func (m *writer) withhold(q *Query) {
 		}
 		owner, _, nameErr := wire.AppendName(m.owner[:0], q.source.msg, records.NameOff) // whole: what it points to may be gone
 		data, dataErr := wire.AppendData(m.scratch[:0], q.source.msg, records.Type, records.DataOff, records.Offset())
-		if nameErr != nil || dataErr != nil || len(m.buf)+len(owner)+10+len(data) > m.limit || slices.Contains(names, canonical(owner)) {
+		if nameErr != nil || dataErr != nil || slices.Contains(names, canonical(owner)) {
+			continue
+		}
+		if at := q.source.msg[records.NameOff:]; len(at) > 1 && at[0]&0xc0 == 0xc0 && int(at[0]&0x3f)<<8|int(at[1]) < from {
+			owner = at[:2] // it points to what stays where it is, so that what is left needs no more room than before
+		}
+		if len(m.buf)+len(owner)+10+len(data) > m.limit {
 			continue
 		}
 		m.record(wire.SectionAdditional, owner, records.Type, records.Class, records.TTL, data)

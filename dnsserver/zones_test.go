@@ -2,6 +2,7 @@ package dnsserver_test
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -151,6 +152,27 @@ func TestWithheldGlueLeavesTheOthers(t *testing.T) {
 	}
 	if want := []string{"ns.b.own.test. 300 IN A 192.0.2.2"}; !slices.Equal(left, want) {
 		t.Errorf("left is %q, want %q: a name of which an address is listed is withheld whole", left, want)
+	}
+}
+
+// TestWithheldGlueNeedsNoMoreRoom holds that the addresses of other servers are not lost for want of room where one is withheld.
+func TestWithheldGlueNeedsNoMoreRoom(t *testing.T) {
+	text := "$TTL 300\n@ SOA nameserver0 host 1 7200 3600 1209600 60\n"
+	for i := range 10 {
+		text += fmt.Sprintf("@ NS nameserver%d\nnameserver%d A 192.0.2.%d\n", i, i, i+1)
+	}
+	z, faults, err := zone.Read(dnsname.MustParse("own.test"), strings.NewReader(text), "own", time.Now())
+	if err != nil {
+		t.Fatal(err, faults)
+	}
+	set := must1(zone.NewSet(zone.Served{Zone: z}))
+	b := newBench(t, options{zones: func() *zone.Set { return set }, policy: newPolicy(t, 1, []policy.Zone{sink("sink", policy.ActionNXDOMAIN)},
+		listed{zone: "sink", prefix: "192.0.2.1/32"})})
+	q := new(dns.Msg).SetQuestion("own.test.", dns.TypeNS) // without EDNS: 512 octets
+	if r := b.ask(q); len(r.Answer) != 10 || len(r.Extra) != 9 || r.Truncated {
+		t.Errorf("%d servers with %d addresses (cut: %t), want 10 with 9", len(r.Answer), len(r.Extra), r.Truncated)
+	} else if last := r.Extra[8].(*dns.A); last.Hdr.Name != "nameserver9.own.test." || last.A.String() != "192.0.2.10" {
+		t.Errorf("the last is %v", last)
 	}
 }
 
