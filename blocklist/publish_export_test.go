@@ -131,8 +131,8 @@ func EscapeFeed(feed string) string { return escapeFeed(feed) }
 
 // ReadBlock reads b as the octets of a block whose checksum was right, and returns the names in it.
 func ReadBlock(b []byte) ([]string, error) {
-	file := &Rows{tables: rowTables{Families: []string{"", "f"}, Threats: []string{""}, Files: []string{"list.txt"}, Times: []int64{1}}}
-	c := rowsCursor{file: file, block: rowBytes{b: b}}
+	file := &rowsFile{tables: rowTables{Families: []string{"", "f"}, Threats: []string{""}, Files: []string{"list.txt"}, Times: []int64{1}}}
+	c := blockCursor{file: file, block: rowBytes{b: b}}
 	var names []string
 	for len(c.block.b) > 0 {
 		if err := c.parse(); err != nil {
