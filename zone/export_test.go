@@ -120,6 +120,9 @@ func ReadUpdateMemory(now time.Time, file []byte) int {
 	return len(m.known)
 }
 
+// ChangeOf is changeOf.
+func ChangeOf(from *Zone, d Diff) (*Change, error) { return changeOf(from, d) }
+
 // CompareDerived is the difference that Apply kept.
 func CompareDerived(from, to *Zone) (Diff, bool) { return compareDerived(from, to) }
 
