@@ -166,3 +166,9 @@ func SortOnBrokenDisk(dir string) (err error) {
 
 // OwnThreads is ownThreads.
 func OwnThreads() []int { return ownThreads() }
+
+// Copy is the copy that a feed, by its number in the manifest, was compiled from.
+func (g *Generation) Copy(feed uint16) *Rows { return g.rows[feed] }
+
+// IsLayer reports whether the copy is a layer over another.
+func (r *Rows) IsLayer() bool { return r.base != nil }

@@ -79,15 +79,15 @@ func (c *Change) records(owner dnsname.Name, after bool) (records []Record) {
 	return records
 }
 
-// AppendMaster appends the records of a canonical name at or below the apex, in the version before the difference or after it, as WriteMaster writes them, and returns how many there are.
-func (c *Change) AppendMaster(text []byte, owner dnsname.Name, after bool) ([]byte, int) {
+// AppendMaster appends the records of a canonical name at or below the apex, in the version before the difference or after it, as WriteMaster writes them.
+func (c *Change) AppendMaster(text []byte, owner dnsname.Name, after bool) []byte {
 	all := slices.Clone(c.records(owner, after))
 	soaFirst(all)
 	w := masterWriter{}
 	for i := range all {
 		text = append(w.append(text, &all[i]), '\n')
 	}
-	return text, len(all)
+	return text
 }
 
 // Kept visits names with records below a name, of those that the difference does not touch, until visit returns false. What it hands over lives until visit returns.
