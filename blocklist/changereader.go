@@ -29,7 +29,8 @@ type changeReader struct {
 	suffixes *suffixes
 	protect  *protection
 	source   SourceState
-	buf      []byte // of blocks of before
+	buf      []byte                    // of blocks of before
+	found    map[dnsname.Name][]rawRow // what before says of names that were looked for
 
 	steps int // names that were looked at below others
 }
@@ -193,19 +194,16 @@ func (p *zonePart) group(w *rowsWriter) error {
 func (c *changeReader) changed(was, is *zonePart, report *FeedReport) ([]changedRows, error) {
 	var out []changedRows
 	note := func(name dnsname.Name, rows []rawRow) error {
-		wire := []byte(name)
-		hash := nameHash(wire)
-		before, err := c.before.find(wire, hash, &c.buf)
+		before, err := c.find(name)
 		if err != nil {
 			return err
 		}
-		before = slices.Clone(before)
 		if (was.groups[name] != nil || is.groups[name] != nil) && !slices.EqualFunc(ownRows(before), was.groups[name], saysAsMuch) {
 			return fmt.Errorf("%w: of %s the copy does not say what the version before did", errWhole, name)
 		}
 		report.EmptyNonTerminals += empties(rows) - empties(before)
 		if len(before)+len(rows) > 0 && !sameRows(before, rows) {
-			out = append(out, changedRows{changedName{hash, wire}, before, rows})
+			out = append(out, changedRows{changedName{nameHash([]byte(name)), []byte(name)}, before, rows})
 		}
 		return nil
 	}
@@ -304,9 +302,23 @@ func (c *changeReader) served(name dnsname.Name, is, was *zonePart) (bool, error
 	if is.groups[name] != nil || was.groups[name] != nil {
 		return is.groups[name] != nil, nil
 	}
+	rows, err := c.find(name)
+	return len(ownRows(rows)) > 0, err
+}
+
+// find returns what the copy before says of a name.
+func (c *changeReader) find(name dnsname.Name) ([]rawRow, error) {
+	if rows, known := c.found[name]; known {
+		return rows, nil
+	}
 	wire := []byte(name)
 	rows, err := c.before.find(wire, nameHash(wire), &c.buf)
-	return len(ownRows(rows)) > 0, err
+	if err != nil {
+		return nil, err
+	}
+	rows = slices.Clone(rows)
+	c.found[name] = rows
+	return rows, nil
 }
 
 // hasBelow reports whether a name that the difference leaves as it is has rows, and lies below one.

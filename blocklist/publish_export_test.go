@@ -172,3 +172,8 @@ func (g *Generation) Copy(feed uint16) *Rows { return g.rows[feed] }
 
 // IsLayer reports whether the copy is a layer over another.
 func (r *Rows) IsLayer() bool { return r.base != nil }
+
+// TakeChange is takeChange.
+func (p *Publisher) TakeChange(ctx context.Context, feed string, c *ZoneChange) uint64 {
+	return p.takeChange(ctx, feed, c)
+}

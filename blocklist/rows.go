@@ -32,7 +32,7 @@ type Row struct {
 	Confidence uint8
 	Expiry     time.Time // the zero time for never
 	File       string
-	Line       int
+	Line       int // 0 where nobody knows it: the copy was changed by a difference of a policy zone, and no list was read
 	Reference  string
 	Comment    string
 	Added      time.Time         // when this feed was first read with the row in it

@@ -101,7 +101,7 @@ func (p *Publisher) planChange(feed string, c *ZoneChange) (job CompileConfig, r
 	job = CompileConfig{Dir: p.store.dir, Generation: p.next}
 	p.next++
 	job.Feeds = []CompileFeed{p.compileFeed(f, served[feed])}
-	r = &changeReader{config: f.feed.FeedConfig, before: f.rows.retain(), change: c, apex: dnsname.Name(report.SOA.Name), source: *source}
+	r = &changeReader{config: f.feed.FeedConfig, before: f.rows.retain(), change: c, apex: dnsname.Name(report.SOA.Name), source: *source, found: map[dnsname.Name][]rawRow{}}
 	r.source.Stamp, r.source.Ahead = f.settled, true
 	return job, r, nil
 }
