@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 
 	"cenote/dnsname"
@@ -42,7 +43,17 @@ const stepsMax = 20_000
 type zonePart struct {
 	report FeedReport
 	groups map[dnsname.Name][]rawRow // by key
+	faults map[string]bool           // the texts of all faults
 }
+
+// partSink notes the faults of a part.
+type partSink struct {
+	*rowsWriter
+	part *zonePart
+}
+
+// Fault implements Sink.
+func (s partSink) Fault(f Fault) { s.part.faults[f.Text] = true }
 
 // layer writes the copy that follows, as a layer, and returns the names of which it says something else.
 func (c *changeReader) layer(ctx context.Context, l layout, number uint64) (names []byte, err error) {
@@ -68,7 +79,7 @@ func (c *changeReader) layer(ctx context.Context, l layout, number uint64) (name
 		return nil, err
 	}
 	is.report.since(c.before, c.source.Read)
-	report, err := c.before.report.exchanged(&was.report, &is.report)
+	report, err := c.before.report.exchanged(&was.report, &is.report, was.faults)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +145,8 @@ func (c *changeReader) text(owners []dnsname.Name, after bool) []byte {
 
 // read reads the text of a zone into a writer.
 func (c *changeReader) read(ctx context.Context, w *rowsWriter, text []byte) (*zonePart, error) {
-	r, err := newGuardedReader(c.config, w, c.suffixes, c.protect)
+	p := &zonePart{groups: map[dnsname.Name][]rawRow{}, faults: map[string]bool{}}
+	r, err := newGuardedReader(c.config, partSink{w, p}, c.suffixes, c.protect)
 	if err != nil {
 		return nil, err
 	}
@@ -143,12 +155,13 @@ func (c *changeReader) read(ctx context.Context, w *rowsWriter, text []byte) (*z
 		return nil, err
 	}
 	r.setFormat(format)
+	r.shown = math.MaxInt
 	r.prepare(ctx)
 	if err := r.readFile(&file{name: c.before.tables.Files[0]}, bytes.NewReader(text)); err != nil {
 		return nil, fmt.Errorf("%w: %w", errWhole, err)
 	}
 	r.report.Bytes = int64(len(text))
-	p := &zonePart{report: FeedReport{Report: r.report, LabelsDropped: w.dropped}, groups: map[dnsname.Name][]rawRow{}}
+	p.report = FeedReport{Report: r.report, LabelsDropped: w.dropped}
 	return p, p.group(w)
 }
 

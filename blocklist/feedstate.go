@@ -102,8 +102,8 @@ func (s *feedState) ahead() bool {
 	if s.rows == nil {
 		return false
 	}
-	source := &s.rows.report.Source
-	return source.Ahead && source.Stamp.Sum == s.seen.stamp.Sum
+	source, seen := &s.rows.report.Source, &s.seen.stamp
+	return source.Ahead && source.Stamp.isOfSameFiles(seen) // its guards may have changed meanwhile, and with them the sum
 }
 
 // follows reports whether the copy is of the version that follows that of the list which was read last, and of the settings of now.

@@ -8,8 +8,8 @@ import (
 )
 
 // exchanged is the report of a copy of which a part has been read anew: fresh in the place of what was old. It fails where that cannot be told without a look at
-// all that was read. Lines are not told, since nobody knows them any more.
-func (r *FeedReport) exchanged(old, fresh *FeedReport) (*FeedReport, error) {
+// all that was read. gone are the texts of all faults of old. Lines are not told, since nobody knows them any more.
+func (r *FeedReport) exchanged(old, fresh *FeedReport, gone map[string]bool) (*FeedReport, error) {
 	out := *r
 	out.Serial, out.Expire, out.SOA = fresh.Serial, fresh.Expire, fresh.SOA
 	out.Bytes += fresh.Bytes - old.Bytes
@@ -32,7 +32,7 @@ func (r *FeedReport) exchanged(old, fresh *FeedReport) (*FeedReport, error) {
 		}
 	}
 	maps.DeleteFunc(out.FamilyEntries, func(_ string, n int) bool { return n == 0 })
-	if err := out.exchangeFaults(r, old, fresh); err != nil {
+	if err := out.exchangeFaults(r, old, fresh, gone); err != nil {
 		return nil, err
 	}
 	return &out, out.reconcile()
@@ -48,10 +48,10 @@ func (r *FeedReport) numbers() []*int {
 }
 
 // exchangeFaults has the faults and the rows that wait, which are those of r, exchanged.
-func (out *FeedReport) exchangeFaults(r, old, fresh *FeedReport) (err error) {
+func (out *FeedReport) exchangeFaults(r, old, fresh *FeedReport, gone map[string]bool) (err error) {
 	out.Faults = map[Reason]*FaultCount{}
 	for reason := range reasonEnd {
-		if out.Faults[reason], err = r.Faults[reason].exchanged(old.Faults[reason], fresh.Faults[reason]); err != nil {
+		if out.Faults[reason], err = r.Faults[reason].exchanged(old.Faults[reason], fresh.Faults[reason], gone); err != nil {
 			return err
 		}
 		if out.Faults[reason] == nil {
@@ -61,7 +61,7 @@ func (out *FeedReport) exchangeFaults(r, old, fresh *FeedReport) (err error) {
 	for _, c := range []struct{ out, was, old, fresh *FaultCount }{
 		{&out.Duplicates, &r.Duplicates, &old.Duplicates, &fresh.Duplicates}, {&out.Crowded, &r.Crowded, &old.Crowded, &fresh.Crowded},
 	} {
-		now, err := c.was.exchanged(c.old, c.fresh)
+		now, err := c.was.exchanged(c.old, c.fresh, map[string]bool{c.was.First.Text: true}) // perhaps
 		if err != nil {
 			return err
 		}
@@ -87,8 +87,8 @@ func (out *FeedReport) exchangeFaults(r, old, fresh *FeedReport) (err error) {
 	return nil
 }
 
-// exchanged counts faults of which some were old and some are fresh; each may be nil for none. The first is one that there still is.
-func (c *FaultCount) exchanged(old, fresh *FaultCount) (*FaultCount, error) {
+// exchanged counts faults of which some were old and some are fresh; each may be nil for none. The first is one that there still is; gone are the texts of those that are no more.
+func (c *FaultCount) exchanged(old, fresh *FaultCount, gone map[string]bool) (*FaultCount, error) {
 	none := &FaultCount{}
 	c, old, fresh = cmp.Or(c, none), cmp.Or(old, none), cmp.Or(fresh, none)
 	stay := c.Count - old.Count
@@ -100,7 +100,7 @@ func (c *FaultCount) exchanged(old, fresh *FaultCount) (*FaultCount, error) {
 		return nil, nil
 	case stay == 0 || old.Count > 0 && fresh.Count > 0:
 		out.First = fresh.First
-	case old.Count > 0:
+	case old.Count > 0 && gone[c.First.Text]:
 		return nil, fmt.Errorf("%w: the first of some faults may have gone", errWhole)
 	}
 	out.First.Line = 0
