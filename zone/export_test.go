@@ -129,6 +129,9 @@ func ServedSince(from, to *Zone) *Served {
 	return &Served{Zone: to, History: newHistory([]*Step{newStep(&d, to)}, HistoryBounds{}.withDefaults())}
 }
 
+// UnreadMax is how many files that could not be read are kept of one.
+const UnreadMax = unreadMax
+
 // MembersMax is how many zones that catalogs list are taken at a time.
 const MembersMax = membersMax
 

@@ -137,6 +137,7 @@ type kept struct {
 	journal   *journal  // nil before the zone has a state, or without a directory
 	had       recorded  // what the journal said when it was opened, until that is taken
 	received  *journal  // of what came of a zone by transfer that is signed here; nil of others, or without a directory
+	came      *Zone     // what received has; nil where that is not known
 	updated   *Zone     // what updates made of the source, which is then the present state; nil without any
 	updates   *journal  // of updated; nil where there are none, or without a directory
 	unknown   error     // why what updates made of the zone before the start is not known; nil where it is
@@ -386,7 +387,7 @@ func (k *Keeper) load(ctx context.Context, z *kept, force bool) {
 	}
 	switch {
 	case err == nil:
-		if err = k.take(z, next); err == nil && z.updated != nil && next != z.updated {
+		if err = k.take(z, next); (err == nil || z.unsigned) && next != z.updated && (z.updated != nil || z.updates != nil && z.updates.unread) {
 			k.dropUpdates(z)
 		}
 	case z.zone == nil && z.updated != nil:

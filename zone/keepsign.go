@@ -41,14 +41,13 @@ func (k *Keeper) take(z *kept, plain *Zone) error {
 		k.dropReceived(z)
 		return nil
 	}
-	before := z.plain
 	if z.zone == nil && k.serveLast(z, plain) {
-		k.recordReceived(z, before, plain)
+		k.recordReceived(z, plain)
 		return nil
 	}
 	next, d, err := k.sign(z, plain)
 	if err == nil || z.zone == nil || z.unsigned {
-		k.recordReceived(z, before, plain)
+		k.recordReceived(z, plain)
 	}
 	switch {
 	case err == nil:

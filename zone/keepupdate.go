@@ -275,7 +275,8 @@ func (k *Keeper) openUpdates(z *kept) {
 	}
 }
 
-// knowUpdates fails where updates have changed a zone and what they made of it cannot be read: its file alone would take all of that back. By force it counts.
+// knowUpdates fails where updates have changed a zone and what they made of it cannot be read: its file alone would take all of that back. By force it counts, and
+// what cannot be read is put aside once the file is served, so that it counts after a restart too.
 func (k *Keeper) knowUpdates(z *kept, force bool) error {
 	if z.unknown == nil {
 		return nil
@@ -286,7 +287,7 @@ func (k *Keeper) knowUpdates(z *kept, force bool) error {
 	if !force {
 		return fmt.Errorf("what updates have made of the zone: %w; mend that, and run `cenote reload`, or serve the file without them by `cenote reload --force`", z.unknown)
 	}
-	k.log.Warn("the file of a zone is served without what updates made of it", "zone", z.source.Name.String(), "err", z.unknown)
+	k.log.Warn("the file of a zone is served without what updates made of it, which is put aside", "zone", z.source.Name.String(), "err", z.unknown)
 	z.unknown, z.updates = nil, &journal{path: journalPath(filepath.Join(k.dir, updatesDir), z.source.Name), unread: true}
 	return nil
 }
