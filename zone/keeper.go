@@ -106,7 +106,7 @@ type Keeper struct {
 	resting   int                        // guarded by mu: how many wait until none is
 	zones     []*kept                    // changed with mu and state held
 	byName    map[dnsname.Name]*kept     // those of zones; guarded by mu
-	updated   updateMemories             // guarded by mu
+	updated   updateMemories             // has a lock of its own
 	heard     []Heard                    // guarded by mu
 	news      []*kept                    // guarded by mu: those whose serial is another since the last Set
 	histories int                        // guarded by mu: how many octets the histories of zones take that are counted

@@ -52,45 +52,58 @@ func (c *updateCounters) count(rcode int, changed bool) {
 // ApplyUpdate makes the changes that an UPDATE message asks for, whole or not at all, and returns the RCODE of the reply. After NOERROR they are on the disk and
 // are served. It may wait for the disk, and for others that change the zone.
 func (k *Keeper) ApplyUpdate(r *UpdateRequest) int {
+	rcode, made := k.answerUpdate(r)
+	if made == nil {
+		return rcode
+	}
+	if err := k.updated.keep(*made); err != nil {
+		k.journalFaults.Add(1)
+		k.log.Error("an update cannot be written down as made; after a restart it could be made again", "zone", r.Zone.String(), "err", err)
+	}
+	return rcode
+}
+
+// answerUpdate makes the changes of an update, and returns what is to be written down of it; nil where that is nothing.
+func (k *Keeper) answerUpdate(r *UpdateRequest) (rcode int, made *memory) {
+	k.updated.lookAgain(k.now())
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	z, rcode, known := k.forUpdate(r)
 	if known {
-		return rcode
+		return rcode, nil
 	}
 	before := z.present()
 	diff, rcode, err := k.work(z, r)
 	changed := z.present() != before
 	if k.updates.count(rcode, changed); rcode != wire.RcodeServFail {
-		if failed := k.updated.add(r.Signed, rcode, k.now()); failed != nil {
-			k.journalFaults.Add(1)
-			k.log.Error("an update cannot be written down as made; after a restart it could be made again", "zone", r.Zone.String(), "err", failed)
-		}
+		m := newMemory(r, rcode, k.now())
+		k.updated.put(m)
+		made = &m
 	}
 	k.logUpdate(z, r, &diff, rcode, changed, err)
-	return rcode
+	return rcode, made
 }
 
 // forUpdate is the zone that an update is of, once no other one works on it; or known, and how the update is answered. mu is held, and given up while it waits.
 func (k *Keeper) forUpdate(r *UpdateRequest) (z *kept, rcode int, known bool) {
 	for {
-		full := k.updated.room(k.now())
-		if rcode, known := k.updated.find(r.Signed, k.now()); known {
+		if rcode, known := k.updated.find(&r.Signed, k.now()); known {
 			k.updates.again.Add(1)
 			return nil, rcode, true
 		}
 		z := k.named(r.Zone)
-		switch {
-		case z == nil:
+		if z == nil {
 			k.updates.count(wire.RcodeNotAuth, false)
 			return nil, wire.RcodeNotAuth, true
-		case full != nil:
+		}
+		if tells, err := k.updated.room(r.Key, k.now()); err != nil {
 			k.updates.count(wire.RcodeServFail, false)
-			if k.updated.tells(k.now()) {
-				k.log.Error("no updates are made for now", "zone", r.Zone.String(), "key", r.Key.String(), "client", r.Client.String(), "err", full)
+			if tells {
+				k.log.Error("no updates are made for now", "zone", r.Zone.String(), "key", r.Key.String(), "client", r.Client.String(), "err", err)
 			}
 			return nil, wire.RcodeServFail, true
-		case !z.busy && k.busy < updatesAtOnce && k.resting == 0:
+		}
+		if !z.busy && k.busy < updatesAtOnce && k.resting == 0 {
 			return z, 0, false
 		}
 		k.idle.Wait()
