@@ -167,5 +167,21 @@ func Agree(ctx context.Context, conn net.Conn, config *tls.Config) (net.Conn, er
 func (k *Keeper) Busy() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.busy
+	return k.updating
+}
+
+// Working reports whether somebody works on a zone, or on which zones there are.
+func (k *Keeper) Working() bool {
+	if !k.changing.TryLock() {
+		return true
+	}
+	k.changing.Unlock()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, z := range k.zones {
+		if z.busy {
+			return true
+		}
+	}
+	return false
 }

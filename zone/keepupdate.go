@@ -103,45 +103,27 @@ func (k *Keeper) forUpdate(r *UpdateRequest) (z *kept, rcode int, known bool) {
 			}
 			return nil, wire.RcodeServFail, true
 		}
-		if !z.busy && k.busy < updatesAtOnce && k.resting == 0 {
+		if !z.busy && k.updating < updatesAtOnce {
 			return z, 0, false
 		}
 		k.idle.Wait()
 	}
 }
 
-// work makes an update of a zone on a copy of it, without mu, so that neither other zones nor their updates wait for the disk, or for a large zone to be laid out
-// and signed. mu is held before and after that.
+// work makes an update of a zone on a copy of it. mu is held before and after that.
 func (k *Keeper) work(z *kept, r *UpdateRequest) (d Diff, rcode int, err error) {
-	z.busy = true
-	k.busy++
-	next := *z
-	next.apart = true
-	k.mu.Unlock()
-	defer func() {
-		k.mu.Lock()
-		z.busy = false
-		k.busy--
-		k.idle.Broadcast()
-		if z.present() == next.present() && z.zone == next.zone {
-			return
-		}
-		if z.adopt(&next); next.news {
-			k.isNews(z)
-		}
-		k.state.Lock()
-		z.describe()
-		z.status.Updated = k.now()
-		k.state.Unlock()
-		k.publishOnly(z)
-	}()
-	return k.update(&next, r)
-}
-
-// adopt takes over what an update has made of a copy.
-func (z *kept) adopt(next *kept) {
-	z.zone, z.plain, z.wanted, z.signing, z.unsigned, z.signAfter = next.zone, next.plain, next.wanted, next.signing, next.unsigned, next.signAfter
-	z.history, z.journal, z.had, z.received, z.updated, z.updates = next.history, next.journal, next.had, next.received, next.updated, next.updates
+	had, served := z.present(), z.zone
+	k.updating++
+	k.apart(z, func(next *kept) { d, rcode, err = k.update(next, r) })
+	k.updating--
+	if z.present() == had && z.zone == served {
+		return d, rcode, err
+	}
+	k.state.Lock()
+	z.status.Updated = k.now()
+	k.state.Unlock()
+	k.publishOnly(z)
+	return d, rcode, err
 }
 
 // logUpdate tells of an update that changed something, or that came from somebody who may send some and was not made.

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -740,6 +741,8 @@ func TestUpdatesAtOnce(t *testing.T) {
 	u := newSeveral(t, zones)
 	var work, noise sync.WaitGroup
 	end := make(chan struct{})
+	extra := zone.Source{Name: canonical("extra.example"), Path: filepath.Join(t.TempDir(), "zone")}
+	write(t, extra.Path, updatableText)
 	noise.Go(func() {
 		for n := 0; ; n++ {
 			select {
@@ -752,7 +755,14 @@ func TestUpdatesAtOnce(t *testing.T) {
 				t.Error(err)
 			}
 			_ = u.Keys()
-			if err := u.Update(u.conf.Sources); err != nil {
+			sources := slices.Clone(u.conf.Sources)
+			if n%2 == 0 {
+				sources = append(sources, extra)
+			}
+			if n%3 == 0 {
+				sources[0].Verify, sources[1].NotifyKeys = zone.VerifyLog, []dnsname.Name{canonical("all.key")}
+			}
+			if err := u.Update(sources); err != nil {
 				t.Error(err)
 			}
 			_ = u.Status()
@@ -772,7 +782,7 @@ func TestUpdatesAtOnce(t *testing.T) {
 	noise.Wait()
 	check := func(what string) {
 		t.Helper()
-		for i, s := range u.Status() {
+		for i, s := range u.Status()[:zones] {
 			z, err := u.State(canonical(s.Name), false)
 			if err != nil || z.Serial() != 5+changes || s.Steps < changes && i < zones-1 {
 				t.Errorf("%s: %v, %+v", what, err, s)
