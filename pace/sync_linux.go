@@ -21,18 +21,13 @@ const (
 
 // aioRequest is struct iocb on little-endian machines; on others the key and the flags change places, and there is nobody to hand over to.
 type aioRequest struct {
-	data     uint64
-	key      uint32
-	rwFlags  int32
-	opcode   uint16
-	priority int16
-	file     uint32
-	buffer   uint64
-	octets   uint64
-	offset   int64
-	_        uint64
-	flags    uint32
-	tells    uint32
+	_      [4]uint32 // what comes back with the result, key, flags of reads and writes
+	opcode uint16
+	_      int16 // priority
+	file   uint32
+	_      [4]uint64 // buffer, its length, offset; one is kept free
+	flags  uint32
+	tells  uint32
 }
 
 // aioDone is struct io_event.
