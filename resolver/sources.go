@@ -1,6 +1,9 @@
 package resolver
 
 import (
+	"crypto/sha256"
+	"fmt"
+
 	"cenote/dnsname"
 	"cenote/rrcache"
 )
@@ -41,14 +44,24 @@ func newSources(config *Config, before *state, last *uint16) sources {
 	var zones []rrcache.SourceZone
 	for i := range c.Forwards {
 		zone := c.Forwards[i].Zone
-		zones = append(zones, rrcache.SourceZone{Zone: zone, Group: s.forwards[i], Label: "forward " + zone.String()})
+		zones = append(zones, rrcache.SourceZone{Zone: zone, Group: s.forwards[i], Label: "forward " + zone.String(), Identity: identityOf(&c.Forwards[i])})
 	}
 	for i := range c.Stubs {
 		zone := c.Stubs[i].Zone
-		zones = append(zones, rrcache.SourceZone{Zone: zone, Group: s.stubs[i], Label: "stub " + zone.String()})
+		zones = append(zones, rrcache.SourceZone{Zone: zone, Group: s.stubs[i], Label: "stub " + zone.String(), Identity: identityOf(&c.Stubs[i])})
 	}
-	s.table = rrcache.NewSources(zones, "recursion")
+	var conditions []rrcache.Condition
+	for i := range c.Negative {
+		conditions = append(conditions, rrcache.Condition{Zone: c.Negative[i].Name.Canonical(), Identity: identityOf(&c.Negative[i])})
+	}
+	s.table = rrcache.NewSources(zones, "recursion", conditions...)
 	return s
+}
+
+// identityOf tells an entry of the configuration from all others, over a restart too: all that is in it, as a digest.
+func identityOf(entry any) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%T%+v", entry, entry))
+	return string(sum[:16])
 }
 
 // groups gives sources their numbers.
