@@ -44,12 +44,19 @@ func release(size int64) {
 
 // Install publishes the next version of a zone, whatever its source, if its digest is as it has to be.
 func (k *Keeper) Install(next *Zone) error {
-	ctx, cancel := context.WithTimeout(context.Background(), trustPatience)
-	defer cancel()
-	return k.Edit(next.apex, func(*Zone) (*Zone, error) { return next, k.verify(ctx, k.named(next.apex), next) })
+	source, _ := k.doubts(next.apex)
+	again, err := k.proveOne(context.Background(), source, next)
+	if err != nil {
+		return err
+	}
+	if err := k.Edit(next.apex, func(*Zone) (*Zone, error) { return next, nil }); err != nil {
+		return err
+	}
+	k.doubt(next.apex, again)
+	return nil
 }
 
-// Edit publishes the version that change makes of the present one, which is nil if there is none. It waits for others that change zones; an error of change
+// Edit publishes the version that change makes of the present one, which is nil if there is none. It waits for others that change the zone; an error of change
 // is returned, and leaves all as it is. The version that is there already changes nothing.
 func (k *Keeper) Edit(apex dnsname.Name, change func(present *Zone) (*Zone, error)) error {
 	k.mu.Lock()
@@ -61,18 +68,30 @@ func (k *Keeper) Edit(apex dnsname.Name, change func(present *Zone) (*Zone, erro
 	case z.status.Frozen:
 		return ErrFrozen
 	}
+	var err error
+	taken := false
+	k.apart(z, func(next *kept) {
+		taken, err = k.edit(next, change)
+		next.taken = taken
+	})
+	if taken {
+		k.publishOnly(z)
+	}
+	return err
+}
+
+// edit is Edit on a copy of a zone. It reports whether there is another version.
+func (k *Keeper) edit(z *kept, change func(present *Zone) (*Zone, error)) (taken bool, err error) {
 	next, err := change(z.present())
 	if err != nil || next == z.present() {
-		return err
+		return false, err
 	}
 	if err = k.take(z, next); err != nil && !z.unsigned {
 		z.wanted = nil // whoever asked for the change is told that there is none
-		return err
+		return false, err
 	}
-	z.expired = false
 	k.note(z, 0, err)
-	k.publishOnly(z)
-	return nil
+	return true, nil
 }
 
 // LeftOut notes what has no place in a zone, for its status.
@@ -84,31 +103,6 @@ func (k *Keeper) LeftOut(apex dnsname.Name, left []LeftOut) {
 		defer k.state.Unlock()
 		z.status.LeftOut = left
 	}
-}
-
-// named is the zone of a name, or nil. mu is held.
-func (k *Keeper) named(apex dnsname.Name) *kept {
-	return k.byName[apex.Canonical()]
-}
-
-// claim is the zone of a name, or nil, once no update works on it. mu is held, and given up while that takes.
-func (k *Keeper) claim(apex dnsname.Name) *kept {
-	for {
-		if z := k.named(apex); z == nil || !z.busy {
-			return z
-		}
-		k.idle.Wait()
-	}
-}
-
-// rest waits until no update works on any zone. mu is held, and given up while that takes; no update begins meanwhile.
-func (k *Keeper) rest() {
-	k.resting++
-	for k.busy > 0 {
-		k.idle.Wait()
-	}
-	k.resting--
-	k.idle.Broadcast()
 }
 
 // State is the present version of a zone: as its source and updates have it, or as it is served, signed here.
@@ -128,7 +122,7 @@ func (k *Keeper) State(apex dnsname.Name, signed bool) (*Zone, error) {
 }
 
 // install makes next the zone's state, and its history that which leads there. It is the one way for every source; publish follows. d is the difference to the
-// present state, nil if it is not known. mu is held.
+// present state, nil if it is not known. The zone is a copy, or nobody else knows of it.
 func (k *Keeper) install(z *kept, next *Zone, d *Diff) {
 	before := z.zone
 	if before == nil {
