@@ -59,8 +59,11 @@ func (s *Secondaries) Look(ctx context.Context, apex dnsname.Name) error {
 	return err
 }
 
-// Resume finds out when a zone was confirmed last, as follow does at its beginning.
-func (s *Secondaries) Resume(apex dnsname.Name) { s.keeper.resume(apex) }
+// FirstLook is after which time a zone is looked at first whose turn comes after another.
+func (s *Secondaries) FirstLook(apex dnsname.Name, turn time.Duration) time.Duration {
+	s.turn = time.Now().Add(turn)
+	return time.Until(s.firstLook(s.all[apex]))
+}
 
 // TakeTransfer is the zone that messages lead to; nil if they end too early.
 func TakeTransfer(apex dnsname.Name, from *Zone, now time.Time, messages ...[]byte) (*Zone, error) {

@@ -270,8 +270,12 @@ func newHistory(steps []*Step, b HistoryBounds) *History {
 	return h
 }
 
-// shorter is h without its oldest step.
-func (h *History) shorter() *History {
-	first := h.steps[0]
-	return &History{steps: slices.Clone(h.steps[1:]), bytes: h.bytes - first.Bytes()}
+// within is h without its oldest steps, as far as it takes more than so many octets.
+func (h *History) within(octets int) *History {
+	steps, bytes := h.steps, h.bytes
+	for len(steps) > 0 && bytes > octets {
+		bytes -= steps[0].Bytes()
+		steps = steps[1:]
+	}
+	return &History{steps: slices.Clone(steps), bytes: bytes}
 }
