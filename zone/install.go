@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"cenote/dnsname"
@@ -263,6 +265,9 @@ func (k *Keeper) restore(z *kept) {
 	k.log.Info("zone restored", "zone", z.status.Name, "serial", z.status.Serial, "records", z.status.Records)
 }
 
+// historySlack is of how many parts of their bound histories lose one more, once they are above it, so that all zones are not looked at for each step that comes.
+const historySlack = 16
+
 // boundHistories keeps all histories together within their bound, of which those of some zones have changed, or of all: the largest lose their oldest steps. It returns the
 // zones that have lost some. mu is held.
 func (k *Keeper) boundHistories(changed []*kept) (shorter []*kept) {
@@ -275,18 +280,36 @@ func (k *Keeper) boundHistories(changed []*kept) (shorter []*kept) {
 	for _, z := range changed {
 		k.count(z)
 	}
-	for k.histories > k.bounds.Bytes {
-		largest := k.zones[0]
-		for _, z := range k.zones {
-			if z.history.Bytes() > largest.history.Bytes() {
-				largest = z
-			}
+	if k.histories <= k.bounds.Bytes {
+		return nil
+	}
+	level := levelOf(k.zones, k.bounds.Bytes-k.bounds.Bytes/historySlack)
+	for _, z := range k.zones {
+		if z.history.Bytes() > level {
+			z.history = z.history.within(level)
+			k.count(z)
+			shorter = append(shorter, z)
 		}
-		largest.history = largest.history.shorter()
-		k.count(largest)
-		shorter = append(shorter, largest)
 	}
 	return shorter
+}
+
+// levelOf is how large the history of a zone may be for all together to take so many octets.
+func levelOf(zones []*kept, total int) int {
+	sizes := make([]int, 0, len(zones))
+	for _, z := range zones {
+		if n := z.history.Bytes(); n > 0 {
+			sizes = append(sizes, n)
+		}
+	}
+	slices.Sort(sizes)
+	for i, n := range sizes { // those before i stay as they are
+		if left := len(sizes) - i; n*left > total {
+			return total / left
+		}
+		total -= n
+	}
+	return math.MaxInt
 }
 
 // count notes how much memory the history of a zone takes.

@@ -435,7 +435,8 @@ func (k *Keeper) publish() error {
 	return nil
 }
 
-// publishOnly is publish where nothing but what there is of one zone has changed. It costs as much however many zones there are.
+// publishOnly is publish where nothing but what there is of one zone has changed. It costs as much however many zones there are, but for the few times that all
+// histories together are too large.
 func (k *Keeper) publishOnly(z *kept) {
 	shorter := k.boundHistories([]*kept{z})
 	served := []Served{z.served()}
