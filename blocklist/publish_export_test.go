@@ -169,3 +169,11 @@ func SortOnBrokenDisk(dir string) (err error) {
 
 // OwnThreads is ownThreads.
 func OwnThreads() []int { return ownThreads() }
+
+// FormerMax is formerMax.
+const FormerMax = formerMax
+
+// FormerOf is former.
+func FormerOf(known []string, copies map[string]uint64, configured []string) []string {
+	return former(known, copies, configured)
+}
