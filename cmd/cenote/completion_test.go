@@ -72,6 +72,7 @@ func TestCompletion(t *testing.T) {
 		"cenote forecast bl":                     "block",
 		"cenote forecast default":                "default.pgo",
 		"cenote forecast --log x block default":  "default.pgo",
+		"cenote export rpz --feed ot":            "other",
 		"cenote feeds diff block ":               "", // copies, which the configuration does not know
 		"cenote keys roll corp.example ":         "",
 		"cenote feeds diff ":                     "block other",

@@ -14,6 +14,7 @@ import (
 	"cenote/blocklist"
 	"cenote/forecast"
 	"cenote/querylog"
+	"cenote/spelling"
 )
 
 type forecastCommand struct {
@@ -101,6 +102,9 @@ func (c *forecastCommand) feed() (blocklist.FeedConfig, error) {
 		}
 	}
 	if _, err := os.Stat(c.Feed); err != nil {
+		if near := spelling.Nearest(c.Feed, feedNames(conf)); near != "" {
+			return blocklist.FeedConfig{}, fmt.Errorf("%q is neither a feed of the configuration nor the path of a list; did you mean %q?", c.Feed, near)
+		}
 		return blocklist.FeedConfig{}, fmt.Errorf("%q is neither a feed of the configuration nor the path of a list: %w", c.Feed, err)
 	}
 	out := blocklist.FeedConfig{
