@@ -1,17 +1,19 @@
 //go:build ignore
 
 // Strict runs `go test` with the arguments it is given and fails if a test was skipped. It prints what failed as it comes, then the
-// tests that were skipped, with their reasons, and at the end the lines that `go test` prints.
+// tests that were skipped, with their reasons, those that took longest, and at the end the lines that `go test` prints.
 //
 //	go run .ci/strict.go -timeout 15m ./...
 package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 )
 
@@ -21,6 +23,7 @@ type event struct {
 	Package string
 	Test    string
 	Output  string
+	Elapsed float64 // seconds
 }
 
 // A run gathers what was printed by each test until it is known whether it is wanted.
@@ -30,7 +33,11 @@ type run struct {
 	skipped  []string
 	passed   int
 	failed   int
+	longest  []event // tests that are no part of another
 }
+
+// shown is how many of the tests that took longest are told.
+const shown = 25
 
 func main() {
 	r := &run{output: map[string][]string{}}
@@ -42,10 +49,19 @@ func main() {
 	if len(r.skipped) > 0 {
 		fmt.Println("in strict mode every test must run")
 	}
+	r.tell()
 	fmt.Print(strings.Join(r.packages, ""))
 	if err != nil || r.failed > 0 || len(r.skipped) > 0 {
 		fmt.Println("FAIL")
 		os.Exit(1)
+	}
+}
+
+// tell prints which tests took longest, those that wait for others of their package included.
+func (r *run) tell() {
+	slices.SortFunc(r.longest, func(a, b event) int { return cmp.Compare(b.Elapsed, a.Elapsed) })
+	for _, e := range r.longest[:min(shown, len(r.longest))] {
+		fmt.Printf("%7.1f s  %s %s\n", e.Elapsed, e.Package, e.Test)
 	}
 }
 
@@ -82,6 +98,9 @@ func (r *run) take(e event) {
 		r.keep(e, key)
 	case "pass":
 		r.count(e, &r.passed)
+		if e.Test != "" && !strings.Contains(e.Test, "/") {
+			r.longest = append(r.longest, e)
+		}
 		delete(r.output, key)
 	case "fail":
 		r.count(e, &r.failed)

@@ -85,7 +85,8 @@ type FeedsAnswer struct {
 
 // ReloadRequest is the body of POST /v1/reload.
 type ReloadRequest struct {
-	// Force takes what the guards of feeds would keep back, and zones whose serial goes back. Feeds names the feeds; none stands for all.
+	// Force takes what the guards of feeds would keep back and, where no feed is named, zones whose serial goes back, and catalogs that have lost most of their zones.
+	// Feeds names the feeds; none stands for all.
 	Force bool     `json:"force,omitempty"`
 	Feeds []string `json:"feeds,omitempty"`
 }

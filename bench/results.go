@@ -45,9 +45,9 @@ func (all *serverResults) checkMinima(flag string) error {
 func (all *serverResults) text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n### The whole server\n\nOne core for the server and one for the load, %s names, defaults else; medians of %d turns. ", thousands(float64(all.names)), len(all.loads[0].server))
-	b.WriteString("The ratio is to a responder in C that looks nothing up, in the same turn. ")
+	fmt.Fprintf(&b, "The ratio is to a responder in C that looks nothing up, in the same turn. The times are medians of %d turns of a second each, both at half the rate of the server. ", halfTurns)
 	b.WriteString("The stops are those of the garbage collector, each at most as long.\n\n")
-	b.WriteString("| load | clients | ratio | spread | server, queries/s | echo, queries/s | CPU, us/query | heap objects/query | loss | matched | matches lost | p50, p99, p99.9 at half the rate, us | GC stop p99.9, us |\n")
+	b.WriteString("| load | clients | ratio | spread | server, queries/s | echo, queries/s | CPU, us/query | heap objects/query | loss | matched | matches lost | p50, p99, p99.9 at half the rate, us: server; responder | GC stop p99.9, us |\n")
 	b.WriteString("|---|---|---|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, l := range all.loads {
 		b.WriteString(l.row())
@@ -67,8 +67,8 @@ func (all *serverResults) text() string {
 // row is a load in the table.
 func (r *loadResult) row() string {
 	ratios := r.ratios()
-	return fmt.Sprintf("| %s | %d | %.2f | %.2f to %.2f | %s | %s | %.2f | %.4f | %.3f %% | %.2f %% | %s | %.0f, %.0f, %.0f | %s |\n", title(r.name), r.clients, median(ratios), slices.Min(ratios), slices.Max(ratios),
-		thousands(median(r.server)), thousands(median(r.echo)), median(r.cpu), r.objects, r.loss, 100*r.matched, thousands(r.lost), r.half.P50, r.half.P99, r.half.P999, r.stops)
+	return fmt.Sprintf("| %s | %d | %.2f | %.2f to %.2f | %s | %s | %.2f | %.4f | %.3f %% | %.2f %% | %s | %s; %s | %s |\n", title(r.name), r.clients, median(ratios), slices.Min(ratios), slices.Max(ratios),
+		thousands(median(r.server)), thousands(median(r.echo)), median(r.cpu), r.objects, r.loss, 100*r.matched, thousands(r.lost), r.half, r.echoHalf, r.stops)
 }
 
 // cacheText is the sentence about the memory of cached answers, if there were many.

@@ -18,7 +18,7 @@ const lossMax = 0.1
 // settleMax is how long the ledger may take, once the load has ended, to take in the matches that lie in its queues.
 const settleMax = 10 * time.Second
 
-// loadResult is one kind of load: what server and echo did in each turn, and the server at half its rate.
+// loadResult is one kind of load: what server and echo did in each turn, and both at half the rate of the server.
 type loadResult struct {
 	name         string
 	clients      int
@@ -33,7 +33,8 @@ type loadResult struct {
 	unlogged     float64   // and those that it lost
 	stops        stops     // of the garbage collector
 	cache        cacheCost // of the answers that came into the cache while it was warmed up
-	half         outcome
+	half         latency   // at half the rate of the server
+	echoHalf     latency   // of echo, at the same rate
 }
 
 func (r *loadResult) ratios() []float64 {
@@ -222,12 +223,53 @@ func (r *rig) measureLoad(ctx context.Context, k kind) (*loadResult, error) {
 	if err := result.check(k); err != nil {
 		return nil, err
 	}
-	result.half, err = r.blast(ctx, k.file, load{server: cenoteAddr, clients: k.clients, seconds: sliceLen, rate: int(median(result.server) / 2)})
-	if err == nil {
-		err = result.half.check()
-	}
-	return result, err
+	return result, r.halves(ctx, result, k)
 }
+
+// halfTurns is how often the server and echo take turns at half the rate of the server.
+const halfTurns = 7
+
+// halves notes how long answers take while there is half as much to do as can be done. Echo, which does next to nothing, shows what of it is the machine.
+func (r *rig) halves(ctx context.Context, result *loadResult, k kind) error {
+	var served, echoed []outcome
+	for turn := range 2 * halfTurns {
+		server, to := cenoteAddr, &served
+		if turn%4 == 1 || turn%4 == 2 {
+			server, to = echoAddr, &echoed
+		}
+		o, err := r.blast(ctx, k.file, load{server: server, clients: k.clients, seconds: 1, rate: int(median(result.server) / 2)})
+		if err == nil {
+			err = o.check()
+		}
+		if err != nil {
+			return fmt.Errorf("at half the rate: %w", err)
+		}
+		*to = append(*to, o)
+	}
+	result.half, result.echoHalf = latencyOf(served), latencyOf(echoed)
+	return nil
+}
+
+// latency says how long answers took in the middle one of some runs, in microseconds.
+type latency struct{ p50, p99, p999 float64 }
+
+func latencyOf(runs []outcome) latency {
+	middle := func(of func(*outcome) float64) float64 {
+		var all []float64
+		for i := range runs {
+			all = append(all, of(&runs[i]))
+		}
+		return median(all)
+	}
+	return latency{
+		p50:  middle(func(o *outcome) float64 { return o.P50 }),
+		p99:  middle(func(o *outcome) float64 { return o.P99 }),
+		p999: middle(func(o *outcome) float64 { return o.P999 }),
+	}
+}
+
+// String writes p50, p99 and p99.9.
+func (l latency) String() string { return fmt.Sprintf("%.0f, %.0f, %.0f", l.p50, l.p99, l.p999) }
 
 // grown notes what came between two readings of the metrics.
 func (r *loadResult) grown(before, after map[string]float64) {

@@ -68,14 +68,8 @@ func (c *Config) checkKeyName(r *reader, at string, name dnsname.Name) {
 	}
 }
 
-// keysMax is how many keys there may be.
-const keysMax = 100_000
-
 // checkKeys wants keys to have names of their own.
 func (c *Config) checkKeys(r *reader) {
-	if len(c.Keys) > keysMax {
-		r.fault(r.at("keys"), fmt.Sprintf("there are %d keys; %d is the most", len(c.Keys), keysMax), "one key may serve many zones")
-	}
 	names := map[dnsname.Name]int{}
 	for i, k := range c.Keys {
 		name := k.Name.Canonical()

@@ -94,7 +94,7 @@ func readFile(path string) ([]byte, error) {
 func newReader(name, text string) *reader {
 	return &reader{
 		file: name, lines: strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n"),
-		anchors: map[string]ast.Node{}, places: map[string]Place{}, unread: map[string]bool{},
+		anchors: map[string]ast.Node{}, places: map[string]Place{}, keys: map[reflect.Type][]field{}, unread: map[string]bool{},
 	}
 }
 

@@ -177,6 +177,40 @@ func TestFilesThatCannotBeUsed(t *testing.T) {
 	comparePart(t, got, []string{"10: cookies.secret_file: ", "11: api.token_file: ", "12: log.level: unknown word", "13: feds: unknown key"})
 }
 
+// TestServersThatNobodyVouchesFor holds that a file with certificates, or with servers and keys of the root, which the server could not start with is a fault at its
+// key, and that those which nobody would read are none.
+func TestServersThatNobodyVouchesFor(t *testing.T) {
+	text := write(t, "ca.pem", "no certificate")
+	faults := func(text string) (got []string) {
+		t.Helper()
+		_, _, err := config.Load(write(t, "cenote.yaml", text))
+		faults, _ := errors.AsType[config.Faults](err)
+		for _, f := range faults {
+			got = append(got, fmt.Sprintf("%d: %s | %s", f.Line, f.Text, f.Hint))
+		}
+		return got
+	}
+	comparePart(t, faults(`
+state: s
+upstreams: [192.0.2.53]
+resolver: {ca_file: none.pem}
+zones:
+  - name: corp.example
+    primaries:
+      - 192.0.2.1
+      - {address: 192.0.2.2, tls: hub.example, ca_file: none.pem}
+feeds: [{name: f, zone: rpz.example, primaries: [{address: 192.0.2.2, tls: hub.example, ca_file: `+text+`}]}]
+recursion: {enabled: false, root_hints: none, validation: {trust_anchors: none}}
+`), []string{
+		"4: resolver.ca_file: open ", "9: zones[0].primaries[1].ca_file: open ",
+		"10: feeds[0].primaries[0].ca_file: " + text + " holds no certificate as PEM | name the file with the certificate of whoever signed that of the server",
+	})
+	comparePart(t, faults("state: s\nrecursion:\n  enabled: true\n  root_hints: none\n  validation: {trust_anchors: none}\n"), []string{
+		"4: recursion.root_hints: open ", "5: recursion.validation.trust_anchors: open ",
+	})
+	comparePart(t, faults("state: s\nrecursion:\n  enabled: true\n  validation: {enabled: false, trust_anchors: none}\n"), nil)
+}
+
 func TestSecretsForEverybody(t *testing.T) {
 	token := write(t, "token", "0123456789abcdef")
 	if err := os.Chmod(token, 0o644); err != nil {

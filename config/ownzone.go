@@ -128,14 +128,8 @@ type PolicyZone struct {
 	TTL time.Duration `yaml:"ttl" default:"10s" min:"0s" max:"1d"`
 }
 
-// ownZonesMax is how many zones there may be.
-const ownZonesMax = 100_000
-
 // checkOwnZones wants zones to have names and files of their own.
 func (c *Config) checkOwnZones(r *reader) {
-	if len(c.Zones) > ownZonesMax {
-		r.fault(r.at("zones"), fmt.Sprintf("there are %d zones; %d is the most", len(c.Zones), ownZonesMax), "serve some of them elsewhere")
-	}
 	names, files := map[dnsname.Name]int{}, map[Path]int{}
 	for i, z := range c.Zones {
 		key := fmt.Sprintf("zones[%d]", i)

@@ -298,6 +298,27 @@ func TestInherited(t *testing.T) {
 	}
 }
 
+// zonesText is a configuration of so many zones, each with much that is said of it.
+func zonesText(zones int) string {
+	var b strings.Builder
+	b.WriteString("keys: [{name: transfer.test, secret_file: transfer.key}]\nzones:\n")
+	for i := range zones {
+		fmt.Fprintf(&b, "  - {name: customer-%d.example, file: /etc/cenote/zones/customer-%[1]d.example, allow: [0.0.0.0/0, '::/0'], "+
+			"allow_transfer: [192.0.2.53, 192.0.2.54, '2001:db8::53'], transfer_keys: [transfer.test], notify: [{address: 192.0.2.53, key: transfer.test}, {address: 192.0.2.54, key: transfer.test}], "+
+			"zonemd: require, group: edge, sign: {enabled: true, denial: compact}, update: {grants: [{keys: [transfer.test], below: [dyn.customer-%[1]d.example], types: [A, AAAA]}]}}\n", i)
+	}
+	b.WriteString("  - {name: catalog.example, catalog: {groups: [edge]}, allow_transfer: [192.0.2.53]}\n")
+	return b.String()
+}
+
+// TestRoomForZones holds that a configuration has room for as many zones as a list may have, whatever is said of each.
+func TestRoomForZones(t *testing.T) {
+	c, _, err := config.Parse("/etc/cenote/cenote.yaml", []byte(zonesText(config.ListMax-1)))
+	if err != nil || len(c.Zones) != config.ListMax {
+		t.Errorf("%.500v", err)
+	}
+}
+
 func TestBoundsOfAFile(t *testing.T) {
 	deep := func(open string) string { return strings.Repeat(open, config.DepthMax+1) }
 	var anchors, aliases strings.Builder
@@ -313,19 +334,20 @@ func TestBoundsOfAFile(t *testing.T) {
 		merges += fmt.Sprintf("x%d: &x%d {<<: [*x%d, *x%d]}\n", i+1, i+1, i, i)
 	}
 	wide := "x0: &x0 {k: 1}\n"
-	for i := range 5 {
+	for i := range 6 {
 		wide += fmt.Sprintf("x%d: &x%d {<<: [%s]}\n", i+1, i+1, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*x%d, ", i), 12), ", "))
 	}
 	for name, tc := range map[string]struct{ text, want string }{
-		"size":                      {strings.Repeat("#", config.FileMax+1), "the file is larger than 1048576 octets"},
+		"size":                      {strings.Repeat("#", config.FileMax+1), "the file is larger than 8388608 octets"},
 		"depth of lists":            {deep("["), "lie inside each other"},
 		"depth of dashes":           {deep("- "), "lie inside each other"},
 		"depth of marks":            {deep("? "), "lie inside each other"},
 		"depth of anchors":          {"a: " + deep("&a "), "lie inside each other"},
 		"anchors":                   {anchors.String(), "names more than 100 values"},
+		"zones":                     {"zones: [" + strings.Repeat("{name: a.example, file: a}, ", config.ListMax+1) + "]", "zones: the list has 10001 elements; 10000 is the most | further zones can come by a catalog"},
 		"list":                      {"upstreams: [" + strings.Repeat("192.0.2.1,", config.ListMax+1) + "]", "10000 is the most"},
 		"values by merges":          {merges + "log: {<<: *x40}", "the merged mappings lead in a circle, or further"},
-		"values by lists of merges": {wide + "log: {<<: *x5}", "has more than 100000 values"},
+		"values by lists of merges": {wide + "log: {<<: *x6}", "has more than 400000 values"},
 		"aliases of lists":          {aliases.String() + "upstreams: *a9", `a0: unknown key`},
 	} {
 		t.Run(name, func(t *testing.T) {

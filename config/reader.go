@@ -16,10 +16,10 @@ import (
 
 // The bounds of one file, so that no file can cost more than its reading.
 const (
-	fileMax    = 1 << 20 // octets
+	fileMax    = 8 << 20 // octets
 	depthMax   = 32      // brackets, dashes and tags that open inside each other
 	anchorsMax = 100     // names for parts of the file
-	nodesMax   = 100_000 // values read, those reached through aliases counted each time
+	nodesMax   = 400_000 // values read, those reached through aliases counted each time
 	listMax    = 10_000  // elements of one list
 	faultsMax  = 100     // faults reported
 	aliasesMax = 8       // names and tags before one value
@@ -30,8 +30,9 @@ type reader struct {
 	file     string
 	lines    []string
 	anchors  map[string]ast.Node
-	places   map[string]Place // of the values, by key
-	unread   map[string]bool  // keys whose value is not known, since it could not be read or stands under an unknown key
+	places   map[string]Place         // of the values, by key
+	keys     map[reflect.Type][]field // of the structs that were met
+	unread   map[string]bool          // keys whose value is not known, since it could not be read or stands under an unknown key
 	faults   Faults
 	warnings Warnings
 	nodes    int  // values read so far
@@ -45,7 +46,7 @@ func (r *reader) mapping(n ast.Node, v reflect.Value, path string) {
 	if !ok {
 		return
 	}
-	all := fields(v.Type())
+	all := r.fields(v.Type())
 	seen := map[string]bool{}
 	for _, e := range entries {
 		i := slices.IndexFunc(all, func(f field) bool { return f.key == e.key })
@@ -64,11 +65,24 @@ func (r *reader) mapping(n ast.Node, v reflect.Value, path string) {
 	r.eitherOne(n, all, entries, path)
 }
 
+// fields are the keys of a struct, which lists of many elements ask for again and again.
+func (r *reader) fields(t reflect.Type) []field {
+	all, known := r.keys[t]
+	if !known {
+		all = fields(t)
+		r.keys[t] = all
+	}
+	return all
+}
+
 // eitherOne holds that of keys which exclude each other one is there.
 func (r *reader) eitherOne(n ast.Node, all []field, entries []entry, path string) {
-	for i, f := range all {
+	for _, f := range all {
+		if f.either == "" {
+			continue
+		}
 		group := slices.DeleteFunc(slices.Clone(all), func(g field) bool { return g.either != f.either })
-		if f.either == "" || group[0].key != all[i].key {
+		if group[0].key != f.key {
 			continue
 		}
 		keys := strings.Join(keysOf(group[:len(group)-1]), ", ") + " and " + group[len(group)-1].key
@@ -126,7 +140,7 @@ func (r *reader) value(n ast.Node, v reflect.Value, f field, path string) {
 
 // structure reads a struct from a mapping, or from the one value that may stand for it.
 func (r *reader) structure(n ast.Node, v reflect.Value, path string) {
-	if short, ok := shortField(v.Type()); ok && isScalarNode(n) {
+	if short, ok := shortField(r.fields(v.Type())); ok && isScalarNode(n) {
 		r.value(n, v.FieldByIndex(short.index), short, join(path, short.key))
 		return
 	}
@@ -140,8 +154,7 @@ func (r *reader) sequence(n ast.Node, v reflect.Value, f field, path string) {
 		return
 	}
 	if len(seq.Values) > listMax {
-		r.fault(r.place(n, path), fmt.Sprintf("the list has %d elements; %d is the most", len(seq.Values), listMax),
-			"names to act on belong into a feed; networks can be written as larger ones")
+		r.fault(r.place(n, path), fmt.Sprintf("the list has %d elements; %d is the most", len(seq.Values), listMax), longHint(path))
 		return
 	}
 	v.Set(reflect.MakeSlice(v.Type(), len(seq.Values), len(seq.Values)))
@@ -154,6 +167,17 @@ func (r *reader) sequence(n ast.Node, v reflect.Value, f field, path string) {
 	if f.required && len(seq.Values) == 0 {
 		r.fault(r.place(n, path), "the list is empty", "such as "+f.key+": "+f.example)
 	}
+}
+
+// longHint says what can be done about a list that is too long.
+func longHint(path string) string {
+	switch path {
+	case "zones":
+		return "further zones can come by a catalog, which lists up to a hundred thousand: docs/catalogs.md"
+	case "keys":
+		return "one key may serve many zones"
+	}
+	return "names to act on belong into a feed; networks can be written as larger ones"
 }
 
 func (r *reader) scalar(n ast.Node, v reflect.Value, f field, place Place) {
@@ -235,13 +259,13 @@ func isScalarNode(n ast.Node) bool {
 // fault notes something wrong, up to a number that a person can read.
 func (r *reader) fault(p Place, text, hint string) {
 	if len(r.faults) < faultsMax {
-		r.faults = append(r.faults, Fault{p, text, hint})
+		r.faults = append(r.faults, Fault{r.shown(p), text, hint})
 	}
 }
 
 func (r *reader) warn(p Place, text, hint string) {
 	if len(r.warnings) < faultsMax {
-		r.warnings = append(r.warnings, Warning{p, text, hint})
+		r.warnings = append(r.warnings, Warning{r.shown(p), text, hint})
 	}
 }
 

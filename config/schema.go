@@ -62,8 +62,7 @@ func (f field) element() field {
 }
 
 // shortField is the field whose value may stand in place of the whole mapping.
-func shortField(t reflect.Type) (field, bool) {
-	all := fields(t)
+func shortField(all []field) (field, bool) {
 	i := slices.IndexFunc(all, func(f field) bool { return f.short })
 	if i < 0 {
 		return field{}, false

@@ -157,6 +157,13 @@ func (c *Config) checkFiles(r *reader) {
 	for i, l := range c.Listen {
 		l.TLS.checkFiles(r, fmt.Sprintf("listen[%d].tls", i))
 	}
+	c.checkAuthorities(r)
+	if c.Recursion.Enabled {
+		checkOpens(r, "recursion.root_hints", c.Recursion.RootHints, "remove the key to use the servers of the internet's root")
+	}
+	if c.Recursion.Enabled && c.Recursion.Validation.Enabled {
+		checkOpens(r, "recursion.validation.trust_anchors", c.Recursion.Validation.Anchors, "remove the key to use the keys of the internet's root")
+	}
 	checkOpens(r, "compile.suffix_list", c.Compile.SuffixList, "remove the key to use the list that is built in")
 	for i, list := range c.Policy.Protect.Lists {
 		checkOpens(r, fmt.Sprintf("policy.protect.lists[%d]", i), list, "without the list nothing is protected by it: correct the path, or remove it")

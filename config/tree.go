@@ -146,25 +146,25 @@ func (r *reader) place(n ast.Node, key string) Place {
 }
 
 func (r *reader) placeOf(t *token.Token, key string) Place {
-	p := Place{File: r.file, Key: withoutKeys(key)}
-	if t == nil || t.Position == nil {
-		return p
+	p := Place{File: r.file, Key: key}
+	if t != nil && t.Position != nil {
+		p.Line, p.Column = t.Position.Line, t.Position.Column
 	}
-	return r.shown(p, t.Position.Line, t.Position.Column)
+	return p
 }
 
 // placeAt is where an octet of the text stands.
 func (r *reader) placeAt(text string, at int) Place {
 	before := text[:at]
 	start := strings.LastIndexByte(before, '\n') + 1
-	return r.shown(Place{File: r.file}, 1+strings.Count(before, "\n"), 1+utf8.RuneCountInString(before[start:]))
+	return Place{File: r.file, Line: 1 + strings.Count(before, "\n"), Column: 1 + utf8.RuneCountInString(before[start:])}
 }
 
-// shown is a place with its line.
-func (r *reader) shown(p Place, line, column int) Place {
-	p.Line, p.Column = line, column
-	if line >= 1 && line <= len(r.lines) {
-		p.Excerpt, p.Caret = excerpt(r.lines[line-1], column)
+// shown is a place as people see it, with its line.
+func (r *reader) shown(p Place) Place {
+	p.Key = withoutKeys(p.Key)
+	if p.Line >= 1 && p.Line <= len(r.lines) {
+		p.Excerpt, p.Caret = excerpt(r.lines[p.Line-1], p.Column)
 	}
 	return p
 }

@@ -21,8 +21,8 @@ type ZoneMembers struct {
 	Enabled bool `yaml:"enabled" default:"false"`
 	// Most is how many zones the catalog may list. One with more is broken.
 	Most int `yaml:"most" default:"10000" min:"1" max:"100000"`
-	// ShrinkMax is the largest share of its zones that the catalog may lose in one change; up to five may go in any case, if one stays, and those that another catalog
-	// lists do not count. One that loses more, or is suddenly empty, changes nothing until `cenote transfer --force` for that catalog, or `cenote reload --force`;
+	// ShrinkMax is the largest share of its zones that the catalog may lose in one change, of those that are served here as its own; up to five may go in any case, if it
+	// lists one that may be, and those that another catalog lists do not count. One that loses more, or is suddenly empty, changes nothing until `cenote transfer --force` for that catalog, or `cenote reload --force`;
 	// 100% accepts everything but an empty one.
 	ShrinkMax Percent `yaml:"shrink_max" default:"50%" min:"0%" max:"100%" example:"20%"`
 	// Below are names that the zones may have, or be below. Without any they may have every name: then whoever writes the catalog decides what this server says

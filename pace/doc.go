@@ -5,5 +5,7 @@
 // kernel is asked whether anything has come that the scheduler has not seen, and only then is there a rest, in which it is answered: in a process
 // that has nothing else to do a rest of microseconds lasts a millisecond, the shortest that epoll_wait(2) knows.
 //
+// A sync that the kernel does (Sync) holds no processor at all.
+//
 // Start reading at Pace.
 package pace

@@ -9,3 +9,6 @@ func Waiting(t interface{ Cleanup(func()) }, somebody bool) {
 	someoneWaits = func() bool { return somebody }
 	t.Cleanup(func() { someoneWaits = before })
 }
+
+// SyncElsewhere is syncElsewhere.
+var SyncElsewhere = syncElsewhere

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"cenote/pace"
 )
 
 // scribe writes the journal: a goroutine that appends batches in their order, and one that syncs what was appended. The
@@ -385,6 +387,6 @@ func newScribe(s *Store) *scribe {
 		dir: filepath.Join(s.config.Dir, journalDirectory), run: rand.Uint64(), log: s.log, now: s.now,
 		live:     &s.live,
 		backlog:  backlog{in: make(chan *batch, batchesMax), free: make(chan *batch, 8)},
-		progress: &s.progress, durable: &s.durable, writeAt: (*os.File).WriteAt, syncFile: (*os.File).Sync,
+		progress: &s.progress, durable: &s.durable, writeAt: (*os.File).WriteAt, syncFile: pace.Sync,
 	}
 }

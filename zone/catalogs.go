@@ -21,8 +21,8 @@ type Subscription struct {
 	Catalog dnsname.Name
 	// Most is how many members it may have; one with more is broken.
 	Most int
-	// ShrinkMax is the largest share of its members, from 0 to 1, that it may lose in one change; up to catalogLossFree it may lose in any case, if it does not
-	// lose all. One that loses more is not followed until Accept.
+	// ShrinkMax is the largest share of its members, from 0 to 1, that it may lose in one change, of those that are served here as its own; up to catalogLossFree it
+	// may lose in any case, if some stay or come. One that loses more is not followed until Accept.
 	ShrinkMax float64
 	// Wants says which names its members may have. Nil: every one.
 	Wants func(dnsname.Name) bool
@@ -65,7 +65,7 @@ type catalog struct {
 	ignored map[dnsname.Name]string         // members that are not served, and why
 	told    map[dnsname.Name]string         // those of which the log knows
 	fault   string                          // why the version that was read last does not count
-	accept  bool                            // it may lose what it likes, once
+	accept  bool                            // it may lose what it likes, while it is accepted
 }
 
 // ownership is whose member a zone is.
@@ -131,16 +131,20 @@ func (c *Catalogs) recall() {
 	}
 }
 
-// Accept follows a catalog that has lost more members than it may, or all of them if apex is "".
+// Accept follows the present version of a catalog although it has lost more members than it may, or those of all if apex is "". What was not looked at yet is first.
 func (c *Catalogs) Accept(apex dnsname.Name) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	for _, a := range c.catalogs {
-		if a.fault != "" && (apex == "" || a.Catalog == apex.Canonical()) {
-			a.accept, a.seen = true, nil
+		a.accept = apex == "" || a.Catalog == apex.Canonical()
+		if a.accept && a.fault != "" {
+			a.seen = nil
 		}
 	}
-	c.mu.Unlock()
-	c.look()
+	c.lookNow()
+	for _, a := range c.catalogs {
+		a.accept = false // that was the version which was meant
+	}
 }
 
 func (c *catalog) set(members []CatalogMember) {
@@ -180,6 +184,11 @@ func (c *Catalogs) Run(ctx context.Context) error {
 func (c *Catalogs) look() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.lookNow()
+}
+
+// lookNow is look. mu is held.
+func (c *Catalogs) lookNow() {
 	if before := c.owned; c.readAll() {
 		if err := c.settle(); err != nil {
 			c.log.Error("the zones of catalogs could not be changed", "err", err)
@@ -210,7 +219,6 @@ func (c *Catalogs) read(a *catalog) (changed bool) {
 	if err == nil && !a.accept {
 		err = c.guard(a, members)
 	}
-	a.accept = false
 	if err != nil {
 		c.broken.Add(1)
 		if a.fault != err.Error() {
@@ -233,27 +241,62 @@ func (c *Catalogs) read(a *catalog) (changed bool) {
 // ErrCatalogShrinks is that a catalog has lost too many members to be believed.
 var ErrCatalogShrinks = errors.New("the catalog has lost too many zones")
 
-// guard fails for a version of a catalog that lists far fewer zones than the last good one. Those that another catalog lists are not lost. mu is held.
+// guard fails for a version of a catalog that lists far fewer zones than the last good one. Those alone count that are its own here, and those are not lost that another
+// catalog lists and may. mu is held.
 func (c *Catalogs) guard(a *catalog, members []CatalogMember) error {
-	listed := make(map[dnsname.Name]bool, len(members))
-	for i := range members {
-		listed[members[i].Name] = true
+	fixed, listed, stay := c.fixed(), make(map[dnsname.Name]bool, len(members)), 0
+	may := func(name dnsname.Name) bool { return !fixed[name] && a.takes(name) }
+	own := func(name dnsname.Name) bool {
+		had := c.had(name)
+		return may(name) && (had == "" || had == a.Catalog)
 	}
-	lost := 0
+	for i := range members {
+		name := members[i].Name
+		if listed[name] = true; may(name) {
+			stay++
+		}
+	}
+	had, lost := 0, 0
 	for name := range a.members {
-		if !listed[name] && !slices.ContainsFunc(c.catalogs, func(o *catalog) bool { return o != a && o.members[name] != nil }) {
+		if !own(name) {
+			continue
+		}
+		had++
+		if !listed[name] && !slices.ContainsFunc(c.catalogs, func(o *catalog) bool { return o != a && o.members[name] != nil && o.takes(name) }) {
 			lost++
 		}
 	}
-	most := max(catalogLossFree, int(a.ShrinkMax*float64(len(a.members))))
+	most := max(catalogLossFree, int(a.ShrinkMax*float64(had)))
 	const accept = "if that is right, run `cenote transfer --force %s`"
 	switch {
 	case lost > 0 && len(members) == 0:
-		return fmt.Errorf("%w: it is empty, and listed %d; "+accept, ErrCatalogShrinks, len(a.members), a.Catalog)
+		return fmt.Errorf("%w: it is empty, and listed %d; "+accept, ErrCatalogShrinks, had, a.Catalog)
+	case lost > 0 && stay == 0:
+		return fmt.Errorf("%w: it lists no zone any more that may be served here, and listed %d; "+accept, ErrCatalogShrinks, had, a.Catalog)
 	case lost > most:
-		return fmt.Errorf("%w: of %d zones %d are gone, and at most %d may go at once; "+accept+", or raise members.shrink_max", ErrCatalogShrinks, len(a.members), lost, most, a.Catalog)
+		return fmt.Errorf("%w: of %d zones %d are gone, and at most %d may go at once; "+accept+", or raise members.shrink_max", ErrCatalogShrinks, had, lost, most, a.Catalog)
 	}
 	return nil
+}
+
+// takes reports whether a catalog may list a name.
+func (c *catalog) takes(name dnsname.Name) bool { return c.Wants == nil || c.Wants(name) }
+
+// fixed are the names of the zones of the configuration. mu is held.
+func (c *Catalogs) fixed() map[dnsname.Name]bool {
+	fixed := make(map[dnsname.Name]bool, len(c.sources))
+	for i := range c.sources {
+		fixed[c.sources[i].Name.Canonical()] = true
+	}
+	return fixed
+}
+
+// had is the catalog that a zone belongs to, or did when the server ended; "" if none is known. mu is held.
+func (c *Catalogs) had(name dnsname.Name) dnsname.Name {
+	if o, known := c.owned[name]; known {
+		return o.catalog.Catalog
+	}
+	return c.former[name]
 }
 
 // settle has those zones served that there are now. mu is held.
@@ -291,18 +334,14 @@ func (c *Catalogs) forget(before map[dnsname.Name]ownership) {
 
 // owners are the zones that are members, with the catalog that each belongs to; contested are those that several list.
 func (c *Catalogs) owners() (next map[dnsname.Name]ownership, contested map[dnsname.Name]dnsname.Name) {
-	fixed := map[dnsname.Name]bool{}
-	for i := range c.sources {
-		fixed[c.sources[i].Name.Canonical()] = true
-	}
-	claims := map[dnsname.Name][]*catalog{}
+	fixed, claims := c.fixed(), map[dnsname.Name][]*catalog{}
 	for _, a := range c.catalogs {
 		a.ignored = map[dnsname.Name]string{}
 		for name := range a.members {
 			switch {
 			case fixed[name]:
 				a.ignored[name] = "the configuration has a zone of this name"
-			case a.Wants != nil && !a.Wants(name):
+			case !a.takes(name):
 				a.ignored[name] = "the catalog may not list zones of this name"
 			default:
 				claims[name] = append(claims[name], a)
@@ -338,11 +377,7 @@ func (c *Catalogs) owner(name dnsname.Name, by []*catalog) *catalog {
 		}
 		return nil
 	}
-	had := c.former[name]
-	if o, known := c.owned[name]; known {
-		had = o.catalog.Catalog
-	}
-	first := cmp.Or(find(had), by[0])
+	first := cmp.Or(find(c.had(name)), by[0])
 	owner := first
 	for range by {
 		next := find(owner.members[name].Owner)

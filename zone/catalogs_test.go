@@ -27,6 +27,8 @@ type fleet struct {
 	them *zone.Catalogs
 	most int
 	sub  []string // the catalogs, in their order
+	// wants says which names a catalog may list; nil: those below example.
+	wants func(catalog string, name dnsname.Name) bool
 }
 
 func newFleet(t *testing.T) *fleet {
@@ -59,7 +61,12 @@ func (f *fleet) configuration() (sources []zone.Source, taken []zone.Secondary, 
 		apex := dnsname.MustParse(name)
 		sources, taken = append(sources, zone.Source{Name: apex, Origin: "a test"}), append(taken, zone.Secondary{Name: apex, Primaries: primaries})
 		subscriptions = append(subscriptions, zone.Subscription{
-			Catalog: apex, Most: f.most, ShrinkMax: 0.5, Wants: func(n dnsname.Name) bool { return n.IsBelow(dnsname.MustParse("example")) },
+			Catalog: apex, Most: f.most, ShrinkMax: 0.5, Wants: func(n dnsname.Name) bool {
+				if f.wants != nil {
+					return f.wants(name, n)
+				}
+				return n.IsBelow(dnsname.MustParse("example"))
+			},
 			Make: func(*zone.CatalogMember) (zone.Source, zone.Secondary) {
 				return zone.Source{Origin: name}, zone.Secondary{Primaries: primaries}
 			},
@@ -375,6 +382,87 @@ func TestCatalogThatShrinks(t *testing.T) {
 	shrunk("all are in another catalog", 9, 1, "", "99.zones PTR z.example.")
 	if s := f.status("new.test"); s.Members != 12 {
 		t.Errorf("handed over: %+v", s)
+	}
+}
+
+// TestAcceptLooksFirst holds that who says that a catalog is right need not wait until it was looked at and found wanting, and that the word is for that version alone.
+func TestAcceptLooksFirst(t *testing.T) {
+	f := newFleet(t)
+	f.most = 100
+	f.start()
+	f.catalog("old.test", 1, members(0, 20)...)
+	put := func(serial int, lines ...string) {
+		t.Helper()
+		text := fmt.Sprintf("@ 0 SOA invalid. invalid. %d 300 60 1209600 0\nversion TXT 2\n%s\n", serial, strings.Join(lines, "\n"))
+		if err := f.Install(catalogZone(t, "old.test", text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(2, members(0, 3)...)
+	f.them.Accept(dnsname.MustParse("old.test"))
+	if s := f.status("old.test"); s.Members != 3 || s.Broken != "" {
+		t.Errorf("accepted before the look: %+v, want 3 members", s)
+	}
+	f.them.Accept(dnsname.MustParse("old.test")) // there is nothing to accept
+	put(3)
+	f.them.Look()
+	if s := f.status("old.test"); s.Members != 3 || s.Broken == "" {
+		t.Errorf("a later version: %+v, want it not followed", s)
+	}
+	f.them.Accept("")
+	if s := f.status("old.test"); s.Members != 0 || s.Broken != "" {
+		t.Errorf("all are accepted: %+v", s)
+	}
+}
+
+// TestShrinkingCountsItsOwn holds that a catalog is guarded by the zones that it has here: those that it may not list, that the configuration or another catalog
+// has, make it neither larger nor less empty, and no zone is saved by another catalog that may not list it.
+func TestShrinkingCountsItsOwn(t *testing.T) {
+	lines := func(format string, from, to int) (out []string) {
+		for i := from; i < to; i++ {
+			out = append(out, fmt.Sprintf("%d.zones PTR "+format, i, i))
+		}
+		return out
+	}
+	own := func(from, to int) []string { return lines("m%d.example.", from, to) }
+	foreign := func(from, to int) []string { return lines("m%d.elsewhere.test.", from, to) }
+	for _, tc := range []struct {
+		name     string
+		before   func(*fleet)
+		first    []string
+		next     []string
+		restart  bool
+		followed bool
+		told     string
+	}{
+		{name: "names that it may not list do not make it large", first: slices.Concat(own(0, 10), foreign(10, 100)), next: foreign(10, 99), told: "it lists no zone any more that may be served here, and listed 10"},
+		{name: "nor do their going", first: slices.Concat(own(0, 10), foreign(10, 100)), next: own(0, 10), followed: true},
+		{name: "nor after a restart", first: slices.Concat(own(0, 10), foreign(10, 100)), next: own(0, 10), restart: true, followed: true},
+		{name: "most of its own are gone", first: slices.Concat(own(0, 10), foreign(10, 100)), next: slices.Concat(own(0, 4), foreign(10, 100)), told: "of 10 zones 6 are gone, and at most 5 may"},
+		{name: "zones of another catalog are not its own", before: func(f *fleet) { f.catalog("new.test", 1, own(0, 40)...) }, first: own(0, 50), next: own(40, 44), told: "of 10 zones 6 are gone"},
+		{name: "after a restart neither", before: func(f *fleet) { f.catalog("new.test", 1, own(0, 40)...) }, first: own(0, 50), next: own(40, 44), restart: true, told: "of 10 zones 6 are gone"},
+		{name: "another catalog that may not list them saves none", before: func(f *fleet) {
+			f.wants = func(catalog string, n dnsname.Name) bool { return catalog == "old.test" }
+			f.start()
+			f.catalog("new.test", 1, own(0, 10)...)
+		}, first: own(0, 10), next: own(0, 2), told: "of 10 zones 8 are gone"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			f := newFleet(t)
+			f.most = 200
+			f.start()
+			if tc.before != nil {
+				tc.before(f)
+			}
+			f.catalog("old.test", 1, tc.first...)
+			if tc.restart {
+				f.start()
+			}
+			f.catalog("old.test", 2, tc.next...)
+			if s := f.status("old.test"); (s.Broken == "") != tc.followed || !strings.Contains(s.Broken, tc.told) {
+				t.Errorf("%+v, want %q", s, tc.told)
+			}
+		})
 	}
 }
 

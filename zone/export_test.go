@@ -6,8 +6,10 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/binary"
+	"hash/crc32"
 	"io"
 	"net"
+	"runtime"
 	"time"
 
 	"cenote/dnsname"
@@ -57,8 +59,11 @@ func (s *Secondaries) Look(ctx context.Context, apex dnsname.Name) error {
 	return err
 }
 
-// Resume finds out when a zone was confirmed last, as follow does at its beginning.
-func (s *Secondaries) Resume(apex dnsname.Name) { s.keeper.resume(apex) }
+// FirstLook is after which time a zone is looked at first whose turn comes after another.
+func (s *Secondaries) FirstLook(apex dnsname.Name, turn time.Duration) time.Duration {
+	s.turn = time.Now().Add(turn)
+	return time.Until(s.firstLook(s.all[apex]))
+}
 
 // TakeTransfer is the zone that messages lead to; nil if they end too early.
 func TakeTransfer(apex dnsname.Name, from *Zone, now time.Time, messages ...[]byte) (*Zone, error) {
@@ -72,6 +77,30 @@ func TakeTransfer(apex dnsname.Name, from *Zone, now time.Time, messages ...[]by
 		return nil, nil
 	}
 	return (&transfer{apex: apex, primary: &Primary{}, now: func() time.Time { return now }}).result(in)
+}
+
+// Keep reads messages as those of a transfer within a bound of octets until they are too many, and returns how much memory they take then, in octets.
+func Keep(apex dnsname.Name, from *Zone, most int64, next func(i int) []byte) (kept uint64, err error) {
+	heap := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	in := &incoming{apex: apex, from: from, max: 1 << 30, most: most}
+	octets := int64(0)
+	for i := 0; err == nil; i++ {
+		msg := next(i)
+		if octets += int64(len(msg)); octets > most {
+			err = ErrBound
+		} else {
+			err = in.message(msg)
+		}
+	}
+	after := heap()
+	runtime.KeepAlive(in)
+	return max(after, before) - before, err
 }
 
 // Differences is how many transfers were of differences.
@@ -92,11 +121,23 @@ func (s *Secondaries) Follows(apex dnsname.Name) bool {
 	return s.all[apex] != nil
 }
 
-// WriteUpdateMemory is the file of so many updates that were made now.
-func WriteUpdateMemory(now time.Time, n int) []byte {
+// WriteUpdateMemory is the file of so many updates that were made now, as it is written, or as the first version of it was.
+func WriteUpdateMemory(now time.Time, n int, first bool) []byte {
 	out := []byte(memoryMagic)
+	if first {
+		out = []byte(memoryMagicFirst)
+	}
 	for i := range n {
-		out = appendMemory(out, sha256.Sum256([]byte{byte(i)}), remembered{int32(i), now.Add(updateMemory).Unix()})
+		signed := sha256.Sum256([]byte{byte(i)})
+		r := memory{id: updateID(signed[:]), key: 7, until: now.Add(updateMemory).Unix(), rcode: int32(i)}
+		if !first {
+			out = appendMemory(out, &r)
+			continue
+		}
+		start := len(out)
+		out = binary.BigEndian.AppendUint64(append(out, signed[:]...), uint64(r.until))
+		out = binary.BigEndian.AppendUint16(out, uint16(i))
+		out = binary.BigEndian.AppendUint32(out, crc32.Checksum(out[start:], crc32.MakeTable(crc32.Castagnoli)))
 	}
 	return out
 }
@@ -104,21 +145,28 @@ func WriteUpdateMemory(now time.Time, n int) []byte {
 // UpdatesRemembered is the bound.
 const UpdatesRemembered = updatesRemembered
 
-// Remember has a keeper remember so many updates more, that nobody has sent.
-func (k *Keeper) Remember(n int) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
+// Remember has a keeper remember so many updates more of a key, that nobody has sent.
+func (k *Keeper) Remember(key dnsname.Name, n int) {
+	until := k.now().Add(updateMemory).Unix()
 	for i := range n {
-		k.updated.put(sha256.Sum256(binary.BigEndian.AppendUint64(nil, uint64(i))), remembered{0, k.now().Add(updateMemory).Unix()})
+		signed := sha256.Sum256(binary.BigEndian.AppendUint64([]byte(key), uint64(i)))
+		k.updated.put(memory{id: updateID(signed[:]), key: keyIDOf(key), until: until})
 	}
 }
 
-// ReadUpdateMemory is how many updates a file holds that count.
-func ReadUpdateMemory(now time.Time, file []byte) int {
+// Remembered is the answer to an update that a file knows; -1 for none.
+func Remembered(now time.Time, file []byte, i int) int {
 	var m updateMemories
-	m.read(file, now)
-	return len(m.known)
+	m.put(readMemories(file, now)...)
+	signed := sha256.Sum256([]byte{byte(i)})
+	if rcode, known := m.find(&signed, now); known {
+		return rcode
+	}
+	return -1
 }
+
+// ReadUpdateMemory is how many updates a file holds that count.
+func ReadUpdateMemory(now time.Time, file []byte) int { return len(readMemories(file, now)) }
 
 // CompareDerived is the difference that Apply kept.
 func CompareDerived(from, to *Zone) (Diff, bool) { return compareDerived(from, to) }
@@ -128,6 +176,9 @@ func ServedSince(from, to *Zone) *Served {
 	d := Compare(from, to)
 	return &Served{Zone: to, History: newHistory([]*Step{newStep(&d, to)}, HistoryBounds{}.withDefaults())}
 }
+
+// UnreadMax is how many files that could not be read are kept of one.
+const UnreadMax = unreadMax
 
 // MembersMax is how many zones that catalogs list are taken at a time.
 const MembersMax = membersMax
@@ -144,5 +195,21 @@ func Agree(ctx context.Context, conn net.Conn, config *tls.Config) (net.Conn, er
 func (k *Keeper) Busy() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.busy
+	return k.updating
+}
+
+// Working reports whether somebody works on a zone, or on which zones there are.
+func (k *Keeper) Working() bool {
+	if !k.changing.TryLock() {
+		return true
+	}
+	k.changing.Unlock()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, z := range k.zones {
+		if z.busy {
+			return true
+		}
+	}
+	return false
 }

@@ -45,7 +45,8 @@ func (k *Keeper) freeze(apex dnsname.Name, frozen bool) error {
 	if z.status.Frozen == frozen {
 		return nil
 	}
-	if err := k.recordFrozen(z, frozen); err != nil {
+	var err error
+	if k.apart(z, func(next *kept) { err = k.recordFrozen(next, frozen) }); err != nil {
 		return fmt.Errorf("writing down that %s is frozen or thawed: %w", apex, err)
 	}
 	k.state.Lock()

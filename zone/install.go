@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"cenote/dnsname"
@@ -42,12 +44,19 @@ func release(size int64) {
 
 // Install publishes the next version of a zone, whatever its source, if its digest is as it has to be.
 func (k *Keeper) Install(next *Zone) error {
-	ctx, cancel := context.WithTimeout(context.Background(), trustPatience)
-	defer cancel()
-	return k.Edit(next.apex, func(*Zone) (*Zone, error) { return next, k.verify(ctx, k.named(next.apex), next) })
+	source, _ := k.doubts(next.apex)
+	again, err := k.proveOne(context.Background(), source, next)
+	if err != nil {
+		return err
+	}
+	if err := k.Edit(next.apex, func(*Zone) (*Zone, error) { return next, nil }); err != nil {
+		return err
+	}
+	k.doubt(next.apex, again)
+	return nil
 }
 
-// Edit publishes the version that change makes of the present one, which is nil if there is none. It waits for others that change zones; an error of change
+// Edit publishes the version that change makes of the present one, which is nil if there is none. It waits for others that change the zone; an error of change
 // is returned, and leaves all as it is. The version that is there already changes nothing.
 func (k *Keeper) Edit(apex dnsname.Name, change func(present *Zone) (*Zone, error)) error {
 	k.mu.Lock()
@@ -59,18 +68,30 @@ func (k *Keeper) Edit(apex dnsname.Name, change func(present *Zone) (*Zone, erro
 	case z.status.Frozen:
 		return ErrFrozen
 	}
+	var err error
+	taken := false
+	k.apart(z, func(next *kept) {
+		taken, err = k.edit(next, change)
+		next.taken = taken
+	})
+	if taken {
+		k.publishOnly(z)
+	}
+	return err
+}
+
+// edit is Edit on a copy of a zone. It reports whether there is another version.
+func (k *Keeper) edit(z *kept, change func(present *Zone) (*Zone, error)) (taken bool, err error) {
 	next, err := change(z.present())
 	if err != nil || next == z.present() {
-		return err
+		return false, err
 	}
 	if err = k.take(z, next); err != nil && !z.unsigned {
 		z.wanted = nil // whoever asked for the change is told that there is none
-		return err
+		return false, err
 	}
-	z.expired = false
 	k.note(z, 0, err)
-	k.publishOnly(z)
-	return nil
+	return true, nil
 }
 
 // LeftOut notes what has no place in a zone, for its status.
@@ -82,31 +103,6 @@ func (k *Keeper) LeftOut(apex dnsname.Name, left []LeftOut) {
 		defer k.state.Unlock()
 		z.status.LeftOut = left
 	}
-}
-
-// named is the zone of a name, or nil. mu is held.
-func (k *Keeper) named(apex dnsname.Name) *kept {
-	return k.byName[apex.Canonical()]
-}
-
-// claim is the zone of a name, or nil, once no update works on it. mu is held, and given up while that takes.
-func (k *Keeper) claim(apex dnsname.Name) *kept {
-	for {
-		if z := k.named(apex); z == nil || !z.busy {
-			return z
-		}
-		k.idle.Wait()
-	}
-}
-
-// rest waits until no update works on any zone. mu is held, and given up while that takes; no update begins meanwhile.
-func (k *Keeper) rest() {
-	k.resting++
-	for k.busy > 0 {
-		k.idle.Wait()
-	}
-	k.resting--
-	k.idle.Broadcast()
 }
 
 // State is the present version of a zone: as its source and updates have it, or as it is served, signed here.
@@ -126,7 +122,7 @@ func (k *Keeper) State(apex dnsname.Name, signed bool) (*Zone, error) {
 }
 
 // install makes next the zone's state, and its history that which leads there. It is the one way for every source; publish follows. d is the difference to the
-// present state, nil if it is not known. mu is held.
+// present state, nil if it is not known. The zone is a copy, or nobody else knows of it.
 func (k *Keeper) install(z *kept, next *Zone, d *Diff) {
 	before := z.zone
 	if before == nil {
@@ -269,6 +265,9 @@ func (k *Keeper) restore(z *kept) {
 	k.log.Info("zone restored", "zone", z.status.Name, "serial", z.status.Serial, "records", z.status.Records)
 }
 
+// historySlack is of how many parts of their bound histories lose one more, once they are above it, so that all zones are not looked at for each step that comes.
+const historySlack = 16
+
 // boundHistories keeps all histories together within their bound, of which those of some zones have changed, or of all: the largest lose their oldest steps. It returns the
 // zones that have lost some. mu is held.
 func (k *Keeper) boundHistories(changed []*kept) (shorter []*kept) {
@@ -281,18 +280,36 @@ func (k *Keeper) boundHistories(changed []*kept) (shorter []*kept) {
 	for _, z := range changed {
 		k.count(z)
 	}
-	for k.histories > k.bounds.Bytes {
-		largest := k.zones[0]
-		for _, z := range k.zones {
-			if z.history.Bytes() > largest.history.Bytes() {
-				largest = z
-			}
+	if k.histories <= k.bounds.Bytes {
+		return nil
+	}
+	level := levelOf(k.zones, k.bounds.Bytes-k.bounds.Bytes/historySlack)
+	for _, z := range k.zones {
+		if z.history.Bytes() > level {
+			z.history = z.history.within(level)
+			k.count(z)
+			shorter = append(shorter, z)
 		}
-		largest.history = largest.history.shorter()
-		k.count(largest)
-		shorter = append(shorter, largest)
 	}
 	return shorter
+}
+
+// levelOf is how large the history of a zone may be for all together to take so many octets.
+func levelOf(zones []*kept, total int) int {
+	sizes := make([]int, 0, len(zones))
+	for _, z := range zones {
+		if n := z.history.Bytes(); n > 0 {
+			sizes = append(sizes, n)
+		}
+	}
+	slices.Sort(sizes)
+	for i, n := range sizes { // those before i stay as they are
+		if left := len(sizes) - i; n*left > total {
+			return total / left
+		}
+		total -= n
+	}
+	return math.MaxInt
 }
 
 // count notes how much memory the history of a zone takes.

@@ -43,6 +43,7 @@ const (
 	stepChunkMax  = 1 << 30 // octets; more is damage
 	journalSuffix = ".journal"
 	unreadSuffix  = ".unread" // after the name of a file that could not be read
+	unreadMax     = 4         // how many of them are kept of one
 	// journalSlack is how many octets a journal may have that are not wanted any more, beside as many as are.
 	journalSlack = 1 << 20
 )
@@ -115,7 +116,7 @@ func openJournal(path string, apex dnsname.Name) (*journal, recorded, error) {
 		_ = os.Chtimes(j.path, time.Time{}, info.ModTime()) // which says when a zone was confirmed last
 	}
 	if err != nil {
-		return j, recorded{}, err
+		return j, r.recorded, err
 	}
 	j.size, j.trimmed = r.good, int(info.Size()-r.good)
 	return j, r.recorded, nil
@@ -335,16 +336,46 @@ func (j *journal) rewrite(h *History, z *Zone, durable bool) error {
 	return syncDir(filepath.Dir(j.path))
 }
 
-// putAside keeps a file that could not be read from being replaced.
+// putAside keeps a file that could not be read from being replaced. Those that were put aside before it get the next number, and the last of them goes.
 func (j *journal) putAside() error {
 	if !j.unread {
 		return nil
 	}
-	if err := os.Rename(j.path, j.path+unreadSuffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := makeWay(j.path, 1); err != nil {
+		return err
+	}
+	if err := os.Rename(j.path, unreadPath(j.path, 1)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	j.unread = false
 	return nil
+}
+
+// unreadPath is where the n-th of the files lies that could not be read; the first is the latest.
+func unreadPath(path string, n int) string {
+	if n == 1 {
+		return path + unreadSuffix
+	}
+	return fmt.Sprintf("%s%s.%d", path, unreadSuffix, n)
+}
+
+// makeWay takes a file that was put aside to the next number, if there is one.
+func makeWay(path string, n int) error {
+	if _, err := os.Lstat(unreadPath(path, n)); errors.Is(err, os.ErrNotExist) || n == unreadMax {
+		return nil // the last one is replaced
+	}
+	if err := makeWay(path, n+1); err != nil {
+		return err
+	}
+	return os.Rename(unreadPath(path, n), unreadPath(path, n+1))
+}
+
+// withoutUnread is the name of the file that was put aside, and any other name as it is.
+func withoutUnread(name string) string {
+	if path, number, put := strings.Cut(name, journalSuffix+unreadSuffix); put && (number == "" || number[0] == '.') {
+		return path + journalSuffix
+	}
+	return name
 }
 
 // writeJournal writes a whole journal, and syncs it.

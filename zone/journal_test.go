@@ -378,6 +378,40 @@ func TestUnreadableJournalIsKept(t *testing.T) {
 	j.expect("from the new file", "3")
 }
 
+// TestUnreadableJournalsAreKept holds that a file which is put aside leaves those in place that were before it, the latest of them first, and no more than a few.
+func TestUnreadableJournalsAreKept(t *testing.T) {
+	j := newJournaled(t, false, zone.HistoryBounds{})
+	j.start()
+	path := filepath.Join(j.dir, "example.journal")
+	n := 0
+	for range zone.UnreadMax + 2 {
+		n++
+		j.put(n)
+		unreadable(t, path)
+		if err := os.Rename(path+".good", fmt.Sprintf("%s.of.%d", path, n)); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(os.Remove(path), os.Symlink("/proc/self/./"+strings.Repeat("./", n)+"mem", path)); err != nil {
+			t.Fatal(err)
+		}
+		j.start()
+	}
+	j.put(n + 1)
+	for i := range zone.UnreadMax {
+		name := path + ".unread"
+		if i > 0 {
+			name = fmt.Sprintf("%s.%d", name, i+1)
+		}
+		target, err := os.Readlink(name)
+		if got := strings.Count(target, "./") - 1; err != nil || got != n-i {
+			t.Errorf("%s is the file of %d (%v), want that of %d", filepath.Base(name), got, err, n-i)
+		}
+	}
+	if files, _ := filepath.Glob(path + ".unread*"); len(files) != zone.UnreadMax {
+		t.Errorf("%d files are kept: %v", len(files), files)
+	}
+}
+
 // TestUnreadableUpdatesAreNotTakenBack holds that a zone is not served as its file is while the disk does not give what updates made of it, unless somebody says so.
 func TestUnreadableUpdatesAreNotTakenBack(t *testing.T) {
 	u := newUpdatable(t, updatableText)
@@ -404,6 +438,11 @@ func TestUnreadableUpdatesAreNotTakenBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	u.expect("by force", 5, "-new.example. 60 IN A 192.0.2.9")
+	if _, err := os.Readlink(path + ".unread"); err != nil {
+		t.Errorf("the file was not put aside at once: %v", err)
+	}
+	u.start()
+	u.expect("by force, after a restart", 5, "-new.example. 60 IN A 192.0.2.9")
 	if rcode := u.ask("all.key", "+more.example. 60 A 192.0.2.9"); rcode != 0 {
 		t.Errorf("by force: RCODE %d\n%s", rcode, &u.log.text)
 	}

@@ -100,13 +100,13 @@ type Keeper struct {
 	set     atomic.Pointer[Set]
 	counters
 
-	mu        sync.Mutex                 // held while zones are loaded and published, but not while one is updated
-	idle      *sync.Cond                 // on mu: a zone is busy no more, or nobody waits for that any more
-	busy      int                        // guarded by mu: how many zones are
-	resting   int                        // guarded by mu: how many wait until none is
+	changing  sync.Mutex                 // held while it changes which zones there are
+	mu        sync.Mutex                 // held while zones are published, but not while one is read, signed or written down; see apart
+	idle      *sync.Cond                 // on mu: a zone is busy no more
+	updating  int                        // guarded by mu: how many zones are busy with updates
 	zones     []*kept                    // changed with mu and state held
 	byName    map[dnsname.Name]*kept     // those of zones; guarded by mu
-	updated   updateMemories             // guarded by mu
+	updated   updateMemories             // has a lock of its own
 	heard     []Heard                    // guarded by mu
 	news      []*kept                    // guarded by mu: those whose serial is another since the last Set
 	histories int                        // guarded by mu: how many octets the histories of zones take that are counted
@@ -137,6 +137,7 @@ type kept struct {
 	journal   *journal  // nil before the zone has a state, or without a directory
 	had       recorded  // what the journal said when it was opened, until that is taken
 	received  *journal  // of what came of a zone by transfer that is signed here; nil of others, or without a directory
+	came      *Zone     // what received has; nil where that is not known
 	updated   *Zone     // what updates made of the source, which is then the present state; nil without any
 	updates   *journal  // of updated; nil where there are none, or without a directory
 	unknown   error     // why what updates made of the zone before the start is not known; nil where it is
@@ -146,13 +147,16 @@ type kept struct {
 	unproved  time.Time // when to ask again whether it is signed as it has to be; zero where that is known
 	looks     int       // how often the file was seen like that
 	status    Status
-	unread    bool // it is frozen since before the start, and its file was not read
-	expired   bool // guarded by mu: served no more until a primary confirms it
-	busy      bool // guarded by mu: an update works on a copy of it
-	apart     bool // it is such a copy
-	news      bool // of a copy: its serial is another
-	held      bool // guarded by mu: its fault is that it is frozen
-	overdue   bool // guarded by mu: it would have expired, if it were not frozen, and the log has it
+	unread    bool   // it is frozen since before the start, and its file was not read
+	expired   bool   // guarded by mu: served no more until a primary confirms it
+	busy      bool   // guarded by mu: somebody works on a copy of it
+	apart     bool   // it is such a copy, or one that nobody else knows of yet
+	news      bool   // of a copy: its serial is another
+	taken     bool   // and a primary, or who else made it, has just given it
+	looked    bool   // and it was looked at whether it is signed as it has to be
+	noted     *noted // and what is to be told of it; nil for nothing
+	held      bool   // guarded by mu: its fault is that it is frozen
+	overdue   bool   // guarded by mu: it would have expired, if it were not frozen, and the log has it
 }
 
 // State is how a zone stands.
@@ -228,53 +232,6 @@ func NewKeeper(c KeeperConfig) (*Keeper, error) {
 // Set is the zones that are served. Whoever answers a query takes it once.
 func (k *Keeper) Set() *Set { return k.set.Load() }
 
-// Update changes which zones there are. Those that stay the same are not read again.
-func (k *Keeper) Update(sources []Source) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.rest()
-	next, byName := make([]*kept, 0, len(sources)), make(map[dnsname.Name]*kept, len(sources))
-	for _, s := range sources {
-		s.Name = s.Name.Canonical()
-		if byName[s.Name] != nil {
-			return fmt.Errorf("zone %s is there twice", s.Name)
-		}
-		z, fresh := &kept{}, true
-		if had := k.byName[s.Name]; had != nil && had.source.isAs(&s) {
-			fresh = false
-			if *z = *had; z.source.Verify != s.Verify {
-				if z.loaded = (stamp{}); s.Path == "" {
-					z.unproved = k.now() // the next look at the primaries looks at the digest too
-				}
-			}
-		}
-		if another := z.zone != nil && !sameSigning(z.source.Sign, s.Sign); another {
-			z.source = s
-			k.resign(z)
-		}
-		z.source = s
-		k.openUpdates(z)
-		if z.describe(); fresh {
-			k.refreeze(z)
-		}
-		next, byName[s.Name] = append(next, z), z
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), trustPatience)
-	defer cancel()
-	for _, z := range next {
-		switch {
-		case z.source.Path == "" && z.zone == nil:
-			k.restore(z)
-		case z.source.Path != "" && z.loaded == (stamp{}) && !(z.status.Frozen && z.zone != nil):
-			k.load(ctx, z, false)
-		}
-	}
-	k.state.Lock()
-	k.zones, k.byName = next, byName
-	k.state.Unlock()
-	return k.publish()
-}
-
 // Hear changes of which zones notices are heard that are not served here.
 func (k *Keeper) Hear(all []Heard) error {
 	k.mu.Lock()
@@ -288,18 +245,22 @@ func (k *Keeper) Reload(force bool) ([]Status, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), trustPatience)
 	defer cancel()
 	k.mu.Lock()
-	k.rest()
-	for _, z := range k.zones {
-		if z.source.Path == "" || z.status.Frozen {
-			continue
+	k.each(func(z *kept) {
+		if !k.settled(z) || z.source.Path == "" || z.status.Frozen {
+			return
 		}
 		if now, err := stampOf(z.source.Path); err != nil || now != z.loaded || z.status.State != StateServed {
-			k.load(ctx, z, force)
+			k.reload(ctx, z, force)
 		}
-	}
-	err := k.publish()
+	})
 	k.mu.Unlock()
-	return k.Status(), err
+	return k.Status(), nil
+}
+
+// reload reads the file of a zone that is not busy, and publishes what comes of it. mu is held, and given up while that takes.
+func (k *Keeper) reload(ctx context.Context, z *kept, force bool) {
+	k.apart(z, func(next *kept) { k.load(ctx, next, force) })
+	k.publishOnly(z)
 }
 
 // Run looks for changes, and tells secondaries of them, until ctx ends.
@@ -326,31 +287,29 @@ func (k *Keeper) look(ctx context.Context) {
 	defer cancel()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	changed := k.renew()
-	for _, z := range k.zones {
-		if z.source.Path == "" || z.status.Frozen || z.busy { // which the next look sees
-			continue
+	k.renew()
+	k.each(func(z *kept) {
+		if z.source.Path != "" && !z.status.Frozen && !z.busy && k.rests(z) { // the next look sees those that are busy
+			k.reload(ctx, z, false)
 		}
-		now, err := stampOf(z.source.Path)
-		if now == z.loaded && k.doubted(z) {
-			z.loaded = stamp{}
-		}
-		if now != z.seen {
-			z.seen, z.looks = now, 0
-			continue
-		}
-		z.looks++
-		if (now != z.loaded || err != nil && z.status.Fault == "") && (z.looks >= cutLooks || !isCut(z.source.Path)) {
-			k.load(ctx, z, false)
-			changed = true
-		}
-	}
-	if changed {
-		_ = k.publish() // the names are those of before
-	}
+	})
 }
 
-// load reads the file of z, and takes what it says if that can be served.
+// rests reports whether the file of a zone has changed and come to rest.
+func (k *Keeper) rests(z *kept) bool {
+	now, err := stampOf(z.source.Path)
+	if now == z.loaded && k.doubted(z) {
+		z.loaded = stamp{}
+	}
+	if now != z.seen {
+		z.seen, z.looks = now, 0
+		return false
+	}
+	z.looks++
+	return (now != z.loaded || err != nil && z.status.Fault == "") && (z.looks >= cutLooks || !isCut(z.source.Path))
+}
+
+// load reads the file of z, a copy, and takes what it says if that can be served.
 func (k *Keeper) load(ctx context.Context, z *kept, force bool) {
 	before, statErr := stampOf(z.source.Path)
 	z.loaded, z.seen = before, before
@@ -386,7 +345,7 @@ func (k *Keeper) load(ctx context.Context, z *kept, force bool) {
 	}
 	switch {
 	case err == nil:
-		if err = k.take(z, next); err == nil && z.updated != nil && next != z.updated {
+		if err = k.take(z, next); (err == nil || z.unsigned) && next != z.updated && (z.updated != nil || z.updates != nil && z.updates.unread) {
 			k.dropUpdates(z)
 		}
 	case z.zone == nil && z.updated != nil:
@@ -395,8 +354,12 @@ func (k *Keeper) load(ctx context.Context, z *kept, force bool) {
 	k.note(z, warnings, err)
 }
 
-// note keeps what came of a load.
+// note keeps what came of a load: of a copy, until that is taken over.
 func (k *Keeper) note(z *kept, warnings int, err error) {
+	if z.apart {
+		z.noted = &noted{warnings, err}
+		return
+	}
 	k.state.Lock()
 	defer k.state.Unlock()
 	s := &z.status
@@ -472,7 +435,8 @@ func (k *Keeper) publish() error {
 	return nil
 }
 
-// publishOnly is publish where nothing but what there is of one zone has changed. It costs as much however many zones there are.
+// publishOnly is publish where nothing but what there is of one zone has changed. It costs as much however many zones there are, but for the few times that all
+// histories together are too large.
 func (k *Keeper) publishOnly(z *kept) {
 	shorter := k.boundHistories([]*kept{z})
 	served := []Served{z.served()}

@@ -41,14 +41,13 @@ func (k *Keeper) take(z *kept, plain *Zone) error {
 		k.dropReceived(z)
 		return nil
 	}
-	before := z.plain
 	if z.zone == nil && k.serveLast(z, plain) {
-		k.recordReceived(z, before, plain)
+		k.recordReceived(z, plain)
 		return nil
 	}
 	next, d, err := k.sign(z, plain)
 	if err == nil || z.zone == nil || z.unsigned {
-		k.recordReceived(z, before, plain)
+		k.recordReceived(z, plain)
 	}
 	switch {
 	case err == nil:
@@ -161,31 +160,30 @@ func (z *kept) present() *Zone {
 	return z.zone
 }
 
-// renew signs the zones again whose keys or signatures have to change. It reports whether any has changed. mu is held.
-func (k *Keeper) renew() (changed bool) {
-	now := k.now()
-	for _, z := range k.zones {
-		if z.busy || !z.mustSign(now) {
-			continue
+// renew signs the zones again whose keys or signatures have to change, and publishes them. mu is held, and given up meanwhile.
+func (k *Keeper) renew() {
+	k.each(func(z *kept) {
+		if !z.busy && z.mustSign(k.now()) {
+			k.apart(z, k.renewOne)
+			k.publishOnly(z)
 		}
-		before, plain := z.zone, z.plain
-		waited := z.wanted != nil
-		if waited {
-			plain = z.wanted
-		}
-		err := k.take(z, plain)
-		if err != nil || z.status.Fault != "" && (waited || z.zone != before) {
-			k.note(z, z.status.Warnings, err)
-		}
-		if z.zone != before {
-			changed = true
-			k.state.Lock()
-			z.describe()
-			k.state.Unlock()
-			k.log.Debug("zone signed again", "zone", z.source.Name.String(), "serial", z.zone.serial)
-		}
+	})
+}
+
+// renewOne signs a zone again, a copy.
+func (k *Keeper) renewOne(z *kept) {
+	before, plain := z.zone, z.plain
+	waited := z.wanted != nil
+	if waited {
+		plain = z.wanted
 	}
-	return changed
+	err := k.take(z, plain)
+	if err != nil || z.status.Fault != "" && (waited || z.zone != before) {
+		k.note(z, z.status.Warnings, err)
+	}
+	if z.zone != before {
+		k.log.Debug("zone signed again", "zone", z.source.Name.String(), "serial", z.zone.serial)
+	}
 }
 
 // mustSign reports whether a zone has to be signed again, or for the first time.
@@ -270,13 +268,14 @@ func (k *Keeper) withKeys(apex dnsname.Name, do func(*signedZone) error) error {
 	if z == nil || z.signing == nil {
 		return fmt.Errorf("%w: %s is not signed here", ErrNotSigned, apex)
 	}
-	if err := do(z.signing); err != nil {
-		return err
-	}
-	if k.renew() {
-		return k.publish()
-	}
-	return nil
+	var err error
+	k.apart(z, func(next *kept) {
+		if err = do(next.signing); err == nil && next.mustSign(k.now()) {
+			k.renewOne(next)
+		}
+	})
+	k.publishOnly(z)
+	return err
 }
 
 // ZoneKeys are the keys of a zone.
@@ -291,12 +290,11 @@ type ZoneKeys struct {
 func (k *Keeper) Keys() (out []ZoneKeys) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.rest()
-	for _, z := range k.zones {
-		if z.signing != nil {
+	k.each(func(z *kept) {
+		if k.settled(z) && z.signing != nil {
 			out = append(out, ZoneKeys{z.source.Name.String(), z.signing.keys(k.now()), z.signing.ring.policy.Withdraw})
 		}
-	}
+	})
 	return out
 }
 

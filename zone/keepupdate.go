@@ -52,83 +52,78 @@ func (c *updateCounters) count(rcode int, changed bool) {
 // ApplyUpdate makes the changes that an UPDATE message asks for, whole or not at all, and returns the RCODE of the reply. After NOERROR they are on the disk and
 // are served. It may wait for the disk, and for others that change the zone.
 func (k *Keeper) ApplyUpdate(r *UpdateRequest) int {
+	rcode, made := k.answerUpdate(r)
+	if made == nil {
+		return rcode
+	}
+	if err := k.updated.keep(*made); err != nil {
+		k.journalFaults.Add(1)
+		k.log.Error("an update cannot be written down as made; after a restart it could be made again", "zone", r.Zone.String(), "err", err)
+	}
+	return rcode
+}
+
+// answerUpdate makes the changes of an update, and returns what is to be written down of it; nil where that is nothing.
+func (k *Keeper) answerUpdate(r *UpdateRequest) (rcode int, made *memory) {
+	k.updated.lookAgain(k.now())
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	z, rcode, known := k.forUpdate(r)
 	if known {
-		return rcode
+		return rcode, nil
 	}
 	before := z.present()
 	diff, rcode, err := k.work(z, r)
 	changed := z.present() != before
 	if k.updates.count(rcode, changed); rcode != wire.RcodeServFail {
-		if failed := k.updated.add(r.Signed, rcode, k.now()); failed != nil {
-			k.journalFaults.Add(1)
-			k.log.Error("an update cannot be written down as made; after a restart it could be made again", "zone", r.Zone.String(), "err", failed)
-		}
+		m := newMemory(r, rcode, k.now())
+		k.updated.put(m)
+		made = &m
 	}
 	k.logUpdate(z, r, &diff, rcode, changed, err)
-	return rcode
+	return rcode, made
 }
 
 // forUpdate is the zone that an update is of, once no other one works on it; or known, and how the update is answered. mu is held, and given up while it waits.
 func (k *Keeper) forUpdate(r *UpdateRequest) (z *kept, rcode int, known bool) {
 	for {
-		full := k.updated.room(k.now())
-		if rcode, known := k.updated.find(r.Signed, k.now()); known {
+		if rcode, known := k.updated.find(&r.Signed, k.now()); known {
 			k.updates.again.Add(1)
 			return nil, rcode, true
 		}
 		z := k.named(r.Zone)
-		switch {
-		case z == nil:
+		if z == nil {
 			k.updates.count(wire.RcodeNotAuth, false)
 			return nil, wire.RcodeNotAuth, true
-		case full != nil:
+		}
+		if tells, err := k.updated.room(r.Key, k.now()); err != nil {
 			k.updates.count(wire.RcodeServFail, false)
-			if k.updated.tells(k.now()) {
-				k.log.Error("no updates are made for now", "zone", r.Zone.String(), "key", r.Key.String(), "client", r.Client.String(), "err", full)
+			if tells {
+				k.log.Error("no updates are made for now", "zone", r.Zone.String(), "key", r.Key.String(), "client", r.Client.String(), "err", err)
 			}
 			return nil, wire.RcodeServFail, true
-		case !z.busy && k.busy < updatesAtOnce && k.resting == 0:
+		}
+		if !z.busy && k.updating < updatesAtOnce {
 			return z, 0, false
 		}
 		k.idle.Wait()
 	}
 }
 
-// work makes an update of a zone on a copy of it, without mu, so that neither other zones nor their updates wait for the disk, or for a large zone to be laid out
-// and signed. mu is held before and after that.
+// work makes an update of a zone on a copy of it. mu is held before and after that.
 func (k *Keeper) work(z *kept, r *UpdateRequest) (d Diff, rcode int, err error) {
-	z.busy = true
-	k.busy++
-	next := *z
-	next.apart = true
-	k.mu.Unlock()
-	defer func() {
-		k.mu.Lock()
-		z.busy = false
-		k.busy--
-		k.idle.Broadcast()
-		if z.present() == next.present() && z.zone == next.zone {
-			return
-		}
-		if z.adopt(&next); next.news {
-			k.isNews(z)
-		}
-		k.state.Lock()
-		z.describe()
-		z.status.Updated = k.now()
-		k.state.Unlock()
-		k.publishOnly(z)
-	}()
-	return k.update(&next, r)
-}
-
-// adopt takes over what an update has made of a copy.
-func (z *kept) adopt(next *kept) {
-	z.zone, z.plain, z.wanted, z.signing, z.unsigned, z.signAfter = next.zone, next.plain, next.wanted, next.signing, next.unsigned, next.signAfter
-	z.history, z.journal, z.had, z.received, z.updated, z.updates = next.history, next.journal, next.had, next.received, next.updated, next.updates
+	had, served := z.present(), z.zone
+	k.updating++
+	k.apart(z, func(next *kept) { d, rcode, err = k.update(next, r) })
+	k.updating--
+	if z.present() == had && z.zone == served {
+		return d, rcode, err
+	}
+	k.state.Lock()
+	z.status.Updated = k.now()
+	k.state.Unlock()
+	k.publishOnly(z)
+	return d, rcode, err
 }
 
 // logUpdate tells of an update that changed something, or that came from somebody who may send some and was not made.
@@ -275,7 +270,8 @@ func (k *Keeper) openUpdates(z *kept) {
 	}
 }
 
-// knowUpdates fails where updates have changed a zone and what they made of it cannot be read: its file alone would take all of that back. By force it counts.
+// knowUpdates fails where updates have changed a zone and what they made of it cannot be read: its file alone would take all of that back. By force it counts, and
+// what cannot be read is put aside once the file is served, so that it counts after a restart too.
 func (k *Keeper) knowUpdates(z *kept, force bool) error {
 	if z.unknown == nil {
 		return nil
@@ -286,7 +282,7 @@ func (k *Keeper) knowUpdates(z *kept, force bool) error {
 	if !force {
 		return fmt.Errorf("what updates have made of the zone: %w; mend that, and run `cenote reload`, or serve the file without them by `cenote reload --force`", z.unknown)
 	}
-	k.log.Warn("the file of a zone is served without what updates made of it", "zone", z.source.Name.String(), "err", z.unknown)
+	k.log.Warn("the file of a zone is served without what updates made of it, which is put aside", "zone", z.source.Name.String(), "err", z.unknown)
 	z.unknown, z.updates = nil, &journal{path: journalPath(filepath.Join(k.dir, updatesDir), z.source.Name), unread: true}
 	return nil
 }

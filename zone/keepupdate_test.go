@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -181,6 +182,11 @@ func TestUpdateIsMadeOnce(t *testing.T) {
 		}
 		u.expect("step", step.serial, step.line)
 	}
+	for result, want := range map[string]float64{"changed": 2, "again": 2} {
+		if n := labelled(t, u.Keeper, "cenote_zone_updates_total", result); n != want {
+			t.Errorf("%v are counted as %s, want %v", n, result, want)
+		}
+	}
 }
 
 // TestUpdateIsMadeOnceOverARestart holds the same where the server is started in between, until the signatures of such messages hold no more.
@@ -223,7 +229,7 @@ func TestUpdateIsMadeOnceOverARestart(t *testing.T) {
 	if rcode := u.send("all.key", add); rcode != 0 || u.Status()[0].Serial != 8 {
 		t.Errorf("a message that no signature of then could cover: %d", rcode)
 	}
-	if info, err := os.Stat(path); err != nil || info.Size() != 8+46 {
+	if info, err := os.Stat(path); err != nil || info.Size() != 8+38 {
 		t.Errorf("%v %v, want one record", info, err)
 	}
 }
@@ -231,13 +237,30 @@ func TestUpdateIsMadeOnceOverARestart(t *testing.T) {
 // FuzzUpdateMemory holds that what is read of the file of updates was written so.
 func FuzzUpdateMemory(f *testing.F) {
 	now := time.Unix(1_800_000_000, 0)
-	f.Add([]byte("cenoteu1"))
-	f.Add(zone.WriteUpdateMemory(now, 3))
+	f.Add([]byte("cenoteu2"))
+	f.Add(zone.WriteUpdateMemory(now, 3, false))
+	f.Add(zone.WriteUpdateMemory(now, 3, true))
 	f.Fuzz(func(t *testing.T, file []byte) {
-		if n := zone.ReadUpdateMemory(now, file); n > (len(file)-8)/46 && n > 0 {
+		if n := zone.ReadUpdateMemory(now, file); n > (len(file)-8)/38 && n > 0 {
 			t.Errorf("%d updates in %d octets", n, len(file))
 		}
 	})
+}
+
+// TestUpdateMemoryOfTheFirstVersion holds that what an older server has written down of updates counts.
+func TestUpdateMemoryOfTheFirstVersion(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	for _, first := range []bool{true, false} {
+		file := zone.WriteUpdateMemory(now, 3, first)
+		for i, want := range []int{0, 1, 2, -1} {
+			if got := zone.Remembered(now, file, i); got != want {
+				t.Errorf("first version %v: update %d is answered with %d, want %d", first, i, got, want)
+			}
+		}
+		if n := zone.ReadUpdateMemory(now.Add(10*time.Minute), file); n != 0 {
+			t.Errorf("%d count when all are past", n)
+		}
+	}
 }
 
 // TestUpdatesAndTheFile holds which counts, the file or what updates made of the zone: while the server runs, and after a restart.
@@ -484,13 +507,30 @@ func TestNoUpdateIsForgotten(t *testing.T) {
 	if rcode := u.send("all.key", first); rcode != 0 || u.Status()[0].Serial != serial {
 		t.Errorf("an update that comes again: RCODE %d, serial %d, want %d", rcode, u.Status()[0].Serial, serial)
 	}
-	u.Remember(zone.UpdatesRemembered)
+	u.Remember(canonical("all.key"), zone.UpdatesRemembered/2)
 	for range 2 {
 		if rcode := u.ask("all.key", "+more.example. 60 A 192.0.2.9"); rcode != wire.RcodeServFail || u.Status()[0].Serial != serial {
 			t.Errorf("one too many: RCODE %d, serial %d, want %d", rcode, u.Status()[0].Serial, serial)
 		}
 	}
 	if n := u.log.count("no updates are made for now"); n != 1 {
+		t.Errorf("the log has told it %d times", n)
+	}
+	other := "+one.example. 60 A 192.0.2.10"
+	if rcode := u.ask("one.key", other); rcode != 0 || u.Status()[0].Serial != serial+1 {
+		t.Errorf("an update by another key: RCODE %d, serial %d, want %d", rcode, u.Status()[0].Serial, serial+1)
+	}
+	serial++
+	u.Remember(canonical("one.key"), zone.UpdatesRemembered)
+	for range 2 {
+		if rcode := u.ask("one.key", "-one.example."); rcode != wire.RcodeServFail {
+			t.Errorf("one too many of another key: RCODE %d", rcode)
+		}
+		if rcode := u.ask("www.example", "+www.example. 60 A 192.0.2.10"); rcode != wire.RcodeServFail {
+			t.Errorf("one more than there is room for at all: RCODE %d", rcode)
+		}
+	}
+	if n := u.log.count("no updates are made for now"); n != 3 {
 		t.Errorf("the log has told it %d times", n)
 	}
 	if rcode := u.send("all.key", first); rcode != 0 || u.Status()[0].Serial != serial {
@@ -631,6 +671,65 @@ func TestOtherZonesDoNotWait(t *testing.T) {
 	}
 }
 
+// TestNobodyWaitsForWhatIsRemembered holds that while it waits for the disk that an update is written down as made, all else goes on, that update is served, and
+// nobody is told yet that it is made.
+func TestNobodyWaitsForWhatIsRemembered(t *testing.T) {
+	u := newSeveral(t, 2)
+	if a, b := u.change(0, "a"), u.change(1, "a"); a != 0 || b != 0 {
+		t.Fatal(a, b)
+	}
+	path := filepath.Join(u.conf.Dir, "updates", "remembered")
+	if err := errors.Join(os.Rename(path, path+".was"), syscall.Mkfifo(path, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	held := make(chan int, 2)
+	for i := range 2 {
+		go func() { held <- u.change(i, "b") }() // which waits for somebody who reads what it writes
+	}
+	others := make(chan error, 1)
+	go func() {
+		awaitTrue(t, "both are served", func() bool {
+			a, errA := u.State(canonical("z0.example"), false)
+			b, errB := u.State(canonical("z1.example"), false)
+			return errors.Join(errA, errB) == nil && a.Serial() == 7 && b.Serial() == 7
+		})
+		u.Look()
+		others <- errors.Join(u.Freeze(canonical("z0.example"), true), u.Freeze(canonical("z0.example"), false))
+	}()
+	select {
+	case err := <-others:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("others wait for the disk")
+	}
+	select {
+	case <-held:
+		t.Error("an update is told to be made that is not written down")
+	default:
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for range 2 {
+		if rcode := <-held; rcode != 0 {
+			t.Errorf("RCODE %d", rcode)
+		}
+	}
+	if n := u.log.count("an update cannot be written down as made"); n != 1 { // a pipe keeps nothing (fsync), and the next write takes its place
+		t.Errorf("the log has told it %d times", n)
+	}
+	if err := os.Remove(path + ".was"); err != nil {
+		t.Fatal(err)
+	}
+	if file, err := os.ReadFile(path); err != nil || zone.ReadUpdateMemory(time.Now(), file) != 4 {
+		t.Errorf("%v: %d are written down, want 4", err, zone.ReadUpdateMemory(time.Now(), file))
+	}
+}
+
 // awaitTrue waits until something is so.
 func awaitTrue(t *testing.T, what string, is func() bool) {
 	t.Helper()
@@ -647,6 +746,8 @@ func TestUpdatesAtOnce(t *testing.T) {
 	u := newSeveral(t, zones)
 	var work, noise sync.WaitGroup
 	end := make(chan struct{})
+	extra := zone.Source{Name: canonical("extra.example"), Path: filepath.Join(t.TempDir(), "zone")}
+	write(t, extra.Path, updatableText)
 	noise.Go(func() {
 		for n := 0; ; n++ {
 			select {
@@ -659,7 +760,14 @@ func TestUpdatesAtOnce(t *testing.T) {
 				t.Error(err)
 			}
 			_ = u.Keys()
-			if err := u.Update(u.conf.Sources); err != nil {
+			sources := slices.Clone(u.conf.Sources)
+			if n%2 == 0 {
+				sources = append(sources, extra)
+			}
+			if n%3 == 0 {
+				sources[0].Verify, sources[1].NotifyKeys = zone.VerifyLog, []dnsname.Name{canonical("all.key")}
+			}
+			if err := u.Update(sources); err != nil {
 				t.Error(err)
 			}
 			_ = u.Status()
@@ -679,7 +787,7 @@ func TestUpdatesAtOnce(t *testing.T) {
 	noise.Wait()
 	check := func(what string) {
 		t.Helper()
-		for i, s := range u.Status() {
+		for i, s := range u.Status()[:zones] {
 			z, err := u.State(canonical(s.Name), false)
 			if err != nil || z.Serial() != 5+changes || s.Steps < changes && i < zones-1 {
 				t.Errorf("%s: %v, %+v", what, err, s)

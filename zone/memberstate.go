@@ -54,7 +54,7 @@ func (k *Keeper) sweepMembers() {
 func (k *Keeper) sweep(dir string, wanted map[string]bool) (removed int) {
 	files, _ := os.ReadDir(dir) // without one there are none
 	for _, f := range files {
-		if wanted[strings.TrimSuffix(f.Name(), unreadSuffix)] || strings.LastIndexByte(f.Name(), '=') < 1 {
+		if wanted[withoutUnread(f.Name())] || strings.LastIndexByte(f.Name(), '=') < 1 {
 			continue
 		}
 		if err := os.Remove(filepath.Join(dir, f.Name())); err != nil {

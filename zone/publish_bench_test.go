@@ -12,11 +12,15 @@ import (
 	"cenote/zone"
 )
 
-// BenchmarkEditAmongZones changes one small zone after another of so many.
+// BenchmarkEditAmongZones changes one small zone after another of so many; at the bound, their histories are as large as they may be.
 func BenchmarkEditAmongZones(b *testing.B) {
-	for _, zones := range []int{1, 100, 10_000} {
-		b.Run(fmt.Sprintf("zones=%d", zones), func(b *testing.B) {
-			k, err := zone.NewKeeper(zone.KeeperConfig{Sources: manySources(zones), Log: slog.New(slog.DiscardHandler)})
+	for _, tc := range []struct {
+		zones, bytes int
+		name         string
+	}{{1, 0, ""}, {100, 0, ""}, {10_000, 0, ""}, {10_000, 1 << 20, "/at the bound"}} {
+		zones := tc.zones
+		b.Run(fmt.Sprintf("zones=%d%s", zones, tc.name), func(b *testing.B) {
+			k, err := zone.NewKeeper(zone.KeeperConfig{Sources: manySources(zones), Bounds: zone.HistoryBounds{Bytes: tc.bytes}, Log: slog.New(slog.DiscardHandler)})
 			if err != nil {
 				b.Fatal(err)
 			}

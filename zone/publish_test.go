@@ -17,7 +17,7 @@ func TestVersionsAmongManyZones(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, want, full := rand.New(rand.NewPCG(1, 1)), make([]uint32, zones), false
+	r, want, full, last, shortened := rand.New(rand.NewPCG(1, 1)), make([]uint32, zones), false, 0, 0
 	for range 1000 {
 		before, i := k.Set(), r.IntN(zones)
 		had := want[i]
@@ -34,6 +34,13 @@ func TestVersionsAmongManyZones(t *testing.T) {
 		if full = full || histories > bytes*9/10; histories > bytes {
 			t.Fatalf("the histories take %d octets, want %d at most", histories, bytes)
 		}
+		if had > 0 && histories <= last {
+			shortened++
+		}
+		last = histories
+	}
+	if most := 1000 * 200 * 16 / bytes; shortened == 0 || shortened > most { // a step has fewer than 200 octets
+		t.Errorf("histories were made shorter %d times, and all zones looked at for that, want %d times at most", shortened, most)
 	}
 	if !full {
 		t.Error("the histories were never as large as they may be")

@@ -13,47 +13,52 @@ import (
 // receives reports whether a zone comes by transfer, and is signed here.
 func (z *kept) receives() bool { return z.source.Path == "" && z.source.Sign != nil }
 
-// openReceived opens the journal of what came, and returns the state that it has; nil if there is none.
+// openReceived opens the journal of what came, and returns the state that it has; nil if there is none, or it cannot be read.
 func (k *Keeper) openReceived(z *kept) *Zone {
-	if k.dir == "" || z.received != nil {
+	if k.dir == "" || z.received != nil && !z.received.unread {
 		return nil
 	}
-	dir := filepath.Dir(k.receivedPath(z))
-	if err := os.MkdirAll(dir, 0o750); err != nil {
+	if err := os.MkdirAll(filepath.Dir(k.receivedPath(z)), 0o750); err != nil {
 		k.journalFault(z, err)
 		return nil
 	}
 	j, had, err := openJournal(k.receivedPath(z), z.source.Name)
-	if err != nil {
+	if z.received, z.came = j, nil; err != nil {
 		k.journalFault(z, err)
 		return nil
 	}
 	k.noteTrimmed(z, j)
-	z.received = j
+	z.came = had.zone
 	return had.zone
 }
 
-// recordReceived writes down what came, after what came before.
-func (k *Keeper) recordReceived(z *kept, before, next *Zone) {
-	if !z.receives() || before == next && z.received != nil && z.received.size > 0 {
+// recordReceived writes down what came: as a step from what the journal has, or all of it where that is another version, as after a fault of the disk.
+func (k *Keeper) recordReceived(z *kept, next *Zone) {
+	if !z.receives() || z.came == next {
 		return
 	}
-	k.openReceived(z)
+	if z.received == nil {
+		k.openReceived(z)
+	}
 	if z.received == nil {
 		return
 	}
+	has := z.came
+	z.came = nil
 	var err error
 	behind(int64(len(next.data)), func() {
 		var step *Step
-		if before != nil && before != next && z.received.size > 0 {
-			d := Compare(before, next)
+		if has != nil {
+			d := Compare(has, next)
 			step = newStep(&d, next)
 		}
 		err = z.received.record(step, nil, next, true)
 	})
 	if err != nil {
 		k.journalFault(z, err)
+		return
 	}
+	z.came = next
 }
 
 // dropReceived forgets what came of a zone that is served as it comes.
@@ -64,7 +69,7 @@ func (k *Keeper) dropReceived(z *kept) {
 	if err := z.received.remove(); err != nil {
 		k.journalFault(z, err)
 	}
-	z.received = nil
+	z.received, z.came = nil, nil
 }
 
 // restoreReceived serves a zone that is signed here as it came before the server was started. It reports whether there was anything.

@@ -1,9 +1,11 @@
 package zone_test
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -174,4 +176,43 @@ func TestNamedIsSignedOnTheWay(t *testing.T) {
 	if s := r.Status()[0]; s.Steps != 4 {
 		t.Errorf("%d steps for secondaries of our own, want 4", s.Steps)
 	}
+}
+
+// TestReceivedJournalAfterAFault holds that what came of a zone is there after a restart, where the disk failed for a while and versions came meanwhile: no step is
+// written behind a version that it does not go on from.
+func TestReceivedJournalAfterAFault(t *testing.T) {
+	version := func(serial uint32) string { return serialText(serial) + fmt.Sprintf("n%d A 192.0.2.98\n", serial) }
+	t.Run("a file that cannot be read", func(t *testing.T) {
+		r := newReceiver(t, t.TempDir(), &zone.Signing{})
+		r.take(t, version(10))
+		r.take(t, version(11))
+		path := filepath.Join(r.config.Dir, "received", "example.journal")
+		unreadable(t, path)
+		r.restart(t)
+		r.take(t, version(12))
+		if _, err := os.Readlink(path + ".unread"); err != nil {
+			t.Errorf("the file was not put aside: %v", err)
+		}
+		r.take(t, version(13))
+		r.restart(t)
+		r.holds(t, 13, 14, true)
+	})
+	t.Run("a directory that cannot be reached", func(t *testing.T) {
+		r := newReceiver(t, t.TempDir(), &zone.Signing{})
+		r.take(t, version(10))
+		r.take(t, version(11))
+		dir := filepath.Join(r.config.Dir, "received")
+		if err := errors.Join(os.Rename(dir, dir+".was"), os.Symlink(dir, dir)); err != nil {
+			t.Fatal(err)
+		}
+		r.restart(t)
+		r.take(t, version(12))
+		if err := errors.Join(os.Remove(dir), os.Rename(dir+".was", dir)); err != nil {
+			t.Fatal(err)
+		}
+		r.take(t, version(13))
+		r.take(t, version(14))
+		r.restart(t)
+		r.holds(t, 14, 15, true)
+	})
 }

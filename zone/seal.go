@@ -120,7 +120,7 @@ const (
 
 // verify looks at the seal of a zone that was loaded.
 func (k *Keeper) verify(ctx context.Context, z *kept, next *Zone) error {
-	z.unproved = time.Time{}
+	z.unproved, z.looked = time.Time{}, true
 	if z.source.Verify == VerifyOff {
 		return nil
 	}

@@ -91,6 +91,7 @@ func NewSecondaries(keeper *Keeper, zones []Secondary) *Secondaries {
 
 // Update changes which zones are followed. Those that stay as they are go on; those that have other primaries, keys or bounds now ask them at once.
 func (s *Secondaries) Update(zones []Secondary) {
+	s.keeper.resume(zones) // before it is locked: whoever brings a notice never waits for the keeper
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	next := make(map[dnsname.Name]*secondary, len(zones))
@@ -231,7 +232,6 @@ func (s *Secondaries) Notice(apex []byte) {
 
 // follow asks for one zone as often as it should.
 func (s *Secondaries) follow(ctx context.Context, z *secondary) {
-	s.keeper.resume(z.Name)
 	due, rested, told := s.firstLook(z), time.Now(), false
 	for {
 		timer := time.NewTimer(time.Until(due))
@@ -263,19 +263,24 @@ func (s *Secondaries) follow(ctx context.Context, z *secondary) {
 	}
 }
 
-// firstLook is when a zone is looked at first: at once if it is not served, and else when its turn comes, so that a start does not ask for all at a time.
+// firstLook is when a zone is looked at first: at once if it is not served, and else when its turn comes, so that a start does not ask for all at a time, or when
+// its time is over, if that is before.
 func (s *Secondaries) firstLook(z *secondary) time.Time {
 	now := time.Now()
-	if left, ok := s.keeper.timeLeft(z.Name, s.now()); !ok || left <= 0 {
+	left, ok := s.keeper.timeLeft(z.Name, s.now())
+	if !ok || left <= 0 {
 		return now
 	}
+	over := now.Add(left)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.turn.Before(now) {
 		s.turn = now
 	}
 	due := s.turn
-	s.turn = s.turn.Add(lookGap)
+	if s.turn = s.turn.Add(lookGap); over.Before(due) {
+		return over
+	}
 	return due
 }
 
@@ -451,25 +456,48 @@ func (k *Keeper) fail(apex dnsname.Name, err error) {
 	}
 }
 
-// resume reads when a zone that a journal had was confirmed last.
-func (k *Keeper) resume(apex dnsname.Name) {
+// resume reads when zones that journals had were confirmed last, and ends those whose time was over by then: a server that was down for long does not serve them
+// before a primary has confirmed them.
+func (k *Keeper) resume(zones []Secondary) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	z := k.named(apex)
-	if z == nil || z.zone == nil {
-		return
+	over := false
+	for i := range zones {
+		if z := k.named(zones[i].Name); z != nil && z.zone != nil && !z.expired {
+			over = k.resumeOne(z) || over
+		}
+	}
+	if over {
+		_ = k.publish() // the names are those of before
+	}
+}
+
+// resumeOne is resume for one zone, and reports whether its time was over. mu is held.
+func (k *Keeper) resumeOne(z *kept) (over bool) {
+	k.state.Lock()
+	defer k.state.Unlock()
+	s := &z.status
+	if !s.Checked.IsZero() {
+		return false
 	}
 	at, err := z.lastConfirmed()
 	if err != nil {
-		return
+		return false
 	}
-	k.state.Lock()
-	defer k.state.Unlock()
-	if s := &z.status; s.Checked.IsZero() {
-		z.unproved = k.now() // a former run may have been in doubt, or have wanted less
-		s.Checked = at
-		s.Expires = s.Checked.Add(z.zone.timer(expireAt))
+	z.unproved = k.now() // a former run may have been in doubt, or have wanted less
+	s.Checked = at
+	s.Expires = s.Checked.Add(z.zone.timer(expireAt))
+	if over = !s.Frozen && !k.now().Before(s.Expires); over {
+		k.expire(z)
 	}
+	return over
+}
+
+// expire notes that a zone is served no more, for want of a primary that confirms it. mu and state are held; publish follows.
+func (k *Keeper) expire(z *kept) {
+	s := &z.status
+	z.expired, s.State = true, StateExpired
+	k.log.Error("zone expired: no primary has confirmed it for as long as its SOA record says; its names get SERVFAIL", "zone", s.Name, "serial", s.Serial, "checked", s.Checked)
 }
 
 // timeLeft is for how long a zone may be served without being confirmed; ok is false where nothing ends.
@@ -508,8 +536,7 @@ func (k *Keeper) schedule(apex dnsname.Name, now time.Time, pause time.Duration)
 		k.state.Unlock()
 		return left, ok
 	}
-	z.expired, s.State = true, StateExpired
-	k.log.Error("zone expired: no primary has confirmed it for as long as its SOA record says; its names get SERVFAIL", "zone", s.Name, "serial", s.Serial, "checked", s.Checked)
+	k.expire(z)
 	k.state.Unlock()
 	k.publishOnly(z)
 	return 0, false

@@ -165,7 +165,6 @@ func TestFrozenSecondaryIsServedOn(t *testing.T) {
 			t.Fatal(err)
 		}
 		all = zone.NewSecondaries(k, []zone.Secondary{{Name: apex, Bounds: transferBounds, Primaries: []zone.Primary{{Addr: p.addr}}}})
-		all.Resume(apex)
 	}
 	start()
 	expect := func(what string, served bool, serial uint32, fault string) {
@@ -373,5 +372,51 @@ func TestStartIsSpread(t *testing.T) {
 	defer mu.Unlock()
 	if most > 8 {
 		t.Errorf("%d were asked for at a time", most)
+	}
+}
+
+// TestExpiredAtAStart holds that a zone whose time ran out while the server was down is not served by the next one, before any primary is asked, nor longer than its
+// SOA record lets it be while it waits for its first look, and that a zone whose time has not run out is.
+func TestExpiredAtAStart(t *testing.T) {
+	apex, now := dnsname.MustParse("corp.example"), time.Now()
+	p := startPrimary(t, &primaryServer{reply: byType(1, [][]string{wholeZone(1)}, [][]string{wholeZone(1)})})
+	log := new(lines)
+	conf := zone.KeeperConfig{
+		Sources: []zone.Source{{Name: apex, Origin: "primary"}}, Dir: t.TempDir(), Log: slog.New(slog.NewTextHandler(log, nil)), Now: func() time.Time { return now },
+	}
+	zones := []zone.Secondary{{Name: apex, Bounds: transferBounds, Primaries: []zone.Primary{{Addr: p.addr}}}}
+	start := func() (*zone.Keeper, *zone.Secondaries) {
+		t.Helper()
+		k, err := zone.NewKeeper(conf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k, zone.NewSecondaries(k, zones)
+	}
+	_, all := start()
+	if err := all.Look(t.Context(), apex); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(24*time.Hour - time.Minute) // it expires after one day
+	k, all := start()
+	if !k.Set().Exact([]byte(apex)).Ready() {
+		t.Error("a minute before its time is over the zone is not served")
+	}
+	if due := all.FirstLook(apex, time.Hour); due > time.Minute {
+		t.Errorf("it is looked at first after %v, when its time is over after a minute", due)
+	}
+	if due := all.FirstLook(apex, 30*time.Second); due < 20*time.Second {
+		t.Errorf("it is looked at first after %v, want its turn in 30 s", due)
+	}
+	now = now.Add(time.Minute + time.Second)
+	k, all = start()
+	if s := k.Status()[0]; k.Set().Exact([]byte(apex)).Ready() || s.State != zone.StateExpired || s.Serial != 1 || log.count("zone expired") != 1 {
+		t.Errorf("after its time: %+v, and the log has\n%s", s, &log.text)
+	}
+	if due := all.FirstLook(apex, time.Hour); due > 0 {
+		t.Errorf("it is looked at first after %v, want at once", due)
+	}
+	if err := all.Look(t.Context(), apex); err != nil || !k.Set().Exact([]byte(apex)).Ready() {
+		t.Errorf("once a primary has confirmed it: %v, %+v", err, k.Status()[0])
 	}
 }

@@ -46,9 +46,9 @@ func followedZones(c *config.Config, keys *tsig.Keys) ([]zone.Secondary, error) 
 
 // primaryTLS is how a primary is asked by TLS, and which keys are pinned.
 func primaryTLS(p *config.Primary) (*tls.Config, []zone.Pin, error) {
-	roots, err := readAuthorities(string(p.CAFile))
+	roots, err := config.Authorities(p.CAFile)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("ca_file: %w", err)
 	}
 	out := &tls.Config{ServerName: p.TLS, RootCAs: roots, MinVersion: tls.VersionTLS13, NextProtos: []string{"dot"}}
 	var pins []zone.Pin

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto/x509"
 	"fmt"
 	"io"
 	"net/netip"
@@ -59,22 +58,6 @@ func upstreams(list []config.Upstream) []resolver.Upstream {
 		out[i] = resolver.Upstream{Addr: u.Address, Trusted: u.Trusted, TLS: u.TLS}
 	}
 	return out
-}
-
-// readAuthorities reads the certificates that vouch for servers, nil for those of the host.
-func readAuthorities(path string) (*x509.CertPool, error) {
-	if path == "" {
-		return nil, nil
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("reading the certificates of a ca_file: %w", err)
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("ca_file %s has no certificate in PEM form", path)
-	}
-	return roots, nil
 }
 
 func readHints(path string) ([]resolver.Hint, error) {

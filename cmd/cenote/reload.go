@@ -17,7 +17,7 @@ import (
 
 type reloadCommand struct {
 	socketFlag
-	Force bool     `short:"f" help:"Take feeds as they are, although they are empty, look like a web page or have lost most of their entries, zones although their serial goes back, and catalogs although they have lost most of their zones."`
+	Force bool     `short:"f" help:"Take feeds as they are, although they are empty, look like a web page or have lost most of their entries; where no feed is named, also zones although their serial goes back, and catalogs although they have lost most of their zones."`
 	Feeds []string `predictor:"feed" arg:"" optional:"" name:"feed" help:"The feeds to load; all if none is named."`
 	JSON  bool     `help:"Print JSON."`
 }
@@ -127,7 +127,7 @@ func (s *server) Reload(ctx context.Context, r api.ReloadRequest) (api.ReloadAns
 		return answer, errors.Join(err, undo())
 	}
 	addReport(&answer.ReloadReport, report)
-	if answer.Zones, err = s.reloadZones(r.Force); err != nil {
+	if answer.Zones, err = s.reloadZones(r.Force && len(r.Feeds) == 0); err != nil {
 		return answer, errors.Join(err, undo())
 	}
 	if err := s.dns.ReloadCertificates(); err != nil {

@@ -16,6 +16,7 @@ import (
 
 	"cenote/api"
 	"cenote/config"
+	"cenote/dnsname"
 	"cenote/dnstest"
 	"cenote/rrcache"
 	"cenote/wire"
@@ -113,6 +114,39 @@ func TestReloadReadsSecretsAgain(t *testing.T) {
 	}
 	if _, err := s.Reload(t.Context(), api.ReloadRequest{}); err == nil || !strings.Contains(err.Error(), "cookies.secret_file") {
 		t.Errorf("a reload with a spoilt secret: %v, want a fault of cookies.secret_file", err)
+	}
+}
+
+// TestForceIsForTheFeedsThatAreNamed: who has one feed taken as it is has said nothing of zones, whose serial may go back for another reason.
+func TestForceIsForTheFeedsThatAreNamed(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	corp := func(serial int) string {
+		return fmt.Sprintf("$TTL 300\n@ SOA ns host %d 7200 3600 1209600 60\n@ NS ns\nns A 192.0.2.1\n", serial)
+	}
+	write("f.domains", "malware.example\n")
+	write("corp", corp(9))
+	s := startServer(t, dir, quiet+"feeds: [{name: f, path: f.domains}]\npolicy: {zones: [{name: z, feeds: [f], action: nxdomain}]}\nzones: [{name: corp.example, file: corp}]\n")
+	write("corp", corp(8))
+	for _, tc := range []struct {
+		request api.ReloadRequest
+		want    uint32
+	}{
+		{api.ReloadRequest{}, 9},
+		{api.ReloadRequest{Force: true, Feeds: []string{"f"}}, 9},
+		{api.ReloadRequest{Force: true}, 8},
+	} {
+		if _, err := s.Reload(t.Context(), tc.request); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.serial(dnsname.MustParse("corp.example")); got != tc.want {
+			t.Errorf("after %+v the zone has serial %d, want %d", tc.request, got, tc.want)
+		}
 	}
 }
 

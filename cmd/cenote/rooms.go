@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"path/filepath"
@@ -391,8 +392,11 @@ func resolverConfig(c *config.Config, cache *rrcache.Cache, now func() time.Time
 		out.Upstreams = hostUpstreams(c)
 	}
 	var err error
-	if out.Roots, err = readAuthorities(string(r.CAFile)); err != nil || !c.Recursion.Enabled {
-		return out, err
+	if out.Roots, err = config.Authorities(r.CAFile); err != nil {
+		return out, fmt.Errorf("resolver.ca_file: %w", err)
+	}
+	if !c.Recursion.Enabled {
+		return out, nil
 	}
 	out.Recursion, err = recursion(&c.Recursion, anchorFiles(stateOf(c).anchors()))
 	return out, err
