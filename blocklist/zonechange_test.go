@@ -244,8 +244,13 @@ func TestChangeSaysWhatTheWholeSays(t *testing.T) {
 		rounds = 12
 	}
 	r := rand.New(rand.NewPCG(11, 3))
+	lists := t.TempDir()
+	write(t, lists+"/popular", "1,x.a.example\n2,b.example\n30,c.example\n")
+	write(t, lists+"/protected", "y.b.example\n.own.test\n")
 	settings := func(f *blocklist.Feed) {
-		f.Protect = blocklist.Protection{Names: []string{"protected.own.test"}}
+		f.Protect = blocklist.Protection{
+			Names: []string{"protected.own.test"}, Lists: []string{lists + "/protected"}, Popular: blocklist.Popular{Lists: []string{lists + "/popular"}, Hold: 2},
+		}
 		f.Released = []string{"blogspot.com"}
 	}
 	w, p := modelWorld(t, settings)
@@ -399,7 +404,7 @@ func TestChangeWhoseVersionDoesNotCome(t *testing.T) {
 func TestChangeThatIsReadWhole(t *testing.T) {
 	t.Parallel()
 	popular := t.TempDir() + "/popular"
-	write(t, popular, "1,popular.example\n")
+	write(t, popular, domainList("popular", 0, 100_001))
 	for name, tc := range map[string]struct {
 		change func(*blocklist.Feed)
 		before func(*world, *modelPrimary)
@@ -409,7 +414,7 @@ func TestChangeThatIsReadWhole(t *testing.T) {
 	}{
 		"lenient":                       {change: func(f *blocklist.Feed) { f.Lenient = true }, why: "settings are out of the ordinary"},
 		"with a TTL":                    {change: func(f *blocklist.Feed) { f.TTL = time.Hour }, why: "settings are out of the ordinary"},
-		"guarded by a list":             {change: func(f *blocklist.Feed) { f.Protect.Popular.Lists = []string{popular} }, why: "settings are out of the ordinary"},
+		"guarded by a large list":       {change: func(f *blocklist.Feed) { f.Protect.Popular.Lists = []string{popular} }, why: "100001 names are protected or popular"},
 		"shrinks":                       {change: func(f *blocklist.Feed) { f.ShrinkMax = -1 }, next: &zoneModel{3, rulesOf("d.example")}, why: "would be lost"},
 		"is empty":                      {next: &zoneModel{3, nil}, why: "it has no rows"},
 		"has many bad rows":             {change: func(f *blocklist.Feed) { f.ErrorMax = -1 }, next: &zoneModel{3, manyBad()}, why: "too many of its rows cannot be read"},
@@ -590,4 +595,24 @@ func processTime(tb testing.TB) time.Duration {
 	var u syscall.Rusage
 	must(tb, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// TestChangeIsGuardedByLists: what changes is guarded by the lists as they are now; when they have changed the zone is read whole.
+func TestChangeIsGuardedByLists(t *testing.T) {
+	t.Parallel()
+	popular := t.TempDir() + "/popular"
+	write(t, popular, "1,d.example\n2,e.example\n")
+	w, p := changedWorld(t, func(f *blocklist.Feed) { f.Protect.Popular = blocklist.Popular{Lists: []string{popular}, Hold: 1} })
+	done := w.changes()
+	p.gives(&zoneModel{3, rulesOf("a.example", "d.example", "e.example", "github.io")})
+	w.fetch()
+	if w.changes() != done+1 || w.lists("d.example") || !w.lists("e.example") || w.status("f").Report.Held != 2 {
+		t.Errorf("%d changes were taken over; %+v", w.changes()-done, w.status("f").Report)
+	}
+	write(t, popular, "1,f.example\n")
+	p.gives(&zoneModel{4, rulesOf("a.example", "d.example", "f.example", "github.io")})
+	w.fetch()
+	if !w.lists("d.example") || w.lists("f.example") || w.status("f").Report.Held != 2 {
+		t.Errorf("when the list has changed: %+v", w.status("f").Report)
+	}
 }
