@@ -70,9 +70,32 @@ zone:
     journal-content: changes
 `, "key:\n  - id: transfer.test\n    algorithm: hmac-sha256\n    secret: " + transferSecret, "key: transfer.test", "key: transfer.test", "", "",
 	},
+	"nsd": {
+		"nsd", []string{"-d", "-c"}, `server:
+ ip-address: 127.0.0.1@%[2]d
+ server-count: 1
+ username: ""
+ zonesdir: %[1]q
+ database: ""
+ pidfile: "%[1]s/pid"
+ xfrdfile: ""
+ zonelistfile: ""
+ xfrdir: %[1]q
+remote-control:
+ control-enable: no
+%[4]s
+zone:
+ name: example
+ zonefile: "example"
+ notify: 127.0.0.1@%[3]d %[5]s
+ provide-xfr: 127.0.0.1 %[6]s
+ store-ixfr: yes
+ create-ixfr: yes
+`, "key:\n name: transfer.test\n algorithm: hmac-sha256\n secret: \"" + transferSecret + "\"", "transfer.test", "transfer.test", "NOKEY", "NOKEY",
+	},
 }
 
-// TestNoticesOfPrimaries holds that what is edited at named and knot is served by us because they tell so (NOTIFY), with a key and without: the zone's SOA
+// TestNoticesOfPrimaries holds that what is edited at named, nsd and knot is served by us because they tell so (NOTIFY), with a key and without: the zone's SOA
 // record would have us look two hours later.
 func TestNoticesOfPrimaries(t *testing.T) {
 	for name, p := range primaries {
