@@ -89,6 +89,7 @@ type LoadAnswer struct {
 	Newer   int `json:"newer"`   // the cache had an answer already
 	Expired int `json:"expired"` // of no use any more
 	Refused int `json:"refused"` // not what the cache keeps
+	Others  int `json:"others"`  // of names that others are asked for now, or with an alias that leads to one
 }
 
 func (s *Server) cacheStats(w http.ResponseWriter, _ *http.Request) {

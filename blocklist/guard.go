@@ -102,6 +102,12 @@ func (s *suffixes) of(name []byte) (own, above suffixRule) {
 	return own, above
 }
 
+// names reports whether there is a rule for the canonical name itself, and not only one for all names right below the one above it.
+func (s *suffixes) names(name []byte) bool {
+	own, _ := s.of(name)
+	return own != 0
+}
+
 func flagOf(rule publicsuffix.Rule) suffixRule {
 	switch {
 	case rule.Type == publicsuffix.ExceptionType:

@@ -16,7 +16,8 @@ func NewRegistrants(file string) (*Registrants, error) {
 }
 
 // Of returns the name at or above a canonical one that somebody has registered: what is one label longer than the closest public suffix, such as example.co.uk. A suffix of a company is that
-// company's. ok is false for the root, for top-level domains and for suffixes of registries, which are everybody's.
+// company's. ok is false for the root, for top-level domains and for suffixes of registries, which are everybody's. A name that a wildcard alone makes a suffix ("*.ck") is its own: the list
+// knows nothing of it, not even whether there is such a registry, and it may be anybody's.
 func (r *Registrants) Of(name dnsname.Name) (owner dnsname.Name, ok bool) {
 	labels := name.Labels()
 	for n := min(labels, r.suffixes.labelsMax); n > 1; n-- {
@@ -24,7 +25,7 @@ func (r *Registrants) Of(name dnsname.Name) (owner dnsname.Name, ok bool) {
 		switch r.suffixes.check([]byte(at), n) {
 		case ReasonPublicSuffix:
 			if n == labels {
-				return "", false
+				return name, !r.suffixes.names([]byte(at))
 			}
 			return name.Suffix(n + 1), true
 		case ReasonHeld:

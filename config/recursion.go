@@ -147,7 +147,8 @@ type RecursionLimits struct {
 	Looks int `yaml:"looks" default:"10" min:"2" max:"100"`
 	// Aliases is how many aliases it may follow.
 	Aliases int `yaml:"aliases" default:"11" min:"1" max:"16"`
-	// PerZone is how many questions may wait for the servers of one zone. Zones of registries, such as those of com and co.uk, have no such bound.
+	// PerZone is how many questions may wait for the servers of one zone. Zones of registries, such as those of com and co.uk, have no such bound where
+	// the suffix list (compile.suffix_list) names them; those that it knows by a wildcard alone (*.bd) have it, since nobody can tell whose they are.
 	PerZone int `yaml:"per_zone" default:"256" min:"1" max:"100000"`
 	// Delegations is how many delegations are remembered.
 	Delegations int `yaml:"delegations" default:"100000" min:"100" max:"10000000"`
@@ -182,18 +183,18 @@ func (c *Config) checkRecursion(r *reader) {
 			r.fault(r.at(key), a.String()+" is of the other family", "swap the two")
 		}
 	}
-	var forwarded, stubbed []dnsname.Name
+	forwarded, asked := map[dnsname.Name]bool{}, map[dnsname.Name]bool{}
 	for i, f := range n.Forward {
 		c.checkServers(r, fmt.Sprintf("recursion.forward[%d]", i), "upstreams", f.Name, addressesOf(f.Upstreams), forwarded)
 		c.checkHosts(r, i)
-		forwarded = append(forwarded, f.Name)
+		forwarded[f.Name], asked[f.Name] = true, true
 	}
 	for i, s := range n.Stub {
-		c.checkServers(r, fmt.Sprintf("recursion.stub[%d]", i), "servers", s.Name, s.Servers, append(stubbed, forwarded...))
+		c.checkServers(r, fmt.Sprintf("recursion.stub[%d]", i), "servers", s.Name, s.Servers, asked)
 		if s.First && s.Name.IsRoot() {
 			r.fault(r.at(fmt.Sprintf("recursion.stub[%d].first", i)), "above the root there is nobody to ask", "leave first out")
 		}
-		stubbed = append(stubbed, s.Name)
+		asked[s.Name] = true
 	}
 	if p := n.DNS64; p.IsValid() && (!p.Addr().Is6() || !slices.Contains([]int{32, 40, 48, 56, 64, 96}, p.Bits())) {
 		r.fault(r.at("recursion.dns64"), p.String()+" is not a prefix for IPv4 addresses", "such as 64:ff9b::/96; its length is 32, 40, 48, 56, 64 or 96")
@@ -237,8 +238,8 @@ func addressesOf(upstreams []Upstream) (out []netip.AddrPort) {
 }
 
 // checkServers looks at the servers of a zone that is asked elsewhere. names are those of the zones before.
-func (c *Config) checkServers(r *reader, key, list string, name dnsname.Name, servers []netip.AddrPort, names []dnsname.Name) {
-	if slices.Contains(names, name) {
+func (c *Config) checkServers(r *reader, key, list string, name dnsname.Name, servers []netip.AddrPort, names map[dnsname.Name]bool) {
+	if names[name] {
 		r.fault(r.at(key+".name"), name.String()+" is here twice", "put all its servers into one")
 	}
 	for j, a := range servers {

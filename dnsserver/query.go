@@ -90,7 +90,7 @@ type source struct {
 	failed   bool   // nobody had an answer, of which nothing is known to be wrong
 	deadEnd  bool   // msg is a failure behind aliases that are true; see isDeadEnd
 	referral bool   // msg names servers that know more, and answers nothing
-	compact  bool   // msg is told to somebody who knows compact denial, by a zone that denies so (RFC 9824 section 5.1)
+	compact  bool   // msg is told to somebody who knows compact denial, and is of a zone that denies so (RFC 9824 section 5.1)
 }
 
 // draft is the reply as the steps agree on it, before it is written.

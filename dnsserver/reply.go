@@ -133,7 +133,10 @@ func (m *writer) truth(q *Query) {
 	case s.msg == nil:
 		q.draft.rcode = s.rcode
 	default:
-		if q.draft.rcode = wire.Rcode(s.msg); q.draft.rcode != wire.RcodeServFail {
+		if q.draft.rcode = wire.Rcode(s.msg); q.deniedCompactly() {
+			q.draft.rcode, s.compact = wire.RcodeNXDomain, true
+		}
+		if q.draft.rcode != wire.RcodeServFail {
 			m.message(q)
 		}
 	}

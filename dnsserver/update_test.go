@@ -1,6 +1,7 @@
 package dnsserver_test
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"net"
@@ -62,14 +63,19 @@ func TestUpdateReplies(t *testing.T) {
 		rcode      int
 		asked      int64
 		ago        time.Duration // when it was signed, with an hour allowed
+		key        string        // by which; "" for the right one
+		secret     []byte        // likewise
+		counted    string        // as which result of signatures; "" where that is "right", or nothing was signed
 	}{
 		{name: "made", zone: "open.test", signed: true, asked: 1},
 		{name: "made in other letters", zone: "OPEN.test", signed: true, asked: 1},
 		{name: "not made", zone: "open.test", signed: true, answer: dns.RcodeNXRrset, rcode: dns.RcodeNXRrset, asked: 1},
 		{name: "a fault of the server", zone: "open.test", signed: true, answer: -1, rcode: dns.RcodeServerFailure, asked: 1},
 		{name: "signed four minutes ago", zone: "open.test", signed: true, ago: 4 * time.Minute, asked: 1},
-		{name: "signed six minutes ago", zone: "open.test", signed: true, ago: 6 * time.Minute, rcode: dns.RcodeNotAuth},
-		{name: "signed in six minutes", zone: "open.test", signed: true, ago: -6 * time.Minute, rcode: dns.RcodeNotAuth},
+		{name: "signed six minutes ago", zone: "open.test", signed: true, ago: 6 * time.Minute, rcode: dns.RcodeNotAuth, counted: "time"},
+		{name: "signed in six minutes", zone: "open.test", signed: true, ago: -6 * time.Minute, rcode: dns.RcodeNotAuth, counted: "time"},
+		{name: "signed by a key that is not known", zone: "open.test", signed: true, key: "other.example.", rcode: dns.RcodeNotAuth, counted: "key"},
+		{name: "signed by another secret", zone: "open.test", signed: true, secret: []byte("another secret, as long as that."), rcode: dns.RcodeNotAuth, counted: "signature"},
 		{name: "not signed", zone: "open.test", rcode: dns.RcodeRefused},
 		{name: "from elsewhere", zone: "near.test", signed: true, rcode: dns.RcodeRefused},
 		{name: "a zone that nobody changes", zone: "fixed.test", signed: true, rcode: dns.RcodeRefused},
@@ -93,8 +99,12 @@ func TestUpdateReplies(t *testing.T) {
 				}
 				client := dns.Client{Net: network, Timeout: patience}
 				if tc.signed {
-					m.SetTsig("branch.example.", dns.HmacSHA256, 3600, time.Now().Add(-tc.ago).Unix())
-					client.TsigSecret = map[string]string{"branch.example.": base64.StdEncoding.EncodeToString(branchSecret)}
+					key, secret := cmp.Or(tc.key, "branch.example."), branchSecret
+					if tc.secret != nil {
+						secret = tc.secret
+					}
+					m.SetTsig(key, dns.HmacSHA256, 3600, time.Now().Add(-tc.ago).Unix())
+					client.TsigSecret = map[string]string{key: base64.StdEncoding.EncodeToString(secret)}
 				}
 				r, _, err := client.Exchange(m, s.Addrs()[0].Addr.String())
 				if err != nil && tc.rcode != dns.RcodeNotAuth { // which the library takes for a fault of the signature
@@ -105,6 +115,9 @@ func TestUpdateReplies(t *testing.T) {
 				}
 				if got := u.asked.Load(); got != tc.asked {
 					t.Errorf("%d updates were made, want %d", got, tc.asked)
+				}
+				if tc.counted != "" && s.figure("cenote_dnsserver_signatures_total", tc.counted) != 1 {
+					t.Errorf("it is not counted as a wrong %s", tc.counted)
 				}
 				if last := u.last.Load(); last != nil && (last.Zone != dnsname.MustParse("open.test").Canonical() || last.Key != branchKey().Name) {
 					t.Errorf("asked for %s with %s", last.Zone, last.Key)

@@ -76,12 +76,12 @@ func (a *absent) above(source uint16, zone, name dnsname.Name, now time.Time) *f
 	return nil
 }
 
-// flush forgets what any source said at, above and below a name.
-func (a *absent) flush(name dnsname.Name) {
+// flush forgets what any source said in a region and above it.
+func (a *absent) flush(at *region) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for known := range a.all {
-		if atOrBelow(known.name, name) || name.IsBelow(known.name) {
+		if at.touches(known.name) {
 			delete(a.all, known)
 		}
 	}
@@ -95,7 +95,7 @@ func (it *iteration) keepAbsent(name dnsname.Name, got *outcome) {
 	}
 	if z := got.zone; !z.recurse && got.verdict.Status != dnssec.Secure && it.f.q.class == wire.ClassIN && f.soa.name == z.zone {
 		if it.r.absent.put(z.zone, sourced{z.source, name}, f.soa, it.r.now()); it.r.isOver(it.s) {
-			it.r.absent.flush(name)
+			it.r.absent.flush(regionOf(name))
 		}
 	}
 }

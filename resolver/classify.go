@@ -39,7 +39,7 @@ func (r *response) classify(zone, name dnsname.Name, qtype uint16) (*finding, er
 	switch r.rcode {
 	case wire.RcodeSuccess, wire.RcodeNXDomain, wire.RcodeYXDomain:
 	default:
-		return nil, errRcode
+		return nil, rcodeError(r.rcode)
 	}
 	f := &finding{sure: r.aa}
 	r.proofs(f, zone)
@@ -47,7 +47,7 @@ func (r *response) classify(zone, name dnsname.Name, qtype uint16) (*finding, er
 	case r.redirect(f, zone, name, qtype), r.rcode != wire.RcodeYXDomain && r.direct(f, name, qtype), r.alias(f, name, qtype):
 		return f, nil
 	case r.rcode == wire.RcodeYXDomain:
-		return nil, errRcode
+		return nil, rcodeError(r.rcode)
 	case r.rcode == wire.RcodeNXDomain:
 		f.kind, f.soa = kindNXDomain, r.soa(zone, name)
 	case r.referral(f, zone, name, qtype):

@@ -162,18 +162,22 @@ func (c *Config) check() error {
 	if c.Cache == nil {
 		return errors.New("resolver: no cache")
 	}
-	for i, u := range c.Upstreams {
+	type place struct {
+		addr  netip.AddrPort
+		group uint16
+	}
+	named := make(map[place]bool, len(c.Upstreams))
+	for _, u := range c.Upstreams {
 		if err := u.check(); err != nil {
 			return err
 		}
 		if u.Group > rrcache.GroupMax {
 			return fmt.Errorf("group %d of an upstream: want at most %d", u.Group, rrcache.GroupMax)
 		}
-		for _, v := range c.Upstreams[:i] {
-			if u.Addr == v.Addr && u.Group == v.Group {
-				return fmt.Errorf("upstream %v is named twice", u.Addr)
-			}
+		if named[place{u.Addr, u.Group}] {
+			return fmt.Errorf("upstream %v is named twice", u.Addr)
 		}
+		named[place{u.Addr, u.Group}] = true
 	}
 	for _, n := range c.Notes {
 		if !n.Servers.IsValid() || len(n.Data) > NoteMax {

@@ -168,12 +168,12 @@ func (c *cuts) glue(source uint16, server dnsname.Name, now time.Time) []netip.A
 	return nil
 }
 
-// flush forgets the cuts of all sources at and below name, and returns how many there were.
-func (c *cuts) flush(name dnsname.Name) (n int) {
+// flush forgets the cuts of all sources in a region, and returns how many there were.
+func (c *cuts) flush(at *region) (n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for zone := range c.all {
-		if atOrBelow(zone.name, name) {
+		if at.holds(zone.name) {
 			delete(c.all, zone)
 			n++
 		}

@@ -3,6 +3,8 @@ package resolver
 import (
 	"errors"
 	"fmt"
+
+	"cenote/wire"
 )
 
 // Extended DNS error codes (RFC 8914 section 4) that a Resolver gives. EDENone is none.
@@ -60,10 +62,49 @@ var (
 	errNetwork    = errors.New("upstream cannot be reached")
 	errNoTCP      = errors.New("upstream answers by UDP alone")
 	errDown       = fmt.Errorf("%w: it is down, and was tried often enough this second", errNetwork)
-	errRcode      = errors.New("upstream refuses")
+	errRcode      = errors.New("upstream answers with a code that is no answer")
 	errBug        = errors.New("fault in the resolver")
 	errSockets    = fmt.Errorf("%w: too many sockets are open", ErrBusy)
 )
+
+// rcodeError is a reply with a code that is no answer, and an errRcode.
+type rcodeError int
+
+// Error implements error.
+func (e rcodeError) Error() string { return "upstream answers " + wire.RcodeText(int(e)) }
+
+// Is implements what errors.Is looks for.
+func (e rcodeError) Is(target error) bool { return target == errRcode }
+
+// lateError is what one server said where the time was over before another one said anything. It is an ErrTimeout, too.
+type lateError struct{ said error }
+
+// Error implements error.
+func (e *lateError) Error() string { return e.said.Error() + ", and another did not answer in time" }
+
+// Unwrap gives both reasons.
+func (e *lateError) Unwrap() []error { return []error{e.said, ErrTimeout} }
+
+// timeout is the error of who has waited in vain, where err is what was known before: what a server said is why there is no answer, and not that another one is silent.
+func timeout(err error) error {
+	if errors.Is(err, ErrTimeout) {
+		return err
+	}
+	for _, said := range []error{errRcode, errLame, errMalformed, errUnrelated, errChain, errTooMany, errReferral} {
+		if errors.Is(err, said) {
+			return &lateError{err}
+		}
+	}
+	return ErrTimeout
+}
+
+// moreOf is got, unless that says no more than that the time is over, and before says more.
+func moreOf(before, got error) error {
+	if got == ErrTimeout { // and not one with a reason of its own
+		return timeout(before)
+	}
+	return got
+}
 
 // isVerdict reports whether an extended error says that signatures do not hold: then no other upstream and no stale answer may take the
 // place of the failure, or a forger had his way.

@@ -285,3 +285,48 @@ func (g Gate) Places() int { return cap(g.g.places) }
 
 // Waiting is how many wait for such a place.
 func (g Gate) Waiting() int { return int(g.g.waiting.Load()) }
+
+// ComparedStubs is how many pairs are compared to tell which stubs of one list are those of another.
+func ComparedStubs(now, before []Stub) (n int) {
+	unchanged(now, before, zoneOfStub, func(a, b *Stub) bool {
+		n++
+		return same(a, b)
+	})
+	return n
+}
+
+// PrepareUpdate makes what an Update would put in force while somebody has the lock that questions begin and end under, and tells below how many names something would be forgotten.
+func (r *Resolver) PrepareUpdate(config Config) int {
+	config.setDefaults()
+	r.flights.mu.Lock()
+	defer r.flights.mu.Unlock()
+	_, forgotten := r.next(r.state.Load(), config)
+	return len(forgotten)
+}
+
+// Held reports whether a name is at or below one of some, and touched whether one of them is at, above or below it.
+func Held(name dnsname.Name, tops ...dnsname.Name) (held, touched bool) {
+	at := regionOf(tops...)
+	return at.holds(name), at.touches(name)
+}
+
+// Crowds counts the questions that wait for the servers of zones.
+type Crowds struct{ c *crowds }
+
+// NewCrowds returns one in which nobody waits.
+func NewCrowds() Crowds { return Crowds{&crowds{all: map[dnsname.Name]int{}}} }
+
+// Enter takes one of most places at a zone.
+func (c Crowds) Enter(zone string, most int, owned func(dnsname.Name) bool) error {
+	return c.c.enter(dnsname.MustParse(zone).Canonical(), most, owned)
+}
+
+// Leave gives a place back.
+func (c Crowds) Leave(zone string) { c.c.leave(dnsname.MustParse(zone).Canonical()) }
+
+// Len is how many zones are waited for.
+func (c Crowds) Len() int {
+	c.c.mu.Lock()
+	defer c.c.mu.Unlock()
+	return len(c.c.all)
+}

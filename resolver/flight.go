@@ -498,6 +498,7 @@ func (a *search) take(got outcome) {
 		a.trial(got.up).failed = true
 		a.pardon(gone && !errors.Is(got.err, errSilent))
 	}
+	got.err = moreOf(a.last.err, got.err)
 	if got.ede != EDENone || a.last.ede == EDENone && !(gone && a.heard) {
 		a.last = got
 	}
@@ -605,7 +606,7 @@ func (a *search) timedOut() outcome {
 		return outcome{ede: EDENone, err: ErrClosed}
 	}
 	if a.pending > 0 && a.last.ede == EDENone {
-		return outcome{ede: EDENone, err: ErrTimeout}
+		return outcome{ede: EDENone, err: timeout(a.last.err)}
 	}
 	return a.last
 }

@@ -23,9 +23,7 @@ func (r *Resolver) outdate(names []dnsname.Name) {
 	if len(names) == 0 {
 		return
 	}
-	for _, name := range names {
-		r.unlearn(name, true)
-	}
+	r.unlearnBelow(regionOf(names...))
 	r.scoped.flush(dnsname.Root, true)
 	r.cache.Forget(names)
 }
@@ -50,28 +48,19 @@ func outdated(before, after *Recursion) (names []dnsname.Name) {
 	if !reflect.DeepEqual(before.Subnets, after.Subnets) {
 		names = append(append(names, before.Subnets.Zones...), after.Subnets.Zones...)
 	}
-	names = append(names, changed(before.Forwards, after.Forwards, func(f *Forward) dnsname.Name { return f.Zone })...)
-	names = append(names, changed(before.Stubs, after.Stubs, func(s *Stub) dnsname.Name { return s.Zone })...)
-	return append(names, changed(before.Negative, after.Negative, func(n *NegativeAnchor) dnsname.Name { return n.Name })...)
+	names = append(names, changed(before.Forwards, after.Forwards, zoneOfForward)...)
+	names = append(names, changed(before.Stubs, after.Stubs, zoneOfStub)...)
+	return append(names, changed(before.Negative, after.Negative, zoneOfNegative)...)
 }
 
 // changed are the names of entries that are in one list and not in the other.
-func changed[T any](before, after []T, name func(*T) dnsname.Name) (names []dnsname.Name) {
+func changed[T any](before, after []T, zone func(*T) dnsname.Name) (names []dnsname.Name) {
 	for _, pair := range [][2][]T{{before, after}, {after, before}} {
-		for i := range pair[0] {
-			if !contains(pair[1], &pair[0][i]) {
-				names = append(names, name(&pair[0][i]))
+		for i, at := range unchanged(pair[0], pair[1], zone, same) {
+			if at < 0 {
+				names = append(names, zone(&pair[0][i]))
 			}
 		}
 	}
 	return names
-}
-
-func contains[T any](all []T, one *T) bool {
-	for i := range all {
-		if reflect.DeepEqual(&all[i], one) {
-			return true
-		}
-	}
-	return false
 }

@@ -145,7 +145,7 @@ func (r *Resolver) askRoot(ctx context.Context, s *state, u *upstream) (err erro
 	root := question{name: "\x00", qtype: wire.TypeNS, class: wire.ClassIN, group: u.Group}
 	packet, err := r.exchangeWith(ctx, s, u, &root).run()
 	if err == nil && !isWell(packet) {
-		err = errRcode
+		err = rcodeError(wire.Rcode(packet))
 	}
 	return err
 }

@@ -140,12 +140,12 @@ func (d *denials) drop(zone sourced) {
 	}
 }
 
-// flush forgets what zones at and below name have proved, and returns how many they were.
-func (d *denials) flush(name dnsname.Name) (n int) {
+// flush forgets what zones in a region have proved, and returns how many they were.
+func (d *denials) flush(at *region) (n int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for zone := range d.all {
-		if atOrBelow(zone.name, name) {
+		if at.holds(zone.name) {
 			d.drop(zone)
 			n++
 		}
@@ -160,12 +160,23 @@ func (d *denials) forget(zone sourced) {
 	d.drop(zone)
 }
 
-// forgetAt forgets what some zones have proved, whoever said it.
-func (d *denials) forgetAt(zones map[dnsname.Name]bool) {
+// forgetAt forgets what the zone at name has proved, whoever said it.
+func (d *denials) forgetAt(name dnsname.Name) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for zone := range d.all {
-		if zones[zone.name] {
+		if zone.name == name {
+			d.drop(zone)
+		}
+	}
+}
+
+// forgetAbove forgets what zones above a region have proved, whoever said it.
+func (d *denials) forgetAbove(at *region) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for zone := range d.all {
+		if at.above[zone.name] {
 			d.drop(zone)
 		}
 	}

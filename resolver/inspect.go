@@ -134,7 +134,8 @@ type Forgotten struct {
 // ForgetZones forgets what was learnt about zones at and below a canonical name: their delegations, whether they are signed, what they have proved
 // not to be there, and which servers know nothing of them. Answers are the cache's.
 func (r *Resolver) ForgetZones(name dnsname.Name) Forgotten {
-	return Forgotten{r.cuts.flush(name), r.trusts.flush(name), r.denials.flush(name), r.authorities.flush(name)}
+	at := regionOf(name)
+	return Forgotten{r.cuts.flush(at), r.trusts.flush(at), r.denials.flush(at), r.authorities.flush(at)}
 }
 
 func (c *cuts) len() int {
@@ -149,12 +150,12 @@ func (a *authorities) len() int {
 	return len(a.all)
 }
 
-// flush forgets which servers know nothing of zones at and below name.
-func (a *authorities) flush(name dnsname.Name) (n int) {
+// flush forgets which servers know nothing of zones in a region.
+func (a *authorities) flush(at *region) (n int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for key := range a.lame {
-		if atOrBelow(key.zone, name) {
+		if at.holds(key.zone) {
 			delete(a.lame, key)
 			n++
 		}

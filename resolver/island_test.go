@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"cenote/dnsname"
 	"cenote/dnssec"
@@ -111,5 +112,23 @@ func TestDenialsOfZonesAboveSayNothingOfOthers(t *testing.T) {
 		if got := r.ask(t, name, "A"); !strings.HasPrefix(got, want) {
 			t.Errorf("%s: got %s, want %s", name, got, want)
 		}
+	}
+}
+
+// TestNegativeAnchorEnds: a zone that is broken is answered while its negative anchor holds, as one that is not signed, and is checked again once that has ended, without a reload.
+func TestNegativeAnchorEnds(t *testing.T) {
+	clock := newClock()
+	r := trusting(t, signedInternet, func(c *resolver.Config) {
+		c.Now = clock.now
+		c.Recursion.Negative = []resolver.NegativeAnchor{{Name: dnsname.MustParse("bad.test"), Until: clock.now().Add(10 * time.Minute)}}
+	})
+	for range 2 {
+		if got := r.ask(t, "www.bad.test", "A"); !strings.HasPrefix(got, "NOERROR\n") {
+			t.Errorf("while it holds: got %s", got)
+		}
+		clock.advance(9 * time.Minute)
+	}
+	if got := r.ask(t, "www.bad.test", "A"); !strings.HasPrefix(got, "error") {
+		t.Errorf("when it has ended: got %s", got)
 	}
 }

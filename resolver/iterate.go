@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -472,6 +473,7 @@ func (it *iteration) put(z *cut, name dnsname.Name, qtype uint16) outcome {
 			case got.err == nil && !got.doubtful(z), isFinal(got.err):
 				return got
 			case got.err == nil || last.err != nil:
+				got.err = moreOf(last.err, got.err)
 				last = got // a doubtful answer is better than none
 			}
 		} else if !it.learn(z) && !it.resort(z) {
@@ -481,7 +483,7 @@ func (it *iteration) put(z *cut, name dnsname.Name, qtype uint16) outcome {
 	if last.err == nil {
 		return last
 	}
-	return outcome{ede: EDENone, err: ErrTimeout}
+	return outcome{ede: EDENone, err: timeout(last.err)}
 }
 
 // doubtful reports whether another server may know better: this one answers as a resolver does that has the zone from others, not for the zone but with
@@ -778,18 +780,28 @@ type crowds struct {
 	all map[dnsname.Name]int
 }
 
-// enter takes one of most places at a zone. The root, top-level domains and other zones of registries, which are nobody's by owned, have no bound of their own: everybody needs them.
+// enter takes one of most places at a zone. The root, top-level domains and other zones of registries, which are nobody's by owned, have no bound of their own: everybody needs them. owned
+// may have to read a list first, and nobody waits for that but those who ask for names of a zone that has no place left.
 func (c *crowds) enter(zone dnsname.Name, most int, owned func(dnsname.Name) bool) error {
-	if zone.Labels() < 2 {
+	if zone.Labels() < 2 || c.take(zone, most) {
 		return nil
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.all[zone] >= most && owned(zone) {
+	if owned(zone) {
 		return errCrowded
 	}
-	c.all[zone]++
+	c.take(zone, math.MaxInt)
 	return nil
+}
+
+// take takes one of most places, if there is one.
+func (c *crowds) take(zone dnsname.Name, most int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.all[zone] >= most {
+		return false
+	}
+	c.all[zone]++
+	return true
 }
 
 func (c *crowds) leave(zone dnsname.Name) {

@@ -180,7 +180,7 @@ func (r *Resolver) show(s *state, zone dnsname.Name, keys *dnssec.Set) {
 	if err != nil {
 		r.log.Error("the state of a trust anchor cannot be saved; after a restart a roll-over may be missed", "zone", zone, "err", err)
 	}
-	r.trusts.flush(zone)
+	r.trusts.flush(regionOf(zone))
 }
 
 // keysOf asks for the keys of a zone anew, without validation.

@@ -30,20 +30,24 @@ func (k *knowledge) bound(c *Recursion) {
 
 // unlearn forgets what any source told of a name and, with subtree, of all below it, and what zones above have denied. It returns how many answers there were.
 func (k *knowledge) unlearn(name dnsname.Name, subtree bool) int {
-	k.absent.flush(name)
+	at := regionOf(name)
 	if subtree {
-		k.cuts.flush(name)
-		k.trusts.flush(name)
-		k.denials.flush(name)
+		k.unlearnBelow(at)
 	} else {
+		k.absent.flush(at)
 		k.cuts.forgetAt(name)
 		k.trusts.forgetAt(name)
+		k.denials.forgetAt(name)
+		k.denials.forgetAbove(at)
 	}
-	deniers := map[dnsname.Name]bool{name: true}
-	for zone := name; !zone.IsRoot(); {
-		zone = zone.Parent()
-		deniers[zone] = true
-	}
-	k.denials.forgetAt(deniers)
 	return k.scoped.flush(name, subtree)
+}
+
+// unlearnBelow forgets what any source told of the names of a region, and what zones above have denied. All that is known is walked once.
+func (k *knowledge) unlearnBelow(at *region) {
+	k.absent.flush(at)
+	k.cuts.flush(at)
+	k.trusts.flush(at)
+	k.denials.flush(at)
+	k.denials.forgetAbove(at)
 }

@@ -208,38 +208,6 @@ func (r *Recursion) holdsRoot() bool {
 	return false
 }
 
-// forwardAt returns which of Forwards a question belongs to, -1 for none. DS records are the parent's.
-func (r *Recursion) forwardAt(name dnsname.Name, rtype uint16) int {
-	name = parentSide(name, rtype)
-	best := r.forwardAbove(name)
-	if s := r.stubAt(name); best >= 0 && s >= 0 && r.Stubs[s].Zone.IsBelow(r.Forwards[best].Zone) {
-		return -1
-	}
-	return best
-}
-
-// forwardAbove returns the closest of Forwards at or above a name, whatever stub lies between, -1 for none.
-func (r *Recursion) forwardAbove(name dnsname.Name) int {
-	best := -1
-	for i := range r.Forwards {
-		if f := &r.Forwards[i]; atOrBelow(name, f.Zone) && (best < 0 || f.Zone.IsBelow(r.Forwards[best].Zone)) {
-			best = i
-		}
-	}
-	return best
-}
-
-// stubAt returns the closest of Stubs at or above a name, -1 for none.
-func (r *Recursion) stubAt(name dnsname.Name) int {
-	best := -1
-	for i := range r.Stubs {
-		if s := &r.Stubs[i]; atOrBelow(name, s.Zone) && (best < 0 || s.Zone.IsBelow(r.Stubs[best].Zone)) {
-			best = i
-		}
-	}
-	return best
-}
-
 // parentSide returns the name by which the zone is found that answers for a name and type: DS records are the parent's (RFC 4035 section 2.4).
 func parentSide(name dnsname.Name, rtype uint16) dnsname.Name {
 	if rtype == wire.TypeDS {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"reflect"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -96,14 +95,15 @@ func New(config Config) (*Resolver, error) {
 // newState makes the upstreams of a config, and keeps those that were there before with all that is known about them. group is the one that was given to a source last.
 func newState(config Config, before *state, group *uint16) *state {
 	s := &state{config: config, sources: newSources(&config, before, group)}
+	known := before.known()
 	for _, u := range config.Upstreams {
-		s.upstreams = append(s.upstreams, before.find(u))
+		s.upstreams = append(s.upstreams, find(known, u))
 	}
 	if config.Recursion != nil {
 		for i, f := range config.Recursion.Forwards {
 			for _, u := range f.Upstreams {
 				u.Group = s.sources.forwards[i]
-				s.upstreams = append(s.upstreams, before.find(u))
+				s.upstreams = append(s.upstreams, find(known, u))
 			}
 		}
 	}
@@ -122,13 +122,21 @@ func (r *Resolver) nextKeys(config *Config) *keyring {
 	return r.newKeyring(c)
 }
 
-func (s *state) find(u Upstream) *upstream {
+// known are the upstreams of a state, by what the configuration says of them.
+func (s *state) known() map[Upstream]*upstream {
+	all := map[Upstream]*upstream{}
 	if s != nil {
-		for _, known := range s.upstreams {
-			if known.Upstream == u {
-				return known
-			}
+		for _, u := range s.upstreams {
+			all[u.Upstream] = u
 		}
+	}
+	return all
+}
+
+// find returns one of the upstreams that are known, or one of which nothing is known yet.
+func find(known map[Upstream]*upstream, u Upstream) *upstream {
+	if before := known[u]; before != nil {
+		return before
 	}
 	made := &upstream{Upstream: u}
 	if u.TLS != "" {
@@ -146,37 +154,52 @@ func (r *Resolver) Update(config Config) error {
 	}
 	r.updating.Lock() // the anchors are those that follow on what is in force
 	defer r.updating.Unlock()
-	before, after := r.swap(config, r.nextKeys(&config))
+	before := r.state.Load()
+	after, forgotten := r.next(before, config)
+	r.swap(before, after)
 	select {
 	case r.root.look <- struct{}{}:
 	default:
 	}
-	r.outdate(outdated(before.config.Recursion, after.config.Recursion))
+	r.outdate(forgotten)
 	return nil
 }
 
-// swap puts a checked config in force, with its trust anchors.
-func (r *Resolver) swap(config Config, keys *keyring) (before, after *state) {
-	r.flights.mu.Lock()
-	defer r.flights.mu.Unlock()
-	before, after = r.state.Load(), newState(config, r.state.Load(), &r.lastGroup)
-	if after.era = before.era; len(outdated(before.config.Recursion, after.config.Recursion)) > 0 {
+// next makes the state of a checked config that follows on another one, and tells below which names others are asked then. It changes nothing that is in force, and no
+// question waits for it, however long the lists are. The caller holds updating.
+func (r *Resolver) next(before *state, config Config) (after *state, forgotten []dnsname.Name) {
+	after = newState(config, before, &r.lastGroup)
+	after.keys = r.nextKeys(&config)
+	forgotten = outdated(before.config.Recursion, after.config.Recursion)
+	if after.era = before.era; len(forgotten) > 0 {
 		after.era++
+	}
+	return after, forgotten
+}
+
+// swap puts a state in force. Whoever begins or ends a flight meanwhile waits for two pointers to be set, and for nothing else.
+func (r *Resolver) swap(before, after *state) {
+	if after.keys != nil && after.keys != before.keys {
+		r.trusts.flush(regionOf(dnsname.Root))
+	}
+	r.flights.mu.Lock()
+	if after.era != before.era {
 		r.cache.SetSources(after.sources.table)
 	}
-	if after.keys = keys; keys != nil && keys != before.keys {
-		r.trusts.flush(dnsname.Root)
-	}
 	r.state.Store(after)
+	r.flights.mu.Unlock()
 	r.bound(after.config.Recursion)
 	r.gate.owners.Store(&after.config.Owner)
 	r.ahead.look()
+	asked := map[*upstream]bool{}
+	for _, u := range after.upstreams {
+		asked[u] = true
+	}
 	for _, u := range before.upstreams {
-		if !slices.Contains(after.upstreams, u) {
+		if !asked[u] {
 			u.connections.retire()
 		}
 	}
-	return before, after
 }
 
 // Resolve answers k: from the cache if that has it meanwhile, else from the network. An error has a method EDE and means that there is

@@ -27,7 +27,7 @@ func scrub(q *question, packet []byte, trusted bool) (msg []byte, ede uint16, er
 	switch rcode {
 	case wire.RcodeSuccess, wire.RcodeNXDomain, wire.RcodeYXDomain:
 	default:
-		return nil, opt.ede, errRcode
+		return nil, opt.ede, rcodeError(rcode)
 	}
 	s := scrubber{q: q, packet: packet, rcode: rcode}
 	if err := s.read(); err != nil {

@@ -73,3 +73,18 @@ func TestKeysEndWithTheirSignature(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestSignaturesAreJudgedAtTheTimeThatIsSet: by another time than now, what is well signed has expired, or is not valid yet.
+func TestSignaturesAreJudgedAtTheTimeThatIsSet(t *testing.T) {
+	for _, c := range []struct {
+		at   time.Duration
+		want string
+	}{{0, "NOERROR AD"}, {10 * 365 * 24 * time.Hour, "error"}, {-10 * 365 * 24 * time.Hour, "error"}} {
+		r := trusting(t, signedInternet, func(config *resolver.Config) {
+			config.Recursion.ValidationTime = func() time.Time { return time.Now().Add(c.at) }
+		})
+		if got := r.ask(t, "www.example.test", "A"); !strings.HasPrefix(got, c.want) {
+			t.Errorf("judged %v from now: got %s, want %s", c.at, got, c.want)
+		}
+	}
+}

@@ -1,7 +1,8 @@
 package resolver
 
 import (
-	"reflect"
+	"crypto/sha256"
+	"fmt"
 
 	"cenote/dnsname"
 	"cenote/rrcache"
@@ -16,6 +17,8 @@ type sources struct {
 	forwards []uint16 // groups of Recursion.Forwards, by index
 	stubs    []uint16 // of Recursion.Stubs
 	table    *rrcache.Sources
+
+	nearestForward, nearestStub nearest
 }
 
 // newSources numbers the sources of a config. last is the group that was given last; a group comes again after all others had their turn.
@@ -24,46 +27,76 @@ func newSources(config *Config, before *state, last *uint16) sources {
 	if c == nil {
 		return sources{table: rrcache.NewSources(upstreamGroups(config), "upstreams")}
 	}
-	s, used := sources{}, map[uint16]bool{}
 	var known sources
 	was := new(Recursion)
 	if before != nil && before.config.Recursion != nil {
 		known, was = before.sources, before.config.Recursion
-		for _, group := range append(append([]uint16(nil), known.forwards...), known.stubs...) {
-			used[group] = true
-		}
 	}
-	next := func() uint16 {
-		for {
-			if *last = *last%rrcache.GroupMax + 1; !used[*last] {
-				used[*last] = true
-				return *last
-			}
-		}
+	g := groups{last: last, used: map[uint16]bool{}}
+	g.use(known.forwards)
+	g.use(known.stubs)
+	s := sources{
+		forwards:       g.of(unchanged(c.Forwards, was.Forwards, zoneOfForward, same), known.forwards),
+		stubs:          g.of(unchanged(c.Stubs, was.Stubs, zoneOfStub, same), known.stubs),
+		nearestForward: nearestOf(c.Forwards, zoneOfForward),
+		nearestStub:    nearestOf(c.Stubs, zoneOfStub),
 	}
 	var zones []rrcache.SourceZone
 	for i := range c.Forwards {
-		f := &c.Forwards[i]
-		s.forwards = append(s.forwards, groupOf(f, was.Forwards, known.forwards, next))
-		zones = append(zones, rrcache.SourceZone{Zone: f.Zone, Group: s.forwards[i], Label: "forward " + f.Zone.String()})
+		zone := c.Forwards[i].Zone
+		zones = append(zones, rrcache.SourceZone{Zone: zone, Group: s.forwards[i], Label: "forward " + zone.String(), Identity: identityOf(&c.Forwards[i])})
 	}
 	for i := range c.Stubs {
-		stub := &c.Stubs[i]
-		s.stubs = append(s.stubs, groupOf(stub, was.Stubs, known.stubs, next))
-		zones = append(zones, rrcache.SourceZone{Zone: stub.Zone, Group: s.stubs[i], Label: "stub " + stub.Zone.String()})
+		zone := c.Stubs[i].Zone
+		zones = append(zones, rrcache.SourceZone{Zone: zone, Group: s.stubs[i], Label: "stub " + zone.String(), Identity: identityOf(&c.Stubs[i])})
 	}
-	s.table = rrcache.NewSources(zones, "recursion")
+	var conditions []rrcache.Condition
+	for i := range c.Negative {
+		conditions = append(conditions, rrcache.Condition{Zone: c.Negative[i].Name.Canonical(), Identity: identityOf(&c.Negative[i])})
+	}
+	s.table = rrcache.NewSources(zones, "recursion", conditions...)
 	return s
 }
 
-// groupOf returns the group that an entry had before, or the next one.
-func groupOf[T any](one *T, before []T, groups []uint16, next func() uint16) uint16 {
-	for i := range before {
-		if reflect.DeepEqual(one, &before[i]) {
-			return groups[i]
+// identityOf tells an entry of the configuration from all others, over a restart too: all that is in it, as a digest.
+func identityOf(entry any) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%T%+v", entry, entry))
+	return string(sum[:16])
+}
+
+// groups gives sources their numbers.
+type groups struct {
+	last *uint16
+	used map[uint16]bool
+}
+
+func (g *groups) use(numbers []uint16) {
+	for _, n := range numbers {
+		g.used[n] = true
+	}
+}
+
+// next returns a number that no source has, nor had a moment ago.
+func (g *groups) next() uint16 {
+	for {
+		if *g.last = *g.last%rrcache.GroupMax + 1; !g.used[*g.last] {
+			g.used[*g.last] = true
+			return *g.last
 		}
 	}
-	return next()
+}
+
+// of numbers a list: each entry as the one that it was in the list before, at the place that it had there, or anew.
+func (g *groups) of(places []int, before []uint16) []uint16 {
+	out := make([]uint16, len(places))
+	for i, at := range places {
+		if at >= 0 {
+			out[i] = before[at]
+		} else {
+			out[i] = g.next()
+		}
+	}
+	return out
 }
 
 // upstreamGroups are those of upstreams for all names, which whoever asks chooses from.
@@ -97,18 +130,13 @@ func (s *state) placeKey(k *rrcache.Key) {
 
 // cutSource is the source of the delegations that lead to a name, where it is not forwarded.
 func (s *state) cutSource(name dnsname.Name) uint16 {
-	if len(s.sources.stubs) == 0 {
-		return 0
-	}
-	if i := s.config.Recursion.stubAt(name); i >= 0 {
-		return s.sources.stubs[i]
-	}
-	return 0
+	_, group := s.stubAt(name)
+	return group
 }
 
 // stubAt returns the closest stub at or above a name, nil for none, and its group.
 func (s *state) stubAt(name dnsname.Name) (*Stub, uint16) {
-	if i := s.config.Recursion.stubAt(name); i >= 0 {
+	if i := s.sources.nearestStub.at(name); i >= 0 {
 		return &s.config.Recursion.Stubs[i], s.sources.stubs[i]
 	}
 	return nil, 0
@@ -116,19 +144,20 @@ func (s *state) stubAt(name dnsname.Name) (*Stub, uint16) {
 
 // forwardAt returns the zone that a question is forwarded for, nil for none, and its group. DS records are the parent's.
 func (s *state) forwardAt(name dnsname.Name, rtype uint16) (*Forward, uint16) {
-	return s.forward(s.config.Recursion.forwardAt(name, rtype))
+	name = parentSide(name, rtype)
+	f, group := s.forwardAbove(name)
+	if stub, _ := s.stubAt(name); f != nil && stub != nil && stub.Zone.IsBelow(f.Zone) {
+		return nil, 0
+	}
+	return f, group
 }
 
 // forwardAbove returns the closest zone that is forwarded at or above a name, whatever stub lies between, nil for none, and its group.
 func (s *state) forwardAbove(name dnsname.Name) (*Forward, uint16) {
-	return s.forward(s.config.Recursion.forwardAbove(name))
-}
-
-func (s *state) forward(i int) (*Forward, uint16) {
-	if i < 0 {
-		return nil, 0
+	if i := s.sources.nearestForward.at(name); i >= 0 {
+		return &s.config.Recursion.Forwards[i], s.sources.forwards[i]
 	}
-	return &s.config.Recursion.Forwards[i], s.sources.forwards[i]
+	return nil, 0
 }
 
 // sourced is a name as one source knows it.

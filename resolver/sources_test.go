@@ -147,6 +147,14 @@ func TestDumpIsOfTheSourcesOfItsTime(t *testing.T) {
 		t.Errorf("got %s with %d queries, want %s from the dump", got, len(r.tree.Queries("*"))-before, saysInner)
 	}
 
+	stubbed := startOverTree(t, r, "stub")
+	if got, err := stubbed.cache.Load(bytes.NewReader(dump.Bytes()), "the same", time.Now().UnixNano(), func() {}); err != nil || got.Kept == 0 || got.Others == 0 {
+		t.Errorf("under a stub in place of the forward: loaded %+v, %v", got, err)
+	}
+	if kept := stubbed.cache.Kept(dnsname.MustParse("www.corp.test"), 0, time.Now().UnixNano()); len(kept) > 0 {
+		t.Errorf("what the forward said is there: %+v", kept)
+	}
+
 	changed := func() { again.change(t, "") }
 	if _, err := again.cache.Load(bytes.NewReader(dump.Bytes()), "the same", time.Now().UnixNano(), func() {}); err != nil {
 		t.Fatal(err)

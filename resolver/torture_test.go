@@ -174,3 +174,42 @@ func TestDeadServerOfManyZones(t *testing.T) {
 		t.Errorf("%d packets to the server, want 16 to 257", n)
 	}
 }
+
+// TestOthersDoNotWaitForTheOwnerOfACrowdedZone: while it is found out whose a crowded zone is, which may take the reading of a list, names of other zones are asked for.
+func TestOthersDoNotWaitForTheOwnerOfACrowdedZone(t *testing.T) {
+	c := resolver.NewCrowds()
+	asked, answer := make(chan struct{}), make(chan struct{})
+	owned := func(dnsname.Name) bool {
+		close(asked)
+		<-answer
+		return true
+	}
+	if err := c.Enter("crowded.test", 1, owned); err != nil {
+		t.Fatal(err)
+	}
+	crowded := make(chan error, 1)
+	go func() { crowded <- c.Enter("crowded.test", 1, owned) }()
+	<-asked
+	other := make(chan error, 1)
+	go func() {
+		err := c.Enter("other.test", 1, owned)
+		c.Leave("other.test")
+		other <- err
+	}()
+	select {
+	case err := <-other:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("another zone waits")
+	}
+	close(answer)
+	if err := <-crowded; err == nil {
+		t.Error("there is a place that somebody has")
+	}
+	c.Leave("crowded.test")
+	if n := c.Len(); n != 0 {
+		t.Errorf("%d zones are remembered when all have left", n)
+	}
+}

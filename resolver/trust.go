@@ -78,12 +78,12 @@ func (t *trusts) len() int {
 	return len(t.all)
 }
 
-// flush forgets what is known at and below name, and returns how much it was.
-func (t *trusts) flush(name dnsname.Name) (n int) {
+// flush forgets what is known in a region, and returns how much it was.
+func (t *trusts) flush(at *region) (n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for known := range t.all {
-		if atOrBelow(known.name, name) {
+		if at.holds(known.name) {
 			delete(t.all, known)
 			n++
 		}

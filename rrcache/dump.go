@@ -15,7 +15,7 @@ import (
 
 // A dump is the answers of a cache as a stream of octets:
 //
-//	head   dumpMagic, uint16 length of the source, source, uint32 checksum of all of that
+//	head   dumpMagic, uint16 length of the source, source, uint32 length of the terms, terms (see Sources), uint32 checksum of all of that
 //	block  uint32 length, uint32 checksum, and entries; as many blocks as it takes
 //	end    uint32 0, uint32 checksum, uint64 how many entries there were
 //
@@ -24,7 +24,7 @@ import (
 // Checksums are CRC-32C. Integers are little-endian. What is read is put through the same checks as what a server sends: no octet of a dump gets
 // into a record unread.
 const (
-	dumpMagic  = "cenote-cache-1\n"
+	dumpMagic  = "cenote-cache-2\n"
 	entryHead  = 2 + 1 + 1 + 1 + 8 + 4
 	dumpMain   = 1 << 7
 	blockSize  = 256 << 10                          // a block ends with the entry that reaches it
@@ -39,13 +39,15 @@ var (
 	ErrSource = errors.New("the answers come from other sources than are asked now")
 )
 
-// Dump writes all answers that are of use at now to w, and returns how many there were. source says where they come from, in at most 1024
-// octets: only a Load that gives the same takes them. Which of these gave an answer is told by its name, as Sources has it; what is left of others is not written. An error
+// Dump writes all answers that are of use at now to w, and returns how many there were. source says what all of them depend on, in at most 1024
+// octets: only a Load that gives the same takes them. Which of the Sources gave an answer is told by its name; what is left of others is not written. An error
 // wraps ErrSource where SetSources is called meanwhile. rest is called after each small piece of work.
 func (c *Cache) Dump(w io.Writer, source string, now int64, rest func()) (n int, err error) {
 	d := dumper{to: bufio.NewWriterSize(w, blockSize)}
-	d.head(source[:min(len(source), sourceMax)])
 	staleMax, sources := int64(c.config.Load().StaleMax), c.sources.Load()
+	if err := d.head(source[:min(len(source), sourceMax)], sources); err != nil {
+		return 0, err
+	}
 	c.walk(func(r record, state uint64, inMain bool) {
 		if !r.failure() && r.age(now) < r.usable(staleMax) && sources.gave(r) {
 			d.add(r, state, inMain)
@@ -78,10 +80,17 @@ func (d *dumper) write(b []byte) {
 	}
 }
 
-func (d *dumper) head(source string) {
+func (d *dumper) head(source string, sources *Sources) error {
 	b := binary.LittleEndian.AppendUint16([]byte(dumpMagic), uint16(len(source)))
-	b = append(b, source...)
+	b = append(append(b, source...), 0, 0, 0, 0)
+	start := len(b)
+	b, err := sources.appendTerms(b)
+	if err != nil {
+		return err
+	}
+	binary.LittleEndian.PutUint32(b[start-4:], uint32(len(b)-start))
 	d.write(binary.LittleEndian.AppendUint32(b, checksum(b)))
+	return nil
 }
 
 func (d *dumper) add(r record, state uint64, inMain bool) {
@@ -135,10 +144,11 @@ type Loaded struct {
 	Newer   int // the cache had an answer already
 	Expired int // of no use any more, or of a time that is yet to come
 	Refused int // not what the cache keeps by its configuration
+	Others  int // of names that others are asked for now than when they came, or with an alias that leads to one
 }
 
 // Load reads a dump and keeps its answers as if they had been in the cache all the time: their age counts from when they were put. What the cache
-// has already stays. source must be that of the dump, and nobody may call SetSources meanwhile. On an error what was read before it is kept: each block vouches for itself. now is the
+// has already stays. source must be that of the dump, and nobody may call SetSources meanwhile. Where Sources were others then, and where conditions were, the answers are not taken. On an error what was read before it is kept: each block vouches for itself. now is the
 // time, and rest is called after each small piece of work.
 func (c *Cache) Load(r io.Reader, source string, now int64, rest func()) (Loaded, error) {
 	l := loader{cache: c, sources: c.sources.Load(), from: bufio.NewReaderSize(r, blockSize), now: now, rest: rest}
@@ -151,7 +161,8 @@ func (c *Cache) Load(r io.Reader, source string, now int64, rest func()) (Loaded
 
 type loader struct {
 	cache   *Cache
-	sources *Sources // those in force when it began
+	sources *Sources        // those in force when it began
+	apart   map[string]bool // the zones for which the dump had others
 	from    *bufio.Reader
 	now     int64
 	rest    func()
@@ -188,15 +199,18 @@ func (l *loader) head(source string) error {
 	if length > sourceMax {
 		return ErrDump
 	}
-	if b, err = l.fill(length + 4); err != nil {
+	if b, err = l.fill(length); err != nil {
 		return err
 	}
-	if head = append(head, b[:length]...); checksum(head) != binary.LittleEndian.Uint32(b[length:]) {
-		return fmt.Errorf("%w: its head is damaged", ErrDump)
+	same := string(b) == source
+	terms, err := l.terms(append(head, b...))
+	if err != nil {
+		return err
 	}
-	if string(b[:length]) != source {
+	if !same {
 		return ErrSource
 	}
+	l.apart = l.sources.apart(terms)
 	return nil
 }
 
@@ -255,6 +269,9 @@ func (l *loader) outcome(entry []byte) *int {
 	k, ok := questionOf(entry[entryHead:])
 	if !ok {
 		return &l.sum.Refused
+	}
+	if len(l.apart) > 0 && (under(k.Name, l.apart) || leadsTo(entry[entryHead:], l.apart)) {
+		return &l.sum.Others
 	}
 	k.DO, k.CD, k.Group = entry[2]&keyDO != 0, entry[2]&keyCD != 0, groupOf(entry[2], entry[3])
 	if !l.sources.place(&k) {

@@ -116,11 +116,11 @@ func TestDamagedDumpIsRefused(t *testing.T) {
 			t.Errorf("cut at %d: %+v, %v", i, got, err)
 		}
 	}
-	const head, end = 15 + 2 + 4 + 4, 16
+	const head, end = 15 + 2 + 4 + 4 + 4, 16
 	if got, err := load(append(bytes.Clone(whole[:head]), whole[len(whole)-end:]...)); !errors.Is(err, rrcache.ErrDump) {
 		t.Errorf("a block is missing: %+v, %v", got, err)
 	}
-	old := bytes.Replace(bytes.Clone(whole), []byte("cache-1"), []byte("cache-0"), 1)
+	old := bytes.Replace(bytes.Clone(whole), []byte("cache-2"), []byte("cache-1"), 1)
 	if _, err := load(old); !errors.Is(err, rrcache.ErrDump) {
 		t.Errorf("another version: %v", err)
 	}
@@ -146,8 +146,8 @@ func FuzzLoad(f *testing.F) {
 
 // sealed makes a dump of one block out of entries, with right checksums.
 func sealed(entries []byte) []byte {
-	head := append([]byte("cenote-cache-1\n"), 4, 0)
-	head = append(head, "here"...)
+	head := append([]byte("cenote-cache-2\n"), 4, 0)
+	head = append(head, "here\x00\x00\x00\x00"...)
 	out := binary.LittleEndian.AppendUint32(head, rrcache.Checksum(head))
 	out = binary.LittleEndian.AppendUint32(out, uint32(len(entries)))
 	out = binary.LittleEndian.AppendUint32(out, rrcache.Checksum(entries))

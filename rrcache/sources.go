@@ -13,6 +13,8 @@ type SourceZone struct {
 	Zone  dnsname.Name // canonical; zero for a source that only a Key with its Group leads to
 	Group uint16       // as Key.Group has it
 	Label string       // what people call the source. Example: forward corp.example
+	// Identity tells the source from others that the zone may have had, over a restart too: a dump has answers of the same source where zone and Identity are the same. 64 octets count.
+	Identity string
 }
 
 // Sources says by whom the answers for each name are given: the source of the closest zone at or above it, and Group 0 where there is none.
@@ -21,12 +23,16 @@ type Sources struct {
 	zones  map[string]uint16 // by canonical wire form
 	depths [dnsname.LabelsMax + 1]bool
 	labels map[uint16]string
+	terms  map[term]bool
 	other  string
 }
 
 // NewSources returns the sources of some zones. Of two for one zone the first counts. other is what people call the source of all other names.
-func NewSources(zones []SourceZone, other string) *Sources {
-	s := &Sources{zones: map[string]uint16{}, labels: map[uint16]string{}, other: other}
+func NewSources(zones []SourceZone, other string, conditions ...Condition) *Sources {
+	s := &Sources{zones: map[string]uint16{}, labels: map[uint16]string{}, terms: map[term]bool{}, other: other}
+	for _, c := range conditions {
+		s.terms[termOf(c.Zone, c.Identity)] = true
+	}
 	for _, z := range zones {
 		s.labels[z.Group] = z.Label
 		if _, twice := s.zones[string(z.Zone)]; twice || z.Zone.IsZero() {
@@ -34,6 +40,7 @@ func NewSources(zones []SourceZone, other string) *Sources {
 		}
 		s.zones[string(z.Zone)] = z.Group
 		s.depths[z.Zone.Labels()] = true
+		s.terms[termOf(z.Zone, z.Identity)] = true
 	}
 	return s
 }

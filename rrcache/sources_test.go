@@ -102,17 +102,54 @@ func TestChangeOfSourcesEndsDumpAndLoad(t *testing.T) {
 	if n, err := c.Dump(new(bytes.Buffer), "here", at(1), func() { c.SetSources(rrcache.NewSources(nil, "recursion")) }); !errors.Is(err, rrcache.ErrSource) || n != 0 {
 		t.Errorf("dumping went on: %d, %v", n, err)
 	}
-	// One that was written when groups were others: each answer belongs to whom its name is asked of.
+}
+
+// TestDumpUnderOtherSources: of a dump that was written under other sources or conditions what still holds is taken, each answer as that of whom its name is asked of now; what is below the zones that
+// have others, or leads there, is not, and is counted.
+func TestDumpUnderOtherSources(t *testing.T) {
+	source := func(name string, group uint16, identity string) rrcache.SourceZone {
+		z := zoneOf(name, group, "")
+		z.Identity = identity
+		return z
+	}
+	was := newCache(t, rrcache.Config{})
+	broken := rrcache.Condition{Zone: dnsname.MustParse("broken.example"), Identity: "until 2027"}
+	was.SetSources(rrcache.NewSources([]rrcache.SourceZone{source("same.example", 5, "x"), source("moved.example", 6, "x"), source("gone.example", 7, "x")}, "recursion", broken))
+	putAt := func(name string, group uint16, alias string) {
+		k := *keyOf(name, dns.TypeA)
+		k.Group = group
+		owner, records := name+".", []string(nil)
+		if alias != "" {
+			owner, records = alias+".", []string{name + ". 300 IN CNAME " + alias + "."}
+		}
+		if !was.Put(&k, pack(t, response(t, name+".", dns.TypeA, 0, append(records, owner+" 300 IN A 192.0.2.1")...)), at(0)) {
+			t.Fatalf("%s is not put", name)
+		}
+	}
+	putAt("www.same.example", 5, "")
+	putAt("www.moved.example", 6, "")
+	putAt("www.gone.example", 7, "")
+	putAt("www.new.example", 0, "")
+	putAt("www.broken.example", 0, "")
+	putAt("www.other.example", 0, "")
+	putAt("alias.other.example", 0, "www.moved.example")
+	dump := dumpOf(t, was, at(1))
+
 	now := newCache(t, rrcache.Config{})
-	now.SetSources(rrcache.NewSources([]rrcache.SourceZone{zoneOf("aaa.example", 12, "forward aaa.example")}, "recursion"))
-	if got, err := now.Load(bytes.NewReader(dump), "here", at(1), noRest); err != nil || got.Kept != 1000 {
-		t.Fatalf("loaded %+v, %v", got, err)
+	now.SetSources(rrcache.NewSources([]rrcache.SourceZone{source("same.example", 12, "x"), source("moved.example", 13, "y"), source("new.example", 14, "x")}, "recursion"))
+	got, err := now.Load(bytes.NewReader(dump), "here", at(1), noRest)
+	if want := (rrcache.Loaded{Kept: 2, Others: 5}); err != nil || got != want {
+		t.Errorf("loaded %+v, %v; want %+v", got, err, want)
 	}
-	k := keyOf("aaa.example", dns.TypeA)
-	if now.Peek(k, at(1), make([]byte, 512)).State != rrcache.Miss {
-		t.Error("it is there as an answer of recursion")
+	for name, group := range map[string]uint16{"www.same.example": 12, "www.other.example": 0} {
+		k := keyOf(name, dns.TypeA)
+		if k.Group = group; now.Peek(k, at(1), make([]byte, 512)).State != rrcache.Fresh {
+			t.Errorf("%s is not there as an answer of group %d", name, group)
+		}
 	}
-	if k.Group = 12; now.Peek(k, at(1), make([]byte, 512)).State != rrcache.Fresh {
-		t.Error("it is not there as an answer of the forward")
+	all := newCache(t, rrcache.Config{})
+	all.SetSources(rrcache.NewSources([]rrcache.SourceZone{source(".", 3, "everything")}, "recursion"))
+	if got, err := all.Load(bytes.NewReader(dump), "here", at(1), noRest); err != nil || got.Kept != 0 || got.Others != 7 {
+		t.Errorf("all names are asked of others: %+v, %v", got, err)
 	}
 }

@@ -22,12 +22,15 @@ const (
 // sort brings records into the order that they are laid out in: names in canonical order, then types, with each signature behind the set that it is
 // of, then their data.
 func sort(records []Record) {
-	slices.SortStableFunc(records, func(a, b Record) int {
-		if a.Owner != b.Owner {
-			return dnsname.Compare(a.Owner, b.Owner)
-		}
-		return cmp.Or(cmp.Compare(covered(&a), covered(&b)), cmp.Compare(isSignature(&a), isSignature(&b)), bytes.Compare(a.Data, b.Data))
-	})
+	slices.SortStableFunc(records, func(a, b Record) int { return compareRecords(&a, &b) })
+}
+
+// compareRecords compares records by the order of sort; those that are one are equal.
+func compareRecords(a, b *Record) int {
+	if a.Owner != b.Owner {
+		return dnsname.Compare(a.Owner, b.Owner)
+	}
+	return cmp.Or(cmp.Compare(covered(a), covered(b)), cmp.Compare(isSignature(a), isSignature(b)), bytes.Compare(a.Data, b.Data))
 }
 
 // isDouble reports whether two records are one, since a set has each but once (RFC 2181 section 5).

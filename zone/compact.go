@@ -7,11 +7,8 @@ import (
 	"cenote/wire"
 )
 
-// Types of the NSEC records of names without data (RFC 9824 sections 2 and 3), as bitmaps (RFC 4034 section 4.1.2): NXNAME says that there is no such name.
-const (
-	typesNoData = "\x00\x06\x00\x00\x00\x00\x00\x03"
-	typesNoName = "\x00\x11\x00\x00\x00\x00\x00\x03\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x80"
-)
+// typesNoData is the types of the NSEC record of a name without data (RFC 9824 section 3), as a bitmap (RFC 4034 section 4.1.2); wire.TypesNoName is those of a name that is not there.
+const typesNoData = "\x00\x06\x00\x00\x00\x00\x00\x03"
 
 // types are those of a name, with RRSIG and NSEC, as its NSEC record of the zone's chain has them; empty non-terminals have none.
 func (s *search) types(n node) []byte {
@@ -25,7 +22,7 @@ func (s *search) types(n node) []byte {
 }
 
 // noData and noName are the constants as octets, so that no answer allocates them.
-var noData, noName = []byte(typesNoData), []byte(typesNoName)
+var noData, noName = []byte(typesNoData), []byte(wire.TypesNoName)
 
 // wish is a set of a name for which a search wants signatures that are made on line. The search ends as though it had them, and is made again when it does: what
 // can sign is kept apart from it, so that a search takes no memory but the stack.

@@ -9,6 +9,7 @@ import (
 	"hash/crc32"
 	"io"
 	"net"
+	"runtime"
 	"time"
 
 	"cenote/dnsname"
@@ -105,6 +106,30 @@ func TakeTransfer(apex dnsname.Name, from *Zone, now time.Time, messages ...[]by
 		return nil, nil
 	}
 	return (&transfer{apex: apex, primary: &Primary{}, now: func() time.Time { return now }}).result(in)
+}
+
+// Keep reads messages as those of a transfer within a bound of octets until they are too many, and returns how much memory they take then, in octets.
+func Keep(apex dnsname.Name, from *Zone, most int64, next func(i int) []byte) (kept uint64, err error) {
+	heap := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	in := &incoming{apex: apex, from: from, max: 1 << 30, most: most}
+	octets := int64(0)
+	for i := 0; err == nil; i++ {
+		msg := next(i)
+		if octets += int64(len(msg)); octets > most {
+			err = ErrBound
+		} else {
+			err = in.message(msg)
+		}
+	}
+	after := heap()
+	runtime.KeepAlive(in)
+	return max(after, before) - before, err
 }
 
 // Differences is how many transfers were of differences.

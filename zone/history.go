@@ -1,10 +1,10 @@
 package zone
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"iter"
-	"maps"
 	"slices"
 
 	"cenote/dnsname"
@@ -53,13 +53,7 @@ func pack(d *Diff) *Step {
 const packedHeader = 8
 
 // appendPacked appends a record: owner in wire form, type (2), TTL (4), length of the data (2), data.
-func appendPacked(dst []byte, r *Record) []byte {
-	dst = append(dst, r.Owner...)
-	dst = binary.BigEndian.AppendUint16(dst, r.Type)
-	dst = binary.BigEndian.AppendUint32(dst, r.TTL)
-	dst = binary.BigEndian.AppendUint16(dst, uint16(len(r.Data)))
-	return append(dst, r.Data...)
-}
+func appendPacked(dst []byte, r *Record) []byte { return appendRecord(append(dst, r.Owner...), nil, r) }
 
 // cutPacked splits the first record off. Owner and data are parts of packed.
 func cutPacked(packed []byte) (owner []byte, r Record, rest []byte, err error) {
@@ -118,38 +112,69 @@ func (s *Step) Diff() Diff {
 
 // Condense is the one difference that steps make together, each of which goes on where the one before ends (RFC 1995 section 5). There is at least one.
 func Condense(steps []*Step) Diff {
-	removed, added := map[string]Record{}, map[string]Record{}
-	key := func(r *Record) string {
-		return string(r.Owner) + string([]byte{byte(r.Type >> 8), byte(r.Type)}) + string(r.Data)
-	}
-	for _, s := range steps {
-		for r := range s.Removed() {
-			k := key(&r)
-			if _, new := added[k]; new {
-				delete(added, k)
-			} else {
-				removed[k] = r
-			}
+	all := inOrder(steps)
+	d := Diff{From: steps[0].From, To: steps[len(steps)-1].To}
+	for len(all) > 0 {
+		n := 1
+		for n < len(all) && isDouble(all[n].Record, all[0].Record) {
+			n++
 		}
-		for r := range s.Added() {
-			k := key(&r)
-			if old, was := removed[k]; was && old.TTL == r.TTL {
-				delete(removed, k)
-			} else {
-				added[k] = r
-			}
+		removed, added := fold(all[:n])
+		if removed != nil {
+			d.Removed = append(d.Removed, *removed)
 		}
+		if added != nil {
+			d.Added = append(d.Added, *added)
+		}
+		all = all[n:]
 	}
-	d := Diff{From: steps[0].From, To: steps[len(steps)-1].To, Removed: inOrder(removed), Added: inOrder(added)}
+	soaFirst(d.Removed)
+	soaFirst(d.Added)
 	return d
 }
 
-// inOrder are records as a Diff has them.
-func inOrder(set map[string]Record) []Record {
-	out := slices.Collect(maps.Values(set))
-	sort(out)
-	soaFirst(out)
-	return out
+// stepRecord is a record of one of several steps.
+type stepRecord struct {
+	Record
+	added bool
+	turn  int32 // when, among all
+}
+
+// inOrder are the records of steps, in the order of sort, and those that are one in that in which they come and go.
+func inOrder(steps []*Step) []stepRecord {
+	size := 0
+	for _, s := range steps {
+		size += s.Records()
+	}
+	all := make([]stepRecord, 0, size)
+	for _, s := range steps {
+		first := len(all) + s.removed                 // that is added
+		_ = eachPacked(s.data, func(r Record) error { // none is malformed: they were packed here, or checked when they were read
+			all = append(all, stepRecord{r, len(all) >= first, int32(len(all))})
+			return nil
+		})
+	}
+	slices.SortFunc(all, func(a, b stepRecord) int {
+		return cmp.Or(compareRecords(&a.Record, &b.Record), cmp.Compare(a.turn, b.turn))
+	})
+	return all
+}
+
+// fold is what becomes of one record that comes and goes: removed, added, both where it has another TTL, or neither.
+func fold(turns []stepRecord) (removed, added *Record) {
+	for i := range turns {
+		switch r := &turns[i]; {
+		case !r.added && added != nil:
+			added = nil
+		case !r.added:
+			removed = &r.Record
+		case removed != nil && removed.TTL == r.TTL:
+			removed = nil
+		default:
+			added = &r.Record
+		}
+	}
+	return removed, added
 }
 
 // History is the last steps of a zone, oldest first, each going on where the one before ends; the last leads to the zone beside which the History is

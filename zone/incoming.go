@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 
 	"cenote/dnsname"
 	"cenote/wire"
@@ -19,19 +20,19 @@ var (
 )
 
 // incoming reads the records of a transfer as they come (RFC 5936 section 2.2, RFC 1995 section 4) and says when there are no more. Which of the two forms
-// it has is told by the second record: an SOA record with the serial that was asked from begins differences.
+// it has is told by the second record: an SOA record with the serial that was asked from begins differences. What it keeps takes hardly more memory than the
+// octets that it counts; how often each of them is there once all has come, take.go says.
 type incoming struct {
-	apex    dnsname.Name
-	from    *Zone // that differences are of; nil: the zone comes whole
-	max     int   // records
-	most    int64 // octets of them, with their names in full
+	apex    dnsname.Name // canonical
+	from    *Zone        // that differences are of; nil: the zone comes whole
+	max     int          // records
+	most    int64        // octets of them, with their names in full
 	soa     Record
-	serial  uint32       // of soa, to which all of it leads
-	last    dnsname.Name // the owner of the record before
-	records []Record     // of the whole zone, soa first
-	diffs   []Diff
-	count   int   // records that came, outside of the zone or not
-	octets  int64 // of them, with their names in full
+	serial  uint32  // of soa, to which all of it leads
+	records packed  // of the whole zone, soa first
+	steps   []*Step // differences, whose sum is not known
+	count   int     // records that came, outside of the zone or not
+	octets  int64   // of them, with their names in full
 	state   incomingState
 }
 
@@ -78,11 +79,15 @@ func (in *incoming) message(msg []byte) error {
 		if in.octets += int64(len(name) + recordHeader + len(data)); in.octets > in.most {
 			return fmt.Errorf("%w: more than %d octets of records, with their names in full", ErrBound, in.most)
 		}
-		r := Record{Owner: in.owner(name), Type: w.Type, TTL: w.TTL, Data: bytes.Clone(data)}
+		if len(data) > math.MaxUint16 {
+			return fmt.Errorf("%w: record %d (%s) is longer than one can be", ErrTransfer, in.count, typeName(w.Type))
+		}
+		dnsname.Lower(name, name)
+		r := Record{Type: w.Type, TTL: w.TTL, Data: data}
 		if r.TTL > ttlMax {
 			r.TTL = 0 // RFC 2181 section 8
 		}
-		if err := in.record(r); err != nil {
+		if err := in.record(name, &r); err != nil {
 			return err
 		}
 	}
@@ -95,69 +100,75 @@ func (in *incoming) message(msg []byte) error {
 // recordHeader is what a record has between its owner and its data, in octets (RFC 1035 section 3.2.1).
 const recordHeader = 10
 
-// owner is a name as its canonical form: that of the record before where it is the same, which takes no memory then.
-func (in *incoming) owner(name []byte) dnsname.Name {
-	if string(in.last) != string(name) {
-		in.last = dnsname.Name(name).Canonical()
-	}
-	return in.last
-}
-
-// record takes the next record.
-func (in *incoming) record(r Record) error {
+// record takes the next record, whose owner is canonical and not in r. Nothing of it is kept but as a copy.
+func (in *incoming) record(owner []byte, r *Record) error {
 	soa := r.Type == wire.TypeSOA
-	if soa && (r.Owner != in.apex || !isWellFormed(&r)) {
-		return fmt.Errorf("%w: an SOA record of %s, and not of %s", ErrTransfer, r.Owner, in.apex)
+	if soa && (string(owner) != string(in.apex) || !isWellFormed(r)) {
+		return fmt.Errorf("%w: an SOA record of %s, and not of %s", ErrTransfer, dnsname.Name(owner), in.apex)
 	}
 	switch in.state {
 	case stateFirst:
 		if !soa {
 			return fmt.Errorf("%w: it does not begin with an SOA record", ErrTransfer)
 		}
-		in.soa, in.serial, in.state = r, serialOf(&r), stateSecond
+		in.soa = Record{Owner: in.apex, Type: r.Type, TTL: r.TTL, Data: bytes.Clone(r.Data)}
+		in.serial, in.state = serialOf(r), stateSecond
 	case stateSecond:
-		return in.second(r, soa)
+		return in.second(owner, r, soa)
 	case stateWhole:
 		if soa {
-			return in.end(&r)
+			return in.end(r)
 		}
-		in.records = append(in.records, r)
+		in.keep(owner, r)
 	case stateRemoving:
-		d := &in.diffs[len(in.diffs)-1]
+		s := in.steps[len(in.steps)-1]
 		if !soa {
-			d.Removed = append(d.Removed, r)
+			s.removed++
 			break
 		}
-		if d.To = serialOf(&r); !isBefore(d.From, d.To) || isBefore(in.serial, d.To) {
-			return fmt.Errorf("%w: a difference from serial %d to %d, in a transfer to %d", ErrTransfer, d.From, d.To, in.serial)
+		if s.To = serialOf(r); !isBefore(s.From, s.To) || isBefore(in.serial, s.To) {
+			return fmt.Errorf("%w: a difference from serial %d to %d, in a transfer to %d", ErrTransfer, s.From, s.To, in.serial)
 		}
-		d.Added, in.state = append(d.Added, r), stateAdding
+		s.added, in.state = 1, stateAdding
 	case stateAdding:
-		d := &in.diffs[len(in.diffs)-1]
+		s := in.steps[len(in.steps)-1]
 		switch {
 		case !soa:
-			d.Added = append(d.Added, r)
-		case d.To == in.serial:
-			return in.end(&r)
-		case serialOf(&r) != d.To:
-			return fmt.Errorf("%w: after the difference to serial %d comes one from %d", ErrTransfer, d.To, serialOf(&r))
+			s.added++
+		case s.To == in.serial:
+			return in.end(r)
+		case serialOf(r) != s.To:
+			return fmt.Errorf("%w: after the difference to serial %d comes one from %d", ErrTransfer, s.To, serialOf(r))
 		default:
-			in.remove(r)
+			in.remove(owner, r)
+			return nil
 		}
 	case stateDone:
 		return fmt.Errorf("%w: records follow its end", ErrTransfer)
 	}
+	if n := len(in.steps); n > 0 {
+		in.steps[n-1].data = appendRecord(in.steps[n-1].data, owner, r)
+	}
 	return nil
 }
 
-func (in *incoming) second(r Record, soa bool) error {
+// keep keeps a record of a whole zone, if it is within that.
+func (in *incoming) keep(owner []byte, r *Record) {
+	if isWithin(owner, []byte(in.apex)) {
+		in.records.add(owner, r)
+	}
+}
+
+func (in *incoming) second(owner []byte, r *Record, soa bool) error {
 	switch {
-	case soa && in.from != nil && serialOf(&r) == in.from.serial && in.serial != in.from.serial:
-		in.remove(r)
+	case soa && in.from != nil && serialOf(r) == in.from.serial && in.serial != in.from.serial:
+		in.remove(owner, r)
 	case soa:
-		return fmt.Errorf("%w: differences from serial %d were asked for, and one from %d came", ErrTransfer, in.asked(), serialOf(&r))
+		return fmt.Errorf("%w: differences from serial %d were asked for, and one from %d came", ErrTransfer, in.asked(), serialOf(r))
 	default:
-		in.records, in.state = append(in.records, in.soa, r), stateWhole
+		in.state = stateWhole
+		in.keep([]byte(in.apex), &in.soa)
+		in.keep(owner, r)
 	}
 	return nil
 }
@@ -170,13 +181,15 @@ func (in *incoming) asked() uint32 {
 }
 
 // remove begins a difference with the SOA record that it removes.
-func (in *incoming) remove(r Record) {
-	in.diffs, in.state = append(in.diffs, Diff{From: serialOf(&r), Removed: []Record{r}}), stateRemoving
+func (in *incoming) remove(owner []byte, r *Record) {
+	room := make([]byte, 0, 2*(len(owner)+packedHeader+len(r.Data))) // for the SOA record to which it leads, too
+	in.steps = append(in.steps, &Step{From: serialOf(r), removed: 1, data: appendRecord(room, owner, r)})
+	in.state = stateRemoving
 }
 
-// end wants the last record to be the first one again.
+// end wants the last record, an SOA record, to be the first one again.
 func (in *incoming) end(r *Record) error {
-	if !isDouble(*r, in.soa) {
+	if !bytes.Equal(r.Data, in.soa.Data) {
 		return fmt.Errorf("%w: it began with serial %d, and ends with %d", ErrTransfer, in.serial, serialOf(r))
 	}
 	in.state = stateDone

@@ -182,6 +182,11 @@ func TestUpdateIsMadeOnce(t *testing.T) {
 		}
 		u.expect("step", step.serial, step.line)
 	}
+	for result, want := range map[string]float64{"changed": 2, "again": 2} {
+		if n := labelled(t, u.Keeper, "cenote_zone_updates_total", result); n != want {
+			t.Errorf("%v are counted as %s, want %v", n, result, want)
+		}
+	}
 }
 
 // TestUpdateIsMadeOnceOverARestart holds the same where the server is started in between, until the signatures of such messages hold no more.

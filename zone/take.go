@@ -82,9 +82,10 @@ type transfer struct {
 	now      func() time.Time
 	progress *progress // nil: nobody wants to know
 	// accept says why a version that came cannot be taken; nil: every one that is whole can.
-	accept func(next *Zone) error
-	octets int64
-	steps  int // of differences that it took; 0: the zone came whole
+	accept  func(next *Zone) error
+	octets  int64
+	message []byte // room for one
+	steps   int    // of differences that it took; 0: the zone came whole
 }
 
 // run returns the version that the primary has: present itself if that is not older, and nil never without an error. Differences are asked for where there is
@@ -177,19 +178,17 @@ func (t *transfer) result(in *incoming) (next *Zone, err error) {
 		size += int64(len(in.from.data)) // all of which is laid out anew
 	}
 	behind(size, func() {
-		if len(in.diffs) == 0 {
-			next, err = t.whole(in.records)
-			in.records = nil
+		if len(in.steps) == 0 {
+			next, err = t.whole(&in.records)
+			in.records = packed{}
 			release(t.octets)
 			return
 		}
-		steps := make([]*Step, len(in.diffs))
-		for i := range in.diffs {
-			steps[i] = pack(&in.diffs[i])
+		if next, err = Apply(in.from, withoutPresent(in.from, Condense(in.steps))); err == nil {
+			t.steps, err = len(in.steps), t.provable(next)
 		}
-		if next, err = Apply(in.from, withoutPresent(in.from, Condense(steps))); err == nil {
-			t.steps, err = len(steps), t.provable(next)
-		}
+		in.steps = nil
+		release(t.octets)
 	})
 	return next, err
 }
@@ -232,12 +231,10 @@ func (t *transfer) provable(next *Zone) error {
 }
 
 // whole is the zone of all its records. Faults that its owner has to mend do not keep it from being served, as those of a file here would.
-func (t *transfer) whole(records []Record) (*Zone, error) {
-	c := &checker{apex: t.apex, file: t.primary.Addr.String(), now: t.now(), lenient: true}
-	for _, r := range records {
-		if err := c.record(r); err != nil {
-			return nil, err
-		}
+func (t *transfer) whole(records *packed) (*Zone, error) {
+	c := &checker{apex: t.apex, file: t.primary.Addr.String(), now: t.now(), lenient: true, records: make([]Record, 0, records.count)}
+	if err := records.each(c.record); err != nil {
+		return nil, err
 	}
 	next, _, err := c.make(c.file)
 	return next, err
@@ -352,7 +349,7 @@ func (t *transfer) request(qtype uint16, from *Zone) (msg, mac []byte) {
 	return msg, mac
 }
 
-// read reads the next message.
+// read reads the next message, which lasts until the one after it.
 func (t *transfer) read(ctx context.Context, conn net.Conn) ([]byte, error) {
 	if ctx.Err() == nil {
 		_ = conn.SetDeadline(time.Now().Add(silenceMax))
@@ -361,7 +358,8 @@ func (t *transfer) read(ctx context.Context, conn net.Conn) ([]byte, error) {
 	if _, err := io.ReadFull(conn, size[:]); err != nil {
 		return nil, t.cut(ctx, err)
 	}
-	msg := make([]byte, binary.BigEndian.Uint16(size[:]))
+	t.message = slices.Grow(t.message[:0], int(binary.BigEndian.Uint16(size[:])))
+	msg := t.message[:binary.BigEndian.Uint16(size[:])]
 	if _, err := io.ReadFull(conn, msg); err != nil {
 		return nil, t.cut(ctx, err)
 	}

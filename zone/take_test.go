@@ -22,6 +22,7 @@ import (
 	"cenote/zone"
 
 	"github.com/miekg/dns"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 var transferKey = tsig.Key{Name: dnsname.MustParse("key.example"), Algorithm: tsig.HMACSHA256, Secret: []byte("0123456789abcdef0123456789abcdef")}
@@ -122,11 +123,18 @@ func wholeZone(serial int, more ...string) []string {
 
 var transferBounds = zone.TransferBounds{Octets: 1 << 20, Records: 1000, Time: 20 * time.Second}
 
-// followOnce makes a keeper of one zone by transfer and asks its primaries once for each step.
-func followOnce(t *testing.T, bounds zone.TransferBounds, key *tsig.Key, addrs ...netip.AddrPort) (*zone.Keeper, func() error) {
+// followed is one zone by transfer.
+type followed struct {
+	*zone.Keeper
+	all *zone.Secondaries
+	log *lines
+}
+
+func follow(t *testing.T, bounds zone.TransferBounds, key *tsig.Key, addrs ...netip.AddrPort) *followed {
 	t.Helper()
-	apex := dnsname.MustParse("corp.example")
-	k, err := zone.NewKeeper(zone.KeeperConfig{Sources: []zone.Source{{Name: apex, Origin: "primary"}}, Dir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
+	f, apex := &followed{log: new(lines)}, dnsname.MustParse("corp.example")
+	var err error
+	f.Keeper, err = zone.NewKeeper(zone.KeeperConfig{Sources: []zone.Source{{Name: apex, Origin: "primary"}}, Dir: t.TempDir(), Log: slog.New(slog.NewTextHandler(f.log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,8 +142,62 @@ func followOnce(t *testing.T, bounds zone.TransferBounds, key *tsig.Key, addrs .
 	for _, a := range addrs {
 		s.Primaries = append(s.Primaries, zone.Primary{Addr: a, Key: key})
 	}
-	all := zone.NewSecondaries(k, []zone.Secondary{s})
-	return k, func() error { return all.Look(t.Context(), apex) }
+	f.all = zone.NewSecondaries(f.Keeper, []zone.Secondary{s})
+	return f
+}
+
+// look asks the primaries once.
+func (f *followed) look(t *testing.T) error {
+	return f.all.Look(t.Context(), dnsname.MustParse("corp.example"))
+}
+
+// failsWith looks once, and wants that to fail for a reason: the version that was there is served, and the status, the log and the metric tell of it.
+func (f *followed) failsWith(t *testing.T, want string) {
+	t.Helper()
+	apex := []byte(dnsname.MustParse("corp.example"))
+	good, failed := f.Set().Exact(apex), labelled(t, f.all, "cenote_zone_transfers_total", "failed")
+	if err := f.look(t); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v, want %q", err, want)
+	}
+	if f.Set().Exact(apex).Zone != good.Zone || !f.Set().Exact(apex).Ready() {
+		t.Error("the last good state is gone")
+	}
+	if s := f.Status()[0]; s.State != zone.StateKept || !strings.Contains(s.Fault, want) || s.Serial != good.Zone.Serial() {
+		t.Errorf("%+v", s)
+	}
+	if f.log.count(want) != 1 {
+		t.Errorf("the log has %q %d times:\n%s", want, f.log.count(want), &f.log.text)
+	}
+	if n := labelled(t, f.all, "cenote_zone_transfers_total", "failed"); n != failed+1 {
+		t.Errorf("%v failures are counted, want one more than %v", n, failed)
+	}
+}
+
+// labelled is the value of a metric with one label.
+func labelled(t *testing.T, c prometheus.Collector, name, label string) float64 {
+	t.Helper()
+	r := prometheus.NewRegistry()
+	r.MustRegister(c)
+	families, err := r.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == name && m.GetLabel()[0].GetValue() == label {
+				return m.GetCounter().GetValue()
+			}
+		}
+	}
+	t.Fatalf("no metric %s of %s", name, label)
+	return 0
+}
+
+// followOnce makes a keeper of one zone by transfer and asks its primaries once for each step.
+func followOnce(t *testing.T, bounds zone.TransferBounds, key *tsig.Key, addrs ...netip.AddrPort) (*zone.Keeper, func() error) {
+	t.Helper()
+	f := follow(t, bounds, key, addrs...)
+	return f.Keeper, func() error { return f.look(t) }
 }
 
 // byType makes a reply of SOA questions, of differences and of whole zones.
@@ -188,11 +250,10 @@ func TestHostilePrimaries(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			p := startPrimary(t, &primaryServer{reply: byType(1, nil, first)})
-			k, look := followOnce(t, transferBounds, nil, p.addr)
-			if err := look(); err != nil {
+			f := follow(t, transferBounds, nil, p.addr)
+			if err := f.look(t); err != nil {
 				t.Fatal(err)
 			}
-			good := k.Set().Exact([]byte(dnsname.MustParse("corp.example")))
 			p.reply = byType(c.serial, c.differences, c.whole)
 			seen := 0
 			p.edit = func(i int, msg []byte) []byte {
@@ -201,17 +262,80 @@ func TestHostilePrimaries(t *testing.T) {
 				}
 				return c.edit(i, msg)
 			}
-			err := look()
-			if err == nil || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("%v, want %q", err, c.want)
-			}
-			if now := k.Set().Exact([]byte(dnsname.MustParse("corp.example"))); now.Zone != good.Zone {
-				t.Error("the last good state is gone")
-			}
-			if s := k.Status()[0]; s.State != zone.StateKept || !strings.Contains(s.Fault, c.want) || s.Serial != 1 {
-				t.Errorf("%+v", s)
-			}
+			f.failsWith(t, c.want)
 		})
+	}
+}
+
+// TestNamesOfOtherZones: records of other zones are left out of a zone that comes whole, and differences with such lead nowhere.
+func TestNamesOfOtherZones(t *testing.T) {
+	out := "www.other.example. 300 IN A 192.0.2.66"
+	p := startPrimary(t, &primaryServer{reply: byType(1, nil, [][]string{wholeZone(1, out, "xcorp.example. 300 IN A 192.0.2.66")})})
+	f := follow(t, transferBounds, nil, p.addr)
+	if err := f.look(t); err != nil || f.Status()[0].Records != 3 {
+		t.Fatalf("%v, %+v", err, f.Status()[0])
+	}
+	p.reply = byType(2, [][]string{{corpSOA(2), corpSOA(1), corpSOA(2), out, corpSOA(2)}}, nil)
+	f.failsWith(t, "AXFR: the transfer is faulty: the primary ended it before it was whole")
+}
+
+// TestHostileSignedPrimaries: where a key is wanted nothing that somebody else says takes the place of what is served: signed by another key, at another time, or
+// for another question before.
+func TestHostileSignedPrimaries(t *testing.T) {
+	other := transferKey
+	other.Secret = []byte("another secret, as long as that.")
+	at := func(d time.Duration) func(*tsig.StreamSigner, []byte) []byte {
+		return func(s *tsig.StreamSigner, msg []byte) []byte { return s.Sign(msg, time.Now().Add(d)) }
+	}
+	for what, c := range map[string]struct {
+		sign   func(s *tsig.StreamSigner, msg []byte) []byte // nil: rightly
+		replay bool
+		want   string
+	}{
+		"not signed": {func(_ *tsig.StreamSigner, msg []byte) []byte { return msg }, false, "there is no signature"},
+		"by another key": {func(_ *tsig.StreamSigner, msg []byte) []byte {
+			return tsig.NewStreamSigner(&other, nil).Sign(msg, time.Now())
+		}, false, "the signature is wrong"},
+		"an hour ago": {at(-time.Hour), false, "time is not now"},
+		"in an hour":  {at(time.Hour), false, "time is not now"},
+		"once before": {nil, true, "the signature is wrong"},
+		"and changed after": {func(s *tsig.StreamSigner, msg []byte) []byte {
+			msg = s.Sign(msg, time.Now())
+			msg[14] ^= 0x20
+			return msg
+		}, false, "the signature is wrong"},
+		"for another answer": {func(s *tsig.StreamSigner, msg []byte) []byte {
+			s.Sign(slices.Clone(msg), time.Now())
+			return s.Sign(msg, time.Now())
+		}, false, "the signature is wrong"},
+	} {
+		for _, stage := range []string{"SOA", "transfer"} {
+			t.Run(what+", "+stage, func(t *testing.T) {
+				honest := func(s *tsig.StreamSigner, _ int, msg []byte) []byte { return s.Sign(msg, time.Now()) }
+				var recorded [][]byte
+				p := startPrimary(t, &primaryServer{reply: byType(1, nil, [][]string{wholeZone(1)}), sign: honest})
+				p.edit = func(_ int, msg []byte) []byte { recorded = append(recorded, slices.Clone(msg)); return msg }
+				f := follow(t, transferBounds, &transferKey, p.addr)
+				if err := f.look(t); err != nil || len(recorded) != 2 {
+					t.Fatal(err, len(recorded))
+				}
+				seen := 0
+				hostile := func() bool { return seen > 1 || stage == "SOA" }
+				p.reply, p.edit = byType(2, [][]string{wholeZone(2)}, [][]string{wholeZone(2)}), func(_ int, msg []byte) []byte {
+					if !c.replay || !hostile() {
+						return msg
+					}
+					return append(msg[:2:2], recorded[min(seen-1, 1)][2:]...) // of the id there is another copy, which is what was signed
+				}
+				p.sign = func(s *tsig.StreamSigner, i int, msg []byte) []byte {
+					if seen++; c.sign == nil || !hostile() {
+						return honest(s, i, msg)
+					}
+					return c.sign(s, msg)
+				}
+				f.failsWith(t, c.want)
+			})
+		}
 	}
 }
 

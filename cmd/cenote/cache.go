@@ -202,6 +202,7 @@ func (c *cacheLoad) Run(ctx context.Context, std streams) error {
 	if c.JSON {
 		return printJSON(std.out, a)
 	}
-	_, err = fmt.Fprintf(std.out, "%d answers are in the cache again; %d were there already, %d are past their time, %d are refused\n", a.Kept, a.Newer, a.Expired, a.Refused)
+	_, err = fmt.Fprintf(std.out, "%d answers are in the cache again; %d were there already, %d are past their time, %d are refused, %d are of names that others are asked for now\n",
+		a.Kept, a.Newer, a.Expired, a.Refused, a.Others)
 	return err
 }

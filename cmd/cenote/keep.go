@@ -69,7 +69,7 @@ func (k *keeper) load(ctx context.Context) {
 		return
 	}
 	k.s.log.Info("answers of before the restart are back", "kept", got.Kept, "expired", got.Expired, "newer", got.Newer, "refused", got.Refused,
-		"took", time.Since(begun).Round(time.Millisecond))
+		"others_are_asked", got.Others, "took", time.Since(begun).Round(time.Millisecond))
 }
 
 func (k *keeper) begin(stop context.CancelFunc) {
@@ -123,10 +123,11 @@ func (k *keeper) save() {
 	k.s.log.Info("the answers are kept over the restart", "kept", n, "took", time.Since(begun).Round(time.Millisecond))
 }
 
-// source says by whom the answers of the cache were given and by what they were checked: those of others are not taken.
+// source says what all answers of the cache depend on: by whom they were given, but for zones with sources of their own, which the cache tells apart, and by what they were checked. Those of
+// others are not taken.
 func source(c *config.Config) string {
 	r := c.Recursion
-	r.Limits = config.RecursionLimits{}
+	r.Limits, r.Forward, r.Stub, r.Validation.Negative = config.RecursionLimits{}, nil, nil, nil
 	text := fmt.Sprintf("%+v %v %+v", c.Upstreams, c.Resolver.HostUpstreams, r)
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:])
@@ -278,7 +279,7 @@ func (a answers) CacheDump(ctx context.Context, to io.Writer) error {
 func (a answers) CacheLoad(ctx context.Context, from io.Reader) (api.LoadAnswer, error) {
 	got, err := a.loadCache(ctx, from)
 	if errors.Is(err, rrcache.ErrSource) {
-		err = fmt.Errorf("%w (they were dumped under other upstreams, zones or trust anchors than are in force)", err)
+		err = fmt.Errorf("%w (they were dumped under other upstreams, root servers or trust anchors than are in force)", err)
 	}
 	return api.LoadAnswer(got), err
 }

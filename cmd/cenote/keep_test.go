@@ -76,7 +76,7 @@ func TestKeptAnswersThatCannotBeRead(t *testing.T) {
 		{"whole", func(b []byte) []byte { return b }, keeping, 1},
 		{"damaged", func(b []byte) []byte { b[len(b)-30] ^= 1; return b }, keeping, 0},
 		{"cut", func(b []byte) []byte { return b[:len(b)/2] }, keeping, 0},
-		{"older", func(b []byte) []byte { return []byte(strings.Replace(string(b), "-1\n", "-0\n", 1)) }, keeping, 0},
+		{"older", func(b []byte) []byte { return []byte(strings.Replace(string(b), "-2\n", "-1\n", 1)) }, keeping, 0},
 		{"empty", func([]byte) []byte { return nil }, keeping, 0},
 		{"of another upstream", func(b []byte) []byte { return b }, strings.Replace(keeping, ".53", ".54", 1), 0},
 	} {
@@ -151,11 +151,16 @@ func TestSourceTellsApart(t *testing.T) {
 	if plain != load("upstreams: [192.0.2.1]\ncache: {size: 2MiB}\nlisten: [127.0.0.1:5399]\n") {
 		t.Error("another size of the cache is another source")
 	}
+	root := load("recursion: {enabled: true}\n")
+	for _, own := range []string{"forward: [{name: a.example, upstreams: [192.0.2.3]}]", "stub: [{name: a.example, servers: [192.0.2.3]}]", "validation: {negative_anchors: [{name: a.example}]}"} {
+		if load("recursion: {enabled: true, "+own+"}\n") != root {
+			t.Errorf("%s is a source of all names", own)
+		}
+	}
 	seen := map[string]string{plain: "plain"}
 	for _, text := range []string{
 		"upstreams: [192.0.2.2]\n", "upstreams: [{address: 192.0.2.1, trusted: true}]\n", "recursion: {enabled: true}\n",
-		"recursion: {enabled: true, validation: {enabled: false}}\n", "recursion: {enabled: true, forward: [{name: a.example, upstreams: [192.0.2.3]}]}\n",
-		"recursion: {enabled: true, validation: {negative_anchors: [{name: a.example}]}}\n",
+		"recursion: {enabled: true, validation: {enabled: false}}\n", "recursion: {enabled: true, port: 5353}\n",
 	} {
 		if same, ok := seen[load(text)]; ok {
 			t.Errorf("%q is the same source as %q", text, same)

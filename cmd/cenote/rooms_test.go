@@ -68,7 +68,7 @@ func TestOwnerOfAZoneIsToldByTheSuffixList(t *testing.T) {
 	var said bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&said, nil))
 	for _, c := range []struct{ list, zone, want string }{
-		{"", "a.one.co.uk", "one.co.uk"}, {"", "two.co.uk", "two.co.uk"}, {"", "co.uk", ""}, {"", "a.one.example", "one.example"},
+		{"", "a.one.co.uk", "one.co.uk"}, {"", "two.co.uk", "two.co.uk"}, {"", "co.uk", ""}, {"", "a.one.example", "one.example"}, {"", "any.ck", "any.ck"}, {"", "a.any.ck", "a.any.ck"},
 		{filepath.Join(t.TempDir(), "none"), "a.one.co.uk", "co.uk"},
 	} {
 		of := owner(c.list, log)
