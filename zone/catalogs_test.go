@@ -484,3 +484,40 @@ func TestUnreadMemberIsKept(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestFilesOfMembersAreKept holds that what belongs to the journal of a zone that a catalog lists stays, such as another one that is being written, whatever the
+// zone is called; and that what belongs to no such zone goes.
+func TestFilesOfMembersAreKept(t *testing.T) {
+	f := newFleet(t)
+	for _, apex := range []string{"a.example", "b.journal.unread.example", "c.journal.example"} {
+		f.catalog("new.test", 1, "1.zones PTR z.example.")
+		f.catalog("old.test", 1, "1.zones PTR "+apex+".")
+		f.put(apex)
+		all, err := filepath.Glob(filepath.Join(f.dir, "members", apex+"=*.journal"))
+		if err != nil || len(all) != 1 {
+			t.Fatalf("journals of %s are %v (%v), want one", apex, all, err)
+		}
+		stay := []string{all[0], all[0] + ".unread", all[0] + ".unread.2", all[0] + ".123.tmp"}
+		other := filepath.Join(f.dir, "members", "gone.example=0000000000000000.journal")
+		leave := []string{other, other + ".unread", other + ".unread.2", other + ".123.tmp"}
+		for _, path := range append(stay[1:], leave...) {
+			write(t, path, "")
+		}
+		f.start()
+		f.them.Look()
+		for _, path := range stay {
+			if _, err := os.Lstat(path); err != nil {
+				t.Error(err)
+			}
+		}
+		for _, path := range leave {
+			if _, err := os.Lstat(path); err == nil {
+				t.Errorf("%s is still there", filepath.Base(path))
+			}
+		}
+		if err := os.RemoveAll(f.dir); err != nil {
+			t.Fatal(err)
+		}
+		f = newFleet(t)
+	}
+}

@@ -370,10 +370,10 @@ func makeWay(path string, n int) error {
 	return os.Rename(unreadPath(path, n), unreadPath(path, n+1))
 }
 
-// withoutUnread is the name of the file that was put aside, and any other name as it is.
-func withoutUnread(name string) string {
-	if path, number, put := strings.Cut(name, journalSuffix+unreadSuffix); put && (number == "" || number[0] == '.') {
-		return path + journalSuffix
+// journalOfFile is the name of the journal that a file belongs to: it itself, one that was put aside, or one that is being written.
+func journalOfFile(name string) string {
+	if end := strings.LastIndex(name, journalSuffix+"."); end >= 0 && !strings.HasSuffix(name, journalSuffix) {
+		return name[:end] + journalSuffix
 	}
 	return name
 }

@@ -35,13 +35,9 @@ func (k *Keeper) sweepMembers() {
 	if k.dir == "" {
 		return
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	wanted := map[string]bool{}
-	for _, z := range k.zones {
-		wanted[filepath.Base(k.journalOf(&z.source))] = true
-	}
-	removed := 0
+	k.changing.Lock() // so that no zone comes meanwhile; the others do not wait
+	defer k.changing.Unlock()
+	wanted, removed := k.journalNames(), 0
 	for _, name := range []string{memberDir, frozenDir} {
 		removed += k.sweep(filepath.Join(k.dir, name), wanted)
 	}
@@ -50,11 +46,22 @@ func (k *Keeper) sweepMembers() {
 	}
 }
 
+// journalNames are the names of the journals of zones.
+func (k *Keeper) journalNames() map[string]bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	out := make(map[string]bool, len(k.zones))
+	for _, z := range k.zones {
+		out[filepath.Base(k.journalOf(&z.source))] = true
+	}
+	return out
+}
+
 // sweep removes the files of a directory that belong to members and are not wanted.
 func (k *Keeper) sweep(dir string, wanted map[string]bool) (removed int) {
 	files, _ := os.ReadDir(dir) // without one there are none
 	for _, f := range files {
-		if wanted[withoutUnread(f.Name())] || strings.LastIndexByte(f.Name(), '=') < 1 {
+		if wanted[journalOfFile(f.Name())] || strings.LastIndexByte(f.Name(), '=') < 1 {
 			continue
 		}
 		if err := os.Remove(filepath.Join(dir, f.Name())); err != nil {
@@ -71,8 +78,8 @@ func (k *Keeper) forgetMember(s *Source) {
 	if k.dir == "" {
 		return
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	k.changing.Lock()
+	defer k.changing.Unlock()
 	for _, path := range []string{k.journalOf(s), k.frozenPath(s)} {
 		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 			k.log.Error("what is kept of a zone that no catalog lists any more cannot be removed", "err", err)
