@@ -115,12 +115,16 @@ func TestDenialsOfZonesAboveSayNothingOfOthers(t *testing.T) {
 	}
 }
 
-// TestNegativeAnchorEnds: a zone that is broken is answered while its negative anchor holds, as one that is not signed, and is checked again once that has ended, without a reload.
+// TestNegativeAnchorEnds: a zone that is broken is answered while its negative anchor holds, or one above it, as one that is not signed, and is checked again once that has ended, without a
+// reload.
 func TestNegativeAnchorEnds(t *testing.T) {
 	clock := newClock()
 	r := trusting(t, signedInternet, func(c *resolver.Config) {
 		c.Now = clock.now
-		c.Recursion.Negative = []resolver.NegativeAnchor{{Name: dnsname.MustParse("bad.test"), Until: clock.now().Add(10 * time.Minute)}}
+		c.Recursion.Negative = []resolver.NegativeAnchor{
+			{Name: dnsname.MustParse("bad.test"), Until: clock.now().Add(10 * time.Minute)},
+			{Name: dnsname.MustParse("www.bad.test"), Until: clock.now().Add(time.Minute)}, {Name: dnsname.MustParse("bad.test"), Until: clock.now()},
+		}
 	})
 	for range 2 {
 		if got := r.ask(t, "www.bad.test", "A"); !strings.HasPrefix(got, "NOERROR\n") {

@@ -37,10 +37,7 @@ func (n nearest) at(name dnsname.Name) int {
 // unchanged tells of each entry of a list where the same one is in another list, -1 for nowhere. An entry is compared with those of its own zone alone, so
 // that the work grows with the lists and not with their product: there may be thousands of each.
 func unchanged[T any](now, before []T, zone func(*T) dnsname.Name, same func(a, b *T) bool) []int {
-	places := make(map[dnsname.Name][]int, len(before))
-	for i := range before {
-		places[zone(&before[i])] = append(places[zone(&before[i])], i)
-	}
+	places := placesOf(before, zone)
 	out := make([]int, len(now))
 	for i := range now {
 		out[i] = -1
@@ -52,6 +49,15 @@ func unchanged[T any](now, before []T, zone func(*T) dnsname.Name, same func(a, 
 		}
 	}
 	return out
+}
+
+// placesOf are the places of a list at which each zone is.
+func placesOf[T any](all []T, zone func(*T) dnsname.Name) map[dnsname.Name][]int {
+	places := make(map[dnsname.Name][]int, len(all))
+	for i := range all {
+		places[zone(&all[i])] = append(places[zone(&all[i])], i)
+	}
+	return places
 }
 
 // same compares all that there is of two entries.

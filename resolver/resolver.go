@@ -59,7 +59,8 @@ type state struct {
 	upstreams []*upstream
 	keys      *keyring // nil where nothing is validated
 	sources   sources
-	era       uint64 // another one where others are asked
+	negative  map[dnsname.Name][]int // Recursion.Negative by name
+	era       uint64                 // another one where others are asked
 }
 
 // Result is an answer. Msg is as rrcache.Cache.Get gives it, in dst or, if that was too small, in a new slice.
@@ -100,6 +101,7 @@ func newState(config Config, before *state, group *uint16) *state {
 		s.upstreams = append(s.upstreams, find(known, u))
 	}
 	if config.Recursion != nil {
+		s.negative = placesOf(config.Recursion.Negative, zoneOfNegative)
 		for i, f := range config.Recursion.Forwards {
 			for _, u := range f.Upstreams {
 				u.Group = s.sources.forwards[i]

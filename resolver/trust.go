@@ -430,15 +430,20 @@ func signerAbove(sets []*rrset, name dnsname.Name) (dnsname.Name, bool) {
 // errBogus is an answer that was checked and is wrong.
 var errBogus = errors.New("the answer does not stand up to validation")
 
-// negativeAt returns the negative trust anchor at or above a name, unless a trust anchor is closer (RFC 7646).
+// negativeAt returns the closest negative trust anchor at or above a name that holds, unless a trust anchor is closer (RFC 7646).
 func (s *state) negativeAt(name dnsname.Name, now time.Time) *NegativeAnchor {
-	for i := range s.config.Recursion.Negative {
-		n := &s.config.Recursion.Negative[i]
-		if !atOrBelow(name, n.Name) || !n.Until.IsZero() && !now.Before(n.Until) {
-			continue
+	for at := name; len(s.negative) > 0; at = at.Parent() {
+		for _, i := range s.negative[at] {
+			n := &s.config.Recursion.Negative[i]
+			if !n.Until.IsZero() && !now.Before(n.Until) {
+				continue
+			}
+			if anchor, ok := s.keys.above(name); !ok || !anchor.IsBelow(n.Name) {
+				return n
+			}
 		}
-		if anchor, ok := s.keys.above(name); !ok || !anchor.IsBelow(n.Name) {
-			return n
+		if at.IsRoot() {
+			break
 		}
 	}
 	return nil

@@ -96,7 +96,7 @@ func (s *Secondaries) FirstLook(apex dnsname.Name, turn time.Duration) time.Dura
 
 // TakeTransfer is the zone that messages lead to; nil if they end too early.
 func TakeTransfer(apex dnsname.Name, from *Zone, now time.Time, messages ...[]byte) (*Zone, error) {
-	in := &incoming{apex: apex, from: from, max: 10000, most: 1 << 24}
+	in := &incoming{apex: apex, from: from, max: 1 << 20, most: 1 << 26}
 	for _, msg := range messages {
 		if err := in.message(msg); err != nil {
 			return nil, err

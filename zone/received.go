@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"cenote/dnsname"
 )
 
 // What is taken from primaries and signed here has a journal of its own, in the directory "received", for what came: the other one has what was made of it. Its
@@ -101,9 +103,16 @@ func (z *kept) confirmedBy() string {
 	return ""
 }
 
-// confirmed notes that a primary has the version that is there. It lasts over a restart; without it the zone is as old as its last change after one.
-func (z *kept) confirmed(now time.Time) {
-	if path := z.confirmedBy(); path != "" {
+// recordConfirmed writes down that a primary has the version that is there, so that it lasts over a restart; without it the zone is as old as its last change after
+// one. It may wait for the disk, with no lock held.
+func (k *Keeper) recordConfirmed(apex dnsname.Name, now time.Time) {
+	k.mu.Lock()
+	path := ""
+	if z := k.named(apex); z != nil && z.zone != nil {
+		path = z.confirmedBy()
+	}
+	k.mu.Unlock()
+	if path != "" {
 		_ = os.Chtimes(path, now, now)
 	}
 }

@@ -421,13 +421,13 @@ func (k *Keeper) present(apex dnsname.Name) *Zone {
 
 // confirm notes that a primary has the version that is served. It lasts over a restart.
 func (k *Keeper) confirm(apex dnsname.Name, primary string, now time.Time) {
+	k.recordConfirmed(apex, now)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	z := k.named(apex)
 	if z == nil || z.zone == nil {
 		return
 	}
-	z.confirmed(now)
 	was := z.expired
 	z.expired, z.overdue = false, false
 	k.state.Lock()

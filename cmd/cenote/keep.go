@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
@@ -128,6 +129,7 @@ func (k *keeper) save() {
 func source(c *config.Config) string {
 	r := c.Recursion
 	r.Limits, r.Forward, r.Stub, r.Validation.Negative = config.RecursionLimits{}, nil, nil, nil
+	r.IPv4, r.IPv6, r.From4, r.From6, r.Minimise, r.RootZone, r.Validation.Follow = false, false, netip.Addr{}, netip.Addr{}, false, "", false // the way there, and not what is there
 	text := fmt.Sprintf("%+v %v %+v", c.Upstreams, c.Resolver.HostUpstreams, r)
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:])

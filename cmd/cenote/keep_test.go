@@ -152,7 +152,7 @@ func TestSourceTellsApart(t *testing.T) {
 		t.Error("another size of the cache is another source")
 	}
 	root := load("recursion: {enabled: true}\n")
-	for _, own := range []string{"forward: [{name: a.example, upstreams: [192.0.2.3]}]", "stub: [{name: a.example, servers: [192.0.2.3]}]", "validation: {negative_anchors: [{name: a.example}]}"} {
+	for _, own := range []string{"forward: [{name: a.example, upstreams: [192.0.2.3]}]", "stub: [{name: a.example, servers: [192.0.2.3]}]", "validation: {negative_anchors: [{name: a.example}]}", "minimise: false", "ipv6: false"} {
 		if load("recursion: {enabled: true, "+own+"}\n") != root {
 			t.Errorf("%s is a source of all names", own)
 		}

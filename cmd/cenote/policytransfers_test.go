@@ -34,8 +34,10 @@ type liar struct {
 type lie struct {
 	serial  int
 	answers func(send func(records ...string) error)
-	key     *tsig.Key // that signs; nil: as the question
-	bare    bool      // nothing is signed
+	key     *tsig.Key     // that signs; nil: as the question
+	bare    bool          // nothing is signed
+	ahead   time.Duration // of now, when it was signed
+	replays bool          // it was signed for another question
 }
 
 func startLiar(t *testing.T) *liar {
@@ -85,6 +87,9 @@ func (l *liar) serve(c net.Conn) {
 	if says.key != nil {
 		key = says.key
 	}
+	if says.replays {
+		verified.MAC = make([]byte, len(verified.MAC))
+	}
 	signer := tsig.NewStreamSigner(key, verified.MAC)
 	send := func(records ...string) error {
 		m := new(dns.Msg)
@@ -102,7 +107,7 @@ func (l *liar) serve(c net.Conn) {
 			return err
 		}
 		if !says.bare {
-			msg = signer.Sign(msg, time.Now())
+			msg = signer.Sign(msg, time.Now().Add(says.ahead))
 		}
 		_, err = c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(msg))), msg...))
 		return err
@@ -174,6 +179,9 @@ policy: {zones: [{name: block, feeds: [taken], action: nxdomain}]}
 		{"differences that lead in a circle", said(8, soaText(8), soaText(7), bad, soaText(7), bad, soaText(8)), blocklist.FetchIncomplete, "and one from 7 came"},
 		{"another key", &lie{serial: 8, answers: honest(8, bad).answers, key: other}, blocklist.FetchUnsigned, "the signature is wrong"},
 		{"no signature", &lie{serial: 8, answers: honest(8, bad).answers, bare: true}, blocklist.FetchUnsigned, "no signature"},
+		{"signed an hour ago", &lie{serial: 8, answers: honest(8, bad).answers, ahead: -time.Hour}, blocklist.FetchUnsigned, "time is not now"},
+		{"signed in an hour", &lie{serial: 8, answers: honest(8, bad).answers, ahead: time.Hour}, blocklist.FetchUnsigned, "time is not now"},
+		{"what answered another question", &lie{serial: 8, answers: honest(8, bad).answers, replays: true}, blocklist.FetchUnsigned, "the signature is wrong"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			before := labelled(t, s.publisher, "cenote_blocklist_fetches_total", c.outcome.String())
