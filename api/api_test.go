@@ -61,10 +61,13 @@ func (r *rooms) Reload(_ context.Context, q api.ReloadRequest) (api.ReloadAnswer
 	return r.reload(q)
 }
 
-func (r *rooms) Held(f api.HeldFilter) api.HeldAnswer {
+func (r *rooms) Held(f api.HeldFilter) (api.HeldAnswer, error) {
 	r.held = f
+	if f.Feed == "none" {
+		return api.HeldAnswer{}, errors.New("no such feed")
+	}
 	row := blocklist.HeldRow{Name: "a.example", State: blocklist.StateHeld, Fault: blocklist.Fault{Reason: blocklist.ReasonHeldPopular}}
-	return api.HeldAnswer{Held: []blocklist.Held{{Feed: "maltrail", HeldRow: row}}}
+	return api.HeldAnswer{Held: []blocklist.Held{{Feed: "maltrail", HeldRow: row}}}, nil
 }
 
 func (r *rooms) Decide(_ context.Context, d blocklist.Decision) (blocklist.DecideReport, error) {

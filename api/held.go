@@ -12,8 +12,8 @@ import (
 
 // Reviewer knows the rows that wait for an operator, and takes decisions about them.
 type Reviewer interface {
-	// Held lists the rows and the decisions that a filter lets through.
-	Held(HeldFilter) HeldAnswer
+	// Held lists the rows and the decisions that a filter lets through. An error says that it asks for what there is not.
+	Held(HeldFilter) (HeldAnswer, error)
 	// Decide stores a decision and puts it in force. The answer says what came of the feeds, also beside an error.
 	Decide(context.Context, blocklist.Decision) (blocklist.DecideReport, error)
 }
@@ -66,9 +66,27 @@ func (s *Server) held(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	answer := s.config.Rooms.Reviewer.Held(filter)
+	err := errors.Join(oneOf("reason", filter.Reason, heldReasons()), oneOf("state", filter.State, heldStates()))
+	var answer HeldAnswer
+	if err == nil {
+		answer, err = s.config.Rooms.Reviewer.Held(filter)
+	}
+	if err != nil {
+		failWith(w, http.StatusBadRequest, err, nil)
+		return
+	}
 	answer.Held, answer.Decisions = listOf(answer.Held), listOf(answer.Decisions)
 	reply(w, http.StatusOK, answer)
+}
+
+// heldReasons are the reasons for which rows are held.
+func heldReasons() []string {
+	return []string{blocklist.ReasonHeldPopular.String(), blocklist.ReasonHeld.String(), blocklist.ReasonHeldNetwork.String()}
+}
+
+// heldStates are the states of rows that are listed.
+func heldStates() []string {
+	return []string{string(blocklist.StateHeld), string(blocklist.StateLogOnly), string(blocklist.StateServed)}
 }
 
 func (s *Server) decide(w http.ResponseWriter, r *http.Request) {

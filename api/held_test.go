@@ -72,6 +72,11 @@ func TestHeldFilterIsHandedOn(t *testing.T) {
 	if want := (api.HeldFilter{Feed: "f", Name: "www.example", Reason: "held-popular", State: "held"}); r.held != want {
 		t.Errorf("the filter is %+v, want %+v", r.held, want)
 	}
+	for query, hint := range map[string]string{"reason=held-populr": `did you mean \"held-popular\"`, "state=hold": `did you mean \"held\"`, "feed=none": "no such feed"} {
+		if status, body := get(t, base+"/v1/held?"+query, nil); status != http.StatusBadRequest || !strings.Contains(body, hint) {
+			t.Errorf("%s: %d %s", query, status, body)
+		}
+	}
 	if status, body := get(t, base+"/v1/held?name=a+b", nil); status != http.StatusBadRequest {
 		t.Errorf("a name that is none: %d %s", status, body)
 	}

@@ -40,3 +40,11 @@ func checkParameters(query string, known []string) error {
 
 // manyTimes is the parameter that may be given more than once.
 const manyTimes = "answer"
+
+// oneOf returns an error unless the value of a parameter is one of those that there are, or none is given.
+func oneOf(name, value string, known []string) error {
+	if value == "" || slices.Contains(known, value) {
+		return nil
+	}
+	return fmt.Errorf("%s %q: %s", name, value, cmp.Or(spelling.Hint(value, known), "there is no such "+name))
+}

@@ -452,6 +452,13 @@ func intelCases() []sampleCase {
 		{name: "feodo as a table", path: "feodo.csv", format: "csv", skipped: 1, rows: `
 			6 exact 192.0.2.11 trigger=ip family=QakBot
 			7 exact 198.51.100.11 trigger=ip family=Emotet`},
+		{name: "threatfox as a table", path: "threatfox.csv", format: "csv", rows: `
+			6 exact 192.0.2.9 trigger=ip family=Sample threat=botnet_cc confidence=100 comment=c2
+			7 exact one.example family=Sample threat=payload_delivery confidence=75 reference=https://report.example/4 comment=a,b
+			8 exact victim.example action=disabled family=Sample threat=payload_delivery confidence=50 reference=https://report.example/3`,
+			faults: `
+			9 url
+			10 other-type`},
 		{name: "urlhaus as a table", path: "urlhaus.csv", format: "csv", rows: `
 			7 exact 192.0.2.10 trigger=ip threat=malware_download reference=https://report.example/url/3/ comment=elf
 			8 exact bare.example threat=malware_download reference=https://report.example/url/2/`,

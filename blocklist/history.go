@@ -86,12 +86,17 @@ func (p *Publisher) describe(feed string, c *KeptCopy) {
 	c.Format, c.Source = rows.report.Format, rows.report.Source.Stamp
 }
 
-// withHistory returns state with the copies and pins as they are now, without the copies above the bounds.
+// withHistory returns state with the copies and pins as they are now, without the copies above the bounds, and with the feeds that have left.
 func (p *Publisher) withHistory(state storedState) storedState {
 	p.mu.Lock()
 	feeds := slices.Clone(p.feeds)
 	p.mu.Unlock()
 	state.History, state.Pins = map[string][]uint64{}, map[string]Pin{}
+	var names []string
+	for _, f := range feeds {
+		names = append(names, f.feed.Name)
+	}
+	state.Former = former(p.state.Former, p.state.Current.Feeds, names)
 	for _, f := range feeds { // copies change only where the turn is held, which it is
 		copies := p.within(f)
 		p.mu.Lock()

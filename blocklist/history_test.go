@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -322,6 +323,33 @@ func TestUnpin(t *testing.T) {
 	w.rollback(blocklist.RollbackOptions{Feed: "f", To: 2})
 	if _, err := w.p.Unpin(t.Context(), blocklist.UnpinOptions{Feed: "f"}); err != nil || w.serves() != "two" || w.status("f").State != blocklist.FeedKept {
 		t.Errorf("without a source: %v, %q is served, %+v", err, w.serves(), w.status("f"))
+	}
+}
+
+// TestUnpinTellsWhatItReads: whoever unpins a feed is told what came of reading its source, also where the publisher, which follows the feeds, is about to read it.
+func TestUnpinTellsWhatItReads(t *testing.T) {
+	t.Parallel()
+	w := historyWorld(t, nil)
+	w.run()
+	w.rollback(blocklist.RollbackOptions{Feed: "f"})
+	rest := make(chan struct{})
+	var others sync.WaitGroup
+	others.Go(func() {
+		for {
+			select {
+			case <-rest:
+				return
+			default:
+				w.p.WakeUp()
+			}
+		}
+	})
+	report, err := w.p.Unpin(t.Context(), blocklist.UnpinOptions{Feed: "f"})
+	close(rest)
+	others.Wait()
+	must(t, err)
+	if len(report.Feeds) != 1 || report.Feeds[0].Outcome != blocklist.OutcomeRead || !report.Published || w.serves() != "three" {
+		t.Errorf("the report is %+v, and %q is served", report, w.serves())
 	}
 }
 

@@ -49,11 +49,14 @@ func (m *lineMarks) close() {
 	}
 }
 
-// linesMax is of how many lines marks are kept: those of two lists shall take a quarter of the memory that this process aims for.
-func linesMax() int {
-	const each, most = 2 * 8 * 4, 64 << 20
-	return int(min(debug.SetMemoryLimit(-1)/each, most))
-}
+// Bounds of marks: the sums of two lists, 8 octets a line, take one part in linesShare of the memory that this process aims for, and are of linesMost lines each.
+const (
+	linesShare = 4
+	linesMost  = 64 << 20
+)
+
+// linesMax is of how many lines marks are kept.
+func linesMax() int { return int(min(debug.SetMemoryLimit(-1)/(2*8*linesShare), linesMost)) }
 
 // add takes the next line, which is not plain until it is said so. No marks take none.
 func (m *lineMarks) add(line []byte) {

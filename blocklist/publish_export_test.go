@@ -38,6 +38,9 @@ const MembersMax = membersMax
 // SetRest sets how long Reload waits for a source to rest.
 func (p *Publisher) SetRest(d time.Duration) { p.rest = d }
 
+// WakeUp has whoever follows the feeds look which are due.
+func (p *Publisher) WakeUp() { p.wakeUp() }
+
 // SetDeltas sets how many names a delta may always have, and how old it may be.
 // All else is compiled whole.
 func (p *Publisher) SetDeltas(least int, age time.Duration) {
@@ -166,3 +169,11 @@ func SortOnBrokenDisk(dir string) (err error) {
 
 // OwnThreads is ownThreads.
 func OwnThreads() []int { return ownThreads() }
+
+// FormerMax is formerMax.
+const FormerMax = formerMax
+
+// FormerOf is former.
+func FormerOf(known []string, copies map[string]uint64, configured []string) []string {
+	return former(known, copies, configured)
+}

@@ -381,6 +381,11 @@ func (p *Publisher) reload(ctx context.Context, o ReloadOptions, began time.Time
 		return ReloadReport{}, err
 	}
 	defer p.endTurn()
+	return p.reloadInTurn(ctx, o, began, before)
+}
+
+// reloadInTurn is reload for whoever has the turn.
+func (p *Publisher) reloadInTurn(ctx context.Context, o ReloadOptions, began time.Time, before uint64) (ReloadReport, error) {
 	if err := p.checkNames(o.Feeds); err != nil {
 		p.counts.reloadFailed.Add(1)
 		return ReloadReport{}, err

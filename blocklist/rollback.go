@@ -126,21 +126,21 @@ type UnpinOptions struct {
 }
 
 // Unpin lets the source of a feed be read again, and reads it. That it cannot be taken is in the report, and leaves the feed unpinned at the copy
-// that it has.
+// that it has. It keeps the turn between the two, or Run would read the source meanwhile and there were nothing to report.
 func (p *Publisher) Unpin(ctx context.Context, o UnpinOptions) (ReloadReport, error) {
 	began, number := time.Now(), p.number()
-	if err := p.unpin(ctx, o); err != nil {
+	if err := p.takeTurn(ctx); err != nil {
 		return ReloadReport{}, err
 	}
-	return p.reload(ctx, ReloadOptions{Feeds: []string{o.Feed}}, began, number)
+	defer p.endTurn()
+	if err := p.unpin(o); err != nil {
+		return ReloadReport{}, err
+	}
+	return p.reloadInTurn(ctx, ReloadOptions{Feeds: []string{o.Feed}}, began, number)
 }
 
-// unpin takes the pin away and stores that.
-func (p *Publisher) unpin(ctx context.Context, o UnpinOptions) error {
-	if err := p.takeTurn(ctx); err != nil {
-		return err
-	}
-	defer p.endTurn()
+// unpin takes the pin away and stores that. Whoever calls it has the turn.
+func (p *Publisher) unpin(o UnpinOptions) error {
 	if err := p.checkNames([]string{o.Feed}); err != nil {
 		return err
 	}

@@ -154,6 +154,7 @@ type storedState struct {
 	Previous *storedPolicy       `json:"previous,omitempty"`
 	History  map[string][]uint64 `json:"history,omitempty"` // of each feed, the kept copies, newest first
 	Pins     map[string]Pin      `json:"pins,omitempty"`    // of those feeds that stay at a copy
+	Former   []string            `json:"former,omitempty"`  // feeds that are not configured any more; see Publisher.Former
 }
 
 // sameCopies reports whether two states tell the same about the copies of feeds.

@@ -33,7 +33,8 @@ type Policy struct {
 	// Otherwise the rules look at those that are known, and who wants to get past them can try to hide others.
 	NSRequired bool `yaml:"ns_required" default:"false"`
 	// ServfailUntilReady gives SERVFAIL to whoever would be answered past a feed of which nothing has been loaded yet, at a first start say. What the rules of
-	// other feeds about names and clients stop is stopped all the same; no answer is waited for, so that what rules about answers would stop fails too. Names of list servers must not be looked up through this very server then, or nothing is ever loaded.
+	// other feeds stop is stopped all the same, and recorded: answers are looked for and judged, and only then withheld. Names of list servers must not be
+	// looked up through this very server then, or nothing is ever loaded.
 	ServfailUntilReady bool `yaml:"servfail_until_ready" default:"false"`
 	// Strict follows the defaults of the RPZ draft and of BIND in all zones: only questions with recursion are acted on, signed answers go to those who ask
 	// for signatures as they are, and every answer is waited for. Bots that set one bit get past it.

@@ -42,15 +42,18 @@ func (w *worker) decide(q *Query) {
 	}
 	q.step = stepSource
 	switch {
-	case q.unready():
-		q.turnAway(wire.RcodeServFail, edeNotReady)
+	case q.ruleless() && q.unready():
+		q.turnAway(wire.RcodeServFail, edeNotReady) // there is nothing to judge an answer by
 	case q.decision.Matched() && !q.decision.Pending:
 		w.conclude(q)
 	}
 }
 
-// unready reports whether the query fails because nothing has been loaded yet of a feed that might decide. What others stop is stopped all the same. Who is admitted for
-// the sake of a zone of ours alone is told of that.
+// ruleless reports whether there are no rules at all.
+func (q *Query) ruleless() bool { return q.policy == nil || q.policy.Index() == nil }
+
+// unready reports whether the query fails because nothing has been loaded yet of a feed that might decide. What others stop is stopped all the same, so that
+// this is asked when all has been judged that can be. Who is admitted for the sake of a zone of ours alone is told of that.
 func (q *Query) unready() bool {
 	if !q.settings.RequirePolicy || q.outside || EffectOf(&q.decision, q.Transport) != EffectTruth {
 		return false
@@ -126,6 +129,10 @@ func (w *worker) conclude(q *Query) {
 	q.link()
 	switch EffectOf(&q.decision, q.Transport) {
 	case EffectTruth:
+		if q.unready() {
+			q.turnAway(wire.RcodeServFail, edeNotReady)
+			return
+		}
 		if q.draft.form = formTruth; !q.source.done {
 			q.step = stepSource
 		}

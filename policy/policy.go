@@ -290,10 +290,10 @@ func (p *Policy) Index() *nameindex.Index { return p.index }
 func (p *Policy) Missing() []string { return p.missing }
 
 // Lacks returns the feeds which might decide about a query, in place of the rule that does, if they had ever been loaded: those of a zone behind that of
-// the rule could not.
+// the rule could not, unless the rule is about a name that an alias leads to: they might list the alias.
 func (p *Policy) Lacks(r *Request, d *Decision) (feeds []string) {
 	for _, l := range p.ask(r).scope.lacks {
-		if !d.Matched() || l.zone <= int(d.Winner.Zone) {
+		if !d.Matched() || d.Winner.Stage > 0 || l.zone <= int(d.Winner.Zone) {
 			feeds = append(feeds, l.feed)
 		}
 	}

@@ -103,7 +103,7 @@ func (r *Reader) Lines() int { return r.line }
 
 func (r *Reader) parse(l *Line, line []byte) error {
 	*l = Line{Asked: true}
-	refused := false
+	refused, named := false, false
 	f := fieldReader{rest: line}
 	for f.next() {
 		var err error
@@ -115,6 +115,7 @@ func (r *Reader) parse(l *Line, line []byte) error {
 			l.Client = l.Client.Unmap()
 		case "name":
 			l.Name, err = r.wireName(&f)
+			named = true
 		case "class", "opcode":
 			l.Asked = false
 		case "flags":
@@ -137,16 +138,18 @@ func (r *Reader) parse(l *Line, line []byte) error {
 		}
 	}
 	l.Asked = l.Asked && (!refused || l.Action != "")
-	return cmp.Or(f.err, l.complete())
+	return cmp.Or(f.err, l.complete(named))
 }
 
-// complete reports what a query's line lacks that every one has.
-func (l *Line) complete() error {
+// complete reports what a query's line lacks that every one has. named says that it has a name, which may be empty.
+func (l *Line) complete(named bool) error {
 	switch {
 	case l.Time == 0:
 		return fmt.Errorf("%w: it has no time", errLine)
 	case l.Event == "" && !l.Client.IsValid():
 		return fmt.Errorf("%w: it has no client", errLine)
+	case l.Event == "" && !named:
+		return fmt.Errorf("%w: it has no name", errLine)
 	}
 	return nil
 }

@@ -74,12 +74,13 @@ func TestLinesOfOtherForms(t *testing.T) {
 		"a list":           {`{"time":"2026-01-02T15:04:05.000000Z","client":"192.0.2.1","more":[1]}`, "flat object"},
 		"no time":          {`{"client":"192.0.2.1","name":"a.example"}`, "no time"},
 		"no client":        {`{"time":"2026-01-02T15:04:05.000000Z","name":"a.example"}`, "no client"},
+		"no name":          {`{"time":"2026-01-02T15:04:05.000000Z","client":"192.0.2.1","qname":"a.example"}`, "no name"},
 		"a day that isn't": {`{"time":"2026-13-02T15:04:05.000000Z","client":"192.0.2.1"}`, "time: "},
 		"a name too long":  {`{"time":"2026-01-02T15:04:05.000000Z","client":"192.0.2.1","name":"` + strings.Repeat("a.", 200) + `example"}`, "longer than 255"},
 		"a line too long":  {`{"time":"2026-01-02T15:04:05.000000Z","client":"192.0.2.1","more":"` + strings.Repeat("a", 100_000) + `"}`, "longer than 65536"},
 	} {
 		var l querylog.Line
-		r := querylog.NewReader(strings.NewReader(tc.line + "\n" + `{"time":"2026-01-02T15:04:05.000000Z","client":"192.0.2.9"}`))
+		r := querylog.NewReader(strings.NewReader(tc.line + "\n" + `{"time":"2026-01-02T15:04:05.000000Z","client":"192.0.2.9","name":""}`))
 		got := ""
 		if err := r.Next(&l); err != nil {
 			got = err.Error()

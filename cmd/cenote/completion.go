@@ -21,13 +21,14 @@ func completed(parser *kong.Kong) (bool, error) {
 		return false, fmt.Errorf("building the completions: %w", err)
 	}
 	offerDefaults(&command, parser.Model.Node)
+	offerMore(&command, parser.Model.Node)
 	offerWords(&command)
 	c := complete.New(parser.Model.Name, command)
 	c.Out = parser.Stdout
 	return c.Complete(), nil
 }
 
-// named are the words that the configuration has for an argument with the tag predictor.
+// named are the words that the configuration has for an argument with the tag predictor, or files.
 func named() map[string]complete.Predictor {
 	out := map[string]complete.Predictor{}
 	for kind, names := range map[string]func(*config.Config) []string{
@@ -35,6 +36,8 @@ func named() map[string]complete.Predictor {
 	} {
 		out[kind] = complete.PredictFunc(func(a complete.Args) []string { return names(configOf(a.All)) })
 	}
+	out["file"] = complete.PredictFiles("*")
+	out["list"] = complete.PredictOr(out["feed"], out["file"])
 	return out
 }
 
@@ -78,6 +81,26 @@ func offerWords(command *complete.Command) {
 		}
 	}
 	command.Args = words(command.Args)
+}
+
+// offerMore lets the last argument of a command, if it may be given many times, be completed each time, by what has not been given yet.
+func offerMore(command *complete.Command, node *kong.Node) {
+	for _, child := range node.Children {
+		if sub, ok := command.Sub[child.Name]; ok {
+			offerMore(&sub, child)
+			command.Sub[child.Name] = sub
+		}
+	}
+	args, ok := command.Args.(*kongcompletion.PositionalPredictor)
+	last := len(node.Positional) - 1
+	if !ok || last < 0 || !node.Positional[last].IsCumulative() {
+		return
+	}
+	command.Args = complete.PredictFunc(func(a complete.Args) []string {
+		more := *args
+		more.Predictors = append(slices.Clip(more.Predictors), slices.Repeat(more.Predictors[last:], len(a.Completed))...)
+		return slices.DeleteFunc(more.Predict(a), func(word string) bool { return slices.Contains(a.Completed, word) })
+	})
 }
 
 // offerDefaults lets a command offer, beside its subcommands, the flags of the one that is run when none is named.

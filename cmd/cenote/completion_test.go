@@ -66,6 +66,15 @@ func TestCompletion(t *testing.T) {
 	for line, want := range map[string]string{
 		"cenote reload ":                         "block other",
 		"cenote reload ot":                       "other",
+		"cenote reload block ":                   "other", // not what is there already
+		"cenote reload --force block ot":         "other",
+		"cenote reload other --json block ":      "",
+		"cenote forecast bl":                     "block",
+		"cenote forecast default":                "default.pgo",
+		"cenote forecast --log x block default":  "default.pgo",
+		"cenote export rpz --feed ot":            "other",
+		"cenote feeds diff block ":               "", // copies, which the configuration does not know
+		"cenote keys roll corp.example ":         "",
 		"cenote feeds diff ":                     "block other",
 		"cenote feeds history o":                 "other",
 		"cenote held --feed ":                    "block other",

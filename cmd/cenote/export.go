@@ -27,7 +27,7 @@ type exportRPZCommand struct {
 	configFlag
 	Zone       string       `placeholder:"NAME" default:"rpz.cenote.invalid" help:"The name of the zone. Default: rpz.cenote.invalid."`
 	View       string       `predictor:"view" placeholder:"NAME" help:"The view whose policy zones count. Default: those of everybody."`
-	Feed       []string     `sep:"none" placeholder:"NAME" help:"Only what this feed lists; may be given more than once."`
+	Feed       []string     `predictor:"feed" sep:"none" placeholder:"NAME" help:"Only what this feed lists; may be given more than once."`
 	Type       []string     `sep:"none" placeholder:"THREAT" help:"Only rows of this threat type; may be given more than once."`
 	Confidence uint8        `placeholder:"N" help:"Only rows that are at least so sure, 1 to 100; those that do not say are left out."`
 	Action     string       `enum:",sinkhole,nxdomain,nodata,drop,tcp-only,cname" default:"" placeholder:"ACTION" help:"What is done to all that is stopped: sinkhole, nxdomain, nodata, drop, tcp-only or cname. Default: what the policy does."`

@@ -14,13 +14,14 @@ import (
 	"cenote/blocklist"
 	"cenote/forecast"
 	"cenote/querylog"
+	"cenote/spelling"
 )
 
 type forecastCommand struct {
 	configFlag
-	Feed   string   `arg:"" help:"A feed of the configuration, served or not, or the path of a list: a file, a directory or an archive."`
-	More   []string `arg:"" optional:"" name:"log" help:"Further query logs, so that the shell may complete a pattern behind --log."`
-	Log    []string `required:"" sep:"none" placeholder:"FILE" help:"A query log of this server, plain or packed (.gz, .zst), - for standard input; may be given more than once."`
+	Feed   string   `predictor:"list" arg:"" help:"A feed of the configuration, served or not, or the path of a list: a file, a directory or an archive."`
+	More   []string `predictor:"file" arg:"" optional:"" name:"log" help:"Further query logs, so that the shell may complete a pattern behind --log."`
+	Log    []string `predictor:"file" required:"" sep:"none" placeholder:"FILE" help:"A query log of this server, plain or packed (.gz, .zst), - for standard input; may be given more than once."`
 	Top    []string `sep:"none" type:"path" placeholder:"FILE" help:"A list of names that many ask for, rank,name or name a line; may be given more than once."`
 	Allow  []string `sep:"none" type:"path" placeholder:"FILE" help:"A list of names that are to stay reachable, in any format of feeds; may be given more than once."`
 	Format string   `placeholder:"FORMAT" help:"Of a path: the format of the list, such as hosts or rpz. Default: detected."`
@@ -101,6 +102,9 @@ func (c *forecastCommand) feed() (blocklist.FeedConfig, error) {
 		}
 	}
 	if _, err := os.Stat(c.Feed); err != nil {
+		if near := spelling.Nearest(c.Feed, feedNames(conf)); near != "" {
+			return blocklist.FeedConfig{}, fmt.Errorf("%q is neither a feed of the configuration nor the path of a list; did you mean %q?", c.Feed, near)
+		}
 		return blocklist.FeedConfig{}, fmt.Errorf("%q is neither a feed of the configuration nor the path of a list: %w", c.Feed, err)
 	}
 	out := blocklist.FeedConfig{

@@ -169,8 +169,9 @@ func printDecided(to io.Writer, verdict string, a *blocklist.DecideReport) error
 	return printOutcomes(to, a.Reload.Feeds)
 }
 
-// Held lists the rows and the decisions that a filter lets through; see api.Reviewer.
-func (s *server) Held(f api.HeldFilter) api.HeldAnswer {
+// Held lists the rows and the decisions that a filter lets through; see api.Reviewer. That nothing waits of a feed that there is not says nothing of the one
+// that was meant.
+func (s *server) Held(f api.HeldFilter) (api.HeldAnswer, error) {
 	rows, unlisted := s.publisher.HeldRows()
 	rows = slices.DeleteFunc(rows, func(r blocklist.Held) bool {
 		return f.Feed != "" && r.Feed != f.Feed || f.Name != "" && r.Name != f.Name || f.Reason != "" && r.Reason.String() != f.Reason ||
@@ -179,7 +180,11 @@ func (s *server) Held(f api.HeldFilter) api.HeldAnswer {
 	decided := slices.DeleteFunc(s.publisher.Decisions(), func(d blocklist.Decision) bool {
 		return f.Feed != "" && d.Feed != f.Feed || f.Name != "" && d.Name != f.Name
 	})
-	return api.HeldAnswer{Held: rows, Unlisted: unlisted, Decisions: decided}
+	out := api.HeldAnswer{Held: rows, Unlisted: unlisted, Decisions: decided}
+	if f.Feed == "" || len(rows)+len(decided) > 0 {
+		return out, nil
+	}
+	return out, checkKnown("feed", f.Feed, union(feedNames(s.config.Load()), s.publisher.Former()))
 }
 
 // Decide stores a decision and puts it in force; see api.Reviewer. It is no part of a reload that is under way.

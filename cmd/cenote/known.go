@@ -17,6 +17,11 @@ func checkKnown(what, name string, known []string) error {
 	if slices.Contains(known, name) {
 		return nil
 	}
+	return fmt.Errorf("there is no %s %q; %s", what, name, knownHint(name, known))
+}
+
+// knownHint says which of the known names is the nearest, and what there is.
+func knownHint(name string, known []string) string {
 	var hint []string
 	if near := spelling.Nearest(name, known); near != "" {
 		hint = append(hint, fmt.Sprintf("did you mean %q?", near))
@@ -29,7 +34,7 @@ func checkKnown(what, name string, known []string) error {
 	default:
 		hint = append(hint, fmt.Sprintf("%d are known here, such as %s", len(known), strings.Join(known[:knownShown], ", ")))
 	}
-	return fmt.Errorf("there is no %s %q; %s", what, name, strings.Join(hint, " "))
+	return strings.Join(hint, " ")
 }
 
 // keyNames are the keys that clients may sign with.

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"cenote/blocklist"
 	"cenote/dnstest"
@@ -65,6 +64,8 @@ func (z *editedPolicy) put() {
 	}
 	z.owners[key] = line
 }
+
+func (z *editedPolicy) at() uint32 { return z.serial }
 
 func (z *editedPolicy) edit() {
 	z.serial++
@@ -144,86 +145,28 @@ func (r *running) servedRules() (rules string, serial uint32) {
 	return strings.Join(lines, "\n"), report.Serial
 }
 
-// policyPrimaries are primaries, and nsd, as in that map.
-func policyPrimaries() map[string]primaryProgram {
-	all := maps.Clone(primaries)
-	all["nsd"] = primaryProgram{
-		"nsd", []string{"-d", "-c"}, `
-server:
-  ip-address: 127.0.0.1@%[2]d
-  server-count: 1
-  username: ""
-  zonesdir: %[1]q
-  database: ""
-  pidfile: "%[1]s/pid"
-  xfrdfile: ""
-  zonelistfile: ""
-remote-control:
-  control-enable: no
-%[4]s
-zone:
-  name: example
-  zonefile: "%[1]s/example"
-  provide-xfr: 127.0.0.1 %[6]s
-  notify: 127.0.0.1@%[3]d %[5]s
-  store-ixfr: yes
-  create-ixfr: yes
-`, "key:\n  name: transfer.test\n  algorithm: hmac-sha256\n  secret: " + transferSecret, "transfer.test", "transfer.test", "NOKEY", "NOKEY",
-	}
-	return all
-}
-
 // TestPolicyZonesOfPrimaries has named, knot and nsd give a policy zone away, with a key and without: after each of some random edits, of which they tell
 // (NOTIFY), we serve the very rules of the file, and but for the first time we were sent what had changed.
 func TestPolicyZonesOfPrimaries(t *testing.T) {
-	for name, p := range policyPrimaries() {
-		for _, signed := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s signed=%v", name, signed), func(t *testing.T) {
-				t.Parallel()
-				dir, home, port, ours := t.TempDir(), t.TempDir(), dnstest.FreePort(t).Port(), dnstest.FreePort(t).Port()
-				path := filepath.Join(home, "example")
-				z := newEditedPolicy(11)
-				z.write(t, path)
-				with, allowed, key := p.without, p.open, ""
-				if signed {
-					with, allowed, key = p.with, p.allowed, ", key: transfer.test"
-				}
-				conf := filepath.Join(home, "conf")
-				writeAll(t, home, map[string]string{"conf": fmt.Sprintf(p.text, home, port, ours, p.key, with, allowed)})
-				startPeer(t, port, append(append([]string{program(t, p.program)}, p.args...), conf)...)
-				writeAll(t, dir, map[string]string{"secret": transferSecret + "\n"})
-				s := startServer(t, dir, fmt.Sprintf(`
-state: %[1]s/state
-listen: [{address: 127.0.0.1:%[2]d}]
-upstreams: ['127.0.0.1:9']
-rate_limit: {enabled: false}
-keys: [{name: transfer.test, secret_file: %[1]s/secret}]
-feeds: [{name: taken, zone: example, primaries: [{address: '127.0.0.1:%[3]d'%[4]s}]}]
+	edits := sized(5, 200)
+	(&primaryTrial{
+		zone: func() editedFile { return newEditedPolicy(11) }, edits: edits,
+		config: `feeds: [{name: taken, zone: example, primaries: [PRIMARY]}]
 policy: {zones: [{name: block, feeds: [taken], action: nxdomain}]}
-`, dir, ours, port, key))
-				edits := sized(5, 200)
-				for n := range 1 + edits {
-					if n > 0 {
-						z.edit()
-						z.write(t, path)
-						later := time.Now().Add(time.Duration(n) * time.Second) // named and nsd look at whole seconds
-						if err := os.Chtimes(path, later, later); err != nil {
-							t.Fatal(err)
-						}
-						hangUp(t, filepath.Join(home, "pid"))
-					}
-					want, _ := rulesOf(t, path, "example")
-					s.wait(fmt.Sprintf("at serial %d of edit %d", z.serial, n), func() bool { _, serial := s.servedRules(); return serial == z.serial })
-					if got, _ := s.servedRules(); got != want {
-						t.Fatalf("edit %d: we have other rules:\n%s", n, cmp.Diff(want, got))
-					}
-				}
-				if whole, changes := s.taking(t, "whole"), s.taking(t, "differences"); whole > 1+float64(edits)/3 || changes < float64(edits)*2/3 {
-					t.Errorf("of %d edits %v came as differences, and the zone %v times whole", edits, changes, whole)
-				}
-			})
-		}
-	}
+`,
+		serial: func(s *running) uint32 { _, serial := s.servedRules(); return serial },
+		check: func(t *testing.T, s *running, edit int, path string) {
+			want, _ := rulesOf(t, path, "example")
+			if got, _ := s.servedRules(); got != want {
+				t.Fatalf("edit %d: we have other rules:\n%s", edit, cmp.Diff(want, got))
+			}
+		},
+		end: func(t *testing.T, s *running) {
+			if whole, changes := s.taking(t, "whole"), s.taking(t, "differences"); whole > 1+float64(edits)/3 || changes < float64(edits)*2/3 {
+				t.Errorf("of %d edits %v came as differences, and the zone %v times whole", edits, changes, whole)
+			}
+		},
+	}).run(t)
 }
 
 // taking is how often policy zones were taken, whole or as differences.

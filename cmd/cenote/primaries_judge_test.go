@@ -71,79 +71,109 @@ zone:
 `, "key:\n  - id: transfer.test\n    algorithm: hmac-sha256\n    secret: " + transferSecret, "key: transfer.test", "key: transfer.test", "", "",
 	},
 	"nsd": {
-		"nsd", []string{"-d", "-c"}, `server:
- ip-address: 127.0.0.1@%[2]d
- server-count: 1
- username: ""
- zonesdir: %[1]q
- database: ""
- pidfile: "%[1]s/pid"
- xfrdfile: ""
- zonelistfile: ""
- xfrdir: %[1]q
+		"nsd", []string{"-d", "-c"}, `
+server:
+  ip-address: 127.0.0.1@%[2]d
+  server-count: 1
+  username: ""
+  zonesdir: %[1]q
+  database: ""
+  pidfile: "%[1]s/pid"
+  xfrdfile: ""
+  zonelistfile: ""
 remote-control:
- control-enable: no
+  control-enable: no
 %[4]s
 zone:
- name: example
- zonefile: "example"
- notify: 127.0.0.1@%[3]d %[5]s
- provide-xfr: 127.0.0.1 %[6]s
- store-ixfr: yes
- create-ixfr: yes
-`, "key:\n name: transfer.test\n algorithm: hmac-sha256\n secret: \"" + transferSecret + "\"", "transfer.test", "transfer.test", "NOKEY", "NOKEY",
+  name: example
+  zonefile: "%[1]s/example"
+  provide-xfr: 127.0.0.1 %[6]s
+  notify: 127.0.0.1@%[3]d %[5]s
+  store-ixfr: yes
+  create-ixfr: yes
+`, "key:\n  name: transfer.test\n  algorithm: hmac-sha256\n  secret: " + transferSecret, "transfer.test", "transfer.test", "NOKEY", "NOKEY",
 	},
 }
 
-// TestNoticesOfPrimaries holds that what is edited at named, nsd and knot is served by us because they tell so (NOTIFY), with a key and without: the zone's SOA
-// record would have us look two hours later.
-func TestNoticesOfPrimaries(t *testing.T) {
+// editedFile is a zone that is edited at random, in the file of a primary.
+type editedFile interface {
+	edit()
+	write(t *testing.T, path string)
+	at() uint32 // the serial
+}
+
+// primaryTrial has us take a zone from each of primaries, with a key and without, while it is edited.
+type primaryTrial struct {
+	zone   func() editedFile
+	edits  int
+	config string                                                // what takes it; PRIMARY stands for the primary
+	serial func(*running) uint32                                 // that we have
+	check  func(t *testing.T, s *running, edit int, path string) // compares what we have with the file
+	end    func(t *testing.T, s *running)                        // nil for nothing
+}
+
+func (c *primaryTrial) run(t *testing.T) {
 	for name, p := range primaries {
 		for _, signed := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s signed=%v", name, signed), func(t *testing.T) {
 				t.Parallel()
-				dir, home, port, ours := t.TempDir(), t.TempDir(), dnstest.FreePort(t).Port(), dnstest.FreePort(t).Port()
-				path := filepath.Join(home, "example")
-				z := newEditedZone(3)
-				z.write(t, path)
-				with, allowed, key := p.without, p.open, ""
-				if signed {
-					with, allowed, key = p.with, p.allowed, ", key: transfer.test"
-				}
-				conf := filepath.Join(home, "conf")
-				if err := os.WriteFile(conf, fmt.Appendf(nil, p.text, home, port, ours, p.key, with, allowed), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				startPeer(t, port, append(append([]string{program(t, p.program)}, p.args...), conf)...)
-				if err := os.WriteFile(filepath.Join(dir, "secret"), []byte(transferSecret+"\n"), 0o600); err != nil {
-					t.Fatal(err)
-				}
-				s := startServer(t, dir, fmt.Sprintf(`
+				c.follow(t, &p, signed)
+			})
+		}
+	}
+}
+
+// follow waits after each edit, of which the primary tells, until we have its serial.
+func (c *primaryTrial) follow(t *testing.T, p *primaryProgram, signed bool) {
+	dir, home, port, ours := t.TempDir(), t.TempDir(), dnstest.FreePort(t).Port(), dnstest.FreePort(t).Port()
+	path, z := filepath.Join(home, "example"), c.zone()
+	z.write(t, path)
+	with, allowed, key := p.without, p.open, ""
+	if signed {
+		with, allowed, key = p.with, p.allowed, ", key: transfer.test"
+	}
+	conf := filepath.Join(home, "conf")
+	writeAll(t, home, map[string]string{"conf": fmt.Sprintf(p.text, home, port, ours, p.key, with, allowed)})
+	startPeer(t, port, append(append([]string{program(t, p.program)}, p.args...), conf)...)
+	writeAll(t, dir, map[string]string{"secret": transferSecret + "\n"})
+	s := startServer(t, dir, fmt.Sprintf(`
 state: %[1]s/state
 listen: [{address: 127.0.0.1:%[2]d}]
 upstreams: ['127.0.0.1:9']
 rate_limit: {enabled: false}
 keys: [{name: transfer.test, secret_file: %[1]s/secret}]
-zones: [{name: example, primaries: [{address: '127.0.0.1:%[3]d'%[4]s}], allow_transfer: [127.0.0.1/32]}]
-`, dir, ours, port, key))
-				for n := range 1 + sized(3, 100) {
-					if n > 0 {
-						z.edit()
-						z.write(t, path)
-						later := time.Now().Add(time.Duration(n) * time.Second) // named looks at whole seconds
-						if err := os.Chtimes(path, later, later); err != nil {
-							t.Fatal(err)
-						}
-						hangUp(t, filepath.Join(home, "pid"))
-					}
-					s.wait(fmt.Sprintf("at serial %d of edit %d", z.serial, n), func() bool { return serialOf(s.addr()) == z.serial })
-					if got, want := whole(s.addr(), "example.", false), wholeFile(t, path, "example."); got != want {
-						t.Fatalf("edit %d: we have other records:\n%s", n, cmp.Diff(want, got))
-					}
-				}
-			})
+%[3]s`, dir, ours, strings.ReplaceAll(c.config, "PRIMARY", fmt.Sprintf("{address: '127.0.0.1:%d'%s}", port, key))))
+	for n := range 1 + c.edits {
+		if n > 0 {
+			z.edit()
+			z.write(t, path)
+			later := time.Now().Add(time.Duration(n) * time.Second) // named and nsd look at whole seconds
+			if err := os.Chtimes(path, later, later); err != nil {
+				t.Fatal(err)
+			}
+			hangUp(t, filepath.Join(home, "pid"))
 		}
+		s.wait(fmt.Sprintf("at serial %d of edit %d", z.at(), n), func() bool { return c.serial(s) == z.at() })
+		c.check(t, s, n, path)
 	}
+	if c.end != nil {
+		c.end(t, s)
+	}
+}
+
+// TestNoticesOfPrimaries holds that what is edited at named, nsd and knot is served by us because they tell so (NOTIFY), with a key and without: the zone's SOA
+// record would have us look two hours later.
+func TestNoticesOfPrimaries(t *testing.T) {
+	(&primaryTrial{
+		zone: func() editedFile { return newEditedZone(3) }, edits: sized(3, 100),
+		config: "zones: [{name: example, primaries: [PRIMARY], allow_transfer: [127.0.0.1/32]}]\n",
+		serial: func(s *running) uint32 { return serialOf(s.addr()) },
+		check: func(t *testing.T, s *running, edit int, path string) {
+			if got, want := whole(s.addr(), "example.", false), wholeFile(t, path, "example."); got != want {
+				t.Fatalf("edit %d: we have other records:\n%s", edit, cmp.Diff(want, got))
+			}
+		},
+	}).run(t)
 }
 
 // hangUp has the process of a file look at its files again.

@@ -154,7 +154,7 @@ func (s *server) reloadConfig(ctx context.Context, asked []string) (answer api.R
 	}
 	for _, name := range asked {
 		if !slices.ContainsFunc(next.Feeds, func(f config.Feed) bool { return f.Name == name }) {
-			return answer, nil, fmt.Errorf("%w: %q is not in %s", blocklist.ErrUnknownFeed, name, s.path)
+			return answer, nil, fmt.Errorf("%w: %q is not in %s; %s", blocklist.ErrUnknownFeed, name, s.path, knownHint(name, feedNames(next)))
 		}
 	}
 	undo, err = s.apply(ctx, next, &answer)

@@ -56,6 +56,8 @@ func (z *editedZone) line() string {
 	return name + " 300 A 192.0.2." + fmt.Sprint(z.r.IntN(250))
 }
 
+func (z *editedZone) at() uint32 { return z.serial }
+
 // edit takes some records away and puts others in.
 func (z *editedZone) edit() {
 	z.serial++
