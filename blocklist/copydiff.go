@@ -1,14 +1,12 @@
 package blocklist
 
 import (
-	"bufio"
 	"bytes"
 	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"cenote/pace"
@@ -171,15 +169,12 @@ func pairAfter(old, fresh *Rows, name []byte) (*rowsPair, error) {
 // cursorAfter makes a cursor that stands at the first name behind name, and reports whether there is none.
 func cursorAfter(r *Rows, name []byte) (c *rowsCursor, ends bool, err error) {
 	c = r.cursor()
-	if len(name) == 0 || r.blocks() == 0 {
+	if len(name) == 0 {
 		err = advance(c, &ends)
 		return c, ends, err
 	}
 	hash := nameHash(name)
-	c.at = r.blockFor(hash)
-	from, _ := r.blockSpan(c.at)
-	end := r.header.Blocks.Offset + r.header.Blocks.Size
-	c.in = bufio.NewReaderSize(io.NewSectionReader(r.f, int64(from), int64(end-from)), filePiece)
+	c.begin(hash)
 	for {
 		if err := advance(c, &ends); err != nil || ends || cmp.Or(cmp.Compare(c.hash, hash), bytes.Compare(c.name, name)) > 0 {
 			return c, ends, err
@@ -324,7 +319,7 @@ func (c *rowsCursor) say(r *rawRow) *RowSay {
 		return nil
 	}
 	t := &c.file.tables
-	out := &RowSay{Threat: t.Threats[r.Threat], Confidence: -1, Expires: unixTime(r.Expiry), File: t.Files[r.File], Line: int(r.Line)}
+	out := &RowSay{Threat: t.Threats[r.Threat], Confidence: -1, Expires: unixTime(r.Expiry), File: t.Files[r.File], Line: c.file.line(r)}
 	if r.Action != policy.ActionDefault {
 		out.Action = r.Action.String()
 	}

@@ -60,13 +60,19 @@ func (p *Publisher) plan(o ReloadOptions) CompileConfig {
 	}
 	p.next++
 	for _, f := range p.feeds {
-		job.Feeds = append(job.Feeds, CompileFeed{
-			FeedConfig: f.feed.FeedConfig, ShrinkMax: orShare(f.feed.ShrinkMax, p.config.ShrinkMax),
-			GrowMax: cmp.Or(f.feed.GrowMax, p.config.GrowMax), AllowOlder: f.feed.AllowOlder, Kept: f.kept(), Serve: served[f.feed.Name], seen: f.seen.stamp,
-			Read: o.wants(f, now), Restore: o.restores(f), Pinned: f.pin != nil,
-		})
+		c := p.compileFeed(f, served[f.feed.Name])
+		c.Read, c.Restore = o.wants(f, now), o.restores(f)
+		job.Feeds = append(job.Feeds, c)
 	}
 	return job
+}
+
+// compileFeed is a feed of a job. Called with mu held.
+func (p *Publisher) compileFeed(f *feedState, served bool) CompileFeed {
+	return CompileFeed{
+		FeedConfig: f.feed.FeedConfig, ShrinkMax: orShare(f.feed.ShrinkMax, p.config.ShrinkMax),
+		GrowMax: cmp.Or(f.feed.GrowMax, p.config.GrowMax), AllowOlder: f.feed.AllowOlder, Kept: f.kept(), Serve: served, seen: f.seen.stamp, Pinned: f.pin != nil,
+	}
 }
 
 // restores returns the number of the copy that is to take the place of the last good one, or 0.
@@ -80,7 +86,7 @@ func (o *ReloadOptions) restores(f *feedState) uint64 {
 // wants reports whether a feed is to be read: it is due, or whoever asked insists.
 func (o *ReloadOptions) wants(f *feedState, now time.Time) bool {
 	named := slices.Contains(o.Feeds, f.feed.Name)
-	if len(o.Feeds) > 0 && !named || f.pin != nil || slices.Contains(o.restless, f.feed.Name) || f.seen.err != nil || f.seen.stamp.Sum == "" {
+	if len(o.Feeds) > 0 && !named || f.pin != nil || slices.Contains(o.restless, f.feed.Name) || f.seen.err != nil || f.seen.stamp.Sum == "" || f.ahead() {
 		return false
 	}
 	insists := o.Force || named && f.failure.err != nil || o.asked && !f.failure.retry.IsZero()

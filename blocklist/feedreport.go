@@ -34,6 +34,7 @@ type SourceState struct {
 	Fingerprint string    `json:"fingerprint"` // of the feed's configuration and of the version of the rows file
 	Read        time.Time `json:"read"`
 	Shown       string    `json:"shown,omitempty"` // what the source is called for people: its path, or its URL without keys
+	Ahead       bool      `json:"ahead,omitempty"` // the copy is of a newer version of a policy zone than the list with the stamp, which will follow
 }
 
 // reconcile returns an error unless every parsed row is accounted for.

@@ -91,10 +91,25 @@ func (s *feedState) known() Stamp { return s.settled }
 
 // due reports whether the feed is to be read.
 func (s *feedState) due(now time.Time) bool {
-	if s.pin != nil || s.seen.err != nil || s.seen.stamp.Sum == "" {
+	if s.pin != nil || s.seen.err != nil || s.seen.stamp.Sum == "" || s.ahead() {
 		return false
 	}
 	return s.seen.stamp.Sum != s.settled.Sum || !s.failure.retry.IsZero() && !now.Before(s.failure.retry)
+}
+
+// ahead reports whether the copy is of a newer version than the list, which is still to be written. It must not be read: it would take the feed back.
+func (s *feedState) ahead() bool {
+	if s.rows == nil {
+		return false
+	}
+	source, seen := &s.rows.report.Source, &s.seen.stamp
+	return source.Ahead && source.Stamp.isOfSameFiles(seen) // its guards may have changed meanwhile, and with them the sum
+}
+
+// follows reports whether the copy is of the version that follows that of the list which was read last, and of the settings of now.
+func (s *feedState) follows() bool {
+	source := &s.rows.report.Source
+	return source.Ahead && source.Stamp.Sum == s.settled.Sum && source.Fingerprint == s.fingerprint
 }
 
 // kept is the number of the last good copy, 0 for none.

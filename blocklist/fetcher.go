@@ -14,18 +14,22 @@ import (
 
 // fetcher keeps the list of one feed as new as its server has it, by one set of settings.
 type fetcher struct {
-	feed      Feed
-	layout    layout
-	record    *fetchRecord
-	slots     chan struct{} // shared by all: how many fetch at a time
-	installed func(feed string)
-	log       *slog.Logger
-	wake      chan struct{}
-	zones     ZoneTaker
-	told      atomic.Bool // a zone may have changed, and nobody has looked since
+	feed   Feed
+	layout layout
+	record *fetchRecord
+	slots  chan struct{} // shared by all: how many fetch at a time
+	// installed is told of each new list, and for a zone of the copy that changing has returned for it.
+	installed func(feed string, copy uint64)
+	// changing takes over what changes in a zone while its list is still to be written, and returns the number of the copy that has it, or 0.
+	changing func(ctx context.Context, feed string, c *ZoneChange) (copy uint64)
+	log      *slog.Logger
+	wake     chan struct{}
+	zones    ZoneTaker
+	told     atomic.Bool // a zone may have changed, and nobody has looked since
 
 	turn sync.Mutex   // held by whoever fetches
 	list *fetchedList // guarded by turn
+	copy uint64       // guarded by turn: what changing returned during the attempt under way
 
 	mu       sync.Mutex    // guards what follows
 	underway chan struct{} // closed when the attempt under way has ended; nil if there is none
@@ -233,10 +237,10 @@ func (f *fetcher) succeeded(outcome FetchOutcome, began time.Time) {
 	switch z := state.Zone; {
 	case outcome == FetchNew && z != nil:
 		f.log.Info("policy zone taken", "feed", f.feed.Name, "zone", f.feed.Shown, "primary", z.Primary, "serial", z.Serial, "seconds", time.Since(began).Seconds())
-		f.installed(f.feed.Name)
+		f.installed(f.feed.Name, f.copy)
 	case outcome == FetchNew:
 		f.log.Info("feed fetched", "feed", f.feed.Name, "url", f.feed.Shown, "octets", state.Size, "seconds", time.Since(began).Seconds())
-		f.installed(f.feed.Name)
+		f.installed(f.feed.Name, 0)
 	}
 	if failures > 0 {
 		f.log.Info("feed can be fetched again", "feed", f.feed.Name, "url", f.feed.Shown, "failures", failures)

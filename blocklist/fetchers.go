@@ -14,7 +14,8 @@ import (
 // fetchers are those of all feeds that have a URL. Its methods may be called from many goroutines.
 type fetchers struct {
 	layout    layout
-	installed func(feed string) // told of each new list
+	installed func(feed string, copy uint64)                                      // told of each new list, see fetcher
+	changing  func(ctx context.Context, feed string, c *ZoneChange) (copy uint64) // the same
 	log       *slog.Logger
 	slots     chan struct{}
 	zones     ZoneTaker     // nil: there are no zones to take
@@ -30,9 +31,9 @@ type fetchers struct {
 // fetchesMax is how many lists are fetched at a time.
 const fetchesMax = 4
 
-func newFetchers(l layout, zones ZoneTaker, log *slog.Logger, installed func(feed string)) *fetchers {
+func newFetchers(l layout, zones ZoneTaker, log *slog.Logger, installed func(string, uint64), changing func(context.Context, string, *ZoneChange) uint64) *fetchers {
 	return &fetchers{
-		layout: l, zones: zones, installed: installed, log: log, all: map[string]*fetcher{}, looks: make(chan struct{}, zoneLooksMax),
+		layout: l, zones: zones, installed: installed, changing: changing, log: log, all: map[string]*fetcher{}, looks: make(chan struct{}, zoneLooksMax),
 		slots: make(chan struct{}, fetchesMax), changed: make(chan struct{}, 1),
 	}
 }
@@ -62,7 +63,7 @@ func (s *fetchers) set(feeds []Feed) {
 
 func (s *fetchers) newFetcher(f Feed, had *fetcher) *fetcher {
 	out := &fetcher{
-		feed: f, layout: s.layout, list: openFetched(s.layout, &f), record: &fetchRecord{}, slots: s.slots, installed: s.installed, log: s.log,
+		feed: f, layout: s.layout, list: openFetched(s.layout, &f), record: &fetchRecord{}, slots: s.slots, installed: s.installed, changing: s.changing, log: s.log,
 		wake: make(chan struct{}, 1), zones: s.zones,
 	}
 	if f.Fetch.Transfer.on() {

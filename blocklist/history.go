@@ -117,23 +117,44 @@ func (p *Publisher) within(f *feedState) []uint64 {
 	bounds := p.now.Load()
 	left, room := bounds.History-1, bounds.HistoryBytes
 	var out []uint64
+	there := map[uint64]bool{} // files that are kept for copies before
+	if f.rows != nil {
+		there[f.rows.whole().Generation()] = true
+	}
 	for _, number := range f.copies {
 		if number == f.kept() {
 			out = append(out, number)
 			continue
 		}
-		info, err := os.Stat(p.store.rows(f.feed.Name, number))
+		size, base, err := p.sizeOf(f.feed.Name, number, there)
 		if err != nil {
 			continue // somebody has removed it
 		}
-		if left <= 0 || room < info.Size() {
+		if left <= 0 || room < size {
 			left = 0 // an older one is not kept in its place
 			continue
 		}
 		out = append(out, number)
-		left, room = left-1, room-info.Size()
+		left, room, there[number], there[base] = left-1, room-size, true, true
 	}
 	return out
+}
+
+// sizeOf is how many octets a copy takes on the disk beside files that are there anyway, and what it lies over, or 0.
+func (p *Publisher) sizeOf(feed string, number uint64, there map[uint64]bool) (size int64, base uint64, err error) {
+	path := p.store.rows(feed, number)
+	base = layerBase(path)
+	for _, n := range []uint64{number, base} {
+		if n == 0 || there[n] {
+			continue
+		}
+		info, err := os.Stat(p.store.rows(feed, n))
+		if err != nil {
+			return 0, base, err
+		}
+		size += info.Size()
+	}
+	return size, base, nil
 }
 
 // adoptHistory finds the copies that a former run kept, and its pin. Where no record of them can be read, they are all that there are.

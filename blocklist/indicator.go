@@ -121,16 +121,24 @@ func (r *Reason) UnmarshalText(text []byte) error {
 // Fault is one row that is not served. Text is the row, cut and escaped, so that it can go to a terminal or a log as it is.
 type Fault struct {
 	File   string `json:"file"`
-	Line   int    `json:"line"`
+	Line   int    `json:"line"` // 0 where nobody knows it, see Row
 	Reason Reason `json:"reason"`
 	Text   string `json:"text"`
 	// By is the list on which a guard goes, for protected and popular names and for networks; "" for other reasons.
 	By string `json:"by,omitempty"`
 }
 
+// Place is where a row stands: its file, and its line unless that is 0, since nobody knows it.
+func Place(file string, line int) string {
+	if line == 0 {
+		return file
+	}
+	return fmt.Sprintf("%s:%d", file, line)
+}
+
 // String writes the fault as an operator wants to see it: place, reason, row.
 func (f Fault) String() string {
-	text := fmt.Sprintf("%s:%d: %s: %s", f.File, f.Line, f.Reason, f.Text)
+	text := fmt.Sprintf("%s: %s: %s", Place(f.File, f.Line), f.Reason, f.Text)
 	if f.By != "" {
 		text += " (" + f.By + ")"
 	}

@@ -67,7 +67,7 @@ func (m *merger) open(name, path string) error {
 		Name: name, ClosestEncloser: rows.report.ClosestEncloser, Entries: rows.report.Live, Triggers: rows.report.Triggers,
 		SOA: rows.report.SOA, SourceGeneration: rows.Generation(),
 	})
-	m.total += int(rows.header.Names)
+	m.total += rows.names()
 	return nil
 }
 
@@ -137,7 +137,7 @@ func mark(set map[string]bool, texts []string) {
 func (m *merger) largest() int {
 	n := 0
 	for _, in := range m.all {
-		n = max(n, int(in.rows.header.Names))
+		n = max(n, in.rows.names())
 	}
 	return n
 }

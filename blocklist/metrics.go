@@ -14,6 +14,7 @@ type counts struct {
 	deltas         atomic.Uint64
 	merged         atomic.Uint64
 	inPart         atomic.Uint64
+	zoneChanges    atomic.Uint64
 	compileFailed  atomic.Uint64
 	childFailures  atomic.Uint64
 	rejected       atomic.Uint64
@@ -61,10 +62,10 @@ func (c *counts) reloaded(err error) {
 
 // metrics are the descriptions of what a Publisher shows. Labels are bounded by the configuration and by the closed set of reasons.
 type metrics struct {
-	entries, duplicates, faults, age, copies, state                                 *prometheus.Desc
-	popular, released, decisions, guarded                                           *prometheus.Desc
-	generation, names, sets, pending, seconds, took, delta                          *prometheus.Desc
-	published, deltas, merged, inPart, failed, children, rejected, reloads, trouble *prometheus.Desc
+	entries, duplicates, faults, age, copies, state                                          *prometheus.Desc
+	popular, released, decisions, guarded                                                    *prometheus.Desc
+	generation, names, sets, pending, seconds, took, delta                                   *prometheus.Desc
+	published, deltas, merged, inPart, changes, failed, children, rejected, reloads, trouble *prometheus.Desc
 }
 
 func describe() *metrics {
@@ -93,6 +94,7 @@ func describe() *metrics {
 		deltas:     desc("deltas_total", "Policies published as a delta, since few names had changed."),
 		merged:     desc("merged_total", "Policies whose index was made of the one before and of what had changed, since most names had not."),
 		inPart:     desc("part_reads_total", "Readings of a feed in which only what differs from its list before was read. If a large list is replaced often and this stays behind, its lines have another order each time."),
+		changes:    desc("zone_changes_total", "Differences between versions of policy zones by transfer that were served before the newer version was made, without reading the zone. If zones change often and this stays behind, the log says why."),
 		failed:     desc("compile_failures_total", "Compilations that made no policy. The last good one stays. Look at the log."),
 		children:   desc("child_failures_total", "Compiling children that ended without a report: killed, out of memory or time. Look at the log for the feed."),
 		rejected:   desc("rejected_total", "Changes of feeds that were not taken. Look at the feed's state."),
@@ -106,7 +108,7 @@ func (p *Publisher) Describe(ch chan<- *prometheus.Desc) {
 	m := describe()
 	for _, d := range []*prometheus.Desc{
 		m.entries, m.duplicates, m.faults, m.age, m.copies, m.state, m.generation, m.names, m.sets, m.delta, m.pending, m.seconds, m.took,
-		m.published, m.deltas, m.merged, m.inPart, m.failed, m.children, m.rejected, m.reloads, m.trouble, m.popular, m.released, m.decisions, m.guarded,
+		m.published, m.deltas, m.merged, m.inPart, m.changes, m.failed, m.children, m.rejected, m.reloads, m.trouble, m.popular, m.released, m.decisions, m.guarded,
 	} {
 		ch <- d
 	}
@@ -187,6 +189,7 @@ func (m *metrics) totals(ch chan<- prometheus.Metric, c *counts) {
 	counter(ch, m.deltas, &c.deltas)
 	counter(ch, m.merged, &c.merged)
 	counter(ch, m.inPart, &c.inPart)
+	counter(ch, m.changes, &c.zoneChanges)
 	counter(ch, m.failed, &c.compileFailed)
 	counter(ch, m.children, &c.childFailures)
 	counter(ch, m.rejected, &c.rejected)

@@ -134,8 +134,8 @@ func EscapeFeed(feed string) string { return escapeFeed(feed) }
 
 // ReadBlock reads b as the octets of a block whose checksum was right, and returns the names in it.
 func ReadBlock(b []byte) ([]string, error) {
-	file := &Rows{tables: rowTables{Families: []string{"", "f"}, Threats: []string{""}, Files: []string{"list.txt"}, Times: []int64{1}}}
-	c := rowsCursor{file: file, block: rowBytes{b: b}}
+	file := &rowsFile{tables: rowTables{Families: []string{"", "f"}, Threats: []string{""}, Files: []string{"list.txt"}, Times: []int64{1}}}
+	c := blockCursor{file: file, block: rowBytes{b: b}}
 	var names []string
 	for len(c.block.b) > 0 {
 		if err := c.parse(); err != nil {
@@ -169,6 +169,17 @@ func SortOnBrokenDisk(dir string) (err error) {
 
 // OwnThreads is ownThreads.
 func OwnThreads() []int { return ownThreads() }
+
+// Copy is the copy that a feed, by its number in the manifest, was compiled from.
+func (g *Generation) Copy(feed uint16) *Rows { return g.rows[feed] }
+
+// IsLayer reports whether the copy is a layer over another.
+func (r *Rows) IsLayer() bool { return r.base != nil }
+
+// TakeChange is takeChange.
+func (p *Publisher) TakeChange(ctx context.Context, feed string, c *ZoneChange) uint64 {
+	return p.takeChange(ctx, feed, c)
+}
 
 // FormerMax is formerMax.
 const FormerMax = formerMax

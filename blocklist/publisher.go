@@ -61,6 +61,8 @@ type Publisher struct {
 	rewatch chan struct{} // the feeds, or how they are watched, have changed
 	fetches *fetchers
 
+	suffixes *suffixes // those that are compiled in, once a change of a zone needs them; used by whoever has the turn
+
 	mu        sync.Mutex // guards what follows
 	feeds     []*feedState
 	order     Order
@@ -124,7 +126,7 @@ func (p *Publisher) openFetches() {
 	if err := p.store.removeFetched(p.config.Feeds); err != nil {
 		p.log.Warn("lists of former feeds are not removed", "error", err)
 	}
-	p.fetches = newFetchers(p.store.layout, p.config.Taker, p.log, p.fetched)
+	p.fetches = newFetchers(p.store.layout, p.config.Taker, p.log, p.fetched, p.takeChange)
 	p.fetches.set(p.config.Feeds)
 }
 
@@ -237,15 +239,22 @@ func (p *Publisher) wakeUp() {
 	}
 }
 
-// fetched looks at a feed whose list has just been put in place. It need not come to rest: nobody writes to it.
-func (p *Publisher) fetched(feed string) {
+// fetched looks at a feed whose list has just been put in place. It need not come to rest: nobody writes to it. Of a zone, copy is the number of that which was
+// made of what the list has changed, or 0: if it is the last good one, the list need not be read.
+func (p *Publisher) fetched(feed string, copy uint64) {
 	p.mu.Lock()
 	f := p.feed(feed)
 	p.mu.Unlock()
-	if f != nil {
-		seen, _ := look(&f.feed.FeedConfig, time.Now())
-		p.noticed(feed, seen.stamp, seen.err)
+	if f == nil {
+		return
 	}
+	seen, _ := look(&f.feed.FeedConfig, time.Now())
+	p.mu.Lock()
+	if f := p.feed(feed); f != nil && copy != 0 && f.kept() == copy && seen.err == nil && f.follows() {
+		f.settled = seen.stamp
+	}
+	p.mu.Unlock()
+	p.noticed(feed, seen.stamp, seen.err)
 }
 
 // see is called with mu held.
@@ -440,7 +449,9 @@ func (p *Publisher) lookAtAll(ctx context.Context, names []string) (restless []s
 					restless = append(restless, f.feed.Name)
 					return
 				}
-				p.see(f, seen)
+				if p.see(f, seen); f.ahead() {
+					restless = append(restless, f.feed.Name) // its list will follow
+				}
 			})
 		}
 	}

@@ -30,7 +30,7 @@ var errNoPart = errors.New("the list is read whole")
 
 // readPart is readOnce for a list that says for the most part what the one before said.
 func (k *compiler) readPart(ctx context.Context, f *CompileFeed, stamp Stamp, previous *Rows) (*Rows, error) {
-	if previous == nil || k.config.Force || previous.report.Files != 1 || len(previous.tables.Files) != 1 {
+	if previous == nil || previous.base != nil || k.config.Force || previous.report.Files != 1 || len(previous.tables.Files) != 1 {
 		return nil, errNoPart
 	}
 	key, err := keyOfLines(&f.FeedConfig)

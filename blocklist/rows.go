@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"sort"
 	"strings"
@@ -31,7 +32,7 @@ type Row struct {
 	Confidence uint8
 	Expiry     time.Time // the zero time for never
 	File       string
-	Line       int
+	Line       int // 0 where nobody knows it: the copy was changed by a difference of a policy zone, and no list was read
 	Reference  string
 	Comment    string
 	Added      time.Time         // when this feed was first read with the row in it
@@ -41,24 +42,52 @@ type Row struct {
 // ErrNoRow says that a feed does not list a name.
 var ErrNoRow = errors.New("the feed has no such row")
 
-// Rows is an open rows file. It may be used from many goroutines; look-ups read the file and are meant for explanations and
-// records, not for the path of a query. Whoever opens it closes it; a replaced or removed file stays readable until then.
+// Rows is an open copy of a feed: a rows file, or a layer over one. It may be used from many goroutines; look-ups read the file and are meant for
+// explanations and records, not for the path of a query. Whoever opens it closes it; a replaced or removed file stays readable until then.
 type Rows struct {
+	rowsFile       // of a layer its own, whose tables and report are those of the copy
+	base     *Rows // what the layer lies over, which is whole; nil: the file is whole itself
+	users    atomic.Int32
+}
+
+// rowsFile is one open rows file.
+type rowsFile struct {
 	f      *os.File
 	header rowsHeader
 	index  []byte
 	tables rowTables
 	report FeedReport
-	users  atomic.Int32
 }
 
-// OpenRows opens a rows file and checks everything but the rows themselves, which are checked when they are read.
+// OpenRows opens a rows file, with that which it lies over, and checks everything but the rows themselves, which are checked when they are read.
 func OpenRows(path string) (*Rows, error) {
+	r, err := openRowsFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if r.header.Base == 0 {
+		return r, nil
+	}
+	base, err := openRowsFile(filepath.Join(filepath.Dir(path), rowsName(r.header.Base)))
+	if err != nil {
+		r.f.Close()
+		return nil, fmt.Errorf("rows file %s: what it lies over: %w", path, err)
+	}
+	if err := r.lieOver(base); err != nil {
+		base.f.Close()
+		r.f.Close()
+		return nil, fmt.Errorf("rows file %s: %w", path, err)
+	}
+	return r, nil
+}
+
+// openRowsFile opens a rows file alone.
+func openRowsFile(path string) (*Rows, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	r := &Rows{f: f}
+	r := &Rows{rowsFile: rowsFile{f: f}}
 	r.users.Store(1)
 	if err := r.load(); err != nil {
 		f.Close()
@@ -67,7 +96,7 @@ func OpenRows(path string) (*Rows, error) {
 	return r, nil
 }
 
-func (r *Rows) load() error {
+func (r *rowsFile) load() error {
 	info, err := r.f.Stat()
 	if err != nil {
 		return err
@@ -99,10 +128,14 @@ func (r *Rows) retain() *Rows {
 
 // Close ends the use of r. The file is closed when its last user is gone.
 func (r *Rows) Close() error {
-	if r.users.Add(-1) == 0 {
-		return r.f.Close()
+	if r.users.Add(-1) > 0 {
+		return nil
 	}
-	return nil
+	err := r.f.Close()
+	if r.base != nil {
+		err = errors.Join(err, r.base.Close())
+	}
+	return err
 }
 
 // Report is what was found when the feed was read.
@@ -111,8 +144,8 @@ func (r *Rows) Report() *FeedReport { return &r.report }
 // Generation is the number of the copy.
 func (r *Rows) Generation() uint64 { return r.header.Generation }
 
-// Size is the length of the file in octets.
-func (r *Rows) Size() int64 {
+// Size is the length of the file in octets, of a layer without that which it lies over.
+func (r *rowsFile) Size() int64 {
 	return int64(r.header.Report.Offset + r.header.Report.Size)
 }
 
@@ -120,28 +153,38 @@ func (r *Rows) Size() int64 {
 func (r *Rows) Find(name []byte) ([]Row, error) {
 	buf := blockBuffers.Get().(*[]byte)
 	defer blockBuffers.Put(buf)
-	seeker := rowsSeeker{rowsCursor: rowsCursor{file: r, buf: *buf}}
-	raw, err := seeker.find(name, nameHash(name))
-	*buf = seeker.buf
+	raw, err := r.find(name, nameHash(name), buf)
 	if err != nil || len(raw) == 0 {
 		return nil, err
 	}
 	return r.resolve(name, raw)
 }
 
+// find returns the rows of a name with the given nameHash, which live until *buf is used again.
+func (r *Rows) find(name []byte, hash uint64, buf *[]byte) (rows []rawRow, err error) {
+	for _, file := range r.files() {
+		seeker := fileSeeker{blockCursor: blockCursor{file: file, buf: *buf}}
+		rows, found, err := seeker.find(name, hash)
+		if *buf = seeker.buf; found || err != nil {
+			return rows, err
+		}
+	}
+	return nil, nil
+}
+
 // blockFor returns the first block that may hold a name with this hash.
-func (r *Rows) blockFor(hash uint64) int {
+func (r *rowsFile) blockFor(hash uint64) int {
 	i := sort.Search(r.blocks(), func(i int) bool { return r.blockHash(i) >= hash })
 	return max(i-1, 0)
 }
 
-func (r *Rows) blocks() int { return len(r.index) / rowsIndexEntry }
+func (r *rowsFile) blocks() int { return len(r.index) / rowsIndexEntry }
 
-func (r *Rows) blockHash(i int) uint64 {
+func (r *rowsFile) blockHash(i int) uint64 {
 	return binary.LittleEndian.Uint64(r.index[i*rowsIndexEntry:])
 }
 
-func (r *Rows) blockSpan(i int) (from, to uint64) {
+func (r *rowsFile) blockSpan(i int) (from, to uint64) {
 	place := func(i int) uint64 { return binary.LittleEndian.Uint64(r.index[i*rowsIndexEntry+8:]) }
 	to = r.header.Blocks.Offset + r.header.Blocks.Size
 	if i+1 < r.blocks() {
@@ -157,7 +200,7 @@ const blockMax = 8<<10 + 2*256 + membersMax*128
 var blockBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
 // readBlock reads a block into *buf, which grows if need be.
-func (r *Rows) readBlock(i int, buf *[]byte) ([]byte, error) {
+func (r *rowsFile) readBlock(i int, buf *[]byte) ([]byte, error) {
 	from, to := r.blockSpan(i)
 	if to < from+4 || to-from > blockMax {
 		return nil, fmt.Errorf("%w: block %d of %d octets", ErrRowsDamaged, i, to-from)
@@ -194,7 +237,7 @@ func (r *Rows) row(name []byte, raw *rawRow) (Row, error) {
 	row := Row{
 		Name: dnsname.Name(name), Kind: raw.Kind, Action: raw.Action, Exception: raw.Exception,
 		Family: r.tables.Families[raw.Family], Threat: r.tables.Threats[raw.Threat], Confidence: raw.Confidence,
-		Expiry: unixTime(raw.Expiry), File: r.tables.Files[raw.File], Line: int(raw.Line), Added: unixTime(r.tables.Times[raw.Added]),
+		Expiry: unixTime(raw.Expiry), File: r.tables.Files[raw.File], Line: r.line(raw), Added: unixTime(r.tables.Times[raw.Added]),
 	}
 	var err error
 	if row.Reference, err = r.text(raw.Reference); err != nil {
@@ -211,7 +254,7 @@ func (r *Rows) row(name []byte, raw *rawRow) (Row, error) {
 const heapTextMax = 16 << 20
 
 // text reads the entry of the heap that begins at at-1; 0 is the empty text.
-func (r *Rows) text(at uint64) (string, error) {
+func (r *rowsFile) text(at uint64) (string, error) {
 	if at == 0 {
 		return "", nil
 	}
@@ -268,14 +311,14 @@ func (r *Rows) All(visit func(Row) bool) error {
 	}
 }
 
-// Verify reads the whole file.
+// Verify reads the whole file, and that which it lies over.
 func (r *Rows) Verify() error {
 	c := r.cursor()
-	names := uint64(0)
+	names := 0
 	for {
 		switch err := c.next(); {
-		case err == io.EOF && names != r.header.Names:
-			return fmt.Errorf("%w: %d names instead of %d", ErrRowsDamaged, names, r.header.Names)
+		case err == io.EOF && names != r.names():
+			return fmt.Errorf("%w: %d names instead of %d", ErrRowsDamaged, names, r.names())
 		case err == io.EOF:
 			return nil
 		case err != nil:
@@ -285,9 +328,9 @@ func (r *Rows) Verify() error {
 	}
 }
 
-// rowsCursor walks a rows file name by name, in order. name and rows live until the next step.
-type rowsCursor struct {
-	file  *Rows
+// blockCursor walks a rows file name by name, in order. name and rows live until the next step.
+type blockCursor struct {
+	file  *rowsFile
 	in    *bufio.Reader
 	at    int // number of the next block
 	buf   []byte
@@ -297,13 +340,13 @@ type rowsCursor struct {
 	rows  []rawRow
 }
 
-func (r *Rows) cursor() *rowsCursor {
+func (r *rowsFile) cursor() blockCursor {
 	blocks := io.NewSectionReader(r.f, int64(r.header.Blocks.Offset), int64(r.header.Blocks.Size))
-	return &rowsCursor{file: r, in: bufio.NewReaderSize(blocks, filePiece)}
+	return blockCursor{file: r, in: bufio.NewReaderSize(blocks, filePiece)}
 }
 
 // next moves to the next name; io.EOF is the end.
-func (c *rowsCursor) next() error {
+func (c *blockCursor) next() error {
 	if len(c.block.b) == 0 {
 		if c.at == c.file.blocks() {
 			return io.EOF
@@ -319,35 +362,33 @@ func (c *rowsCursor) next() error {
 	return nil
 }
 
-// rowsSeeker finds the rows of names that come in the order of the file, and reads no block twice. What it returns lives until the next call.
-type rowsSeeker struct {
-	rowsCursor
+// fileSeeker finds the rows of names that come in the order of the file, and reads no block twice. What it returns lives until the next call.
+type fileSeeker struct {
+	blockCursor
 	begun bool
 }
 
-func (r *Rows) seeker() *rowsSeeker { return &rowsSeeker{rowsCursor: rowsCursor{file: r}} }
-
-// find returns the rows of a name with the given nameHash; none is no error.
-func (s *rowsSeeker) find(name []byte, hash uint64) ([]rawRow, error) {
+// find returns the rows of a name with the given nameHash, and whether the file has that name.
+func (s *fileSeeker) find(name []byte, hash uint64) (rows []rawRow, found bool, err error) {
 	if block := s.file.blockFor(hash); !s.begun || block >= s.at {
 		s.begun, s.at, s.block.b = true, block, nil
 		if more, err := s.step(); !more {
-			return nil, err
+			return nil, false, err
 		}
 	}
 	for s.hash < hash || s.hash == hash && bytes.Compare(s.name, name) < 0 {
 		if more, err := s.step(); !more {
-			return nil, err
+			return nil, false, err
 		}
 	}
 	if !bytes.Equal(s.name, name) {
-		return nil, nil
+		return nil, false, nil
 	}
-	return s.rows, nil
+	return s.rows, true, nil
 }
 
 // step moves to the next name, if there is one.
-func (s *rowsSeeker) step() (more bool, err error) {
+func (s *fileSeeker) step() (more bool, err error) {
 	if len(s.block.b) == 0 {
 		if s.at == s.file.blocks() {
 			return false, nil
@@ -364,7 +405,7 @@ func (s *rowsSeeker) step() (more bool, err error) {
 	return true, nil
 }
 
-func (c *rowsCursor) nextBlock() error {
+func (c *blockCursor) nextBlock() error {
 	from, to := c.file.blockSpan(c.at)
 	if to < from+5 || to-from > blockMax {
 		return fmt.Errorf("%w: block %d of %d octets", ErrRowsDamaged, c.at, to-from)
@@ -381,11 +422,11 @@ func (c *rowsCursor) nextBlock() error {
 }
 
 // parse reads the group at the beginning of block.
-func (c *rowsCursor) parse() error {
+func (c *blockCursor) parse() error {
 	d := &c.block
 	c.name = d.take(int(d.octet()))
 	n := d.uvarint()
-	if d.bad || n == 0 || n > membersMax {
+	if d.bad || n == 0 && c.file.header.Base == 0 || n > membersMax {
 		return fmt.Errorf("%w: a name with %d rows", ErrRowsDamaged, n)
 	}
 	if size, _, err := dnsname.Check(c.name); err != nil || size != len(c.name) {

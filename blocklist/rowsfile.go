@@ -26,8 +26,12 @@ import (
 //	report   JSON: FeedReport
 //
 // A name is its length, its wire form, the number of its rows (varint) and the rows; see rawRow for a row.
+//
+// A layer is such a file of another magic, for the names of which a copy says something else than the whole one, its base, that it lies over: a name
+// without rows is not listed. Its tables go on where those of the base end, its heap likewise, and its report is that of the copy. See rowslayer.go.
 const (
 	rowsMagic      = "cenrows\x01"
+	layerMagic     = "cenlayr\x01"
 	rowsHeaderSize = 192
 	rowsBlockSize  = 2 << 10 // what Find reads and parses for one name; 16 octets of index in memory for each
 	rowsIndexEntry = 16
@@ -61,6 +65,9 @@ type rowsHeader struct {
 	Index      section
 	Tables     section
 	Report     section
+
+	Base        uint64 // of a layer: the number of the copy that it lies over; 0: the file is whole
+	BaseContent uint64 // the sum of the content of that
 }
 
 // rowTables are the texts that rows hold by number. The first family and the first threat are "".
@@ -75,7 +82,7 @@ func castagnoli(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc3
 
 func (h *rowsHeader) encode() []byte {
 	var buf bytes.Buffer
-	buf.WriteString(rowsMagic)
+	buf.WriteString(h.magic())
 	binary.Write(&buf, binary.LittleEndian, h) // a bytes.Buffer takes everything
 	out := make([]byte, rowsHeaderSize)
 	copy(out, buf.Bytes())
@@ -83,9 +90,17 @@ func (h *rowsHeader) encode() []byte {
 	return out
 }
 
+func (h *rowsHeader) magic() string {
+	if h.Base != 0 {
+		return layerMagic
+	}
+	return rowsMagic
+}
+
 func decodeRowsHeader(b []byte, fileSize int64) (rowsHeader, error) {
 	var h rowsHeader
-	if len(b) != rowsHeaderSize || string(b[:len(rowsMagic)]) != rowsMagic {
+	magic := string(b[:min(len(b), len(rowsMagic))])
+	if len(b) != rowsHeaderSize || magic != rowsMagic && magic != layerMagic {
 		return h, fmt.Errorf("%w: no rows file of this version", ErrRowsDamaged)
 	}
 	if binary.LittleEndian.Uint32(b[rowsHeaderSize-4:]) != castagnoli(b[:rowsHeaderSize-4]) {
@@ -93,6 +108,9 @@ func decodeRowsHeader(b []byte, fileSize int64) (rowsHeader, error) {
 	}
 	if err := binary.Read(bytes.NewReader(b[len(rowsMagic):]), binary.LittleEndian, &h); err != nil {
 		return h, fmt.Errorf("%w: header: %v", ErrRowsDamaged, err)
+	}
+	if magic != h.magic() {
+		return h, fmt.Errorf("%w: a layer over nothing, or a whole file over another", ErrRowsDamaged)
 	}
 	for _, s := range []section{h.Blocks, h.Heap, h.Index, h.Tables, h.Report} {
 		if s.Offset > uint64(fileSize) || s.Size > uint64(fileSize)-s.Offset {

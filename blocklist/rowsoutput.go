@@ -132,6 +132,7 @@ type heapWriter struct {
 	f         *os.File
 	w         *bufio.Writer
 	size      uint64
+	below     uint64 // the size of the heap that this one goes on from
 	seen      map[string]uint64
 	seenBytes int
 }
@@ -163,7 +164,7 @@ func (h *heapWriter) text(s string) (uint64, error) {
 		clear(h.seen)
 		h.seenBytes = len(s)
 	}
-	at := h.size + 1
+	at := h.below + h.size + 1
 	h.seen[strings.Clone(s)] = at
 	b := binary.AppendUvarint(nil, uint64(len(s)))
 	b = append(b, s...)

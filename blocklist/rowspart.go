@@ -24,7 +24,7 @@ func (w *rowsWriter) finishPart(path string, generation uint64, report Report, s
 		cursor: previous.cursor(), changes: w.changes,
 		numbers: newTextNumbers(&previous.tables, w.families.texts, w.threats.texts),
 	}
-	p := &partMaker{rowsMaker: m, old: m.previous.cursor, kept: kept, fresh: rows, times: make([]uint32, len(previous.tables.Times))}
+	p := &partMaker{rowsMaker: m, old: &m.previous.cursor.main, kept: kept, fresh: rows, times: make([]uint32, len(previous.tables.Times))}
 	if err := p.run(); err != nil {
 		return err
 	}
@@ -34,7 +34,7 @@ func (w *rowsWriter) finishPart(path string, generation uint64, report Report, s
 // partMaker makes a rows file of the groups of the previous one and of rows that were read anew, both in the order of such a file.
 type partMaker struct {
 	*rowsMaker
-	old   *rowsCursor
+	old   *blockCursor
 	kept  *lineMap
 	hash  uint64 // of the name at the beginning of the old block
 	name  []byte // that name

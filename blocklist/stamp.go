@@ -25,6 +25,11 @@ type Stamp struct {
 	Changed  time.Time `json:"changed,omitzero"` // the latest time of change (ctime) of a file
 }
 
+// isOfSameFiles reports whether two stamps are of the same files of a source, whatever became of the lists that guard it.
+func (s *Stamp) isOfSameFiles(o *Stamp) bool {
+	return s.Identity == o.Identity && s.Size == o.Size && s.Files == o.Files && s.Changed.Equal(o.Changed)
+}
+
 // Bounds of a scan.
 const (
 	scanFilesMax = 100_000

@@ -26,7 +26,7 @@ import (
 //	policy/<number>.index     compiled names, see nameindex
 //	policy/<number>.delta     what differs from the names of an index, see nameindex.Index.With
 //	feeds/<feed>/<number>.rows   kept copies, see Rows; the number is that of the compilation that read them. Those that the policies were
-//	                          compiled from, and those of the history in current
+//	                          compiled from, those of the history in current, and what layers among them lie over
 //	feeds/<feed>/<number>.lines  what is kept of the lines of the list of which the last good copy was made, see lineMarks. Nothing is lost without it
 //	decisions.jsonl           what operators decided of held rows, see Decision
 //	fetched/<feed>/list/<name>   the list of a feed with a URL as it was fetched last, named as in the URL
@@ -76,8 +76,11 @@ func (l layout) delta(number uint64) string {
 func (l layout) feedDir(feed string) string { return filepath.Join(l.feedsDir(), escapeFeed(feed)) }
 
 func (l layout) rows(feed string, number uint64) string {
-	return filepath.Join(l.feedDir(feed), strconv.FormatUint(number, 10)+rowsSuffix)
+	return filepath.Join(l.feedDir(feed), rowsName(number))
 }
+
+// rowsName is the name of the rows file of a copy.
+func rowsName(number uint64) string { return strconv.FormatUint(number, 10) + rowsSuffix }
 
 func (l layout) lines(feed string, number uint64) string {
 	return filepath.Join(l.feedDir(feed), strconv.FormatUint(number, 10)+linesSuffix)
@@ -279,7 +282,17 @@ func (s *store) prune(state storedState) error {
 			keep[s.rows(feed, number)] = true
 		}
 	}
+	s.keepBases(keep)
 	return pace.Behind(func() error { return s.removeOthers(keep) }) // a large file takes milliseconds
+}
+
+// keepBases adds what the layers in keep lie over.
+func (s *store) keepBases(keep map[string]bool) {
+	for _, path := range slices.Collect(maps.Keys(keep)) {
+		if base := layerBase(path); base != 0 && strings.HasSuffix(path, rowsSuffix) {
+			keep[filepath.Join(filepath.Dir(path), rowsName(base))] = true
+		}
+	}
 }
 
 // removeOthers removes the files outside keep.

@@ -44,6 +44,20 @@ type ZoneRequest struct {
 	Octets  int64
 	Records int
 	Time    time.Duration
+	// Changing is to be told of a difference as soon as it has come, if the version that it leads to will be returned. It returns when that is done. Nil: nobody asks.
+	Changing func(context.Context, *ZoneChange)
+}
+
+// ZoneChange is the difference between two versions of a policy zone, of which the newer one is not made yet. Names are canonical, at or below the apex.
+type ZoneChange struct {
+	// From and To are the serials.
+	From, To uint32
+	// Owners are the names that have other records.
+	Owners []dnsname.Name
+	// Append appends the records of a name to text as Write of the version before or after writes them, the SOA record first.
+	Append func(text []byte, owner dnsname.Name, after bool) []byte
+	// Kept visits the names below one that have records and are not among Owners, until visit returns false. What it hands over lives until visit returns.
+	Kept func(below dnsname.Name, visit func(owner []byte) bool)
 }
 
 // ZoneVersion is one version of a policy zone. It never changes.
@@ -123,9 +137,11 @@ func (f *fetcher) transfer(ctx context.Context, told bool) (FetchOutcome, *fetch
 	}
 	limits := f.feed.Limits.orDefault()
 	known := f.list.known()
+	f.copy = 0
 	v, err := f.zones.Take(ctx, ZoneRequest{
 		Feed: f.feed.Name, Zone: f.feed.Fetch.Transfer.Zone, Dir: f.layout.fetchedZone(f.feed.Name), Told: told, AllowOlder: f.feed.AllowOlder,
 		Octets: limits.SourceBytes, Records: limits.Rows, Time: f.feed.Fetch.Timeout,
+		Changing: func(ctx context.Context, c *ZoneChange) { f.copy = f.changing(ctx, f.feed.Name, c) },
 	})
 	if err != nil {
 		return 0, judgeTransfer(err)

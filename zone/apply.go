@@ -165,26 +165,9 @@ func (e *editor) compare(at, end node, owner dnsname.Name, more bool) int {
 
 // edit lays out a name that the difference touches. existing is its node, or noNode.
 func (e *editor) edit(owner dnsname.Name, existing node) error {
-	var records []Record
-	if existing != noNode {
-		e.from.eachRecord(existing, func(r Record) bool { records = append(records, r); return true })
-	}
-	sort(records)
-	records, e.removed = without(records, e.removed)
-	if len(e.removed) > 0 && e.removed[0].Owner == owner {
-		return fmt.Errorf("%w: %s %s is to be removed, and is not there", ErrDiff, owner, typeName(e.removed[0].Type))
-	}
-	for ; len(e.added) > 0 && e.added[0].Owner == owner; e.added = e.added[1:] {
-		records = append(records, e.added[0])
-	}
-	sort(records)
-	for i := 1; i < len(records); i++ {
-		if isDouble(records[i-1], records[i]) {
-			return fmt.Errorf("%w: %s %s is to be added, and is there already", ErrDiff, owner, typeName(records[i].Type))
-		}
-	}
-	if excess := largestSet(records); excess > setRecordsMax {
-		return fmt.Errorf("%w: it leaves %s with a set of %d records; %d is the most", ErrDiff, owner, excess, setRecordsMax)
+	records, err := e.records(owner, existing)
+	if err != nil {
+		return err
 	}
 	all := len(records)
 	records = withoutOrphans(records)
@@ -195,9 +178,34 @@ func (e *editor) edit(owner dnsname.Name, existing node) error {
 	e.structural = e.structural || slices.ContainsFunc(records, func(r Record) bool {
 		return r.Type == wire.TypeDNAME || r.Type == wire.TypeNS && owner != e.from.apex
 	})
-	err := e.add(records)
+	err = e.add(records)
 	e.touched = append(e.touched, pair{existing, e.nodes[len(e.nodes)-1]})
 	return err
+}
+
+// records are those that the difference leaves a name with, which is the next that it touches. existing is its node, or noNode.
+func (e *editor) records(owner dnsname.Name, existing node) (records []Record, err error) {
+	if existing != noNode {
+		e.from.eachRecord(existing, func(r Record) bool { records = append(records, r); return true })
+	}
+	sort(records)
+	records, e.removed = without(records, e.removed)
+	if len(e.removed) > 0 && e.removed[0].Owner == owner {
+		return nil, fmt.Errorf("%w: %s %s is to be removed, and is not there", ErrDiff, owner, typeName(e.removed[0].Type))
+	}
+	for ; len(e.added) > 0 && e.added[0].Owner == owner; e.added = e.added[1:] {
+		records = append(records, e.added[0])
+	}
+	sort(records)
+	for i := 1; i < len(records); i++ {
+		if isDouble(records[i-1], records[i]) {
+			return nil, fmt.Errorf("%w: %s %s is to be added, and is there already", ErrDiff, owner, typeName(records[i].Type))
+		}
+	}
+	if excess := largestSet(records); excess > setRecordsMax {
+		return nil, fmt.Errorf("%w: it leaves %s with a set of %d records; %d is the most", ErrDiff, owner, excess, setRecordsMax)
+	}
+	return records, nil
 }
 
 // without leaves out of the records of one name what is to be removed, as far as it is there; removed is what is left of that. Both are in the order of sort.

@@ -39,6 +39,8 @@ type CopyLook struct {
 	Told bool
 	// Older takes a version whose serial goes back.
 	Older bool
+	// Changing is told of a difference that has come and fits, before the version that it leads to is made, which takes longer. Nil: nobody asks.
+	Changing func(*Change)
 }
 
 // Taken is the version of a zone that a look leads to.
@@ -117,7 +119,7 @@ func (c *Copy) Look(ctx context.Context, l *CopyLook) (Taken, error) {
 // take asks one primary.
 func (c *Copy) take(ctx context.Context, l *CopyLook, p *Primary) (Taken, error) {
 	present, _ := c.Present()
-	t := &transfer{apex: c.apex, primary: p, bounds: l.Bounds, older: l.Older, now: c.now}
+	t := &transfer{apex: c.apex, primary: p, bounds: l.Bounds, older: l.Older, changing: l.Changing, now: c.now}
 	next, err := t.run(ctx, present)
 	if err != nil {
 		return Taken{}, err

@@ -17,10 +17,7 @@ func (z *Zone) WriteMaster(to io.Writer) error {
 	w := masterWriter{}
 	var line []byte
 	put := func(r *Record) {
-		var plain bool
-		if line, plain = appendPlain(line[:0], r); !plain {
-			line = append(line[:0], w.line(r)...)
-		}
+		line = w.append(line[:0], r)
 		out.Write(line) // an error stays, and Flush has it
 		out.WriteByte('\n')
 	}
@@ -31,6 +28,14 @@ func (z *Zone) WriteMaster(to io.Writer) error {
 		}
 	}
 	return out.Flush()
+}
+
+// append appends a record in presentation form.
+func (w *masterWriter) append(dst []byte, r *Record) []byte {
+	if line, plain := appendPlain(dst, r); plain {
+		return line
+	}
+	return append(dst, w.line(r)...)
 }
 
 // appendPlain appends a record as the library writes it, if it is of a type with one name or address alone and its names have nothing that would have to be

@@ -194,6 +194,9 @@ func Remembered(now time.Time, file []byte, i int) int {
 	return -1
 }
 
+// ChangeOf is changeOf.
+func ChangeOf(from *Zone, d Diff) (*Change, error) { return changeOf(from, d) }
+
 // ReadUpdateMemory is how many updates a file holds that count.
 func ReadUpdateMemory(now time.Time, file []byte) int { return len(readMemories(file, now)) }
 

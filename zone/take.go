@@ -82,10 +82,12 @@ type transfer struct {
 	now      func() time.Time
 	progress *progress // nil: nobody wants to know
 	// accept says why a version that came cannot be taken; nil: every one that is whole can.
-	accept  func(next *Zone) error
-	octets  int64
-	message []byte // room for one
-	steps   int    // of differences that it took; 0: the zone came whole
+	accept func(next *Zone) error
+	// changing is told of what differences change as soon as they have come, if nothing can keep the next version from being taken. Nil: nobody asks.
+	changing func(*Change)
+	octets   int64
+	message  []byte // room for one
+	steps    int    // of differences that it took; 0: the zone came whole
 }
 
 // run returns the version that the primary has: present itself if that is not older, and nil never without an error. Differences are asked for where there is
@@ -177,6 +179,8 @@ func (t *transfer) result(in *incoming) (next *Zone, err error) {
 	if in.from != nil {
 		size += int64(len(in.from.data)) // all of which is laid out anew
 	}
+	var d Diff
+	var change *Change
 	behind(size, func() {
 		if len(in.steps) == 0 {
 			next, err = t.whole(&in.records)
@@ -184,13 +188,35 @@ func (t *transfer) result(in *incoming) (next *Zone, err error) {
 			release(t.octets)
 			return
 		}
-		if next, err = Apply(in.from, withoutPresent(in.from, Condense(in.steps))); err == nil {
+		d, change = t.difference(in)
+	})
+	if len(in.steps) == 0 {
+		return next, err
+	}
+	if change != nil {
+		t.changing(change)
+	}
+	behind(size, func() {
+		if next, err = Apply(in.from, d); err == nil {
 			t.steps, err = len(in.steps), t.provable(next)
 		}
 		in.steps = nil
 		release(t.octets)
 	})
 	return next, err
+}
+
+// difference is the one that all that came make together, and what it changes, if somebody asks and nothing can keep the next version from being taken.
+func (t *transfer) difference(in *incoming) (Diff, *Change) {
+	d := withoutPresent(in.from, Condense(in.steps))
+	if t.changing == nil || t.accept != nil {
+		return d, nil
+	}
+	change, err := changeOf(in.from, d)
+	if err != nil {
+		return d, nil // Apply tells why
+	}
+	return d, change
 }
 
 // withoutPresent is a difference without additions that change nothing, such as nsd 4.6 tells of sets that it has not changed.

@@ -467,7 +467,7 @@ func printCandidate(to io.Writer, c *policy.Candidate, p *api.Place) {
 	if p.Missing != "" {
 		_, _ = fmt.Fprintf(to, "    its row cannot be shown: %s\n", printable(p.Missing))
 	} else {
-		_, _ = fmt.Fprintf(to, "    %s\n", strings.TrimSpace(fmt.Sprintf("%s:%d %s %s", printable(p.File), p.Line, printable(p.Reference), printable(p.Comment))))
+		_, _ = fmt.Fprintf(to, "    %s\n", strings.TrimSpace(fmt.Sprintf("%s %s %s", blocklist.Place(printable(p.File), p.Line), printable(p.Reference), printable(p.Comment))))
 		if p.Serial > 0 {
 			_, _ = fmt.Fprintf(to, "    serial %d\n", p.Serial)
 		}

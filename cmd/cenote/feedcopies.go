@@ -174,7 +174,7 @@ func (d *diffText) row(sign string, r *blocklist.DiffRow, s *blocklist.RowSay) {
 	if !s.Expires.IsZero() {
 		_, _ = fmt.Fprintf(d.to, ", until %s", stamp(s.Expires))
 	}
-	_, _ = fmt.Fprintf(d.to, "  %s:%d\n", printable(s.File), s.Line)
+	_, _ = fmt.Fprintf(d.to, "  %s\n", blocklist.Place(printable(s.File), s.Line))
 }
 
 func percent(n int) string {

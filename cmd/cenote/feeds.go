@@ -164,7 +164,7 @@ func printFeedTrouble(to io.Writer, f *blocklist.FeedStatus, now time.Time) {
 	_, _ = fmt.Fprintf(to, "\n%s: rows that are not served:\n", f.Name)
 	for _, r := range sortedReasons(report.Faults) {
 		n := report.Faults[r]
-		_, _ = fmt.Fprintf(to, "  %7d %-20s first at %s:%d: %s%s\n", n.Count, r, n.First.File, n.First.Line, n.First.Text, inBrackets(n.First.By))
+		_, _ = fmt.Fprintf(to, "  %7d %-20s first at %s: %s%s\n", n.Count, r, blocklist.Place(n.First.File, n.First.Line), n.First.Text, inBrackets(n.First.By))
 	}
 }
 

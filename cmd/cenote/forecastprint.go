@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"cenote/blocklist"
 	"cenote/forecast"
 )
 
@@ -82,7 +83,7 @@ func printForecastNames(to io.Writer, names []forecast.Name) {
 	for i := range names {
 		n := &names[i]
 		t.row(n.Name, atLeast(n.Queries, n.Short), countText(n.Clients), n.Listed, n.Action, orDash(printable(n.Family)), alsoIn(n),
-			printable(n.File)+":"+strconv.Itoa(n.Line))
+			blocklist.Place(printable(n.File), n.Line))
 	}
 	_ = t.flush()
 }

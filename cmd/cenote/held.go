@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -81,7 +80,7 @@ func printHeldRows(to io.Writer, rows []blocklist.Held, now time.Time) error {
 	t := newTable(to, "FEED", "NAME", "STATE", "REASON", "BY", "SINCE", "WHERE", "ROW")
 	for i := range rows {
 		r := &rows[i]
-		t.row(r.Feed, r.Name, string(r.State), r.Reason.String(), printable(r.By), age(r.Since, now), printable(r.File)+":"+strconv.Itoa(r.Line), r.Text)
+		t.row(r.Feed, r.Name, string(r.State), r.Reason.String(), printable(r.By), age(r.Since, now), blocklist.Place(printable(r.File), r.Line), r.Text)
 	}
 	return t.flush()
 }
@@ -241,5 +240,5 @@ func printReview(to io.Writer, e *api.Explanation) {
 
 // printGuarded shows a row that is not served, or not as its feed says, and why.
 func printGuarded(to io.Writer, r *blocklist.Held) {
-	_, _ = fmt.Fprintf(to, "\n%s: %s of feed %s is %s%s\n    %s:%d\n", r.State, r.Name, r.Feed, r.Reason, inBrackets(r.By), printable(r.File), r.Line)
+	_, _ = fmt.Fprintf(to, "\n%s: %s of feed %s is %s%s\n    %s\n", r.State, r.Name, r.Feed, r.Reason, inBrackets(r.By), blocklist.Place(printable(r.File), r.Line))
 }

@@ -59,6 +59,11 @@ func (p *policyTransfers) Take(ctx context.Context, r blocklist.ZoneRequest) (*b
 	}
 	taken, err := c.Look(ctx, &zone.CopyLook{
 		Primaries: primaries, Told: r.Told, Older: r.AllowOlder, Bounds: zone.TransferBounds{Octets: r.Octets, Records: r.Records, Time: r.Time},
+		Changing: func(c *zone.Change) {
+			if r.Changing != nil {
+				r.Changing(ctx, zoneChange(c))
+			}
+		},
 	})
 	if err != nil {
 		return nil, transferError(err)
@@ -71,6 +76,11 @@ func (p *policyTransfers) Take(ctx context.Context, r blocklist.ZoneRequest) (*b
 		Serial: taken.Zone.Serial(), Sum: taken.Zone.Sum(), Primary: taken.Primary, Octets: taken.Octets, Differences: taken.Steps,
 		Refresh: refresh, Retry: retry, Write: taken.Zone.WriteMaster,
 	}, nil
+}
+
+// zoneChange says what changes in a zone in the words of feeds.
+func zoneChange(c *zone.Change) *blocklist.ZoneChange {
+	return &blocklist.ZoneChange{From: c.From, To: c.To, Owners: c.Owners(), Append: c.AppendMaster, Kept: c.Kept}
 }
 
 // copyOf is what is kept of the zone of a feed, opened if it is not yet, and the primaries.

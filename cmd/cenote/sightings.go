@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"cenote/api"
+	"cenote/blocklist"
 	"cenote/sighting"
 )
 
@@ -192,7 +193,7 @@ func placeText(s *sighting.Sighting) string {
 	if s.File == "" {
 		return "-"
 	}
-	return printable(s.File) + ":" + strconv.Itoa(s.Line)
+	return blocklist.Place(printable(s.File), s.Line)
 }
 
 // jsonPrinter writes one object with all sightings and losses, a sighting at a time.
