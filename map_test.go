@@ -52,7 +52,7 @@ func modules() map[string][]string {
 		"github.com/cloudflare/circl":           {"dnssec"},
 		"github.com/miekg/dns":                  {"dnsserver", "resolver", "blocklist/rpz.go", "zone/master.go", "dnstest"},
 		"go.etcd.io/bbolt":                      {"sighting"},
-		"github.com/fsnotify/fsnotify":          {"blocklist"},
+		"github.com/fsnotify/fsnotify":          {"blocklist", "zone"},
 		"github.com/goccy/go-yaml":              {"config"},
 		"github.com/alecthomas/kong":            {"cmd/cenote"},
 		"github.com/weppos/publicsuffix-go":     {"blocklist"},

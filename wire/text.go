@@ -18,7 +18,7 @@ func TypeText(rtype uint16) string { return string(AppendType(nil, rtype)) }
 
 // RcodeText returns the word for a response code, as RFC 1035 and its successors spell it.
 func RcodeText(rcode int) string {
-	if words := []string{"NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN"}; rcode < len(words) {
+	if words := []string{"NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET", "NXRRSET", "NOTAUTH", "NOTZONE"}; rcode < len(words) {
 		return words[rcode]
 	}
 	return "RCODE" + strconv.Itoa(rcode)

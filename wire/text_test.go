@@ -83,7 +83,7 @@ func TestTypeText(t *testing.T) {
 			t.Errorf("%q is read as %d", text, rtype)
 		}
 	}
-	if got := wire.RcodeText(3) + " " + wire.RcodeText(23); got != "NXDOMAIN RCODE23" {
+	if got := wire.RcodeText(3) + " " + wire.RcodeText(9) + " " + wire.RcodeText(10) + " " + wire.RcodeText(23); got != "NXDOMAIN NOTAUTH NOTZONE RCODE23" {
 		t.Error(got)
 	}
 }

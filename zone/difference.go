@@ -64,6 +64,9 @@ func (h *History) between(from, to *uint32) ([]*Step, error) {
 			end--
 		}
 	}
+	if from != nil && to != nil && isBefore(*to, *from) {
+		return nil, fmt.Errorf("%w: serial %d comes after %d; write the older one first", ErrHistory, *from, *to)
+	}
 	if end == 0 {
 		return nil, fmt.Errorf("%w: no change leads to serial %d; it goes from %d to %d", ErrHistory, *to, all[0].From, all[len(all)-1].To)
 	}

@@ -48,8 +48,37 @@ func Mend(file []byte) []byte {
 	return file
 }
 
-// Look looks at the files once, as Run does.
-func (k *Keeper) Look() { k.look(context.Background()) }
+// Look looks at the files once, as Run does, and reports at how many.
+func (k *Keeper) Look() int { return k.look(context.Background()) }
+
+// LookAtEach has so many files be in turn at a look.
+func (k *Keeper) LookAtEach(n int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.files.each = n
+	k.files.set(k.zones)
+}
+
+// WatchDirs asks the kernel about the files until ctx ends, as Run does at the beginning of a round.
+func (k *Keeper) WatchDirs(ctx context.Context) {
+	k.watchDirs(func(n *fileNotices) { go n.run(ctx) })
+}
+
+// Watched is about how many directories the kernel is asked.
+func (k *Keeper) Watched() int {
+	if k.files.notices == nil {
+		return 0
+	}
+	return len(k.files.notices.watched)
+}
+
+// Told reports whether the kernel has told something that no look has seen.
+func (k *Keeper) Told() bool {
+	n := k.files.notices
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.all || len(n.paths) > 0
+}
 
 // Look asks the primaries of a zone once, as follow does, and notes what came of it.
 func (s *Secondaries) Look(ctx context.Context, apex dnsname.Name) error {

@@ -15,7 +15,7 @@ import (
 	"cenote/dnsname"
 )
 
-// pollDefault is how often files are looked at. One that has changed is read when it has stayed as it is from one look to the next.
+// pollDefault is how often files are looked at, of many a part; see fileLooks. One that has changed is read when it has stayed as it is from one look to the next.
 const pollDefault = 500 * time.Millisecond
 
 // ErrSerial is that the serial of a changed file is not after the one that is served (RFC 1982).
@@ -72,7 +72,7 @@ type KeeperConfig struct {
 	// Changed is told after another version of a zone was published. It must return at once, and may call Set, but nothing else of the keeper. Nil: nobody
 	// is told.
 	Changed func(apex dnsname.Name, serial uint32)
-	// Poll is how often files are looked at. Default 500ms.
+	// Poll is how often files are looked at, of many a part. Default 500ms.
 	Poll time.Duration
 	// Trust tells whether zones with a digest are signed as they have to be. Nil: nobody knows, and the digest alone counts.
 	Trust Trust
@@ -105,6 +105,7 @@ type Keeper struct {
 	idle      *sync.Cond                 // on mu: a zone is busy no more
 	updating  int                        // guarded by mu: how many zones are busy with updates
 	zones     []*kept                    // changed with mu and state held
+	files     fileLooks                  // guarded by mu
 	byName    map[dnsname.Name]*kept     // those of zones; guarded by mu
 	updated   updateMemories             // has a lock of its own
 	heard     []Heard                    // guarded by mu
@@ -146,6 +147,7 @@ type kept struct {
 	seen      stamp     // by the last look
 	unproved  time.Time // when to ask again whether it is signed as it has to be; zero where that is known
 	looks     int       // how often the file was seen like that
+	look      uint64    // the last look of fileLooks for which it was chosen
 	status    Status
 	unread    bool   // it is frozen since before the start, and its file was not read
 	expired   bool   // guarded by mu: served no more until a primary confirms it
@@ -212,7 +214,7 @@ type LeftOut struct {
 
 // NewKeeper makes a keeper and reads every zone once. Zones that cannot be served are no error: Status tells of them.
 func NewKeeper(c KeeperConfig) (*Keeper, error) {
-	k := &Keeper{poll: cmp.Or(c.Poll, pollDefault), now: c.Now, log: c.Log, dir: c.Dir, keys: c.Keys, parent: c.Parent, bounds: c.Bounds.withDefaults(), changed: c.Changed, trust: c.Trust, transfers: map[dnsname.Name]*progress{}, online: newOnlineWork()}
+	k := &Keeper{poll: cmp.Or(c.Poll, pollDefault), now: c.Now, log: c.Log, dir: c.Dir, keys: c.Keys, parent: c.Parent, bounds: c.Bounds.withDefaults(), changed: c.Changed, trust: c.Trust, transfers: map[dnsname.Name]*progress{}, online: newOnlineWork(), files: newFileLooks()}
 	if k.now == nil {
 		k.now = time.Now
 	}
@@ -276,37 +278,54 @@ func (k *Keeper) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			k.look(ctx)
+			k.watchDirs(func(n *fileNotices) { notices.Go(func() { n.run(ctx) }) })
+			_ = k.look(ctx)
 		}
 	}
 }
 
-// look reads the files that have changed and come to rest.
-func (k *Keeper) look(ctx context.Context) {
+// look reads the files that have changed and come to rest, and reports how many it looked at.
+func (k *Keeper) look(ctx context.Context) (looked int) {
 	ctx, cancel := context.WithTimeout(ctx, trustPatience)
 	defer cancel()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.renew()
-	k.each(func(z *kept) {
-		if z.source.Path != "" && !z.status.Frozen && !z.busy && k.rests(z) { // the next look sees those that are busy
-			k.reload(ctx, z, false)
+	all := k.files.due()
+	for _, z := range all {
+		if k.named(z.source.Name) == z { // as long as mu is given up for another one it may go
+			k.files.rest(z, k.lookAt(ctx, z))
 		}
-	})
+	}
+	return len(all)
 }
 
-// rests reports whether the file of a zone has changed and come to rest.
-func (k *Keeper) rests(z *kept) bool {
+// lookAt looks at the file of a zone, and reads it if it has changed and come to rest. It reports whether there is something to see for the next look. mu is held,
+// and given up while the file is read.
+func (k *Keeper) lookAt(ctx context.Context, z *kept) (restless bool) {
+	if z.status.Frozen || z.busy {
+		return true
+	}
+	rests, changed := k.rests(z)
+	if rests {
+		k.reload(ctx, z, false)
+	}
+	return changed
+}
+
+// rests reports whether the file of a zone has changed, and come to rest.
+func (k *Keeper) rests(z *kept) (rests, changed bool) {
 	now, err := stampOf(z.source.Path)
 	if now == z.loaded && k.doubted(z) {
 		z.loaded = stamp{}
 	}
 	if now != z.seen {
 		z.seen, z.looks = now, 0
-		return false
+		return false, true
 	}
 	z.looks++
-	return (now != z.loaded || err != nil && z.status.Fault == "") && (z.looks >= cutLooks || !isCut(z.source.Path))
+	changed = now != z.loaded || err != nil && z.status.Fault == ""
+	return changed && (z.looks >= cutLooks || !isCut(z.source.Path)), changed
 }
 
 // load reads the file of z, a copy, and takes what it says if that can be served.

@@ -131,6 +131,7 @@ func (k *Keeper) settle(all []change) {
 	}
 	k.state.Lock()
 	k.zones, k.byName = zones, byName
+	k.files.set(zones)
 	for i := range all {
 		if c := &all[i]; !c.fresh {
 			c.had.source = c.source

@@ -1,7 +1,6 @@
 package zone
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"time"
@@ -115,19 +114,6 @@ func (k *Keeper) recordConfirmed(apex dnsname.Name, now time.Time) {
 	if path != "" {
 		_ = os.Chtimes(path, now, now)
 	}
-}
-
-// lastConfirmed is when a primary confirmed the zone last.
-func (z *kept) lastConfirmed() (time.Time, error) {
-	path := z.confirmedBy()
-	if path == "" {
-		return time.Time{}, fmt.Errorf("the zone has no journal")
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return time.Time{}, err
-	}
-	return info.ModTime(), nil
 }
 
 // receivedPath is where the journal of what came lies.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -457,14 +458,28 @@ func (k *Keeper) fail(apex dnsname.Name, err error) {
 }
 
 // resume reads when zones that journals had were confirmed last, and ends those whose time was over by then: a server that was down for long does not serve them
-// before a primary has confirmed them.
+// before a primary has confirmed them. It waits for the disk with no lock held.
 func (k *Keeper) resume(zones []Secondary) {
+	restored := map[dnsname.Name]string{} // and by which file it is known when
+	k.mu.Lock()
+	for i := range zones {
+		if z := k.named(zones[i].Name); z != nil && z.isRestored() && z.confirmedBy() != "" {
+			restored[z.source.Name] = z.confirmedBy()
+		}
+	}
+	k.mu.Unlock()
+	confirmed := make(map[dnsname.Name]time.Time, len(restored))
+	for name, path := range restored {
+		if info, err := os.Stat(path); err == nil {
+			confirmed[name] = info.ModTime()
+		}
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	over := false
-	for i := range zones {
-		if z := k.named(zones[i].Name); z != nil && z.zone != nil && !z.expired {
-			over = k.resumeOne(z) || over
+	for name, at := range confirmed {
+		if z := k.named(name); z != nil && z.isRestored() {
+			over = k.resumeOne(z, at) || over
 		}
 	}
 	if over {
@@ -472,18 +487,14 @@ func (k *Keeper) resume(zones []Secondary) {
 	}
 }
 
-// resumeOne is resume for one zone, and reports whether its time was over. mu is held.
-func (k *Keeper) resumeOne(z *kept) (over bool) {
+// isRestored reports whether a zone is served as it was before the start, and it was not yet found out when a primary confirmed it.
+func (z *kept) isRestored() bool { return z.zone != nil && !z.expired && z.status.Checked.IsZero() }
+
+// resumeOne notes when a zone was confirmed last, and reports whether its time is over. mu is held.
+func (k *Keeper) resumeOne(z *kept, at time.Time) (over bool) {
 	k.state.Lock()
 	defer k.state.Unlock()
 	s := &z.status
-	if !s.Checked.IsZero() {
-		return false
-	}
-	at, err := z.lastConfirmed()
-	if err != nil {
-		return false
-	}
 	z.unproved = k.now() // a former run may have been in doubt, or have wanted less
 	s.Checked = at
 	s.Expires = s.Checked.Add(z.zone.timer(expireAt))

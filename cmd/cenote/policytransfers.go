@@ -201,6 +201,11 @@ func (t transfers) Transfer(ctx context.Context, apex dnsname.Name, force bool) 
 		t.listed.Accept(apex)
 	}
 	if errors.Is(err, zone.ErrUnknown) {
+		for _, z := range t.config.Load().Zones {
+			if z.File != "" && z.Name.Canonical() == apex.Canonical() {
+				return fmt.Errorf("%w; it is read from %s: `cenote reload` does that at once", err, z.File)
+			}
+		}
 		for _, f := range t.config.Load().Feeds {
 			if len(f.Primaries) > 0 && f.Zone.Canonical() == apex.Canonical() {
 				return fmt.Errorf("%w; its primaries are asked for the feed %s: `cenote reload %[2]s`", err, f.Name)

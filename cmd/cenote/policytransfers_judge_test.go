@@ -145,41 +145,12 @@ func (r *running) servedRules() (rules string, serial uint32) {
 	return strings.Join(lines, "\n"), report.Serial
 }
 
-// policyPrimaries are primaries, and nsd, as in that map.
-func policyPrimaries() map[string]primaryProgram {
-	all := maps.Clone(primaries)
-	all["nsd"] = primaryProgram{
-		"nsd", []string{"-d", "-c"}, `
-server:
-  ip-address: 127.0.0.1@%[2]d
-  server-count: 1
-  username: ""
-  zonesdir: %[1]q
-  database: ""
-  pidfile: "%[1]s/pid"
-  xfrdfile: ""
-  zonelistfile: ""
-remote-control:
-  control-enable: no
-%[4]s
-zone:
-  name: example
-  zonefile: "%[1]s/example"
-  provide-xfr: 127.0.0.1 %[6]s
-  notify: 127.0.0.1@%[3]d %[5]s
-  store-ixfr: yes
-  create-ixfr: yes
-`, "key:\n  name: transfer.test\n  algorithm: hmac-sha256\n  secret: " + transferSecret, "transfer.test", "transfer.test", "NOKEY", "NOKEY",
-	}
-	return all
-}
-
 // TestPolicyZonesOfPrimaries has named, knot and nsd give a policy zone away, with a key and without: after each of some random edits, of which they tell
 // (NOTIFY), we serve the very rules of the file, and but for the first time we were sent what had changed.
 func TestPolicyZonesOfPrimaries(t *testing.T) {
 	edits := sized(5, 200)
 	(&primaryTrial{
-		programs: policyPrimaries(), zone: func() editedFile { return newEditedPolicy(11) }, edits: edits,
+		zone: func() editedFile { return newEditedPolicy(11) }, edits: edits,
 		config: `feeds: [{name: taken, zone: example, primaries: [PRIMARY]}]
 policy: {zones: [{name: block, feeds: [taken], action: nxdomain}]}
 `,

@@ -70,6 +70,29 @@ zone:
     journal-content: changes
 `, "key:\n  - id: transfer.test\n    algorithm: hmac-sha256\n    secret: " + transferSecret, "key: transfer.test", "key: transfer.test", "", "",
 	},
+	"nsd": {
+		"nsd", []string{"-d", "-c"}, `
+server:
+  ip-address: 127.0.0.1@%[2]d
+  server-count: 1
+  username: ""
+  zonesdir: %[1]q
+  database: ""
+  pidfile: "%[1]s/pid"
+  xfrdfile: ""
+  zonelistfile: ""
+remote-control:
+  control-enable: no
+%[4]s
+zone:
+  name: example
+  zonefile: "%[1]s/example"
+  provide-xfr: 127.0.0.1 %[6]s
+  notify: 127.0.0.1@%[3]d %[5]s
+  store-ixfr: yes
+  create-ixfr: yes
+`, "key:\n  name: transfer.test\n  algorithm: hmac-sha256\n  secret: " + transferSecret, "transfer.test", "transfer.test", "NOKEY", "NOKEY",
+	},
 }
 
 // editedFile is a zone that is edited at random, in the file of a primary.
@@ -79,19 +102,18 @@ type editedFile interface {
 	at() uint32 // the serial
 }
 
-// primaryTrial has us take a zone from each program, with a key and without, while it is edited.
+// primaryTrial has us take a zone from each of primaries, with a key and without, while it is edited.
 type primaryTrial struct {
-	programs map[string]primaryProgram
-	zone     func() editedFile
-	edits    int
-	config   string                                                // what takes it; PRIMARY stands for the primary
-	serial   func(*running) uint32                                 // that we have
-	check    func(t *testing.T, s *running, edit int, path string) // compares what we have with the file
-	end      func(t *testing.T, s *running)                        // nil for nothing
+	zone   func() editedFile
+	edits  int
+	config string                                                // what takes it; PRIMARY stands for the primary
+	serial func(*running) uint32                                 // that we have
+	check  func(t *testing.T, s *running, edit int, path string) // compares what we have with the file
+	end    func(t *testing.T, s *running)                        // nil for nothing
 }
 
 func (c *primaryTrial) run(t *testing.T) {
-	for name, p := range c.programs {
+	for name, p := range primaries {
 		for _, signed := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s signed=%v", name, signed), func(t *testing.T) {
 				t.Parallel()
@@ -139,11 +161,11 @@ keys: [{name: transfer.test, secret_file: %[1]s/secret}]
 	}
 }
 
-// TestNoticesOfPrimaries holds that what is edited at named and knot is served by us because they tell so (NOTIFY), with a key and without: the zone's SOA
+// TestNoticesOfPrimaries holds that what is edited at named, nsd and knot is served by us because they tell so (NOTIFY), with a key and without: the zone's SOA
 // record would have us look two hours later.
 func TestNoticesOfPrimaries(t *testing.T) {
 	(&primaryTrial{
-		programs: primaries, zone: func() editedFile { return newEditedZone(3) }, edits: sized(3, 100),
+		zone: func() editedFile { return newEditedZone(3) }, edits: sized(3, 100),
 		config: "zones: [{name: example, primaries: [PRIMARY], allow_transfer: [127.0.0.1/32]}]\n",
 		serial: func(s *running) uint32 { return serialOf(s.addr()) },
 		check: func(t *testing.T, s *running, edit int, path string) {
