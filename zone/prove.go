@@ -36,10 +36,8 @@ func (k *Keeper) prove(ctx context.Context, apex dnsname.Name, present, next *Zo
 
 // proveOne is verify for a zone of a source, with no lock held while it waits.
 func (k *Keeper) proveOne(ctx context.Context, source Source, z *Zone) (p proved, err error) {
-	ctx, cancel := context.WithTimeout(ctx, trustPatience)
-	defer cancel()
 	probe := kept{source: source}
-	err = k.verify(ctx, &probe, z)
+	err = k.verify(ctx, newPatience(), &probe, z)
 	return proved{source.Verify, probe.unproved}, err
 }
 
