@@ -180,6 +180,7 @@ type Report struct {
 	PopularRows     []HeldRow              `json:"popular_rows,omitempty"` // the first HeldMax
 	Released        int                    `json:"released,omitempty"`     // of the live rows, those that an operator released
 	Families        map[string]*TrailKinds `json:"families,omitempty"`     // maltrail only
+	Loose           int                    `json:"loose,omitempty"`        // records with an address that is not spelled as the RPZ draft demands, and is read (FeedConfig.Lenient)
 	Triggers        policy.TriggerCounts   `json:"triggers,omitzero"`      // of the live rows, those about something else than query names
 }
 

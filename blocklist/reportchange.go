@@ -42,7 +42,7 @@ func (r *FeedReport) exchanged(old, fresh *FeedReport, gone map[string]bool) (*F
 func (r *FeedReport) numbers() []*int {
 	t := &r.Triggers
 	return []*int{
-		&r.Lines, &r.Skipped, &r.Parsed, &r.Live, &r.Refused, &r.Held, &r.Popular, &r.Released, &r.Names, &r.Duplicates.Count, &r.Crowded.Count,
+		&r.Lines, &r.Skipped, &r.Parsed, &r.Live, &r.Refused, &r.Held, &r.Popular, &r.Released, &r.Names, &r.Duplicates.Count, &r.Crowded.Count, &r.Loose,
 		&t.ClientIP, &t.IP, &t.NSDNAME, &t.NSIP, &t.Pattern,
 	}
 }

@@ -447,7 +447,12 @@ func (z *zone) setKey() Reason {
 	}
 	switch t := triggerOf(string(last)); {
 	case t.ByAddress():
-		prefix, err := policy.ParsePrefix(labels, !z.config.Lenient)
+		prefix, err := policy.ParsePrefix(labels, true)
+		if err != nil && z.config.Lenient {
+			if prefix, err = policy.ParsePrefix(labels, false); err == nil {
+				z.report.Loose++
+			}
+		}
 		if err != nil {
 			return ReasonBadAddress
 		}

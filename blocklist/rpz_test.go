@@ -293,11 +293,16 @@ ns1.Bad.example.rpz-nsdname     CNAME rpz-passthru.
 // TestLenientAddressTriggers: what is wrongly spelled and means one thing is read on request.
 func TestLenientAddressTriggers(t *testing.T) {
 	body := zoneHead + "1.0.218.230.rpz-ip CNAME .\n8.2.0.0.10.rpz-ip CNAME .\n33.1.2.0.192.rpz-ip CNAME .\n"
-	s, _, err := readZone(t, blocklist.FeedConfig{Lenient: true}, body)
+	body += "32.1.2.0.192.rpz-ip CNAME .\n*.name.example CNAME .\n"
+	s, report, err := readZone(t, blocklist.FeedConfig{Lenient: true}, body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantLines(t, "rows", s.rows, "4 exact 230.218.0.1 trigger=ip action=nxdomain\n5 exact 10.0.0.0/8 trigger=ip action=nxdomain")
+	if report.Loose != 2 {
+		t.Errorf("%d records are counted as spelled otherwise, want 2", report.Loose)
+	}
+	wantLines(t, "rows", s.rows, "4 exact 230.218.0.1 trigger=ip action=nxdomain\n5 exact 10.0.0.0/8 trigger=ip action=nxdomain\n"+
+		"7 exact 192.0.2.1 trigger=ip action=nxdomain\n8 below name.example action=nxdomain")
 	if len(s.faults) != 1 || s.faults[0].Reason != blocklist.ReasonBadAddress || s.faults[0].Line != 6 {
 		t.Errorf("faults %v, want line 6", s.faults)
 	}

@@ -50,6 +50,9 @@ func (t *textCheck) endFeed(r blocklist.Report, err error) {
 		r.Format = "no rows of any format"
 	}
 	_, _ = fmt.Fprintf(t.out, "%s: %s, %d files, %d rows: %d to serve, %d refused, %d held\n", t.feed, r.Format, r.Files, r.Parsed, r.Live, r.Refused, r.Held)
+	if r.Loose > 0 {
+		_, _ = fmt.Fprintf(t.out, "%s: %s\n", t.feed, looseText(r.Loose))
+	}
 	_ = t.out.Flush() // end tells of what failed
 }
 

@@ -154,6 +154,9 @@ func printFeedTrouble(to io.Writer, f *blocklist.FeedStatus, now time.Time) {
 			f.Name, age(f.Expired, now))
 	}
 	printWaiting(to, f)
+	if f.Report != nil && f.Report.Loose > 0 {
+		_, _ = fmt.Fprintf(to, "\n%s: %s\n", f.Name, looseText(f.Report.Loose))
+	}
 	report := f.Report
 	if f.ErrorReport != nil {
 		report = f.ErrorReport
@@ -185,4 +188,9 @@ func inBrackets(remark string) string {
 
 func sortedReasons(faults map[blocklist.Reason]*blocklist.FaultCount) []blocklist.Reason {
 	return slices.Sorted(maps.Keys(faults))
+}
+
+// looseText tells of records that are read since their feed is lenient.
+func looseText(n int) string {
+	return fmt.Sprintf("%d records have an address that is not spelled as the RPZ draft demands; they are read, since the feed is lenient", n)
 }
