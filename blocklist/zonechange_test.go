@@ -169,7 +169,7 @@ func randomOwner(r *rand.Rand) string {
 	for range r.IntN(4) {
 		name = []string{"x", "y", "z"}[r.IntN(3)] + "." + name
 	}
-	switch r.IntN(12) {
+	switch r.IntN(14) {
 	case 0, 1, 2:
 		return "*." + name
 	case 3:
@@ -184,6 +184,9 @@ func randomOwner(r *rand.Rand) string {
 		return []string{"com", "co.uk", "github.io", "*.github.io", "blogspot.com", "protected.own.test", "own.test", "x.rpz-nonsense", "300.1.2.0.192.rpz-ip", "*"}[r.IntN(10)]
 	case 8:
 		return "@"
+	case 9, 10: // a single word of zeros is written in two ways; see policy.PrefixSpellings
+		return []string{"128.8.7.6.5.4.3.0", "128.8.7.6.5.4.3.zz", "128.8.0.6.5.0.3.1", "128.8.0.6.5.zz.3.1", "48.zz.db8"}[r.IntN(5)] + ".2001." +
+			[]string{"rpz-ip", "rpz-client-ip", "rpz-nsip"}[r.IntN(3)]
 	}
 	return name
 }
@@ -312,6 +315,44 @@ func TestChangeSaysWhatTheWholeSays(t *testing.T) {
 	}
 	if n := strings.Count(w.log(), "change of a policy zone taken over"); n < rounds/3 {
 		t.Errorf("%d of %d changes were taken over: too few to tell\n%s", n, rounds, w.log())
+	}
+}
+
+// TestChangeOfAnAddressThatIsSpelledTwice: of two rules for the same IPv6 address, spelled in the two ways that there are, one goes or changes; the other is in force.
+func TestChangeOfAnAddressThatIsSpelledTwice(t *testing.T) {
+	t.Parallel()
+	const written, short = "128.8.7.6.5.4.3.0.2001.", "128.8.7.6.5.4.3.zz.2001."
+	for _, trigger := range []string{"rpz-ip", "rpz-client-ip", "rpz-nsip"} {
+		for name, next := range map[string]map[string][]string{
+			"the one goes":      {short + trigger: {"CNAME *."}},
+			"the other goes":    {written + trigger: {"CNAME ."}},
+			"the one changes":   {written + trigger: {"CNAME rpz-passthru."}, short + trigger: {"CNAME *."}},
+			"the other changes": {written + trigger: {"CNAME ."}, short + trigger: {"CNAME rpz-drop."}},
+			"both go":           {"a.example": {"CNAME ."}},
+		} {
+			t.Run(trigger+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				w := newZoneTwins(t)
+				w.next(&zoneModel{1, map[string][]string{written + trigger: {"CNAME ."}, short + trigger: {"CNAME *."}}})
+				w.next(&zoneModel{2, next})
+				w.next(&zoneModel{3, map[string][]string{written + trigger: {"CNAME ."}, short + trigger: {"CNAME *."}}})
+				if w.changed != 2 {
+					t.Errorf("%d of 2 changes were read by themselves", w.changed)
+				}
+			})
+		}
+	}
+}
+
+// TestChangeOfALenientFeedIsNotReadByItself: there is no end of ways to spell an address that such a feed takes.
+func TestChangeOfALenientFeedIsNotReadByItself(t *testing.T) {
+	t.Parallel()
+	w := newZoneTwins(t)
+	w.config.Lenient = true
+	w.next(&zoneModel{1, map[string][]string{"128.1.zz.2001.rpz-ip": {"CNAME ."}, "128.0001.0.0.zz.2001.rpz-ip": {"CNAME *."}}})
+	w.next(&zoneModel{2, map[string][]string{"128.1.zz.2001.rpz-ip": {"CNAME ."}}})
+	if w.changed != 0 {
+		t.Error("the change was read by itself")
 	}
 }
 
