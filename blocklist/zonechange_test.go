@@ -104,12 +104,13 @@ func (z *zoneModel) change(to *zoneModel) *blocklist.ZoneChange {
 
 // modelPrimary gives versions of a model, and tells what changes before.
 type modelPrimary struct {
-	mu     sync.Mutex
-	has    *zoneModel // guarded by mu
-	kept   *zoneModel // guarded by mu: that was taken last
-	cut    bool       // guarded by mu: the version is told of, and then not given
-	unable bool       // guarded by mu: what changes is not told
-	during func()     // guarded by mu: is called between what changes and the version
+	mu      sync.Mutex
+	has     *zoneModel // guarded by mu
+	kept    *zoneModel // guarded by mu: that was taken last
+	cut     bool       // guarded by mu: the version is told of, and then not given
+	unable  bool       // guarded by mu: what changes is not told
+	instead *zoneModel // guarded by mu: what is given in the place of the version that the change leads to
+	during  func()     // guarded by mu: is called between what changes and the version
 }
 
 // Take implements blocklist.ZoneTaker.
@@ -125,6 +126,9 @@ func (p *modelPrimary) Take(ctx context.Context, r blocklist.ZoneRequest) (*bloc
 	}
 	if p.cut {
 		return nil, &blocklist.TransferError{Outcome: blocklist.FetchNotStored, Err: fmt.Errorf("the disk is full")}
+	}
+	if p.instead != nil {
+		z = p.instead
 	}
 	p.kept = z
 	return &blocklist.ZoneVersion{
@@ -808,4 +812,17 @@ func TestChangeWhoseDeltaFailsIsCompiledWhole(t *testing.T) {
 		t.Errorf("status = %+v", s)
 	}
 	must(t, w.current().Copy(0).Verify())
+}
+
+// TestVersionThatIsNotWhatTheChangeSaidIsRead: the list of another version than that to which a change has led is read.
+func TestVersionThatIsNotWhatTheChangeSaidIsRead(t *testing.T) {
+	t.Parallel()
+	w, p := changedWorld(t, nil)
+	done := w.changes()
+	p.instead = &zoneModel{4, rulesOf("a.example", "e.example", "github.io")}
+	p.gives(&zoneModel{3, rulesOf("a.example", "d.example", "github.io")})
+	w.fetch()
+	if s := w.status("f"); w.changes() != done+1 || !w.lists("e.example") || w.lists("d.example") || s.Report.Serial != 4 {
+		t.Errorf("%d changes were taken over, and the copy is of serial %d", w.changes()-done, s.Report.Serial)
+	}
 }
