@@ -826,3 +826,23 @@ func TestVersionThatIsNotWhatTheChangeSaidIsRead(t *testing.T) {
 		t.Errorf("%d changes were taken over, and the copy is of serial %d", w.changes()-done, s.Report.Serial)
 	}
 }
+
+// TestChangeDoesNotWaitForACompilation: while the publisher is busy a change is left to the reading of the list, so that whoever looks at the primary is free for other zones.
+func TestChangeDoesNotWaitForACompilation(t *testing.T) {
+	t.Parallel()
+	w, p := changedWorld(t, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	end, err := w.p.HoldTurn(ctx)
+	must(t, err)
+	number := w.p.TakeChange(ctx, "f", p.kept.change(&zoneModel{3, rulesOf("a.example")}))
+	if number != 0 || ctx.Err() != nil || !strings.Contains(w.log(), "feeds are being compiled") {
+		t.Errorf("it is in copy %d; the context: %v", number, ctx.Err())
+	}
+	end()
+	p.gives(&zoneModel{3, rulesOf("a.example", "d.example", "github.io")})
+	w.fetch()
+	if !w.lists("d.example") || w.lists("c.example") {
+		t.Error("the next change is not in force")
+	}
+}
