@@ -846,3 +846,25 @@ func TestChangeDoesNotWaitForACompilation(t *testing.T) {
 		t.Error("the next change is not in force")
 	}
 }
+
+// TestBaseOfALayerThatCannotBeLookedAtStays: while it cannot be told what the served copy lies over, no copy of the feed is removed.
+func TestBaseOfALayerThatCannotBeLookedAtStays(t *testing.T) {
+	t.Parallel()
+	w, _ := changedWorld(t, nil)
+	base, layer := w.dir+"/state/feeds/f/1.rows", fmt.Sprintf("%s/state/feeds/f/%d.rows", w.dir, w.status("f").Copy)
+	must(t, os.Rename(layer, w.dir+"/aside"))
+	must(t, os.Symlink(layer, layer)) // opening it fails, and not since it is not there
+	if err := w.p.Prune(); err == nil {
+		t.Error("it is not told")
+	}
+	must(t, os.Remove(layer))
+	must(t, os.Rename(w.dir+"/aside", layer))
+	if _, err := os.Stat(base); err != nil {
+		t.Error(err)
+	}
+	w.close()
+	w.open(nil)
+	if !w.lists("c.example") || strings.Contains(w.log(), "cannot be used") {
+		t.Errorf("after a restart; the log:\n%s", w.log())
+	}
+}
