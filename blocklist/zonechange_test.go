@@ -750,3 +750,21 @@ func TestChangeIsGuardedByLists(t *testing.T) {
 		t.Errorf("when the list has changed: %+v", w.status("f").Report)
 	}
 }
+
+// TestChangeWhoseDeltaFailsIsCompiledWhole: a change whose delta cannot be written is in force as soon as all copies have been compiled.
+func TestChangeWhoseDeltaFailsIsCompiledWhole(t *testing.T) {
+	t.Parallel()
+	w, p := changedWorld(t, nil)
+	for n := w.current().Number + 1; n < 20; n++ {
+		must(t, os.MkdirAll(fmt.Sprintf("%s/state/policy/%d.delta/in the way", w.dir, n), 0o700))
+	}
+	p.gives(&zoneModel{3, rulesOf("a.example", "d.example", "github.io")})
+	w.fetch()
+	if g := w.current(); !w.lists("d.example") || w.lists("c.example") || g.Policy.Index().Delta() != nil || !g.Copy(0).IsLayer() || strings.Count(w.log(), "feed read") != 1 {
+		t.Errorf("it is served as %+v; the log:\n%s", g.Policy.Index().Delta(), w.log())
+	}
+	if s := w.p.CompileStatus(); s.Pending || s.Error != "" {
+		t.Errorf("status = %+v", s)
+	}
+	must(t, w.current().Copy(0).Verify())
+}
