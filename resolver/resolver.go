@@ -185,7 +185,7 @@ func (r *Resolver) swap(before, after *state) {
 		r.trusts.flush(regionOf(dnsname.Root))
 	}
 	r.flights.mu.Lock()
-	if after.era != before.era {
+	if after.era != before.era || after.config.Basis != before.config.Basis {
 		r.cache.SetSources(after.sources.table)
 	}
 	r.state.Store(after)
