@@ -52,6 +52,9 @@ func newSources(config *Config, before *state, last *uint16) sources {
 	}
 	var conditions []rrcache.Condition
 	for i := range c.Negative {
+		if !c.Negative[i].holds(config.Now()) {
+			continue // what was learnt under it is not to be had any more
+		}
 		conditions = append(conditions, rrcache.Condition{Zone: c.Negative[i].Name.Canonical(), Identity: identityOf(&c.Negative[i])})
 	}
 	s.table = rrcache.NewSources(zones, "recursion", conditions...).WithBasis(config.Basis)
