@@ -264,6 +264,13 @@ func (c *changeReader) empty(was, is *zonePart) (map[dnsname.Name]bool, error) {
 			c.above(name, func(above dnsname.Name) { out[above] = out[above] || false })
 		}
 	}
+	for name := range is.groups { // which Kept leaves out
+		c.above(name, func(above dnsname.Name) {
+			if _, asked := out[above]; asked {
+				out[above] = true
+			}
+		})
+	}
 	names := make([]dnsname.Name, 0, len(out))
 	for name := range out {
 		names = append(names, name)

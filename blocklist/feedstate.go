@@ -31,6 +31,7 @@ type feedState struct {
 	changed     time.Time // when a change was last taken
 	good        time.Time // when the source was last found to be as the copy says
 	failure     feedTrouble
+	guarded     string     // the key of the lists that guarded the last change that was taken over
 	stale       bool       // it was logged that the zone is older than its SOA lets it become
 	result      FeedResult // what came of the last reading
 	read        time.Time  // when that was
@@ -106,10 +107,11 @@ func (s *feedState) ahead() bool {
 	return source.Ahead && source.Stamp.isOfSameFiles(seen) // its guards may have changed meanwhile, and with them the sum
 }
 
-// follows reports whether the copy is of the version that follows that of the list which was read last, and of the settings of now.
+// follows reports whether the copy is of the version that follows that of the list which was read last, and of the settings and guards of now.
 func (s *feedState) follows() bool {
 	source := &s.rows.report.Source
-	return source.Ahead && source.Stamp.Sum == s.settled.Sum && source.Fingerprint == s.fingerprint
+	key, err := s.feed.Protect.key()
+	return err == nil && key == s.guarded && source.Ahead && source.Stamp.Sum == s.settled.Sum && source.Fingerprint == s.fingerprint
 }
 
 // kept is the number of the last good copy, 0 for none.

@@ -28,6 +28,7 @@ type changedRows struct {
 type layerWriter struct {
 	*rowsWriter
 	before *Rows
+	buffer []byte // of blocks
 }
 
 // newLayerWriter writes into dir, in files with temporary names.
@@ -46,7 +47,7 @@ func newLayerWriter(dir string, before *Rows) (*layerWriter, error) {
 		w.close()
 		return nil, err
 	}
-	return &layerWriter{w, before}, nil
+	return &layerWriter{rowsWriter: w, before: before}, nil
 }
 
 // goOn begins the heap with that of the layer before.
@@ -109,13 +110,22 @@ func (w *layerWriter) merge(m *rowsMaker, changed []changedRows) error {
 			}
 			continue
 		}
-		c := &changed[0]
-		for i := range c.is {
-			c.is[i].Added = m.timeNumber(m.previous.added(c.was, &c.is[i]))
-		}
-		if err := m.out.group(c.name, c.is); err != nil {
+		if err := w.add(m, &changed[0]); err != nil {
 			return err
 		}
 		changed = changed[1:]
 	}
+}
+
+// add writes a name that has changed, unless it is one that came and has gone again, of which the base says nothing.
+func (w *layerWriter) add(m *rowsMaker, c *changedRows) error {
+	if len(c.is) == 0 && w.before.base != nil {
+		if rows, err := w.before.base.find(c.name, c.hash, &w.buffer); err != nil || len(rows) == 0 {
+			return err
+		}
+	}
+	for i := range c.is {
+		c.is[i].Added = m.timeNumber(m.previous.added(c.was, &c.is[i]))
+	}
+	return m.out.group(c.name, c.is)
 }

@@ -61,7 +61,7 @@ type Publisher struct {
 	rewatch chan struct{} // the feeds, or how they are watched, have changed
 	fetches *fetchers
 
-	suffixes *suffixes // those that are compiled in, once a change of a zone needs them; used by whoever has the turn
+	guards changeGuards // used by whoever has the turn
 
 	mu        sync.Mutex // guards what follows
 	feeds     []*feedState

@@ -40,8 +40,11 @@ func (p *Publisher) change(ctx context.Context, feed string, c *ZoneChange, bega
 	var made *Rows
 	change := FeedChange{Feed: feed, Copy: job.Generation}
 	err = pace.Behind(func() (err error) {
-		if err := p.guards(r); err != nil {
+		if err := p.guards.give(r); err != nil {
 			return err
+		}
+		if seen, _ := look(&r.config, time.Now()); seen.err != nil || seen.stamp.Sum != r.source.Stamp.Sum {
+			return fmt.Errorf("%w: its list, or those that guard it, have changed since it was read", errWhole)
 		}
 		if change.Names, err = r.layer(ctx, p.store.layout, job.Generation); err != nil {
 			return err
@@ -84,7 +87,7 @@ func (p *Publisher) planChange(feed string, c *ZoneChange) (job CompileConfig, r
 	switch limits := f.feed.Limits.orDefault(); {
 	case !served[feed], f.pin != nil, f.failure.err != nil, f.due(time.Now()), f.settled.Sum != f.seen.stamp.Sum:
 		err = fmt.Errorf("%w: the feed is not served as its source is", errWhole)
-	case source.Fingerprint != f.fingerprint, f.feed.Lenient, f.feed.TTL != 0, f.feed.SuffixList != "", len(f.feed.Protect.files()) > 0:
+	case source.Fingerprint != f.fingerprint, f.feed.Lenient, f.feed.TTL != 0, f.feed.SuffixList != "":
 		err = fmt.Errorf("%w: its settings are out of the ordinary", errWhole)
 	case report.Format != "rpz", report.Files != 1, len(f.rows.tables.Files) != 1, report.SOA == nil, report.Serial != c.From, limits.Rows == 0:
 		err = fmt.Errorf("%w: the copy is of serial %d, and the change of %d", errWhole, report.Serial, c.From)
@@ -106,16 +109,61 @@ func (p *Publisher) planChange(feed string, c *ZoneChange) (job CompileConfig, r
 	return job, r, nil
 }
 
-// guards gives the reader of a change what rows are guarded by. What is compiled in is made once.
-func (p *Publisher) guards(r *changeReader) (err error) {
-	if p.suffixes == nil {
-		if p.suffixes, err = newSuffixes(""); err != nil {
+// changeGuards are what rows are guarded by that a change brings, kept for the next change. Whoever has the turn uses them.
+type changeGuards struct {
+	suffixes *suffixes // those that are compiled in
+	key      string    // of what protect was read from
+	protect  *protection
+	err      error // why it is not kept
+}
+
+// Bounds of the lists of protected and popular names that are kept for changes, in the memory of the server. Where they are larger zones are read whole.
+const (
+	changeListsMax   = 32 << 20 // octets of the files
+	changeGuardedMax = 100_000  // names in them that count
+)
+
+// give gives the reader of a change its guards. They are read anew when the lists have changed.
+func (g *changeGuards) give(r *changeReader) error {
+	if g.suffixes == nil {
+		var err error
+		if g.suffixes, err = newSuffixes(""); err != nil {
 			return err
 		}
 	}
-	r.suffixes = p.suffixes
-	r.protect, err = newProtection(&r.config.Protect)
-	return err
+	key, err := r.config.Protect.key()
+	if err != nil {
+		return err
+	}
+	if g.key != key {
+		g.protect, g.err = keptProtection(&r.config.Protect)
+		g.key = key
+	}
+	r.suffixes, r.protect = g.suffixes, g.protect
+	return g.err
+}
+
+// keptProtection is newProtection within the bounds of what is kept.
+func keptProtection(c *Protection) (*protection, error) {
+	octets := int64(0)
+	for _, path := range c.files() {
+		info, err := os.Stat(path)
+		if err != nil {
+			return nil, err
+		}
+		octets += info.Size()
+	}
+	if octets > changeListsMax {
+		return nil, fmt.Errorf("%w: its lists of protected and popular names have %d octets", errWhole, octets)
+	}
+	p, err := newProtection(c)
+	if err != nil || p == nil {
+		return nil, err
+	}
+	if n := len(p.names) + len(p.popular) + len(p.networks.all); n > changeGuardedMax {
+		return nil, fmt.Errorf("%w: %d names are protected or popular", errWhole, n)
+	}
+	return p, nil
 }
 
 // adoptChange makes the copy that a change has led to the last good one.
@@ -125,6 +173,7 @@ func (p *Publisher) adoptChange(made *Rows, job *CompileConfig, began time.Time)
 	now, feed := time.Now(), job.Feeds[0].Name
 	f := p.feed(feed)
 	p.adoptNew(f, made, true, now)
+	f.guarded = p.guards.key
 	f.healthy(now)
 	f.result = FeedResult{
 		Name: feed, Outcome: OutcomeRead, Copy: job.Generation, Report: &made.report, Stamp: f.settled, Part: true, Seconds: now.Sub(began).Seconds(),

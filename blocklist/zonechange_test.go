@@ -18,6 +18,7 @@ import (
 
 	"cenote/blocklist"
 	"cenote/dnsname"
+	"cenote/policy"
 
 	gocmp "github.com/google/go-cmp/cmp"
 )
@@ -207,15 +208,19 @@ func randomData(r *rand.Rand) []string {
 func copySays(t *testing.T, g *blocklist.Generation) (rows []string, report blocklist.FeedReport) {
 	t.Helper()
 	must(t, g.Copy(0).Verify())
-	must(t, g.Copy(0).All(func(r blocklist.Row) bool {
+	var all []blocklist.Row
+	must(t, g.Copy(0).All(func(r blocklist.Row) bool { all = append(all, r); return true }))
+	return withoutPlaces(all, *g.Copy(0).Report())
+}
+
+func withoutPlaces(all []blocklist.Row, report blocklist.FeedReport) (rows []string, _ blocklist.FeedReport) {
+	for _, r := range all {
 		data := ""
 		if r.Data != nil {
 			data = fmt.Sprint(*r.Data)
 		}
 		rows = append(rows, fmt.Sprintf("%s %v %v %v %q %s", r.Name, r.Kind, r.Action, r.Family, r.Comment, data))
-		return true
-	}))
-	report = *g.Copy(0).Report()
+	}
 	report.Source = blocklist.SourceState{}
 	report.Faults = maps.Clone(report.Faults)
 	for reason, c := range report.Faults {
@@ -244,8 +249,13 @@ func TestChangeSaysWhatTheWholeSays(t *testing.T) {
 		rounds = 12
 	}
 	r := rand.New(rand.NewPCG(11, 3))
+	lists := t.TempDir()
+	write(t, lists+"/popular", "1,x.a.example\n2,b.example\n30,c.example\n")
+	write(t, lists+"/protected", "y.b.example\n.own.test\n")
 	settings := func(f *blocklist.Feed) {
-		f.Protect = blocklist.Protection{Names: []string{"protected.own.test"}}
+		f.Protect = blocklist.Protection{
+			Names: []string{"protected.own.test"}, Lists: []string{lists + "/protected"}, Popular: blocklist.Popular{Lists: []string{lists + "/popular"}, Hold: 2},
+		}
 		f.Released = []string{"blogspot.com"}
 	}
 	w, p := modelWorld(t, settings)
@@ -303,6 +313,135 @@ func TestChangeSaysWhatTheWholeSays(t *testing.T) {
 	if n := strings.Count(w.log(), "change of a policy zone taken over"); n < rounds/3 {
 		t.Errorf("%d of %d changes were taken over: too few to tell\n%s", n, rounds, w.log())
 	}
+}
+
+// zoneTwins make copies of one zone in two directories: in one of them by what changes where that can be, in the other by reading all.
+type zoneTwins struct {
+	t             testing.TB
+	change, whole string
+	config        blocklist.FeedConfig
+	now           *zoneModel
+	changed       int
+}
+
+// next makes the copies of the next version, and compares them.
+func (w *zoneTwins) next(z *zoneModel) {
+	w.t.Helper()
+	must(w.t, os.WriteFile(w.config.Path, []byte(z.text()), 0o600))
+	kept, at := uint64(0), time.Unix(1_700_000_000+int64(z.serial), 0)
+	if w.now != nil {
+		kept = uint64(w.now.serial)
+	}
+	want, wantErr := blocklist.ReadListVersion(w.t.Context(), w.whole, w.config, kept, uint64(z.serial), at, true)
+	must(w.t, wantErr)
+	var got blocklist.ListVersion
+	err := errNotWhole
+	if w.now != nil {
+		got, err = blocklist.ReadZoneChange(w.t.Context(), w.change, w.config, kept, uint64(z.serial), w.now.change(z), at)
+	}
+	if err == nil {
+		w.changed++
+	} else {
+		got, err = blocklist.ReadListVersion(w.t.Context(), w.change, w.config, kept, uint64(z.serial), at, true)
+		must(w.t, err)
+	}
+	rows, report := withoutPlaces(got.Rows, *got.Report)
+	wantRows, wantReport := withoutPlaces(want.Rows, *want.Report)
+	if diff := gocmp.Diff(wantRows, rows); diff != "" {
+		w.t.Fatalf("serial %d, by what changes: %v: the copy says otherwise than the whole (-whole +change):\n%s", z.serial, got.Part, diff)
+	}
+	if diff := gocmp.Diff(wantReport, report); diff != "" {
+		w.t.Fatalf("serial %d, by what changes: %v: the report is another than that of the whole (-whole +change):\n%s", z.serial, got.Part, diff)
+	}
+	for i := range got.Rows {
+		if a, b := got.Rows[i].Added, want.Rows[i].Added; got.Rows[i].Kind != policy.KindENT && !a.Equal(b) {
+			w.t.Fatalf("serial %d: %s was first seen at %v, want %v", z.serial, got.Rows[i].Name, a, b)
+		}
+	}
+	told := map[string]bool{}
+	for rest := got.Names; len(rest) > 0; {
+		n, _, err := dnsname.Check(rest)
+		must(w.t, err)
+		told[string(rest[:n])], rest = true, rest[n:]
+	}
+	for rest := want.Names; got.Part && len(rest) > 0; {
+		n, _, err := dnsname.Check(rest)
+		must(w.t, err)
+		if !told[string(rest[:n])] {
+			w.t.Fatalf("serial %d: it is not told that %s has changed", z.serial, dnsname.Name(rest[:n]))
+		}
+		rest = rest[n:]
+	}
+	w.now = z
+}
+
+var errNotWhole = fmt.Errorf("there is nothing to change")
+
+func newZoneTwins(t testing.TB) *zoneTwins {
+	dir := t.TempDir()
+	c := blocklist.FeedConfig{Name: "f", Format: "rpz", Zone: "rpz.test", Path: dir + "/list", AllowEmpty: true, Released: []string{"blogspot.com"}}
+	c.Protect = blocklist.Protection{Names: []string{"protected.own.test"}}
+	return &zoneTwins{t: t, change: dir + "/change", whole: dir + "/whole", config: c}
+}
+
+// edited is a version with some rules changed.
+func (z *zoneModel) edited(r *rand.Rand, most int) *zoneModel {
+	next := &zoneModel{serial: z.serial + 1, rules: maps.Clone(z.rules)}
+	there := slices.Sorted(maps.Keys(z.rules))
+	for range 1 + r.IntN(most) {
+		switch r.IntN(3) {
+		case 0:
+			next.rules[randomOwner(r)] = randomData(r)
+		case 1:
+			delete(next.rules, randomOwner(r))
+		case 2:
+			if len(there) > 0 {
+				delete(next.rules, there[r.IntN(len(there))])
+			}
+		}
+	}
+	return next
+}
+
+// TestCopyInLayersSaysWhatTheWholeSays is TestChangeSaysWhatTheWholeSays of the copies alone, of many more zones.
+func TestCopyInLayersSaysWhatTheWholeSays(t *testing.T) {
+	t.Parallel()
+	zones, changed, all := 60, 0, 0
+	if testing.Short() || raceEnabled {
+		zones = 8
+	}
+	for seed := range uint64(zones) {
+		r := rand.New(rand.NewPCG(seed, 31))
+		w := newZoneTwins(t)
+		z := &zoneModel{serial: 1, rules: randomRules(r, r.IntN(150))}
+		w.next(z)
+		for range 10 {
+			z = z.edited(r, 1+r.IntN([]int{12, 120}[seed%2]))
+			w.next(z)
+			all++
+		}
+		changed += w.changed
+	}
+	t.Logf("%d of %d versions were made of what changed", changed, all)
+	if changed*2 < all {
+		t.Errorf("%d of %d versions were made of what changed: too few to tell", changed, all)
+	}
+}
+
+// FuzzZoneChange reads one zone after another, by what changes and whole; see TestCopyInLayersSaysWhatTheWholeSays.
+func FuzzZoneChange(f *testing.F) {
+	f.Add(uint64(1), uint8(10), uint8(3))
+	f.Add(uint64(2), uint8(100), uint8(12))
+	f.Fuzz(func(t *testing.T, seed uint64, rules, edits uint8) {
+		r := rand.New(rand.NewPCG(seed, 32))
+		w := newZoneTwins(t)
+		z := &zoneModel{serial: 1, rules: randomRules(r, int(rules))}
+		w.next(z)
+		for range 4 {
+			z = z.edited(r, 1+int(edits))
+			w.next(z)
+		}
+	})
 }
 
 // rulesOf are rules that block names.
@@ -399,7 +538,7 @@ func TestChangeWhoseVersionDoesNotCome(t *testing.T) {
 func TestChangeThatIsReadWhole(t *testing.T) {
 	t.Parallel()
 	popular := t.TempDir() + "/popular"
-	write(t, popular, "1,popular.example\n")
+	write(t, popular, domainList("popular", 0, 100_001))
 	for name, tc := range map[string]struct {
 		change func(*blocklist.Feed)
 		before func(*world, *modelPrimary)
@@ -409,7 +548,7 @@ func TestChangeThatIsReadWhole(t *testing.T) {
 	}{
 		"lenient":                       {change: func(f *blocklist.Feed) { f.Lenient = true }, why: "settings are out of the ordinary"},
 		"with a TTL":                    {change: func(f *blocklist.Feed) { f.TTL = time.Hour }, why: "settings are out of the ordinary"},
-		"guarded by a list":             {change: func(f *blocklist.Feed) { f.Protect.Popular.Lists = []string{popular} }, why: "settings are out of the ordinary"},
+		"guarded by a large list":       {change: func(f *blocklist.Feed) { f.Protect.Popular.Lists = []string{popular} }, why: "100001 names are protected or popular"},
 		"shrinks":                       {change: func(f *blocklist.Feed) { f.ShrinkMax = -1 }, next: &zoneModel{3, rulesOf("d.example")}, why: "would be lost"},
 		"is empty":                      {next: &zoneModel{3, nil}, why: "it has no rows"},
 		"has many bad rows":             {change: func(f *blocklist.Feed) { f.ErrorMax = -1 }, next: &zoneModel{3, manyBad()}, why: "too many of its rows cannot be read"},
@@ -590,4 +729,42 @@ func processTime(tb testing.TB) time.Duration {
 	var u syscall.Rusage
 	must(tb, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// TestChangeIsGuardedByLists: what changes is guarded by the lists as they are now; when they have changed the zone is read whole.
+func TestChangeIsGuardedByLists(t *testing.T) {
+	t.Parallel()
+	popular := t.TempDir() + "/popular"
+	write(t, popular, "1,d.example\n2,e.example\n")
+	w, p := changedWorld(t, func(f *blocklist.Feed) { f.Protect.Popular = blocklist.Popular{Lists: []string{popular}, Hold: 1} })
+	done := w.changes()
+	p.gives(&zoneModel{3, rulesOf("a.example", "d.example", "e.example", "github.io")})
+	w.fetch()
+	if w.changes() != done+1 || w.lists("d.example") || !w.lists("e.example") || w.status("f").Report.Held != 2 {
+		t.Errorf("%d changes were taken over; %+v", w.changes()-done, w.status("f").Report)
+	}
+	write(t, popular, "1,f.example\n")
+	p.gives(&zoneModel{4, rulesOf("a.example", "d.example", "f.example", "github.io")})
+	w.fetch()
+	if !w.lists("d.example") || w.lists("f.example") || w.status("f").Report.Held != 2 {
+		t.Errorf("when the list has changed: %+v", w.status("f").Report)
+	}
+}
+
+// TestChangeWhoseDeltaFailsIsCompiledWhole: a change whose delta cannot be written is in force as soon as all copies have been compiled.
+func TestChangeWhoseDeltaFailsIsCompiledWhole(t *testing.T) {
+	t.Parallel()
+	w, p := changedWorld(t, nil)
+	for n := w.current().Number + 1; n < 20; n++ {
+		must(t, os.MkdirAll(fmt.Sprintf("%s/state/policy/%d.delta/in the way", w.dir, n), 0o700))
+	}
+	p.gives(&zoneModel{3, rulesOf("a.example", "d.example", "github.io")})
+	w.fetch()
+	if g := w.current(); !w.lists("d.example") || w.lists("c.example") || g.Policy.Index().Delta() != nil || !g.Copy(0).IsLayer() || strings.Count(w.log(), "feed read") != 1 {
+		t.Errorf("it is served as %+v; the log:\n%s", g.Policy.Index().Delta(), w.log())
+	}
+	if s := w.p.CompileStatus(); s.Pending || s.Error != "" {
+		t.Errorf("status = %+v", s)
+	}
+	must(t, w.current().Copy(0).Verify())
 }

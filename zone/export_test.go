@@ -6,10 +6,12 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
 	"io"
 	"net"
 	"runtime"
+	"sync"
 	"time"
 
 	"cenote/dnsname"
@@ -244,4 +246,26 @@ func (k *Keeper) Working() bool {
 		}
 	}
 	return false
+}
+
+// ReplaceUnread writes a journal in the place of one that could not be read.
+func ReplaceUnread(path string, z *Zone) error {
+	return (&journal{path: path, unread: true}).rewrite(nil, z, true)
+}
+
+// LookAgain has so many ask at once for updates that could not be read at first, and returns how many are remembered then. mend makes the file readable.
+func LookAgain(dir string, now time.Time, asking int, mend func()) (remembered int, err error) {
+	var m updateMemories
+	if m.open(dir, now) == nil {
+		return 0, errors.New("it could be read at once")
+	}
+	mend()
+	var all sync.WaitGroup
+	begin := make(chan struct{})
+	for range asking {
+		all.Go(func() { <-begin; m.lookAgain(now) })
+	}
+	close(begin)
+	all.Wait()
+	return len(m.all()), nil
 }

@@ -45,14 +45,14 @@ func release(size int64) {
 // Install publishes the next version of a zone, whatever its source, if its digest is as it has to be.
 func (k *Keeper) Install(next *Zone) error {
 	source, _ := k.doubts(next.apex)
-	again, err := k.proveOne(context.Background(), source, next)
+	seal, err := k.proveOne(context.Background(), source, next)
 	if err != nil {
 		return err
 	}
 	if err := k.Edit(next.apex, func(*Zone) (*Zone, error) { return next, nil }); err != nil {
 		return err
 	}
-	k.doubt(next.apex, again)
+	k.doubt(next.apex, seal)
 	return nil
 }
 

@@ -314,9 +314,6 @@ func (j *journal) append(chunk []byte) error {
 // rewrite writes a new file in the place of the old one.
 func (j *journal) rewrite(h *History, z *Zone, durable bool) error {
 	j.size = 0
-	if err := j.putAside(); err != nil {
-		return err
-	}
 	f, err := os.CreateTemp(filepath.Dir(j.path), filepath.Base(j.path)+".*.tmp")
 	if err != nil {
 		return err
@@ -324,6 +321,9 @@ func (j *journal) rewrite(h *History, z *Zone, durable bool) error {
 	size, err := writeJournal(f, h, z, durable)
 	if closed := f.Close(); err == nil {
 		err = closed
+	}
+	if err == nil {
+		err = j.putAside() // not before: until there is another one its name is its own
 	}
 	if err == nil {
 		err = os.Rename(f.Name(), j.path)

@@ -450,3 +450,17 @@ func TestUnreadableUpdatesAreNotTakenBack(t *testing.T) {
 		t.Errorf("the file was not put aside: %v", err)
 	}
 }
+
+// TestUnreadJournalStaysUntilItIsReplaced holds that a journal which could not be read keeps its name as long as no other can be written in its place.
+func TestUnreadJournalStaysUntilItIsReplaced(t *testing.T) {
+	for name, written := range map[string]bool{"short": true, strings.Repeat("a", 245): false} { // to which nothing can be appended that makes the name of a new file
+		path := filepath.Join(t.TempDir(), name)
+		write(t, path, "what was")
+		err := zone.ReplaceUnread(path, load(t, "example", serial("1", "192.0.2.1")))
+		_, aside := os.Stat(path + ".unread")
+		text, _ := os.ReadFile(path)
+		if (err == nil) != written || (aside == nil) != written || written == (string(text) == "what was") {
+			t.Errorf("a name of %d octets: %v; put aside: %v, and %d octets have its name", len(name), err, aside == nil, len(text))
+		}
+	}
+}

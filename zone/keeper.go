@@ -244,15 +244,14 @@ func (k *Keeper) Hear(all []Heard) error {
 
 // Reload reads every file that has changed, at once, and again those that are not served as they are. force takes serials that go back. Frozen zones stay.
 func (k *Keeper) Reload(force bool) ([]Status, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), trustPatience)
-	defer cancel()
+	trust := newPatience()
 	k.mu.Lock()
 	k.each(func(z *kept) {
 		if !k.settled(z) || z.source.Path == "" || z.status.Frozen {
 			return
 		}
 		if now, err := stampOf(z.source.Path); err != nil || now != z.loaded || z.status.State != StateServed {
-			k.reload(ctx, z, force)
+			k.reload(context.Background(), trust, z, force)
 		}
 	})
 	k.mu.Unlock()
@@ -260,8 +259,8 @@ func (k *Keeper) Reload(force bool) ([]Status, error) {
 }
 
 // reload reads the file of a zone that is not busy, and publishes what comes of it. mu is held, and given up while that takes.
-func (k *Keeper) reload(ctx context.Context, z *kept, force bool) {
-	k.apart(z, func(next *kept) { k.load(ctx, next, force) })
+func (k *Keeper) reload(ctx context.Context, trust *patience, z *kept, force bool) {
+	k.apart(z, func(next *kept) { k.load(ctx, trust, next, force) })
 	k.publishOnly(z)
 }
 
@@ -286,15 +285,14 @@ func (k *Keeper) Run(ctx context.Context) error {
 
 // look reads the files that have changed and come to rest, and reports how many it looked at.
 func (k *Keeper) look(ctx context.Context) (looked int) {
-	ctx, cancel := context.WithTimeout(ctx, trustPatience)
-	defer cancel()
+	trust := newPatience()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.renew()
 	all := k.files.due()
 	for _, z := range all {
 		if k.named(z.source.Name) == z { // as long as mu is given up for another one it may go
-			k.files.rest(z, k.lookAt(ctx, z))
+			k.files.rest(z, k.lookAt(ctx, trust, z))
 		}
 	}
 	return len(all)
@@ -302,13 +300,13 @@ func (k *Keeper) look(ctx context.Context) (looked int) {
 
 // lookAt looks at the file of a zone, and reads it if it has changed and come to rest. It reports whether there is something to see for the next look. mu is held,
 // and given up while the file is read.
-func (k *Keeper) lookAt(ctx context.Context, z *kept) (restless bool) {
+func (k *Keeper) lookAt(ctx context.Context, trust *patience, z *kept) (restless bool) {
 	if z.status.Frozen || z.busy {
 		return true
 	}
 	rests, changed := k.rests(z)
 	if rests {
-		k.reload(ctx, z, false)
+		k.reload(ctx, trust, z, false)
 	}
 	return changed
 }
@@ -329,7 +327,7 @@ func (k *Keeper) rests(z *kept) (rests, changed bool) {
 }
 
 // load reads the file of z, a copy, and takes what it says if that can be served.
-func (k *Keeper) load(ctx context.Context, z *kept, force bool) {
+func (k *Keeper) load(ctx context.Context, trust *patience, z *kept, force bool) {
 	before, statErr := stampOf(z.source.Path)
 	z.loaded, z.seen = before, before
 	var next *Zone
@@ -346,7 +344,7 @@ func (k *Keeper) load(ctx context.Context, z *kept, force bool) {
 		err = errMoving
 	}
 	if doubt := !z.unproved.IsZero(); err == nil {
-		if err = k.verify(ctx, z, next); err != nil && doubt {
+		if err = k.verify(ctx, trust, z, next); err != nil && doubt {
 			z.zone = nil // what is served was never known to be good
 		}
 	}

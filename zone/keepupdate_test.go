@@ -827,3 +827,15 @@ func TestUpdatesWhoseDirectoryCannotBeReached(t *testing.T) {
 		t.Errorf("after that is mended the zone is %s with serial %d, want 6", s.State, s.Serial)
 	}
 }
+
+// TestMemoryIsTakenInOnce holds that updates which could not be read at first are remembered once each, however many others wait for that.
+func TestMemoryIsTakenInOnce(t *testing.T) {
+	dir := t.TempDir()
+	path, at := filepath.Join(dir, "remembered"), time.Now()
+	const n = 20_000
+	write(t, path, string(zone.WriteUpdateMemory(at, n, false)))
+	got, err := zone.LookAgain(dir, at, 8, unreadable(t, path))
+	if err != nil || got != n {
+		t.Errorf("%v: %d are remembered, want %d", err, got, n)
+	}
+}

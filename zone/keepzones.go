@@ -28,11 +28,10 @@ func (k *Keeper) Update(sources []Source) error {
 	defer k.mu.Unlock()
 	held := k.prepare(all)
 	k.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), trustPatience)
+	trust := newPatience()
 	for i := range all {
-		k.makeChange(ctx, &all[i])
+		k.makeChange(trust, &all[i])
 	}
-	cancel()
 	k.mu.Lock()
 	k.settle(all)
 	for _, z := range held {
@@ -91,7 +90,7 @@ func (z *kept) mustChange(s *Source) bool {
 }
 
 // makeChange makes what becomes of a zone. mu is not held.
-func (k *Keeper) makeChange(ctx context.Context, c *change) {
+func (k *Keeper) makeChange(trust *patience, c *change) {
 	z, s := c.next, &c.source
 	if z == nil {
 		return
@@ -114,7 +113,7 @@ func (k *Keeper) makeChange(ctx context.Context, c *change) {
 	case s.Path == "" && z.zone == nil:
 		k.restore(z)
 	case s.Path != "" && z.loaded == (stamp{}) && !(z.status.Frozen && z.zone != nil):
-		k.load(ctx, z, false)
+		k.load(context.Background(), trust, z, false)
 	}
 }
 

@@ -7,34 +7,38 @@ import (
 	"cenote/dnsname"
 )
 
-// prove looks at the seal of a version that a primary has, whose zone is present as long as it is served, and returns when to look again; zero where all is
-// known. What is served has been looked at already, unless there was doubt: then it is served no longer if it does not stand up.
-func (k *Keeper) prove(ctx context.Context, apex dnsname.Name, present, next *Zone) (again time.Time, err error) {
+// proved is what came of a look at the seal of a version.
+type proved struct {
+	verify Verify    // what was wanted of its digest
+	again  time.Time // when to look again; zero where all is known
+}
+
+// prove looks at the seal of a version that a primary has, whose zone is present as long as it is served. What is served has been looked at already, unless there
+// was doubt: then it is served no longer if it does not stand up.
+func (k *Keeper) prove(ctx context.Context, apex dnsname.Name, present, next *Zone) (p proved, err error) {
 	source, doubted := k.doubts(apex)
 	if next == present && (doubted.IsZero() || k.now().Before(doubted)) {
-		return doubted, nil
+		return proved{source.Verify, doubted}, nil
 	}
-	again, err = k.proveOne(ctx, source, next)
+	p, err = k.proveOne(ctx, source, next)
 	switch {
 	case err == nil || doubted.IsZero() || present == nil:
-		return again, err
+		return p, err
 	case next != present:
-		if until, fault := k.proveOne(ctx, source, present); fault == nil {
-			k.doubt(apex, until)
-			return again, err
+		if of, fault := k.proveOne(ctx, source, present); fault == nil {
+			k.doubt(apex, of)
+			return p, err
 		}
 	}
 	k.end(apex)
-	return again, err
+	return p, err
 }
 
 // proveOne is verify for a zone of a source, with no lock held while it waits.
-func (k *Keeper) proveOne(ctx context.Context, source Source, z *Zone) (again time.Time, err error) {
-	ctx, cancel := context.WithTimeout(ctx, trustPatience)
-	defer cancel()
+func (k *Keeper) proveOne(ctx context.Context, source Source, z *Zone) (p proved, err error) {
 	probe := kept{source: source}
-	err = k.verify(ctx, &probe, z)
-	return probe.unproved, err
+	err = k.verify(ctx, newPatience(), &probe, z)
+	return proved{source.Verify, probe.unproved}, err
 }
 
 // doubts is a zone's source, and when it is to be looked at again; zero where nothing is in doubt.
@@ -47,12 +51,13 @@ func (k *Keeper) doubts(apex dnsname.Name) (source Source, until time.Time) {
 	return Source{Name: apex}, time.Time{}
 }
 
-// doubt notes when a zone is to be looked at again.
-func (k *Keeper) doubt(apex dnsname.Name, until time.Time) {
+// doubt notes when a zone is to be looked at again. What was proved counts no more where something else is wanted of its digest now: then it is looked at again as
+// soon as it may be.
+func (k *Keeper) doubt(apex dnsname.Name, p proved) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if z := k.named(apex); z != nil {
-		z.unproved = until
+	if z := k.named(apex); z != nil && z.source.Verify == p.verify {
+		z.unproved = p.again
 	}
 }
 

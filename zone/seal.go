@@ -118,15 +118,32 @@ const (
 	trustAgain    = time.Minute      // before it is asked again
 )
 
+// patience is for how long the chain of trust may still be asked: the time that the questions take counts, and not what else takes long.
+type patience time.Duration
+
+func newPatience() *patience {
+	p := patience(trustPatience)
+	return &p
+}
+
+// ask has a question asked within what is left.
+func (p *patience) ask(ctx context.Context, question func(context.Context)) {
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(*p))
+	defer cancel()
+	began := time.Now()
+	question(ctx)
+	*p -= patience(time.Since(began))
+}
+
 // verify looks at the seal of a zone that was loaded.
-func (k *Keeper) verify(ctx context.Context, z *kept, next *Zone) error {
+func (k *Keeper) verify(ctx context.Context, p *patience, z *kept, next *Zone) error {
 	z.unproved, z.looked = time.Time{}, true
 	if z.source.Verify == VerifyOff {
 		return nil
 	}
 	var s Seal
 	behind(int64(len(next.data)), func() { s = sealOf(next) })
-	err := k.checkSeal(ctx, z, &s)
+	err := k.checkSeal(ctx, p, z, &s)
 	if err != nil && z.source.Verify == VerifyLog {
 		k.log.Warn("zone is served whose digest is wrong", "zone", z.source.Name.String(), "err", err)
 		return nil
@@ -134,7 +151,7 @@ func (k *Keeper) verify(ctx context.Context, z *kept, next *Zone) error {
 	return err
 }
 
-func (k *Keeper) checkSeal(ctx context.Context, z *kept, s *Seal) error {
+func (k *Keeper) checkSeal(ctx context.Context, p *patience, z *kept, s *Seal) (err error) {
 	switch {
 	case s.Digest == nil && z.source.Verify != VerifyRequire:
 		return nil
@@ -145,8 +162,8 @@ func (k *Keeper) checkSeal(ctx context.Context, z *kept, s *Seal) error {
 	case k.trust == nil, z.source.Sign != nil: // what is signed here need not be signed as it comes
 		return nil
 	}
-	known, err := k.trust(ctx, s)
-	if err != nil {
+	known := false
+	if p.ask(ctx, func(ctx context.Context) { known, err = k.trust(ctx, s) }); err != nil {
 		return fmt.Errorf("the digest (ZONEMD) does not stand up to validation: %w", err)
 	}
 	if !known {

@@ -329,9 +329,9 @@ func (s *Secondaries) take(ctx context.Context, z *secondary, p *Primary, force 
 	began := s.now()
 	t := &transfer{apex: z.Name, primary: p, bounds: z.Bounds, older: force, hold: s.keeper.isFrozen(z.Name), now: s.now, progress: &progress{primary: p.String(), began: began}}
 	defer s.keeper.underWay(z.Name, t.progress)()
-	var doubt time.Time
+	var seal proved
 	t.accept = func(next *Zone) (err error) {
-		doubt, err = s.keeper.prove(ctx, z.Name, present, next)
+		seal, err = s.keeper.prove(ctx, z.Name, present, next)
 		return err
 	}
 	next, err := t.run(ctx, present)
@@ -362,7 +362,7 @@ func (s *Secondaries) take(ctx context.Context, z *secondary, p *Primary, force 
 		}
 		s.log.Info("zone transferred", "zone", z.Name.String(), "primary", p.String(), "serial", next.serial, "octets", t.octets, "differences", t.steps, "seconds", s.now().Sub(began).Seconds())
 	}
-	s.keeper.doubt(z.Name, doubt)
+	s.keeper.doubt(z.Name, seal)
 	s.keeper.confirm(z.Name, p.String(), s.now())
 	return next != present, nil
 }

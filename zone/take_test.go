@@ -637,3 +637,49 @@ func TestCompressedTransfers(t *testing.T) {
 		t.Errorf("with room: %v, %+v", err, k.Status()[0])
 	}
 }
+
+// TestVerifyChangesMeanwhile holds that a version that was looked at as it was wanted before is looked at again, if the configuration changes what is wanted of
+// digests while that takes, whoever brought the version.
+func TestVerifyChangesMeanwhile(t *testing.T) {
+	apex := canonical("corp.example")
+	good, _, err := zone.Read(apex, strings.NewReader(sealed), "zone", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(dump(t, good)), "\n")
+	p := startPrimary(t, &primaryServer{reply: func(q *dns.Msg) [][]string {
+		if q.Question[0].Qtype == dns.TypeSOA {
+			return [][]string{lines[:1]}
+		}
+		return [][]string{append(lines[:len(lines):len(lines)], lines[0])}
+	}})
+	for what, install := range map[string]func(*zone.Keeper, *zone.Secondaries) error{
+		"by transfer": func(_ *zone.Keeper, all *zone.Secondaries) error { return all.Look(t.Context(), apex) },
+		"installed":   func(k *zone.Keeper, _ *zone.Secondaries) error { return k.Install(good) },
+	} {
+		var k *zone.Keeper
+		source, unsigned, change := zone.Source{Name: apex, Origin: "primary", Verify: zone.VerifyLog}, errors.New("no signature"), sync.Once{}
+		k, err = zone.NewKeeper(zone.KeeperConfig{
+			Sources: []zone.Source{source}, Dir: t.TempDir(), Log: slog.New(slog.DiscardHandler),
+			Trust: func(context.Context, *zone.Seal) (bool, error) {
+				change.Do(func() {
+					source.Verify = zone.VerifyCheck
+					if err := k.Update([]zone.Source{source}); err != nil {
+						t.Error(err)
+					}
+				})
+				return true, unsigned
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := zone.NewSecondaries(k, []zone.Secondary{{Name: apex, Bounds: transferBounds, Primaries: []zone.Primary{{Addr: p.addr}}}})
+		if err := install(k, all); err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if err := all.Look(t.Context(), apex); !errors.Is(err, unsigned) || k.Set().Exact([]byte(apex)).Ready() {
+			t.Errorf("%s: by the next look: %v, %+v; want that it is served no longer", what, err, k.Status()[0])
+		}
+	}
+}

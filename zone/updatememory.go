@@ -30,7 +30,8 @@ var (
 // answer and changes nothing. They are written down, so that a restart makes no difference. Methods may be called by many at once; only those of the file wait
 // for the disk.
 type updateMemories struct {
-	file memoryFile
+	file  memoryFile
+	again sync.Mutex // is held while the file is read again that could not be read, before mu
 
 	mu     sync.Mutex
 	known  map[updateID]uint32 // where each is in order, counted from the first that there ever was
@@ -175,14 +176,23 @@ func (m *updateMemories) open(dir string, now time.Time) error {
 
 // lookAgain reads the file again that could not be read, if there are updates in it that count.
 func (m *updateMemories) lookAgain(now time.Time) {
-	m.mu.Lock()
-	blind := now.Before(m.blind)
-	m.mu.Unlock()
-	if blind && m.look(now) == nil {
+	if !m.isBlind(now) {
+		return
+	}
+	m.again.Lock()
+	defer m.again.Unlock()
+	if m.isBlind(now) && m.look(now) == nil { // nobody else has read it meanwhile
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		m.blind = time.Time{}
 	}
+}
+
+// isBlind reports whether an update may have been made that could not be read.
+func (m *updateMemories) isBlind(now time.Time) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return now.Before(m.blind)
 }
 
 // look takes those in that still count. The file is written anew by the next update.

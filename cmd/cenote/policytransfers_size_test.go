@@ -92,7 +92,9 @@ policy: {sinkhole: {ipv4: [192.0.2.53]}, zones: [{name: block, feeds: [taken], o
 			t.Fatal(r, err)
 		}
 		s.wait("serving the change", listed(serial))
-		t.Logf("serial %d: %d of %d rules changed, answered %v after the notice", serial, z.changed, z.rules, time.Since(told).Round(time.Millisecond))
+		took := time.Since(told)
+		t.Logf("serial %d: %d of %d rules changed, answered %v after the notice, of which the change in hand took %v", serial, z.changed, z.rules, took.Round(time.Millisecond),
+			time.Duration(1e9*labelled(t, s.publisher, "cenote_blocklist_publish_seconds", "")).Round(time.Millisecond))
 		if listed(serial - 1)() {
 			t.Errorf("serial %d: what was removed is still served", serial)
 		}

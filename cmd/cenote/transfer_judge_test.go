@@ -305,7 +305,7 @@ func (r *running) transfers(t *testing.T, outcome string) float64 {
 	return labelled(t, r.dns.Collector(), "cenote_dnsserver_transfers_total", outcome)
 }
 
-// labelled is a counter with a value among its labels, or "" for one that has none.
+// labelled is a counter or a gauge with a value among its labels, or "" for one that has none.
 func labelled(t *testing.T, c prometheus.Collector, name, label string) float64 {
 	t.Helper()
 	registry := prometheus.NewRegistry()
@@ -317,7 +317,7 @@ func labelled(t *testing.T, c prometheus.Collector, name, label string) float64 
 	for _, f := range families {
 		for _, m := range f.GetMetric() {
 			if f.GetName() == name && label == "" && len(m.GetLabel()) == 0 {
-				return m.GetCounter().GetValue()
+				return m.GetCounter().GetValue() + m.GetGauge().GetValue() // one of which there is
 			}
 			for _, l := range m.GetLabel() {
 				if f.GetName() == name && l.GetValue() == label {
