@@ -41,16 +41,11 @@ func (m bitmap) delegates() bool { return m.has(wire.TypeNS) && !m.has(wire.Type
 // DNAME (RFC 6840 section 4.1, RFC 5155 section 8.3).
 func (m bitmap) hidesBelow() bool { return m.delegates() || m.has(wire.TypeDNAME) }
 
-// typeNXNAME says in a set that the name of its record does not exist (RFC 9824 section 2).
-const typeNXNAME = 128
-
 // bare reports whether nothing but what DNSSEC itself adds is in the set.
 func (m bitmap) bare() bool { return m.holdsNothingBut(wire.TypeRRSIG, wire.TypeNSEC) }
 
 // absent reports whether the set says that there is no such name, and nothing else.
-func (m bitmap) absent() bool {
-	return m.has(typeNXNAME) && m.holdsNothingBut(wire.TypeRRSIG, wire.TypeNSEC, typeNXNAME)
-}
+func (m bitmap) absent() bool { return wire.DeniesName(m) }
 
 func (m bitmap) holdsNothingBut(types ...uint16) bool {
 	for rest := m; len(rest) > 0; rest = rest[2+int(rest[1]):] {

@@ -23,6 +23,7 @@ func TestCompactDenialIsToldWhoKnowsIt(t *testing.T) {
 		co                               bool
 	}{
 		{"known", "", `www.example. 60 NSEC \000.www.example. RRSIG NSEC NXNAME`, "ad", "do co", dns.RcodeNameError, true},
+		{"that alone", "", `www.example. 60 NSEC \000.www.example. NXNAME`, "ad", "do co", dns.RcodeNameError, true},
 		{"by an alias", alias, `no.example. 60 NSEC \000.no.example. RRSIG NSEC NXNAME`, "ad", "do co", dns.RcodeNameError, true},
 		{"not known", "", `www.example. 60 NSEC \000.www.example. RRSIG NSEC NXNAME`, "ad", "do", dns.RcodeSuccess, false},
 		{"without signatures", "", `www.example. 60 NSEC \000.www.example. RRSIG NSEC NXNAME`, "ad", "co", dns.RcodeSuccess, false},

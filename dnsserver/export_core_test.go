@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"cenote/dnsname"
 	"cenote/wire"
 )
 
@@ -73,3 +74,12 @@ func (w *worker) dropped(reason string) uint64 {
 
 // WorkerOf makes another worker of a whole server.
 func WorkerOf(s *Server) *Worker { return s.core.newWorker() }
+
+// UpdateWaits are the updates that wait to be made.
+type UpdateWaits = updateWaits
+
+// UpdatesMax is how many there are at most.
+const UpdatesMax = updatesMax
+
+func (u *updateWaits) Enter(key dnsname.Name) bool { return u.enter(key) }
+func (u *updateWaits) Leave(key dnsname.Name)      { u.leave(key) }

@@ -10,16 +10,16 @@ import (
 	"cenote/zone"
 )
 
-// updatesMax is how many updates may wait at once to be made; those of one zone are made one after the other, and each waits for the disk.
+// updatesMax is how many updates may wait at once to be made, of one key half of them; those of one zone are made one after the other, and each waits for the disk.
 const updatesMax = 64
 
 // updateCounters count the UPDATE messages that came to zones of ours, and how many are being made.
 type updateCounters struct {
-	open    atomic.Int64
+	waits   updateWaits
 	made    atomic.Uint64 // handed to the zone, whatever came of it
 	refused atomic.Uint64 // not signed, by a key or from an address that may send none
 	noZone  atomic.Uint64 // for what is no zone of ours
-	full    atomic.Uint64 // that found too many before them
+	full    atomic.Uint64 // that found too many before them, of all or of their key
 }
 
 // parse reads the message of q. NOTIFY and UPDATE messages are read where there is a zone that hears or takes them; to all others their opcode is unknown.
@@ -72,15 +72,15 @@ func (w *worker) update(q *Query) {
 // makeUpdate has the changes made, and drafts the reply.
 func (w *worker) makeUpdate(q *Query) {
 	q.failUpdate()
-	counts := &w.core.updates
-	defer counts.open.Add(-1)
-	if counts.open.Add(1) > updatesMax {
+	counts, key := &w.core.updates, q.keyName().Canonical()
+	if !counts.waits.enter(key) {
 		counts.full.Add(1)
 		return
 	}
+	defer counts.waits.leave(key)
 	counts.made.Add(1)
 	q.draft.rcode = w.core.config.Updates.ApplyUpdate(&zone.UpdateRequest{
-		Zone: dnsname.Name(q.request.Name), Msg: q.In, Key: q.keyName().Canonical(), Client: q.Peer.Addr().WithZone(""), Signed: q.signature.record.Sum(q.In),
+		Zone: dnsname.Name(q.request.Name), Msg: q.In, Key: key, Client: q.Peer.Addr().WithZone(""), Signed: q.signature.record.Sum(q.In),
 	})
 	if q.draft.ede = policy.EDENone; q.draft.rcode == wire.RcodeRefused {
 		q.draft.ede = edeProhibited

@@ -78,13 +78,11 @@ func (a *absent) above(source uint16, zone, name dnsname.Name, now time.Time) *f
 
 // flush forgets what any source said in a region and above it.
 func (a *absent) flush(at *region) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for known := range a.all {
+	walk(&a.mu, a.all, func(known sourced, _ absence) {
 		if at.touches(known.name) {
 			delete(a.all, known)
 		}
-	}
+	})
 }
 
 // keepAbsent remembers what the servers of a zone say is not there, where signatures have no say and the configuration wants it.

@@ -34,6 +34,8 @@ type Config struct {
 	Roots *x509.CertPool
 	// Owner tells whose a zone is: zones that make their validation costly wait for those of the same owner. Default: what lies below one name of two labels is one's.
 	Owner Owner
+	// Basis says what all answers depend on, as rrcache.Sources.WithBasis has it: those that the cache dumps under one are taken under no other one. Default "".
+	Basis string
 	// Now is the clock that the cache is read by. Default time.Now. It stays what it is over an Update.
 	Now func() time.Time
 	// Log takes what happens to upstreams. Default none. It stays what it is over an Update.

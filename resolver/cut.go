@@ -53,12 +53,21 @@ type cuts struct {
 
 func newCuts() *cuts { return &cuts{all: map[sourced]*cut{}} }
 
+// bound sets how many there may be. What is too much goes a little at a time, as walk looks.
 func (c *cuts) bound(most int) {
+	for c.shrink(most) {
+	}
+}
+
+// shrink sets the bound and drops up to walkStep of what is too much. It reports whether there is more.
+func (c *cuts) shrink(most int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for c.most = most; len(c.all) > most; {
+	c.most = most
+	for n := 0; len(c.all) > most && n < walkStep; n++ {
 		c.evict()
 	}
+	return len(c.all) > most
 }
 
 // evictionSample is how many entries are looked at for the one to go.
@@ -170,14 +179,12 @@ func (c *cuts) glue(source uint16, server dnsname.Name, now time.Time) []netip.A
 
 // flush forgets the cuts of all sources in a region, and returns how many there were.
 func (c *cuts) flush(at *region) (n int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for zone := range c.all {
+	walk(&c.mu, c.all, func(zone sourced, _ *cut) {
 		if at.holds(zone.name) {
 			delete(c.all, zone)
 			n++
 		}
-	}
+	})
 	return n
 }
 
@@ -190,13 +197,11 @@ func (c *cuts) forget(z *cut) {
 
 // forgetAt forgets the cuts of all sources at name.
 func (c *cuts) forgetAt(name dnsname.Name) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for zone := range c.all {
+	walk(&c.mu, c.all, func(zone sourced, _ *cut) {
 		if zone.name == name {
 			delete(c.all, zone)
 		}
-	}
+	})
 }
 
 // atOrBelow reports whether name is zone or below it.

@@ -85,6 +85,12 @@ func (e *lateError) Error() string { return e.said.Error() + ", and another did 
 // Unwrap gives both reasons.
 func (e *lateError) Unwrap() []error { return []error{e.said, ErrTimeout} }
 
+// isLate reports whether a server was silent until the time was over, whatever another one said.
+func isLate(err error) bool {
+	_, late := errors.AsType[*lateError](err)
+	return late
+}
+
 // timeout is the error of who has waited in vain, where err is what was known before: what a server said is why there is no answer, and not that another one is silent.
 func timeout(err error) error {
 	if errors.Is(err, ErrTimeout) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"net/netip"
+	"sync"
 	"syscall"
 	"time"
 
@@ -303,6 +304,34 @@ func (r *Resolver) PrepareUpdate(config Config) int {
 	_, forgotten := r.next(r.state.Load(), config)
 	return len(forgotten)
 }
+
+// UpdateWhile is Update with something that is done when the new config is in force, and before anything is forgotten.
+func (r *Resolver) UpdateWhile(config Config, do func()) {
+	config.Cache, config.Now, config.Log = r.cache, r.now, r.log
+	config.setDefaults()
+	r.updating.Lock()
+	defer r.updating.Unlock()
+	before := r.state.Load()
+	after, forgotten := r.next(before, config)
+	r.swap(before, after)
+	do()
+	r.settle(forgotten)
+}
+
+// LateCode is the extended error of a question to which one server said what is wrong, and another nothing until the time was over.
+func LateCode(said error) uint16 {
+	o := outcome{ede: EDENone, err: timeout(said)}
+	return o.code()
+}
+
+// Walk is walk.
+func Walk(mu sync.Locker, all map[int]int, look func(int, int)) { walk(mu, all, look) }
+
+// WalkStep is walkStep.
+const WalkStep = walkStep
+
+// EndNegative forgets what is below negative anchors that have ended, as Run does.
+func (r *Resolver) EndNegative() { r.endNegative() }
 
 // Held reports whether a name is at or below one of some, and touched whether one of them is at, above or below it.
 func Held(name dnsname.Name, tops ...dnsname.Name) (held, touched bool) {

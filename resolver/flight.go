@@ -299,7 +299,7 @@ func (o *outcome) code() uint16 {
 		return o.ede
 	case errors.Is(o.err, ErrBusy), errors.Is(o.err, ErrClosed):
 		return edeNotReady
-	case errors.Is(o.err, errSilent):
+	case errors.Is(o.err, errSilent), isLate(o.err):
 		return edeNoReachable
 	case errors.Is(o.err, errWork), errors.Is(o.err, errLoop), errors.Is(o.err, errChain):
 		return edeOther

@@ -17,12 +17,24 @@ func (r *Resolver) Flush(name dnsname.Name, subtree bool) int {
 	return n + r.cache.Flush(name, subtree)
 }
 
-// outdate forgets what is known below some names, of whatever source, and what a source said that is none any more. An answer whose alias leads to one of the names holds what is found
-// there, and goes too.
-func (r *Resolver) outdate(names []dnsname.Name) {
+// settle forgets what is not so any more, after a swap. Questions that begin while that is under way may learn by what is not forgotten yet, and keep what they learn: so it is made as if
+// another swap came when all is forgotten. What they have kept by then is forgotten too, and what they keep later they take away themselves (isOver). The caller holds updating.
+func (r *Resolver) settle(names []dnsname.Name) {
 	if len(names) == 0 {
 		return
 	}
+	r.outdate(names)
+	settled := *r.state.Load()
+	settled.era++
+	r.flights.mu.Lock()
+	r.state.Store(&settled)
+	r.flights.mu.Unlock()
+	r.outdate(names)
+}
+
+// outdate forgets what is known below some names, of whatever source, and what a source said that is none any more. An answer whose alias leads to one of the names holds what is found
+// there, and goes too.
+func (r *Resolver) outdate(names []dnsname.Name) {
 	r.unlearnBelow(regionOf(names...))
 	r.scoped.flush(dnsname.Root, true)
 	r.cache.Forget(names)

@@ -142,14 +142,12 @@ func (d *denials) drop(zone sourced) {
 
 // flush forgets what zones in a region have proved, and returns how many they were.
 func (d *denials) flush(at *region) (n int) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for zone := range d.all {
+	walk(&d.mu, d.all, func(zone sourced, _ *denied) {
 		if at.holds(zone.name) {
 			d.drop(zone)
 			n++
 		}
-	}
+	})
 	return n
 }
 
@@ -162,24 +160,20 @@ func (d *denials) forget(zone sourced) {
 
 // forgetAt forgets what the zone at name has proved, whoever said it.
 func (d *denials) forgetAt(name dnsname.Name) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for zone := range d.all {
+	walk(&d.mu, d.all, func(zone sourced, _ *denied) {
 		if zone.name == name {
 			d.drop(zone)
 		}
-	}
+	})
 }
 
 // forgetAbove forgets what zones above a region have proved, whoever said it.
 func (d *denials) forgetAbove(at *region) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for zone := range d.all {
+	walk(&d.mu, d.all, func(zone sourced, _ *denied) {
 		if at.above[zone.name] {
 			d.drop(zone)
 		}
-	}
+	})
 }
 
 // knows reports whether anything is known of a zone.

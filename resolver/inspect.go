@@ -152,14 +152,12 @@ func (a *authorities) len() int {
 
 // flush forgets which servers know nothing of zones in a region.
 func (a *authorities) flush(at *region) (n int) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for key := range a.lame {
+	walk(&a.mu, a.lame, func(key lameKey, _ time.Time) {
 		if at.holds(key.zone) {
 			delete(a.lame, key)
 			n++
 		}
-	}
+	})
 	return n
 }
 
@@ -187,7 +185,7 @@ func (r *Resolver) AnchorStates() (anchors []AnchorStatus, negative []NegativeAn
 		return nil, nil
 	}
 	for _, n := range s.config.Recursion.Negative {
-		if n.Until.IsZero() || now.Before(n.Until) {
+		if n.holds(now) {
 			negative = append(negative, n)
 		}
 	}

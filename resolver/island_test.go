@@ -1,6 +1,7 @@
 package resolver_test
 
 import (
+	"bytes"
 	"net/netip"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"cenote/dnssec"
 	"cenote/dnstest"
 	"cenote/resolver"
+	"cenote/rrcache"
 
 	"github.com/miekg/dns"
 )
@@ -134,5 +136,75 @@ func TestNegativeAnchorEnds(t *testing.T) {
 	}
 	if got := r.ask(t, "www.bad.test", "A"); !strings.HasPrefix(got, "error") {
 		t.Errorf("when it has ended: got %s", got)
+	}
+}
+
+// TestNothingIsKeptPastANegativeAnchor: what was answered under it without a check is asked for again when it has ended, though its TTL has not, whether that is seen by itself or at an update;
+// and what leads there by an alias is too.
+func TestNothingIsKeptPastANegativeAnchor(t *testing.T) {
+	for _, how := range []string{"by itself", "by an update"} {
+		clock := newClock()
+		begin := clock.now()
+		change := func(c *resolver.Config) {
+			c.Now = clock.now
+			c.Recursion.Negative = []resolver.NegativeAnchor{{Name: dnsname.MustParse("bad.test"), Until: begin.Add(time.Minute)}}
+		}
+		r := trusting(t, signedInternet, change)
+		if got := r.ask(t, "www.bad.test", "A"); !strings.HasPrefix(got, "NOERROR\n") {
+			t.Fatalf("while it holds: got %s", got)
+		}
+		if got := r.ask(t, "www.example.test", "A"); !strings.HasPrefix(got, "NOERROR AD\n") {
+			t.Fatalf("beside it: got %s", got)
+		}
+		clock.advance(time.Minute)
+		asked := len(r.tree.Queries("*"))
+		if how == "by itself" {
+			r.EndNegative()
+		} else {
+			config := r.config
+			config.Slow = time.Hour
+			if err := r.Update(config); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := r.ask(t, "www.example.test", "A"); !strings.HasPrefix(got, "NOERROR AD\n") || len(r.tree.Queries("*")) != asked {
+			t.Errorf("%s: beside it: got %s with %d queries, want what was known", how, got, len(r.tree.Queries("*"))-asked)
+		}
+		if got := r.ask(t, "www.bad.test", "A"); !strings.HasPrefix(got, "error") {
+			t.Errorf("%s: when it has ended: got %s", how, got)
+		}
+	}
+}
+
+// TestNothingIsLoadedPastANegativeAnchor: answers that were dumped while it held are not taken when it has ended, and are while it holds.
+func TestNothingIsLoadedPastANegativeAnchor(t *testing.T) {
+	for after, others := range map[time.Duration]bool{time.Second: false, time.Minute: true} {
+		clock := newClock()
+		begin := clock.now()
+		change := func(c *resolver.Config) {
+			c.Now = clock.now
+			c.Recursion.Negative = []resolver.NegativeAnchor{{Name: dnsname.MustParse("bad.test"), Until: begin.Add(time.Minute)}}
+		}
+		r := trusting(t, signedInternet, change)
+		r.ask(t, "www.bad.test", "A")
+		r.ask(t, "www.example.test", "A")
+		var dump bytes.Buffer
+		if _, err := r.cache.Dump(&dump, clock.now().UnixNano(), func() {}); err != nil {
+			t.Fatal(err)
+		}
+		clock.advance(after)
+		cache, err := rrcache.New(rrcache.Config{Bytes: rrcache.BytesMin})
+		if err != nil {
+			t.Fatal(err)
+		}
+		config := r.config
+		config.Cache, config.Now = cache, clock.now
+		if _, err := resolver.New(config); err != nil {
+			t.Fatal(err)
+		}
+		got, err := cache.Load(&dump, clock.now().UnixNano(), func() {})
+		if err != nil || got.Kept == 0 || (got.Others > 0) != others {
+			t.Errorf("%v later: %+v, %v; want some left out: %v", after, got, err, others)
+		}
 	}
 }

@@ -59,7 +59,8 @@ type state struct {
 	upstreams []*upstream
 	keys      *keyring // nil where nothing is validated
 	sources   sources
-	negative  map[dnsname.Name][]int // Recursion.Negative by name
+	negative  map[dnsname.Name][]int // those of Recursion.Negative that are in force when it is made, by name
+	turn      time.Time              // when the first of these ends; zero for never
 	era       uint64                 // another one where others are asked
 }
 
@@ -101,7 +102,7 @@ func newState(config Config, before *state, group *uint16) *state {
 		s.upstreams = append(s.upstreams, find(known, u))
 	}
 	if config.Recursion != nil {
-		s.negative = placesOf(config.Recursion.Negative, zoneOfNegative)
+		s.addNegative(config.Now())
 		for i, f := range config.Recursion.Forwards {
 			for _, u := range f.Upstreams {
 				u.Group = s.sources.forwards[i]
@@ -163,7 +164,7 @@ func (r *Resolver) Update(config Config) error {
 	case r.root.look <- struct{}{}:
 	default:
 	}
-	r.outdate(forgotten)
+	r.settle(forgotten)
 	return nil
 }
 
@@ -172,7 +173,7 @@ func (r *Resolver) Update(config Config) error {
 func (r *Resolver) next(before *state, config Config) (after *state, forgotten []dnsname.Name) {
 	after = newState(config, before, &r.lastGroup)
 	after.keys = r.nextKeys(&config)
-	forgotten = outdated(before.config.Recursion, after.config.Recursion)
+	forgotten = append(outdated(before.config.Recursion, after.config.Recursion), before.ended(config.Now())...)
 	if after.era = before.era; len(forgotten) > 0 {
 		after.era++
 	}
@@ -185,7 +186,7 @@ func (r *Resolver) swap(before, after *state) {
 		r.trusts.flush(regionOf(dnsname.Root))
 	}
 	r.flights.mu.Lock()
-	if after.era != before.era {
+	if after.era != before.era || after.config.Basis != before.config.Basis {
 		r.cache.SetSources(after.sources.table)
 	}
 	r.state.Store(after)
@@ -369,7 +370,7 @@ func (r *Resolver) Run(ctx context.Context) error {
 	return nil
 }
 
-// sweep closes connections that were idle for too long.
+// sweep closes connections that were idle for too long, and ends negative trust anchors.
 func (r *Resolver) sweep(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -383,6 +384,7 @@ func (r *Resolver) sweep(ctx context.Context) {
 			r.authorities.closeIdle(s.config.Timeouts.Idle)
 			r.hosted.sweep(s.config.Timeouts.Idle)
 			r.sockets.sweep()
+			r.endNegative()
 		case <-ctx.Done():
 			return
 		}

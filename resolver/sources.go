@@ -25,7 +25,7 @@ type sources struct {
 func newSources(config *Config, before *state, last *uint16) sources {
 	c := config.Recursion
 	if c == nil {
-		return sources{table: rrcache.NewSources(upstreamGroups(config), "upstreams")}
+		return sources{table: rrcache.NewSources(upstreamGroups(config), "upstreams").WithBasis(config.Basis)}
 	}
 	var known sources
 	was := new(Recursion)
@@ -52,9 +52,12 @@ func newSources(config *Config, before *state, last *uint16) sources {
 	}
 	var conditions []rrcache.Condition
 	for i := range c.Negative {
+		if !c.Negative[i].holds(config.Now()) {
+			continue // what was learnt under it is not to be had any more
+		}
 		conditions = append(conditions, rrcache.Condition{Zone: c.Negative[i].Name.Canonical(), Identity: identityOf(&c.Negative[i])})
 	}
-	s.table = rrcache.NewSources(zones, "recursion", conditions...)
+	s.table = rrcache.NewSources(zones, "recursion", conditions...).WithBasis(config.Basis)
 	return s
 }
 

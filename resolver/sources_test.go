@@ -134,11 +134,11 @@ func TestDumpIsOfTheSourcesOfItsTime(t *testing.T) {
 	r.ask(t, "www.corp.test", "A")
 	r.ask(t, "ns.nic.test", "A")
 	var dump bytes.Buffer
-	if _, err := r.cache.Dump(&dump, "the same", time.Now().UnixNano(), func() {}); err != nil {
+	if _, err := r.cache.Dump(&dump, time.Now().UnixNano(), func() {}); err != nil {
 		t.Fatal(err)
 	}
 	again := startOverTree(t, r, "forward")
-	got, err := again.cache.Load(bytes.NewReader(dump.Bytes()), "the same", time.Now().UnixNano(), func() {})
+	got, err := again.cache.Load(bytes.NewReader(dump.Bytes()), time.Now().UnixNano(), func() {})
 	if err != nil || got.Kept < 2 || got.Refused > 0 {
 		t.Fatalf("loaded %+v, %v", got, err)
 	}
@@ -148,7 +148,7 @@ func TestDumpIsOfTheSourcesOfItsTime(t *testing.T) {
 	}
 
 	stubbed := startOverTree(t, r, "stub")
-	if got, err := stubbed.cache.Load(bytes.NewReader(dump.Bytes()), "the same", time.Now().UnixNano(), func() {}); err != nil || got.Kept == 0 || got.Others == 0 {
+	if got, err := stubbed.cache.Load(bytes.NewReader(dump.Bytes()), time.Now().UnixNano(), func() {}); err != nil || got.Kept == 0 || got.Others == 0 {
 		t.Errorf("under a stub in place of the forward: loaded %+v, %v", got, err)
 	}
 	if kept := stubbed.cache.Kept(dnsname.MustParse("www.corp.test"), 0, time.Now().UnixNano()); len(kept) > 0 {
@@ -156,10 +156,10 @@ func TestDumpIsOfTheSourcesOfItsTime(t *testing.T) {
 	}
 
 	changed := func() { again.change(t, "") }
-	if _, err := again.cache.Load(bytes.NewReader(dump.Bytes()), "the same", time.Now().UnixNano(), func() {}); err != nil {
+	if _, err := again.cache.Load(bytes.NewReader(dump.Bytes()), time.Now().UnixNano(), func() {}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := again.cache.Dump(new(bytes.Buffer), "the same", time.Now().UnixNano(), sync.OnceFunc(changed)); err == nil {
+	if _, err := again.cache.Dump(new(bytes.Buffer), time.Now().UnixNano(), sync.OnceFunc(changed)); err == nil {
 		t.Error("a dump goes on over a change of the sources")
 	}
 	if got := again.ask(t, "www.corp.test", "A"); got != saysWorld {
@@ -177,4 +177,25 @@ func startOverTree(t *testing.T, r *rooted, how string) *rooted {
 	config := r.sourced(how)
 	config.Cache = cache
 	return startOver(t, r.tree, r.hints, config)
+}
+
+// TestCacheHasTheBasisInForce: what answers depend on changes for the cache when the resolver goes by it, and not before, be it that upstreams are asked or not.
+func TestCacheHasTheBasisInForce(t *testing.T) {
+	for _, recursion := range []*resolver.Recursion{nil, {Hints: []resolver.Hint{{Name: dnsname.MustParse("a.test"), Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.1")}}}}} {
+		cache, err := rrcache.New(rrcache.Config{Bytes: 1 << 20})
+		if err != nil {
+			t.Fatal(err)
+		}
+		config := resolver.Config{Cache: cache, Recursion: recursion, Basis: "before"}
+		r, err := resolver.New(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := cache.Sources().Basis(); got != "before" {
+			t.Errorf("at first the basis is %q, want before", got)
+		}
+		if config.Basis = "after"; r.Update(config) != nil || cache.Sources().Basis() != "after" {
+			t.Errorf("then the basis is %q, want after", cache.Sources().Basis())
+		}
+	}
 }

@@ -247,15 +247,13 @@ func (s *scoped) put(q question, scope netip.Prefix, msg []byte, now time.Time) 
 
 // flush forgets the answers to a name, with subtree also below it.
 func (s *scoped) flush(name dnsname.Name, subtree bool) (n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for q, list := range s.all {
+	walk(&s.mu, s.all, func(q question, list []scopedAnswer) {
 		if known := dnsname.Name(q.name); known == name || subtree && known.IsBelow(name) {
 			n += len(list)
 			s.count -= len(list)
 			delete(s.all, q)
 		}
-	}
+	})
 	return n
 }
 

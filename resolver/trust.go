@@ -12,12 +12,6 @@ import (
 	"cenote/wire"
 )
 
-// NegativeAnchor turns validation off at and below a name, until a moment (RFC 7646). A zero Until is never.
-type NegativeAnchor struct {
-	Name  dnsname.Name
-	Until time.Time
-}
-
 // trusted is what is known of the zone that a name lies in: its keys, or why there are none.
 type trusted struct {
 	zone    *dnssec.Zone // if the verdict is Secure
@@ -80,14 +74,12 @@ func (t *trusts) len() int {
 
 // flush forgets what is known in a region, and returns how much it was.
 func (t *trusts) flush(at *region) (n int) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for known := range t.all {
+	walk(&t.mu, t.all, func(known sourced, _ *trusted) {
 		if at.holds(known.name) {
 			delete(t.all, known)
 			n++
 		}
-	}
+	})
 	return n
 }
 
@@ -100,13 +92,11 @@ func (t *trusts) forget(name sourced) {
 
 // forgetAt forgets what is known at name by all sources.
 func (t *trusts) forgetAt(name dnsname.Name) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for known := range t.all {
+	walk(&t.mu, t.all, func(known sourced, _ *trusted) {
 		if known.name == name {
 			delete(t.all, known)
 		}
-	}
+	})
 }
 
 // trust finds out by what keys the data at a name are to be checked. The keys of a zone are trusted for what its parent's keys sign, from an
@@ -429,25 +419,6 @@ func signerAbove(sets []*rrset, name dnsname.Name) (dnsname.Name, bool) {
 
 // errBogus is an answer that was checked and is wrong.
 var errBogus = errors.New("the answer does not stand up to validation")
-
-// negativeAt returns the closest negative trust anchor at or above a name that holds, unless a trust anchor is closer (RFC 7646).
-func (s *state) negativeAt(name dnsname.Name, now time.Time) *NegativeAnchor {
-	for at := name; len(s.negative) > 0; at = at.Parent() {
-		for _, i := range s.negative[at] {
-			n := &s.config.Recursion.Negative[i]
-			if !n.Until.IsZero() && !now.Before(n.Until) {
-				continue
-			}
-			if anchor, ok := s.keys.above(name); !ok || !anchor.IsBelow(n.Name) {
-				return n
-			}
-		}
-		if at.IsRoot() {
-			break
-		}
-	}
-	return nil
-}
 
 // validates reports whether answers to a question are checked.
 func (s *state) validates(q *question) bool {

@@ -1,10 +1,16 @@
 package resolver_test
 
 import (
+	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"cenote/dnsname"
+	"cenote/dnstest"
 	"cenote/resolver"
+
+	"github.com/miekg/dns"
 )
 
 // TestUpdateComparesEachEntryOnce: what has changed in a configuration with as many stubs as there may be is found by as many comparisons as there are stubs.
@@ -52,6 +58,46 @@ func TestRegion(t *testing.T) {
 		}
 		if held, touched := resolver.Held(name(c.name)); held || touched {
 			t.Errorf("%s is below no name", c.name)
+		}
+	}
+}
+
+// TestNothingIsLearntByWhatIsYetToBeForgotten: an answer that was looked for while an update forgets what was so before may come of that. Whoever waits gets it, and it is not kept.
+func TestNothingIsLearntByWhatIsYetToBeForgotten(t *testing.T) {
+	for _, ends := range []string{"after it", "before it"} {
+		r := startRooted(t, twoSources)
+		r.change(t, "forward")
+		asked, answer, got := make(chan struct{}), make(chan struct{}), make(chan string, 1)
+		var once sync.Once
+		r.tree.Hook("@3", func(q dnstest.Query, m *dns.Msg) *dns.Msg {
+			if strings.EqualFold(q.Name, "www.corp.test.") {
+				once.Do(func() {
+					close(asked)
+					<-answer
+				})
+			}
+			return m
+		})
+		r.UpdateWhile(r.sourced(""), func() {
+			go func() { got <- r.ask(t, "www.corp.test", "A") }()
+			<-asked
+			if ends == "before it" {
+				close(answer)
+				got <- <-got
+			}
+		})
+		if ends == "after it" {
+			close(answer)
+		}
+		if said := <-got; said != saysWorld {
+			t.Errorf("%s: got %s, want %s", ends, said, saysWorld)
+		}
+		if kept := r.cache.Kept(dnsname.MustParse("www.corp.test"), 0, time.Now().UnixNano()); len(kept) > 0 {
+			t.Errorf("a question that ends %s: its answer is kept", ends)
+		}
+		before := len(r.tree.Queries("@3"))
+		if said := r.ask(t, "www.corp.test", "A"); said != saysWorld || len(r.tree.Queries("@3")) == before {
+			t.Errorf("%s: the next got %s, from what was kept", ends, said)
 		}
 	}
 }

@@ -15,7 +15,7 @@ import (
 
 // A dump is the answers of a cache as a stream of octets:
 //
-//	head   dumpMagic, uint16 length of the source, source, uint32 length of the terms, terms (see Sources), uint32 checksum of all of that
+//	head   dumpMagic, uint16 length of the basis, basis (see Sources.WithBasis), uint32 length of the terms, terms (see Sources), uint32 checksum of all of that
 //	block  uint32 length, uint32 checksum, and entries; as many blocks as it takes
 //	end    uint32 0, uint32 checksum, uint64 how many entries there were
 //
@@ -29,7 +29,7 @@ const (
 	dumpMain   = 1 << 7
 	blockSize  = 256 << 10                          // a block ends with the entry that reaches it
 	blockMax   = blockSize + entryHead + messageMax // octets of one that is read
-	sourceMax  = 1 << 10
+	basisMax   = 1 << 10
 	restoreRun = 64 // entries put before others have the processor
 )
 
@@ -39,13 +39,13 @@ var (
 	ErrSource = errors.New("the answers come from other sources than are asked now")
 )
 
-// Dump writes all answers that are of use at now to w, and returns how many there were. source says what all of them depend on, in at most 1024
-// octets: only a Load that gives the same takes them. Which of the Sources gave an answer is told by its name; what is left of others is not written. An error
+// Dump writes all answers that are of use at now to w, and returns how many there were. Only a Load
+// under Sources of the same basis takes them. Which of the Sources gave an answer is told by its name; what is left of others is not written. An error
 // wraps ErrSource where SetSources is called meanwhile. rest is called after each small piece of work.
-func (c *Cache) Dump(w io.Writer, source string, now int64, rest func()) (n int, err error) {
+func (c *Cache) Dump(w io.Writer, now int64, rest func()) (n int, err error) {
 	d := dumper{to: bufio.NewWriterSize(w, blockSize)}
 	staleMax, sources := int64(c.config.Load().StaleMax), c.sources.Load()
-	if err := d.head(source[:min(len(source), sourceMax)], sources); err != nil {
+	if err := d.head(sources); err != nil {
 		return 0, err
 	}
 	c.walk(func(r record, state uint64, inMain bool) {
@@ -80,9 +80,10 @@ func (d *dumper) write(b []byte) {
 	}
 }
 
-func (d *dumper) head(source string, sources *Sources) error {
-	b := binary.LittleEndian.AppendUint16([]byte(dumpMagic), uint16(len(source)))
-	b = append(append(b, source...), 0, 0, 0, 0)
+func (d *dumper) head(sources *Sources) error {
+	basis := sources.Basis()
+	b := binary.LittleEndian.AppendUint16([]byte(dumpMagic), uint16(len(basis)))
+	b = append(append(b, basis...), 0, 0, 0, 0)
 	start := len(b)
 	b, err := sources.appendTerms(b)
 	if err != nil {
@@ -148,11 +149,11 @@ type Loaded struct {
 }
 
 // Load reads a dump and keeps its answers as if they had been in the cache all the time: their age counts from when they were put. What the cache
-// has already stays. source must be that of the dump, and nobody may call SetSources meanwhile. Where Sources were others then, and where conditions were, the answers are not taken. On an error what was read before it is kept: each block vouches for itself. now is the
+// has already stays. The basis of the Sources must be that of the dump, and nobody may call SetSources meanwhile. Where Sources were others then, and where conditions were, the answers are not taken. On an error what was read before it is kept: each block vouches for itself. now is the
 // time, and rest is called after each small piece of work.
-func (c *Cache) Load(r io.Reader, source string, now int64, rest func()) (Loaded, error) {
+func (c *Cache) Load(r io.Reader, now int64, rest func()) (Loaded, error) {
 	l := loader{cache: c, sources: c.sources.Load(), from: bufio.NewReaderSize(r, blockSize), now: now, rest: rest}
-	err := l.head(source[:min(len(source), sourceMax)])
+	err := l.head()
 	for more := err == nil; more && err == nil; {
 		more, err = l.block()
 	}
@@ -186,7 +187,7 @@ func (l *loader) fill(n int) ([]byte, error) {
 	return b, nil
 }
 
-func (l *loader) head(source string) error {
+func (l *loader) head() error {
 	b, err := l.fill(len(dumpMagic) + 2)
 	if err != nil {
 		return err
@@ -196,13 +197,13 @@ func (l *loader) head(source string) error {
 	}
 	head := bytes.Clone(b)
 	length := int(binary.LittleEndian.Uint16(b[len(dumpMagic):]))
-	if length > sourceMax {
+	if length > basisMax {
 		return ErrDump
 	}
 	if b, err = l.fill(length); err != nil {
 		return err
 	}
-	same := string(b) == source
+	same := string(b) == l.sources.Basis()
 	terms, err := l.terms(append(head, b...))
 	if err != nil {
 		return err

@@ -29,7 +29,7 @@ func put(t testing.TB, c *rrcache.Cache, k *rrcache.Key, addr string, ttl int, n
 func dumpOf(t testing.TB, c *rrcache.Cache, now int64) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	if _, err := c.Dump(&b, "here", now, noRest); err != nil {
+	if _, err := c.Dump(&b, now, noRest); err != nil {
 		t.Fatal(err)
 	}
 	return b.Bytes()
@@ -52,7 +52,7 @@ func TestDumpIsLoadedWithItsAge(t *testing.T) {
 
 	after := newCache(t, rrcache.Config{StaleMax: time.Minute})
 	put(t, after, &other, "192.0.2.33", 300, at(99))
-	got, err := after.Load(bytes.NewReader(dump), "here", at(70), noRest)
+	got, err := after.Load(bytes.NewReader(dump), at(70), noRest)
 	if want := (rrcache.Loaded{Kept: 3, Newer: 1, Expired: 1}); err != nil || got != want {
 		t.Errorf("loaded %+v, %v; want %+v", got, err, want)
 	}
@@ -87,7 +87,7 @@ func TestDumpIsLoadedWithItsAge(t *testing.T) {
 func TestDumpOfTheFutureIsNotKept(t *testing.T) {
 	before := newCache(t, rrcache.Config{})
 	put(t, before, keyOf("www.example", dns.TypeA), "192.0.2.1", 300, at(3600))
-	got, err := newCache(t, rrcache.Config{}).Load(bytes.NewReader(dumpOf(t, before, at(3600))), "here", at(0), noRest)
+	got, err := newCache(t, rrcache.Config{}).Load(bytes.NewReader(dumpOf(t, before, at(3600))), at(0), noRest)
 	if want := (rrcache.Loaded{Expired: 1}); err != nil || got != want {
 		t.Errorf("loaded %+v, %v; want %+v", got, err, want)
 	}
@@ -101,7 +101,7 @@ func TestDamagedDumpIsRefused(t *testing.T) {
 	}
 	whole := dumpOf(t, before, at(0))
 	load := func(b []byte) (rrcache.Loaded, error) {
-		return newCache(t, rrcache.Config{}).Load(bytes.NewReader(b), "here", at(0), noRest)
+		return newCache(t, rrcache.Config{}).Load(bytes.NewReader(b), at(0), noRest)
 	}
 	if got, err := load(whole); err != nil || got.Kept != 20 {
 		t.Fatalf("the whole one: %+v, %v", got, err)
@@ -124,8 +124,17 @@ func TestDamagedDumpIsRefused(t *testing.T) {
 	if _, err := load(old); !errors.Is(err, rrcache.ErrDump) {
 		t.Errorf("another version: %v", err)
 	}
-	if _, err := newCache(t, rrcache.Config{}).Load(bytes.NewReader(whole), "elsewhere", at(0), noRest); !errors.Is(err, rrcache.ErrSource) {
-		t.Errorf("another source: %v", err)
+	elsewhere := newCache(t, rrcache.Config{})
+	elsewhere.SetSources(rrcache.NewSources(nil, "recursion").WithBasis("elsewhere"))
+	if _, err := elsewhere.Load(bytes.NewReader(whole), at(0), noRest); !errors.Is(err, rrcache.ErrSource) {
+		t.Errorf("another basis: %v", err)
+	}
+	there := dumpOf(t, elsewhere, at(0))
+	if _, err := elsewhere.Load(bytes.NewReader(there), at(0), noRest); err != nil {
+		t.Errorf("the same basis: %v", err)
+	}
+	if _, err := load(there); !errors.Is(err, rrcache.ErrSource) {
+		t.Errorf("no basis: %v", err)
 	}
 }
 
@@ -136,8 +145,8 @@ func FuzzLoad(f *testing.F) {
 	f.Add(dumpOf(f, c, at(0)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		c := newCache(t, rrcache.Config{})
-		_, _ = c.Load(bytes.NewReader(b), "here", at(1), noRest)
-		_, _ = c.Load(bytes.NewReader(sealed(b)), "here", at(1), noRest)
+		_, _ = c.Load(bytes.NewReader(b), at(1), noRest)
+		_, _ = c.Load(bytes.NewReader(sealed(b)), at(1), noRest)
 		if err := c.Check(); err != nil {
 			t.Error(err)
 		}
@@ -203,7 +212,7 @@ func TestDumpWhileTheCacheIsUsed(t *testing.T) {
 	}()
 	other := newCache(t, rrcache.Config{})
 	for range 5 {
-		if _, err := other.Load(bytes.NewReader(dumpOf(t, c, at(4))), "here", at(4), noRest); err != nil {
+		if _, err := other.Load(bytes.NewReader(dumpOf(t, c, at(4))), at(4), noRest); err != nil {
 			t.Error(err)
 		}
 	}
@@ -223,7 +232,7 @@ func BenchmarkDumpAndLoad(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			var to discard
-			if _, err := c.Dump(&to, "here", start, noRest); err != nil {
+			if _, err := c.Dump(&to, start, noRest); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -234,7 +243,7 @@ func BenchmarkDumpAndLoad(b *testing.B) {
 			b.StopTimer()
 			to := newCache(b, rrcache.Config{Bytes: n * 220})
 			b.StartTimer()
-			if got, err := to.Load(bytes.NewReader(dump), "here", start, noRest); err != nil || got.Kept < n*9/10 {
+			if got, err := to.Load(bytes.NewReader(dump), start, noRest); err != nil || got.Kept < n*9/10 {
 				b.Fatalf("%+v, %v", got, err)
 			}
 		}
@@ -267,7 +276,7 @@ func TestSlowDumpHoldsNobodyUp(t *testing.T) {
 	slow := slowReader{make(chan bool, 1), make(chan bool)}
 	ended := make(chan error)
 	go func() {
-		_, err := c.Dump(slow, "here", at(1), noRest)
+		_, err := c.Dump(slow, at(1), noRest)
 		ended <- err
 	}()
 	<-slow.reached

@@ -25,6 +25,7 @@ type Sources struct {
 	labels map[uint16]string
 	terms  map[term]bool
 	other  string
+	basis  string
 }
 
 // NewSources returns the sources of some zones. Of two for one zone the first counts. other is what people call the source of all other names.
@@ -43,6 +44,22 @@ func NewSources(zones []SourceZone, other string, conditions ...Condition) *Sour
 		s.terms[termOf(z.Zone, z.Identity)] = true
 	}
 	return s
+}
+
+// WithBasis returns the same sources, of which all answers depend on basis: by whom those of Group 0 are given, and what all are checked by. A dump has answers for the same basis alone, of
+// which 1024 octets count.
+func (s *Sources) WithBasis(basis string) *Sources {
+	with := *s
+	with.basis = basis[:min(len(basis), basisMax)]
+	return &with
+}
+
+// Basis is what WithBasis set, "" for sources that nothing was set for.
+func (s *Sources) Basis() string {
+	if s == nil {
+		return ""
+	}
+	return s.basis
 }
 
 // Of returns the Group that a question belongs to. name is canonical and in wire form. DS records are the parent's (RFC 4035 section 2.4).

@@ -95,11 +95,11 @@ func TestChangeOfSourcesEndsDumpAndLoad(t *testing.T) {
 	dump := dumpOf(t, c, at(1))
 	into := newCache(t, rrcache.Config{})
 	change := func() { into.SetSources(rrcache.NewSources(nil, "recursion")) }
-	got, err := into.Load(bytes.NewReader(dump), "here", at(1), change)
+	got, err := into.Load(bytes.NewReader(dump), at(1), change)
 	if !errors.Is(err, rrcache.ErrSource) || got.Kept == 0 || got.Kept == 1000 {
 		t.Errorf("loading went on: %+v, %v", got, err)
 	}
-	if n, err := c.Dump(new(bytes.Buffer), "here", at(1), func() { c.SetSources(rrcache.NewSources(nil, "recursion")) }); !errors.Is(err, rrcache.ErrSource) || n != 0 {
+	if n, err := c.Dump(new(bytes.Buffer), at(1), func() { c.SetSources(rrcache.NewSources(nil, "recursion")) }); !errors.Is(err, rrcache.ErrSource) || n != 0 {
 		t.Errorf("dumping went on: %d, %v", n, err)
 	}
 }
@@ -137,7 +137,7 @@ func TestDumpUnderOtherSources(t *testing.T) {
 
 	now := newCache(t, rrcache.Config{})
 	now.SetSources(rrcache.NewSources([]rrcache.SourceZone{source("same.example", 12, "x"), source("moved.example", 13, "y"), source("new.example", 14, "x")}, "recursion"))
-	got, err := now.Load(bytes.NewReader(dump), "here", at(1), noRest)
+	got, err := now.Load(bytes.NewReader(dump), at(1), noRest)
 	if want := (rrcache.Loaded{Kept: 2, Others: 5}); err != nil || got != want {
 		t.Errorf("loaded %+v, %v; want %+v", got, err, want)
 	}
@@ -149,7 +149,7 @@ func TestDumpUnderOtherSources(t *testing.T) {
 	}
 	all := newCache(t, rrcache.Config{})
 	all.SetSources(rrcache.NewSources([]rrcache.SourceZone{source(".", 3, "everything")}, "recursion"))
-	if got, err := all.Load(bytes.NewReader(dump), "here", at(1), noRest); err != nil || got.Kept != 0 || got.Others != 7 {
+	if got, err := all.Load(bytes.NewReader(dump), at(1), noRest); err != nil || got.Kept != 0 || got.Others != 7 {
 		t.Errorf("all names are asked of others: %+v, %v", got, err)
 	}
 }

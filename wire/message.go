@@ -73,10 +73,6 @@ const (
 // IsSVCB reports whether records of a type lead to services as those of RFC 9460 do.
 func IsSVCB(rtype uint16) bool { return rtype == TypeSVCB || rtype == TypeHTTPS }
 
-// TypesNoName is the types of the NSEC record of a name that is not there where a zone denies compactly, as a bitmap (RFC 4034 section 4.1.2): RRSIG, NSEC, and NXNAME, which says that there
-// is no such name (RFC 9824 sections 2 and 3).
-const TypesNoName = "\x00\x11\x00\x00\x00\x00\x00\x03\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x80"
-
 // Classes and opcodes.
 const (
 	ClassIN   = 1

@@ -39,13 +39,15 @@ func (k *Keeper) release(z *kept) {
 type noted struct {
 	warnings int
 	err      error
+	signed   bool // that it could be signed, and no more
 }
 
 // adopt takes over what work has made of a copy. mu is held.
 func (k *Keeper) adopt(z, next *kept) {
 	changed := z.zone != next.zone
-	z.zone, z.plain, z.wanted, z.signing, z.unsigned, z.signAfter = next.zone, next.plain, next.wanted, next.signing, next.unsigned, next.signAfter
+	z.zone, z.plain, z.wanted, z.signing, z.unsigned, z.signAfter, z.sourceless = next.zone, next.plain, next.wanted, next.signing, next.unsigned, next.signAfter, next.sourceless
 	z.history, z.journal, z.had, z.received, z.came, z.updated, z.updates = next.history, next.journal, next.had, next.received, next.came, next.updated, next.updates
+	k.count(z) // meanwhile it may have been made shorter, which is undone
 	z.unknown, z.file, z.loaded, z.seen, z.looks, z.unread = next.unknown, next.file, next.loaded, next.seen, next.looks, next.unread
 	if next.looked {
 		z.unproved = next.unproved
@@ -62,11 +64,12 @@ func (k *Keeper) tellOf(z, next *kept, changed bool) {
 		k.isNews(z)
 	}
 	switch {
-	case next.noted != nil:
+	case next.noted != nil && (!next.noted.signed || z.signFault):
 		k.note(z, next.noted.warnings, next.noted.err)
-	case changed:
+	case changed || next.noted != nil:
 		k.state.Lock()
 		z.describe()
+		z.status.State = z.stands()
 		k.state.Unlock()
 	}
 }

@@ -83,9 +83,12 @@ func (c *Change) records(owner dnsname.Name, after bool) (records []Record) {
 func (c *Change) AppendMaster(text []byte, owner dnsname.Name, after bool) []byte {
 	all := slices.Clone(c.records(owner, after))
 	soaFirst(all)
-	w := masterWriter{}
 	for i := range all {
-		text = append(w.append(text, &all[i]), '\n')
+		line, plain := appendPlain(text, &all[i])
+		if !plain {
+			line = new(masterWriter).append(text, &all[i]) // which is large, and hardly ever needed
+		}
+		text = append(line, '\n')
 	}
 	return text
 }

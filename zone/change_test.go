@@ -117,3 +117,22 @@ func TestChangeFailsWhereApplyDoes(t *testing.T) {
 		}
 	}
 }
+
+// TestChangeIsToldWithoutWaste: the records of a policy zone, of which there are thousands in a change, are told without much memory for each.
+func TestChangeIsToldWithoutWaste(t *testing.T) {
+	from, to := load(t, "example", withSerial(serial("1", "192.0.2.1")+"a.b CNAME .\n", 1)), load(t, "example", serial("2", "192.0.2.2")+"a.b CNAME .\n")
+	c, err := zone.ChangeOf(from, zone.Compare(from, to))
+	if err != nil {
+		t.Fatal(err)
+	}
+	room := make([]byte, 0, 1<<12)
+	r := testing.Benchmark(func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			c.AppendMaster(room, dnsname.MustParse("a.b.example"), true)
+		}
+	})
+	if n := r.AllocedBytesPerOp(); n > 2048 {
+		t.Errorf("%d octets for one record", n)
+	}
+}

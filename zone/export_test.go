@@ -9,8 +9,10 @@ import (
 	"errors"
 	"hash/crc32"
 	"io"
+	"maps"
 	"net"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -268,4 +270,24 @@ func LookAgain(dir string, now time.Time, asking int, mend func()) (remembered i
 	close(begin)
 	all.Wait()
 	return len(m.all()), nil
+}
+
+// Dirs are the directories of which the kernel is asked, at most.
+func (k *Keeper) Dirs() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Sorted(maps.Keys(k.files.dirs()))
+}
+
+// WatchedMax is how many there are at most.
+const WatchedMax = watchedMax
+
+// CountedHistories is how much memory histories are counted for, and how much they take.
+func (k *Keeper) CountedHistories() (counted, taken int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, z := range k.zones {
+		taken += z.history.Bytes()
+	}
+	return k.histories, taken
 }

@@ -106,11 +106,14 @@ func (f *fileLooks) rest(z *kept, restless bool) {
 	}
 }
 
-// dirs are the directories in which something can happen; none if each file is looked at each time.
+// dirs are the directories in which something can happen, those of the first zones; none if each file is looked at each time.
 func (f *fileLooks) dirs() map[string]bool {
 	out := map[string]bool{}
-	for path := range f.byPath {
-		if out[filepath.Dir(path)] = true; len(out) == watchedMax {
+	if f.byPath == nil {
+		return out
+	}
+	for _, z := range f.zones {
+		if out[filepath.Dir(z.source.Path)] = true; len(out) == watchedMax {
 			break
 		}
 	}

@@ -201,3 +201,20 @@ func BenchmarkLookAtFiles(b *testing.B) {
 		})
 	}
 }
+
+// TestDirectoriesAreChosenInOrder holds that of more directories than the kernel is asked about the same are chosen each time, those of the first zones.
+func TestDirectoriesAreChosenInOrder(t *testing.T) {
+	dir, sources := t.TempDir(), []zone.Source(nil)
+	for i := range zone.WatchedMax + 100 {
+		sources = append(sources, zone.Source{Name: manyName(i), Path: filepath.Join(dir, fmt.Sprintf("%05d", i), "zone")}) // which need not be there
+	}
+	k, err := zone.NewKeeper(zone.KeeperConfig{Sources: sources, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.LookAtEach(100)
+	got := k.Dirs()
+	if first, last := filepath.Dir(sources[0].Path), filepath.Dir(sources[zone.WatchedMax-1].Path); len(got) != zone.WatchedMax || got[0] != first || got[len(got)-1] != last {
+		t.Errorf("%d directories from %s to %s, want %d from %s to %s", len(got), got[0], got[len(got)-1], zone.WatchedMax, first, last)
+	}
+}

@@ -54,9 +54,7 @@ func (k *Keeper) freeze(apex dnsname.Name, frozen bool) error {
 	z.status.Frozen = frozen
 	if z.held && !frozen {
 		z.held, z.status.Fault, z.status.Since = false, "", time.Time{}
-		if z.zone != nil && !z.expired && !z.unsigned {
-			z.status.State = StateServed
-		}
+		z.status.State = z.stands()
 	}
 	if grace := k.now().Add(lookGrace); !frozen && !z.status.Expires.IsZero() && z.status.Expires.Before(grace) {
 		z.status.Expires = grace // until its primaries have been asked

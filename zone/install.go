@@ -117,6 +117,8 @@ func (k *Keeper) State(apex dnsname.Name, signed bool) (*Zone, error) {
 		return nil, fmt.Errorf("%s could not be loaded; see `cenote zones`", apex)
 	case signed:
 		return z.zone, nil
+	case z.sourceless:
+		return nil, fmt.Errorf("of %s it is not known what came, but how it was signed; see `cenote zones`", apex)
 	}
 	return z.present(), nil
 }

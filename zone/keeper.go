@@ -126,39 +126,41 @@ type counters struct {
 
 // kept is a zone with what was seen of its file.
 type kept struct {
-	source    Source
-	zone      *Zone // nil before the first that is good
-	plain     *Zone // what the source has of a zone that is signed here; nil of others
-	wanted    *Zone // what could not be signed; nil if plain is what the source has
-	signing   *signedZone
-	unsigned  bool      // zone is plain, since it could not be signed
-	signAfter time.Time // it is not signed again before
-	history   *History
-	counted   int       // how many octets of Keeper.histories are of history
-	journal   *journal  // nil before the zone has a state, or without a directory
-	had       recorded  // what the journal said when it was opened, until that is taken
-	received  *journal  // of what came of a zone by transfer that is signed here; nil of others, or without a directory
-	came      *Zone     // what received has; nil where that is not known
-	updated   *Zone     // what updates made of the source, which is then the present state; nil without any
-	updates   *journal  // of updated; nil where there are none, or without a directory
-	unknown   error     // why what updates made of the zone before the start is not known; nil where it is
-	file      sum       // of the file that was taken last, or for which updates stand
-	loaded    stamp     // of the file that was read last, good or bad
-	seen      stamp     // by the last look
-	unproved  time.Time // when to ask again whether it is signed as it has to be; zero where that is known
-	looks     int       // how often the file was seen like that
-	look      uint64    // the last look of fileLooks for which it was chosen
-	status    Status
-	unread    bool   // it is frozen since before the start, and its file was not read
-	expired   bool   // guarded by mu: served no more until a primary confirms it
-	busy      bool   // guarded by mu: somebody works on a copy of it
-	apart     bool   // it is such a copy, or one that nobody else knows of yet
-	news      bool   // of a copy: its serial is another
-	taken     bool   // and a primary, or who else made it, has just given it
-	looked    bool   // and it was looked at whether it is signed as it has to be
-	noted     *noted // and what is to be told of it; nil for nothing
-	held      bool   // guarded by mu: its fault is that it is frozen
-	overdue   bool   // guarded by mu: it would have expired, if it were not frozen, and the log has it
+	source     Source
+	zone       *Zone // nil before the first that is good
+	plain      *Zone // what the source has of a zone that is signed here; nil of others
+	wanted     *Zone // what could not be signed; nil if plain is what the source has
+	signing    *signedZone
+	unsigned   bool      // zone is plain, since it could not be signed
+	sourceless bool      // zone is as it was signed before the start, and it is not known from what: plain is nil until it comes again
+	signAfter  time.Time // it is not signed again before
+	history    *History
+	counted    int       // how many octets of Keeper.histories are of history
+	journal    *journal  // nil before the zone has a state, or without a directory
+	had        recorded  // what the journal said when it was opened, until that is taken
+	received   *journal  // of what came of a zone by transfer that is signed here; nil of others, or without a directory
+	came       *Zone     // what received has; nil where that is not known
+	updated    *Zone     // what updates made of the source, which is then the present state; nil without any
+	updates    *journal  // of updated; nil where there are none, or without a directory
+	unknown    error     // why what updates made of the zone before the start is not known; nil where it is
+	file       sum       // of the file that was taken last, or for which updates stand
+	loaded     stamp     // of the file that was read last, good or bad
+	seen       stamp     // by the last look
+	unproved   time.Time // when to ask again whether it is signed as it has to be; zero where that is known
+	looks      int       // how often the file was seen like that
+	look       uint64    // the last look of fileLooks for which it was chosen
+	status     Status
+	unread     bool   // it is frozen since before the start, and its file was not read
+	expired    bool   // guarded by mu: served no more until a primary confirms it
+	busy       bool   // guarded by mu: somebody works on a copy of it
+	apart      bool   // it is such a copy, or one that nobody else knows of yet
+	news       bool   // of a copy: its serial is another
+	taken      bool   // and a primary, or who else made it, has just given it
+	looked     bool   // and it was looked at whether it is signed as it has to be
+	noted      *noted // and what is to be told of it; nil for nothing
+	held       bool   // guarded by mu: its fault is that it is frozen
+	signFault  bool   // guarded by mu: its fault is that it cannot be signed
+	overdue    bool   // guarded by mu: it would have expired, if it were not frozen, and the log has it
 }
 
 // State is how a zone stands.
@@ -374,7 +376,7 @@ func (k *Keeper) load(ctx context.Context, trust *patience, z *kept, force bool)
 // note keeps what came of a load: of a copy, until that is taken over.
 func (k *Keeper) note(z *kept, warnings int, err error) {
 	if z.apart {
-		z.noted = &noted{warnings, err}
+		z.noted = &noted{warnings: warnings, err: err}
 		return
 	}
 	k.state.Lock()
@@ -387,7 +389,8 @@ func (k *Keeper) note(z *kept, warnings int, err error) {
 		return
 	}
 	k.loads.Add(1)
-	s.State, s.Loaded, s.Fault, s.Since = StateServed, k.now(), "", time.Time{}
+	s.Loaded, s.Fault, s.Since, z.signFault = k.now(), "", time.Time{}, false
+	s.State = z.stands()
 	k.log.Info("zone loaded", "zone", s.Name, "serial", s.Serial, "records", s.Records, "warnings", warnings)
 }
 
@@ -410,26 +413,33 @@ func (z *kept) describe() {
 	}
 }
 
-// refuse keeps the last good state, and tells of a fault once.
-func (k *Keeper) refuse(z *kept, err error) {
-	s := &z.status
+// stands is how a zone stands. mu and state are held.
+func (z *kept) stands() State {
 	switch {
 	case z.zone == nil:
-		s.State = StateFailed
+		return StateFailed
 	case z.expired:
-		s.State = StateExpired
+		return StateExpired
 	case z.unsigned:
-		s.State = StateUnsigned
-	default:
-		s.State = StateKept
+		return StateUnsigned
+	case z.status.Fault != "":
+		return StateKept
 	}
-	if s.Fault == err.Error() {
-		return
-	}
-	if s.Fault == "" {
+	return StateServed
+}
+
+// refuse keeps the last good state, and tells of a fault once. mu and state are held.
+func (k *Keeper) refuse(z *kept, err error) {
+	s := &z.status
+	was := s.Fault
+	if was == "" {
 		s.Since = k.now()
 	}
+	_, z.signFault = err.(signError) // and nothing else, which signing would not mend
 	s.Fault = err.Error()
+	if s.State = z.stands(); s.Fault == was {
+		return
+	}
 	k.log.Error("zone not loaded", "zone", s.Name, "state", string(s.State), "err", err)
 }
 

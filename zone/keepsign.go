@@ -25,6 +25,11 @@ var ErrNotSigned = errors.New("there is no such key")
 // ParentDS asks for the DS records (RDATA) that the zone above has for an apex, proved or from a source that is trusted. An error says that nothing is known.
 type ParentDS func(ctx context.Context, apex dnsname.Name) ([][]byte, error)
 
+// signError is why a zone cannot be signed.
+type signError struct{ error }
+
+func (e signError) Unwrap() error { return e.error }
+
 // take makes a state of a zone's source the one that is served: signed, if it is to be. One that cannot be signed changes nothing; but if the zone has no state
 // at all it is served without signatures, since those who do not validate are served by that, and the others lose nothing.
 func (k *Keeper) take(z *kept, plain *Zone) error {
@@ -33,10 +38,10 @@ func (k *Keeper) take(z *kept, plain *Zone) error {
 			k.log.Warn("zone is no longer signed, and its serial goes back; raise it, or secondaries will not see the change",
 				"zone", z.source.Name.String(), "serial", plain.serial, "was", z.zone.serial)
 		}
-		if z.zone == nil || z.plain != nil {
+		if z.zone == nil || z.plain != nil || z.sourceless {
 			k.leaveSigning(z)
 		}
-		z.plain, z.signing, z.unsigned, z.wanted = nil, nil, false, nil
+		z.plain, z.signing, z.unsigned, z.wanted, z.sourceless = nil, nil, false, nil, false
 		k.install(z, plain, nil)
 		k.dropReceived(z)
 		return nil
@@ -45,23 +50,29 @@ func (k *Keeper) take(z *kept, plain *Zone) error {
 		k.recordReceived(z, plain)
 		return nil
 	}
+	if z.sourceless {
+		z.signing = nil // how it is signed may have changed
+	}
 	next, d, err := k.sign(z, plain)
 	if err == nil || z.zone == nil || z.unsigned {
 		k.recordReceived(z, plain)
 	}
 	switch {
 	case err == nil:
-		z.plain, z.wanted, z.unsigned = plain, nil, false
+		z.plain, z.wanted, z.unsigned, z.sourceless = plain, nil, false, false
 	case z.zone == nil || z.unsigned:
 		next, z.plain, z.wanted, z.unsigned = plain, plain, nil, true
 	default:
 		z.wanted = plain
-		return err
+		return signError{err}
 	}
 	if z.zone == nil || z.zone.serial != next.serial || z.unsigned {
 		k.install(z, next, d)
 	}
-	return err
+	if err != nil {
+		return signError{err}
+	}
+	return nil
 }
 
 // leaveSigning notes that a zone is served without signatures which was signed here, so that its serials count on from those when it is signed again.
@@ -74,8 +85,8 @@ func (k *Keeper) leaveSigning(z *kept) {
 	}
 }
 
-// serveLast serves a zone as it was signed before the server was started, so that a start waits for no signatures. renew makes the version of now of it. It returns
-// false if there is none whose signatures hold, or if none of the keys is there by which they were made.
+// serveLast serves a zone as it was signed before the server was started, so that a start waits for no signatures. renew makes the version of now of it. Without plain, that
+// is not known, and the version stays as it is. It returns false if there is none whose signatures hold, or if none of the keys is there by which they were made.
 func (k *Keeper) serveLast(z *kept, plain *Zone) bool {
 	k.openJournal(z)
 	last, now := z.had.zone, k.now()
@@ -94,7 +105,7 @@ func (k *Keeper) serveLast(z *kept, plain *Zone) bool {
 		}
 	}
 	had := k.open(z)
-	z.zone, z.history, z.plain, z.wanted = last, newHistory(had.steps, k.bounds), plain, plain
+	z.zone, z.history, z.plain, z.wanted, z.sourceless = last, newHistory(had.steps, k.bounds), plain, plain, plain == nil
 	k.isNews(z)
 	return true
 }
@@ -152,9 +163,9 @@ func (z *kept) online() *Online {
 	return z.signing.online
 }
 
-// present is the state of a zone's source.
+// present is the state of a zone's source; nil if there is none, or it is not known.
 func (z *kept) present() *Zone {
-	if z.plain != nil {
+	if z.plain != nil || z.sourceless {
 		return z.plain
 	}
 	return z.zone
@@ -173,14 +184,10 @@ func (k *Keeper) renew() {
 // renewOne signs a zone again, a copy.
 func (k *Keeper) renewOne(z *kept) {
 	before, plain := z.zone, z.plain
-	waited := z.wanted != nil
-	if waited {
+	if z.wanted != nil {
 		plain = z.wanted
 	}
-	err := k.take(z, plain)
-	if err != nil || z.status.Fault != "" && (waited || z.zone != before) {
-		k.note(z, z.status.Warnings, err)
-	}
+	k.noteSigned(z, k.take(z, plain))
 	if z.zone != before {
 		k.log.Debug("zone signed again", "zone", z.source.Name.String(), "serial", z.zone.serial)
 	}
@@ -199,10 +206,18 @@ func (z *kept) mustSign(now time.Time) bool {
 
 // resign takes a change of how a zone is signed.
 func (k *Keeper) resign(z *kept) {
+	if z.sourceless {
+		return // until it is known of what
+	}
 	z.signing = nil
 	if plain := z.present(); plain != nil {
-		k.note(z, z.status.Warnings, k.take(z, plain))
+		k.noteSigned(z, k.take(z, plain))
 	}
+}
+
+// noteSigned keeps what came of signing a zone, a copy, until that is taken over. If it could be signed, no other fault that it has is mended by that.
+func (k *Keeper) noteSigned(z *kept, err error) {
+	z.noted = &noted{warnings: z.status.Warnings, err: err, signed: err == nil}
 }
 
 // sameSigning reports whether two zones are signed alike.

@@ -1,6 +1,7 @@
 package zone_test
 
 import (
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"testing"
@@ -71,5 +72,48 @@ func checkSerial(t *testing.T, set *zone.Set, apex dnsname.Name, want uint32) {
 	}
 	if steps := s.History.Steps(); len(steps) > 0 && steps[len(steps)-1].To != want {
 		t.Fatalf("%s: the history leads to %d, want %d", apex, steps[len(steps)-1].To, want)
+	}
+}
+
+// TestHistoriesAreCountedAfterWork holds that all memory of histories is counted, also that of a zone which lost a part of its own while somebody worked on it.
+func TestHistoriesAreCountedAfterWork(t *testing.T) {
+	const zones, bytes = 10, 5000
+	k, err := zone.NewKeeper(zone.KeeperConfig{Sources: manySources(zones), Bounds: zone.HistoryBounds{Bytes: bytes}, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	edit := func(i int, serial uint32) {
+		t.Helper()
+		if err := k.Edit(manyName(i), func(*zone.Zone) (*zone.Zone, error) { return smallZone(manyName(i), serial) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for serial := range uint32(40) {
+		edit(0, serial+1)
+	}
+	before, refused := k.Set().Exact([]byte(manyName(0))).History.Bytes(), errors.New("nothing")
+	began, end, done := make(chan bool), make(chan bool), make(chan error)
+	go func() {
+		done <- k.Edit(manyName(0), func(*zone.Zone) (*zone.Zone, error) { close(began); <-end; return nil, refused })
+	}()
+	<-began
+	for serial := range uint32(40) {
+		for i := 1; i < zones; i++ {
+			edit(i, serial+1)
+		}
+	}
+	if now := k.Set().Exact([]byte(manyName(0))).History.Bytes(); now >= before {
+		t.Fatalf("the history has lost nothing of %d octets", before)
+	}
+	close(end)
+	if err := <-done; !errors.Is(err, refused) {
+		t.Fatal(err)
+	}
+	if counted, taken := k.CountedHistories(); counted != taken {
+		t.Errorf("%d octets are counted, and %d taken", counted, taken)
+	}
+	edit(1, 41)
+	if counted, taken := k.CountedHistories(); counted != taken || taken > bytes {
+		t.Errorf("after the next change: %d octets are counted, and %d taken, want %d at most", counted, taken, bytes)
 	}
 }

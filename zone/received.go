@@ -1,6 +1,7 @@
 package zone
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"time"
@@ -14,23 +15,23 @@ import (
 // receives reports whether a zone comes by transfer, and is signed here.
 func (z *kept) receives() bool { return z.source.Path == "" && z.source.Sign != nil }
 
-// openReceived opens the journal of what came, and returns the state that it has; nil if there is none, or it cannot be read.
-func (k *Keeper) openReceived(z *kept) *Zone {
+// openReceived opens the journal of what came, and returns the state that it has; nil if there is none. An error is that it cannot be read.
+func (k *Keeper) openReceived(z *kept) (*Zone, error) {
 	if k.dir == "" || z.received != nil && !z.received.unread {
-		return nil
+		return nil, nil
 	}
 	if err := os.MkdirAll(filepath.Dir(k.receivedPath(z)), 0o750); err != nil {
 		k.journalFault(z, err)
-		return nil
+		return nil, err
 	}
 	j, had, err := openJournal(k.receivedPath(z), z.source.Name)
 	if z.received, z.came = j, nil; err != nil {
 		k.journalFault(z, err)
-		return nil
+		return nil, err
 	}
 	k.noteTrimmed(z, j)
 	z.came = had.zone
-	return had.zone
+	return had.zone, nil
 }
 
 // recordReceived writes down what came: as a step from what the journal has, or all of it where that is another version, as after a fault of the disk.
@@ -39,7 +40,7 @@ func (k *Keeper) recordReceived(z *kept, next *Zone) {
 		return
 	}
 	if z.received == nil {
-		k.openReceived(z)
+		_, _ = k.openReceived(z) // it is logged
 	}
 	if z.received == nil {
 		return
@@ -75,7 +76,12 @@ func (k *Keeper) dropReceived(z *kept) {
 
 // restoreReceived serves a zone that is signed here as it came before the server was started. It reports whether there was anything.
 func (k *Keeper) restoreReceived(z *kept) bool {
-	came := k.openReceived(z)
+	came, unread := k.openReceived(z)
+	if unread != nil && k.serveLast(z, nil) {
+		k.note(z, 0, fmt.Errorf("what came of the zone cannot be read, and it is served as it was signed last, until a primary has it: %w", unread))
+		k.log.Info("zone restored", "zone", z.source.Name.String(), "serial", z.zone.serial, "records", z.zone.records)
+		return true
+	}
 	z.plain = came   // it is written down, at a time that has to stay
 	if came == nil { // it may be that it was not signed here then
 		if k.openJournal(z); z.had.zone == nil || z.had.zone.signed {
@@ -96,6 +102,8 @@ func (z *kept) confirmedBy() string {
 	switch {
 	case z.receives() && z.received != nil:
 		return z.received.path
+	case z.sourceless && z.journal != nil: // it was signed while it could be served
+		return z.journal.path
 	case !z.receives() && z.journal != nil:
 		return z.journal.path
 	}

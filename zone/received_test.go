@@ -216,3 +216,43 @@ func TestReceivedJournalAfterAFault(t *testing.T) {
 		r.holds(t, 14, 15, true)
 	})
 }
+
+// TestSignedVersionOutlivesWhatCame holds that a zone by transfer is served as it was signed last, where what came of it cannot be read at a start: nobody takes that for
+// what a primary has, and it is taken whole from the next one that has it.
+func TestSignedVersionOutlivesWhatCame(t *testing.T) {
+	s := newSignedSecondary(t, t.TempDir())
+	if err := s.ask(); err != nil {
+		t.Fatal(err)
+	}
+	s.expect("at first", zone.StateServed, 2, "")
+	served := dump(t, s.Set().Exact([]byte(canonical("corp.example"))).Zone)
+	mend := unreadable(t, filepath.Join(s.config.Dir, "received", "corp.example.journal"))
+	defer mend()
+	const fault = "it is served as it was signed last"
+	s.start()
+	s.expect("after a start", zone.StateKept, 2, fault)
+	if now := dump(t, s.Set().Exact([]byte(canonical("corp.example"))).Zone); now != served {
+		t.Errorf("it is served as\n%s\nwant\n%s", now, served)
+	}
+	if z, err := s.State(canonical("corp.example"), false); err == nil {
+		t.Errorf("it came with serial %d", z.Serial())
+	}
+	s.at = s.at.Add(30 * time.Hour)
+	s.Look() // what it is to be signed again from is not known
+	s.expect("a day later", zone.StateKept, 2, fault)
+	if err := s.Freeze(canonical("corp.example"), true); err != nil {
+		t.Error(err)
+	}
+	if err := s.Freeze(canonical("corp.example"), false); err != nil {
+		t.Error(err)
+	}
+	if err := s.ask(); err != nil {
+		t.Fatal(err)
+	}
+	s.expect("from its primary", zone.StateServed, 3, "")
+	if z, err := s.State(canonical("corp.example"), false); err != nil || z.Serial() != 1 || z.Signed() {
+		t.Errorf("it came as %v, %v", z, err)
+	}
+	s.start()
+	s.expect("after another start", zone.StateServed, 3, "")
+}

@@ -433,10 +433,11 @@ func (k *Keeper) confirm(apex dnsname.Name, primary string, now time.Time) {
 	z.expired, z.overdue = false, false
 	k.state.Lock()
 	s := &z.status
-	if s.Fault != "" {
+	if s.Fault != "" && !z.signFault {
 		k.log.Info("zone confirmed again", "zone", s.Name, "primary", primary, "serial", s.Serial)
+		s.Fault, s.Since = "", time.Time{}
 	}
-	s.State, s.Fault, s.Since, s.Primary, s.Checked = StateServed, "", time.Time{}, primary, now
+	s.State, s.Primary, s.Checked = z.stands(), primary, now
 	s.Expires = now.Add(z.zone.timer(expireAt))
 	k.state.Unlock()
 	if was {
@@ -453,6 +454,7 @@ func (k *Keeper) fail(apex dnsname.Name, err error) {
 		k.failures.Add(1)
 		z.held = errors.Is(err, ErrFrozen)
 		k.refuse(z, err)
+		z.signFault = false // another look is what mends it
 		k.state.Unlock()
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"cenote/config"
 	"cenote/dnsname"
 	"cenote/pace"
+	"cenote/resolver"
 	"cenote/rrcache"
 	"cenote/wire"
 )
@@ -124,15 +125,27 @@ func (k *keeper) save() {
 	k.s.log.Info("the answers are kept over the restart", "kept", n, "took", time.Since(begun).Round(time.Millisecond))
 }
 
-// source says what all answers of the cache depend on: by whom they were given, but for zones with sources of their own, which the cache tells apart, and by what they were checked. Those of
-// others are not taken.
-func source(c *config.Config) string {
+// basis says what all answers of the cache depend on: by whom they were given, but for zones with sources of their own, which the cache tells apart, and by what they were checked. Those of
+// another one are not taken. What files say counts by what asking has of them, and not by where they are.
+func basis(c *config.Config, asking *resolver.Config) string {
 	r := c.Recursion
 	r.Limits, r.Forward, r.Stub, r.Validation.Negative = config.RecursionLimits{}, nil, nil, nil
 	r.IPv4, r.IPv6, r.From4, r.From6, r.Minimise, r.RootZone, r.Validation.Follow = false, false, netip.Addr{}, netip.Addr{}, false, "", false // the way there, and not what is there
-	text := fmt.Sprintf("%+v %v %+v", c.Upstreams, c.Resolver.HostUpstreams, r)
-	sum := sha256.Sum256([]byte(text))
-	return hex.EncodeToString(sum[:])
+	r.RootHints, r.Validation.Anchors = "", ""
+	sum := sha256.New()
+	_, _ = fmt.Fprintf(sum, "%+v %+v", asking.Upstreams, r)
+	if asking.Recursion != nil {
+		hints := asking.Recursion.Hints
+		if hints == nil {
+			hints = resolver.RootHints()
+		}
+		_, _ = fmt.Fprintf(sum, " %+v", hints)
+		for _, a := range asking.Recursion.Anchors {
+			a.Line = 0
+			_, _ = fmt.Fprintf(sum, " %+v", a)
+		}
+	}
+	return hex.EncodeToString(sum.Sum(nil))
 }
 
 // whileWanted ends reading or writing when nobody wants it any more.
@@ -159,11 +172,11 @@ func (w whileWanted) Write(b []byte) (int, error) {
 }
 
 func (s *server) dumpCache(ctx context.Context, to io.Writer, rest func()) (int, error) {
-	return s.cache.Dump(whileWanted{ctx: ctx, w: to}, source(s.config.Load()), time.Now().UnixNano(), rest)
+	return s.cache.Dump(whileWanted{ctx: ctx, w: to}, time.Now().UnixNano(), rest)
 }
 
 func (s *server) loadCache(ctx context.Context, from io.Reader) (rrcache.Loaded, error) {
-	return s.cache.Load(whileWanted{ctx: ctx, r: from}, source(s.config.Load()), time.Now().UnixNano(), new(pace.Pace).Look)
+	return s.cache.Load(whileWanted{ctx: ctx, r: from}, time.Now().UnixNano(), new(pace.Pace).Look)
 }
 
 // writeStream puts what fill writes in place of a file, so that a reader and a crash see all of it or what was there.

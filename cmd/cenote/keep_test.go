@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -37,6 +38,9 @@ func cacheOnly(t *testing.T, state, text string) *server {
 	s := &server{options: options{log: slog.New(slog.DiscardHandler)}}
 	s.config.Store(c)
 	if err := s.openCache(c); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.openResolver(c); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -144,17 +148,27 @@ func TestFlushTakesWhatWasKept(t *testing.T) {
 	}
 }
 
-// TestSourceTellsApart what answers come from; what says nothing about that changes nothing.
-func TestSourceTellsApart(t *testing.T) {
-	load := func(text string) string { return source(loaded(t, "state: /tmp\n"+text)) }
+// basisOf is that of a configuration and the files that it names.
+func basisOf(t *testing.T, text string) string {
+	t.Helper()
+	asking, err := resolverConfig(loaded(t, "state: /tmp\n"+text), nil, time.Now, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return asking.Basis
+}
+
+// TestBasisTellsApart what answers come from; what says nothing about that changes nothing.
+func TestBasisTellsApart(t *testing.T) {
+	load := func(text string) string { return basisOf(t, text) }
 	plain := load("upstreams: [192.0.2.1]\n")
 	if plain != load("upstreams: [192.0.2.1]\ncache: {size: 2MiB}\nlisten: [127.0.0.1:5399]\n") {
-		t.Error("another size of the cache is another source")
+		t.Error("another size of the cache is another basis")
 	}
 	root := load("recursion: {enabled: true}\n")
 	for _, own := range []string{"forward: [{name: a.example, upstreams: [192.0.2.3]}]", "stub: [{name: a.example, servers: [192.0.2.3]}]", "validation: {negative_anchors: [{name: a.example}]}", "minimise: false", "ipv6: false"} {
 		if load("recursion: {enabled: true, "+own+"}\n") != root {
-			t.Errorf("%s is a source of all names", own)
+			t.Errorf("%s changes the basis of all names", own)
 		}
 	}
 	seen := map[string]string{plain: "plain"}
@@ -163,8 +177,35 @@ func TestSourceTellsApart(t *testing.T) {
 		"recursion: {enabled: true, validation: {enabled: false}}\n", "recursion: {enabled: true, port: 5353}\n",
 	} {
 		if same, ok := seen[load(text)]; ok {
-			t.Errorf("%q is the same source as %q", text, same)
+			t.Errorf("%q has the same basis as %q", text, same)
 		}
 		seen[load(text)] = text
+	}
+}
+
+// TestBasisIsWhatFilesSay: other servers of the root, or other trust anchors, in the same file are another basis; the same ones in another file are not.
+func TestBasisIsWhatFilesSay(t *testing.T) {
+	for _, c := range []struct{ key, before, after string }{
+		{"root_hints: %s", ". 3600 NS a.example.\na.example. 3600 A 192.0.2.1\n", ". 3600 NS a.example.\na.example. 3600 A 192.0.2.2\n"},
+		{"validation: {trust_anchors: %s}", ". DS 1 13 2 " + strings.Repeat("00", 32), ". DS 1 13 2 " + strings.Repeat("01", 32)},
+	} {
+		dir := t.TempDir()
+		write := func(name, text string) string {
+			path := filepath.Join(dir, name)
+			if err := os.WriteFile(path, []byte(text+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return basisOf(t, "recursion: {enabled: true, "+fmt.Sprintf(c.key, path)+"}\n")
+		}
+		first := write("one", c.before)
+		if write("two", c.before) != first {
+			t.Errorf(c.key+": the basis is another one", "the same in another file")
+		}
+		if write("one", "; a comment\n"+c.before) != first {
+			t.Errorf(c.key+": the basis is another one", "the same with a comment")
+		}
+		if write("one", c.after) == first {
+			t.Errorf(c.key+": the basis is the same", "another text in the same file")
+		}
 	}
 }

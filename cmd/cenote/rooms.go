@@ -372,7 +372,14 @@ func orNever[T time.Duration | float64 | int64](v T) T {
 	return v
 }
 
+// resolverConfig is whom to ask, and how, as the configuration and the files that it names have it.
 func resolverConfig(c *config.Config, cache *rrcache.Cache, now func() time.Time, log *slog.Logger) (resolver.Config, error) {
+	out, err := askingOf(c, cache, now, log)
+	out.Basis = basis(c, &out)
+	return out, err
+}
+
+func askingOf(c *config.Config, cache *rrcache.Cache, now func() time.Time, log *slog.Logger) (resolver.Config, error) {
 	r := &c.Resolver
 	out := resolver.Config{
 		Cache: cache, PlainCase: !r.RandomCase, Now: now, Log: log, Slow: r.Slow, Owner: owner(string(c.Compile.SuffixList), log),
