@@ -57,6 +57,9 @@ func (s partSink) Fault(f Fault) { s.part.faults[f.Text] = true }
 
 // layer writes the copy that follows, as a layer, and returns the names of which it says something else.
 func (c *changeReader) layer(ctx context.Context, l layout, number uint64) (names []byte, err error) {
+	if c.config.Lenient {
+		return nil, fmt.Errorf("%w: who spells an address otherwise cannot be looked up", errWhole)
+	}
 	owners := c.owners()
 	old, err := newRowsWriter(l.feedDir(c.config.Name), 0, nil)
 	if err != nil {
@@ -113,8 +116,8 @@ func (c *changeReader) check(report *FeedReport) error {
 	return nil
 }
 
-// owners are the names that are read: those that the difference touches, and with each that which lists the same name with an asterisk, or without it. The
-// apex is left out.
+// owners are the names that are read: those that the difference touches, and with each all others whose rules have the same key: that which lists the same name with an
+// asterisk, or without it, and those that spell the same address otherwise. The apex is left out.
 func (c *changeReader) owners() (all []dnsname.Name) {
 	for _, owner := range c.change.Owners {
 		base := owner
@@ -129,9 +132,34 @@ func (c *changeReader) owners() (all []dnsname.Name) {
 				all = append(all, wild)
 			}
 		}
+		all = append(all, c.spellings(owner)...)
 	}
 	slices.SortFunc(all, dnsname.Compare)
 	return slices.Compact(all)
+}
+
+// spellings are the owners of rules about the address that an owner lists, itself among them; none if it lists none.
+func (c *changeReader) spellings(owner dnsname.Name) (all []dnsname.Name) {
+	labels := []byte(owner[:len(owner)-len(c.apex)])
+	if len(labels) == 0 {
+		return nil
+	}
+	last := lastLabel(append(bytes.Clone(labels), 0))
+	labels = labels[:len(labels)-len(last)-1]
+	if !triggerOf(string(last)).ByAddress() {
+		return nil
+	}
+	prefix, err := policy.ParsePrefix(labels, true)
+	if err != nil {
+		return nil // it is refused; spellings that only a lenient feed reads are not read here, see planChange
+	}
+	rest := owner[len(labels):]
+	for _, s := range policy.PrefixSpellings(prefix) {
+		if len(s)+len(rest) <= dnsname.WireMax {
+			all = append(all, dnsname.Name(s)+rest)
+		}
+	}
+	return all
 }
 
 // text is a zone of some names, in the version before the difference or after it.

@@ -18,8 +18,8 @@ type fetcher struct {
 	layout layout
 	record *fetchRecord
 	slots  chan struct{} // shared by all: how many fetch at a time
-	// installed is told of each new list, and for a zone of the copy that changing has returned for it.
-	installed func(feed string, copy uint64)
+	// installed is told of each new list, and for a zone of the copy that changing has returned for it, and of its serial.
+	installed func(feed string, copy uint64, serial uint32)
 	// changing takes over what changes in a zone while its list is still to be written, and returns the number of the copy that has it, or 0.
 	changing func(ctx context.Context, feed string, c *ZoneChange) (copy uint64)
 	log      *slog.Logger
@@ -237,10 +237,10 @@ func (f *fetcher) succeeded(outcome FetchOutcome, began time.Time) {
 	switch z := state.Zone; {
 	case outcome == FetchNew && z != nil:
 		f.log.Info("policy zone taken", "feed", f.feed.Name, "zone", f.feed.Shown, "primary", z.Primary, "serial", z.Serial, "seconds", time.Since(began).Seconds())
-		f.installed(f.feed.Name, f.copy)
+		f.installed(f.feed.Name, f.copy, z.Serial)
 	case outcome == FetchNew:
 		f.log.Info("feed fetched", "feed", f.feed.Name, "url", f.feed.Shown, "octets", state.Size, "seconds", time.Since(began).Seconds())
-		f.installed(f.feed.Name, 0)
+		f.installed(f.feed.Name, 0, 0)
 	}
 	if failures > 0 {
 		f.log.Info("feed can be fetched again", "feed", f.feed.Name, "url", f.feed.Shown, "failures", failures)

@@ -143,7 +143,7 @@ func (p *Publisher) within(f *feedState) []uint64 {
 // sizeOf is how many octets a copy takes on the disk beside files that are there anyway, and what it lies over, or 0.
 func (p *Publisher) sizeOf(feed string, number uint64, there map[uint64]bool) (size int64, base uint64, err error) {
 	path := p.store.rows(feed, number)
-	base = layerBase(path)
+	base, _ = layerBase(path) // where that cannot be known prune keeps all
 	for _, n := range []uint64{number, base} {
 		if n == 0 || there[n] {
 			continue

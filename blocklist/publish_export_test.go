@@ -181,6 +181,14 @@ func (p *Publisher) TakeChange(ctx context.Context, feed string, c *ZoneChange) 
 	return p.takeChange(ctx, feed, c)
 }
 
+// HoldTurn takes the turn, as a compilation does.
+func (p *Publisher) HoldTurn(ctx context.Context) (end func(), err error) {
+	return p.endTurn, p.takeTurn(ctx)
+}
+
+// Prune removes what a policy needs of which nothing is kept but the served copies.
+func (p *Publisher) Prune() error { return p.store.prune(storedState{Current: p.state.Current}) }
+
 // FormerMax is formerMax.
 const FormerMax = formerMax
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 )
@@ -195,24 +196,31 @@ func (s *rowsSeeker) find(name []byte, hash uint64) ([]rawRow, error) {
 	return nil, nil
 }
 
-// layerBase is the number of the copy that the rows file at path lies over; 0 if it is whole, or cannot be read.
-func layerBase(path string) uint64 {
+// layerBase is the number of the copy that the rows file at path lies over; 0 if it is whole, is not there, or is damaged, so that it lies over nothing. An error says that it could not be
+// looked at.
+func layerBase(path string) (uint64, error) {
 	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
 	if err != nil {
-		return 0
+		return 0, err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return 0
+		return 0, err
 	}
 	head := make([]byte, rowsHeaderSize)
-	if _, err := io.ReadFull(f, head); err != nil {
-		return 0
+	switch _, err := io.ReadFull(f, head); {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return 0, nil
+	case err != nil:
+		return 0, err
 	}
 	h, err := decodeRowsHeader(head, info.Size())
 	if err != nil {
-		return 0
+		return 0, nil
 	}
-	return h.Base
+	return h.Base, nil
 }

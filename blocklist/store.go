@@ -282,17 +282,30 @@ func (s *store) prune(state storedState) error {
 			keep[s.rows(feed, number)] = true
 		}
 	}
-	s.keepBases(keep)
-	return pace.Behind(func() error { return s.removeOthers(keep) }) // a large file takes milliseconds
+	unknown := s.keepBases(keep)
+	return errors.Join(unknown, pace.Behind(func() error { return s.removeOthers(keep) })) // a large file takes milliseconds
 }
 
-// keepBases adds what the layers in keep lie over.
-func (s *store) keepBases(keep map[string]bool) {
+// keepBases adds what the layers in keep lie over. Where that cannot be known, it adds all copies of the feed, and tells why.
+func (s *store) keepBases(keep map[string]bool) error {
+	var failed []error
 	for _, path := range slices.Collect(maps.Keys(keep)) {
-		if base := layerBase(path); base != 0 && strings.HasSuffix(path, rowsSuffix) {
-			keep[filepath.Join(filepath.Dir(path), rowsName(base))] = true
+		if !strings.HasSuffix(path, rowsSuffix) {
+			continue
+		}
+		dir := filepath.Dir(path)
+		base, err := layerBase(path)
+		if err != nil {
+			failed = append(failed, fmt.Errorf("all copies beside one stay: %w", err))
+			for _, number := range numbersIn(dir, rowsSuffix) {
+				keep[filepath.Join(dir, rowsName(number))] = true
+			}
+		}
+		if base != 0 {
+			keep[filepath.Join(dir, rowsName(base))] = true
 		}
 	}
+	return errors.Join(failed...)
 }
 
 // removeOthers removes the files outside keep.

@@ -15,10 +15,18 @@ import (
 // long as the zone is large, what the difference changes is read by itself into a layer over the feed's copy, and served as a delta. What is out of the ordinary
 // is left to the reading of the list that follows.
 
+// changeWait is how long a change waits for the publisher's turn. A feed that is compiled meanwhile may take minutes, and whoever looks at the primary has one of few slots.
+const changeWait = time.Second
+
 // takeChange puts what a difference changes in a feed's zone into force, and returns the number of the copy that has it; 0: the zone is to be read whole.
 func (p *Publisher) takeChange(ctx context.Context, feed string, c *ZoneChange) uint64 {
 	began := time.Now()
-	if p.takeTurn(ctx) != nil {
+	waiting, cancel := context.WithTimeout(ctx, changeWait)
+	defer cancel()
+	if p.takeTurn(waiting) != nil {
+		if ctx.Err() == nil {
+			p.log.Info("a change of a policy zone is taken over by reading it whole", "feed", feed, "serial", c.To, "why", "feeds are being compiled")
+		}
 		return 0
 	}
 	defer p.endTurn()

@@ -104,12 +104,13 @@ func (z *zoneModel) change(to *zoneModel) *blocklist.ZoneChange {
 
 // modelPrimary gives versions of a model, and tells what changes before.
 type modelPrimary struct {
-	mu     sync.Mutex
-	has    *zoneModel // guarded by mu
-	kept   *zoneModel // guarded by mu: that was taken last
-	cut    bool       // guarded by mu: the version is told of, and then not given
-	unable bool       // guarded by mu: what changes is not told
-	during func()     // guarded by mu: is called between what changes and the version
+	mu      sync.Mutex
+	has     *zoneModel // guarded by mu
+	kept    *zoneModel // guarded by mu: that was taken last
+	cut     bool       // guarded by mu: the version is told of, and then not given
+	unable  bool       // guarded by mu: what changes is not told
+	instead *zoneModel // guarded by mu: what is given in the place of the version that the change leads to
+	during  func()     // guarded by mu: is called between what changes and the version
 }
 
 // Take implements blocklist.ZoneTaker.
@@ -125,6 +126,9 @@ func (p *modelPrimary) Take(ctx context.Context, r blocklist.ZoneRequest) (*bloc
 	}
 	if p.cut {
 		return nil, &blocklist.TransferError{Outcome: blocklist.FetchNotStored, Err: fmt.Errorf("the disk is full")}
+	}
+	if p.instead != nil {
+		z = p.instead
 	}
 	p.kept = z
 	return &blocklist.ZoneVersion{
@@ -169,7 +173,7 @@ func randomOwner(r *rand.Rand) string {
 	for range r.IntN(4) {
 		name = []string{"x", "y", "z"}[r.IntN(3)] + "." + name
 	}
-	switch r.IntN(12) {
+	switch r.IntN(14) {
 	case 0, 1, 2:
 		return "*." + name
 	case 3:
@@ -184,6 +188,9 @@ func randomOwner(r *rand.Rand) string {
 		return []string{"com", "co.uk", "github.io", "*.github.io", "blogspot.com", "protected.own.test", "own.test", "x.rpz-nonsense", "300.1.2.0.192.rpz-ip", "*"}[r.IntN(10)]
 	case 8:
 		return "@"
+	case 9, 10: // a single word of zeros is written in two ways; see policy.PrefixSpellings
+		return []string{"128.8.7.6.5.4.3.0", "128.8.7.6.5.4.3.zz", "128.8.0.6.5.0.3.1", "128.8.0.6.5.zz.3.1", "48.zz.db8"}[r.IntN(5)] + ".2001." +
+			[]string{"rpz-ip", "rpz-client-ip", "rpz-nsip"}[r.IntN(3)]
 	}
 	return name
 }
@@ -312,6 +319,44 @@ func TestChangeSaysWhatTheWholeSays(t *testing.T) {
 	}
 	if n := strings.Count(w.log(), "change of a policy zone taken over"); n < rounds/3 {
 		t.Errorf("%d of %d changes were taken over: too few to tell\n%s", n, rounds, w.log())
+	}
+}
+
+// TestChangeOfAnAddressThatIsSpelledTwice: of two rules for the same IPv6 address, spelled in the two ways that there are, one goes or changes; the other is in force.
+func TestChangeOfAnAddressThatIsSpelledTwice(t *testing.T) {
+	t.Parallel()
+	const written, short = "128.8.7.6.5.4.3.0.2001.", "128.8.7.6.5.4.3.zz.2001."
+	for _, trigger := range []string{"rpz-ip", "rpz-client-ip", "rpz-nsip"} {
+		for name, next := range map[string]map[string][]string{
+			"the one goes":      {short + trigger: {"CNAME *."}},
+			"the other goes":    {written + trigger: {"CNAME ."}},
+			"the one changes":   {written + trigger: {"CNAME rpz-passthru."}, short + trigger: {"CNAME *."}},
+			"the other changes": {written + trigger: {"CNAME ."}, short + trigger: {"CNAME rpz-drop."}},
+			"both go":           {"a.example": {"CNAME ."}},
+		} {
+			t.Run(trigger+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				w := newZoneTwins(t)
+				w.next(&zoneModel{1, map[string][]string{written + trigger: {"CNAME ."}, short + trigger: {"CNAME *."}}})
+				w.next(&zoneModel{2, next})
+				w.next(&zoneModel{3, map[string][]string{written + trigger: {"CNAME ."}, short + trigger: {"CNAME *."}}})
+				if w.changed != 2 {
+					t.Errorf("%d of 2 changes were read by themselves", w.changed)
+				}
+			})
+		}
+	}
+}
+
+// TestChangeOfALenientFeedIsNotReadByItself: there is no end of ways to spell an address that such a feed takes.
+func TestChangeOfALenientFeedIsNotReadByItself(t *testing.T) {
+	t.Parallel()
+	w := newZoneTwins(t)
+	w.config.Lenient = true
+	w.next(&zoneModel{1, map[string][]string{"128.1.zz.2001.rpz-ip": {"CNAME ."}, "128.0001.0.0.zz.2001.rpz-ip": {"CNAME *."}}})
+	w.next(&zoneModel{2, map[string][]string{"128.1.zz.2001.rpz-ip": {"CNAME ."}}})
+	if w.changed != 0 {
+		t.Error("the change was read by itself")
 	}
 }
 
@@ -767,4 +812,59 @@ func TestChangeWhoseDeltaFailsIsCompiledWhole(t *testing.T) {
 		t.Errorf("status = %+v", s)
 	}
 	must(t, w.current().Copy(0).Verify())
+}
+
+// TestVersionThatIsNotWhatTheChangeSaidIsRead: the list of another version than that to which a change has led is read.
+func TestVersionThatIsNotWhatTheChangeSaidIsRead(t *testing.T) {
+	t.Parallel()
+	w, p := changedWorld(t, nil)
+	done := w.changes()
+	p.instead = &zoneModel{4, rulesOf("a.example", "e.example", "github.io")}
+	p.gives(&zoneModel{3, rulesOf("a.example", "d.example", "github.io")})
+	w.fetch()
+	if s := w.status("f"); w.changes() != done+1 || !w.lists("e.example") || w.lists("d.example") || s.Report.Serial != 4 {
+		t.Errorf("%d changes were taken over, and the copy is of serial %d", w.changes()-done, s.Report.Serial)
+	}
+}
+
+// TestChangeDoesNotWaitForACompilation: while the publisher is busy a change is left to the reading of the list, so that whoever looks at the primary is free for other zones.
+func TestChangeDoesNotWaitForACompilation(t *testing.T) {
+	t.Parallel()
+	w, p := changedWorld(t, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	end, err := w.p.HoldTurn(ctx)
+	must(t, err)
+	number := w.p.TakeChange(ctx, "f", p.kept.change(&zoneModel{3, rulesOf("a.example")}))
+	if number != 0 || ctx.Err() != nil || !strings.Contains(w.log(), "feeds are being compiled") {
+		t.Errorf("it is in copy %d; the context: %v", number, ctx.Err())
+	}
+	end()
+	p.gives(&zoneModel{3, rulesOf("a.example", "d.example", "github.io")})
+	w.fetch()
+	if !w.lists("d.example") || w.lists("c.example") {
+		t.Error("the next change is not in force")
+	}
+}
+
+// TestBaseOfALayerThatCannotBeLookedAtStays: while it cannot be told what the served copy lies over, no copy of the feed is removed.
+func TestBaseOfALayerThatCannotBeLookedAtStays(t *testing.T) {
+	t.Parallel()
+	w, _ := changedWorld(t, nil)
+	base, layer := w.dir+"/state/feeds/f/1.rows", fmt.Sprintf("%s/state/feeds/f/%d.rows", w.dir, w.status("f").Copy)
+	must(t, os.Rename(layer, w.dir+"/aside"))
+	must(t, os.Symlink(layer, layer)) // opening it fails, and not since it is not there
+	if err := w.p.Prune(); err == nil {
+		t.Error("it is not told")
+	}
+	must(t, os.Remove(layer))
+	must(t, os.Rename(w.dir+"/aside", layer))
+	if _, err := os.Stat(base); err != nil {
+		t.Error(err)
+	}
+	w.close()
+	w.open(nil)
+	if !w.lists("c.example") || strings.Contains(w.log(), "cannot be used") {
+		t.Errorf("after a restart; the log:\n%s", w.log())
+	}
 }

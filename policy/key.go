@@ -80,19 +80,53 @@ func AppendNameKey(dst, name []byte) ([]byte, bool) {
 // "zz" in the place of the longest run of zero words of an IPv6 address, the first of several (RPZ draft section 4.1.1, RFC 5952 section 4.2).
 // The prefix is masked.
 func AppendPrefixKey(dst []byte, t Trigger, p netip.Prefix) []byte {
-	dst = appendLabel(dst, strconv.AppendInt(nil, int64(p.Bits()), 10))
-	if p.Addr().Is4() {
-		b := p.Addr().As4()
-		for i := range b {
-			dst = appendLabel(dst, strconv.AppendUint(nil, uint64(b[len(b)-1-i]), 10))
-		}
-		return append(dst, t.realm()...)
+	return append(appendPrefix(dst, p), t.realm()...)
+}
+
+// appendPrefix appends the labels of a key before the last one.
+func appendPrefix(dst []byte, p netip.Prefix) []byte {
+	if !p.Addr().Is4() {
+		return appendPrefixV6(dst, p.Bits(), wordsV6(p.Addr()))
 	}
-	words := wordsV6(p.Addr())
+	dst = appendLabel(dst, strconv.AppendInt(nil, int64(p.Bits()), 10))
+	b := p.Addr().As4()
+	for i := range b {
+		dst = appendLabel(dst, strconv.AppendUint(nil, uint64(b[len(b)-1-i]), 10))
+	}
+	return dst
+}
+
+// appendPrefixV6 appends the labels of a prefix with words in the order of the address.
+func appendPrefixV6(dst []byte, bits int, words []string) []byte {
+	dst = appendLabel(dst, strconv.AppendInt(nil, int64(bits), 10))
 	for i := range words {
 		dst = appendLabel(dst, []byte(words[len(words)-1-i]))
 	}
-	return append(dst, t.realm()...)
+	return dst
+}
+
+// PrefixSpellings are all labels that ParsePrefix reads strictly as p, which is masked, in wire form without anything behind them; those of keys come first. There
+// are two where the zeros of an IPv6 address are single words, since the first of them may be "zz" (RFC 5952 section 4.2.2 forbids it, and the draft does not); else one.
+func PrefixSpellings(p netip.Prefix) [][]byte {
+	out := [][]byte{appendPrefix(nil, p)}
+	if words, ok := shortenedV6(p.Addr()); ok {
+		out = append(out, appendPrefixV6(nil, p.Bits(), words))
+	}
+	return out
+}
+
+// shortenedV6 are the words of an IPv6 address whose zeros are single words, the first of them as "zz". It reports false for other addresses.
+func shortenedV6(addr netip.Addr) ([]string, bool) {
+	if addr.Is4() {
+		return nil, false
+	}
+	first, longest := longestZeros(addr.As16())
+	if longest != 1 {
+		return nil, false
+	}
+	words := wordsV6(addr)
+	words[first] = "zz"
+	return words, true
 }
 
 func appendLabel(dst, label []byte) []byte {
@@ -210,13 +244,10 @@ func addressV6(words []string, strict bool) (netip.Addr, bool) {
 	return addr, !strict || spelledWell(addr, words)
 }
 
-// spelledWell compares words with the proper spelling; a single zero word may be written either way.
+// spelledWell compares words with the proper spelling; a single zero word may be written either way, see PrefixSpellings.
 func spelledWell(addr netip.Addr, words []string) bool {
-	want := wordsV6(addr)
-	if first, longest := longestZeros(addr.As16()); longest == 1 && slices.Contains(words, "zz") {
-		want[first] = "zz"
-	}
-	return slices.Equal(words, want)
+	short, ok := shortenedV6(addr)
+	return slices.Equal(words, wordsV6(addr)) || ok && slices.Equal(words, short)
 }
 
 // KeyPrefix reads the address and prefix length of a key. It reports false for the keys of names, and for what AppendPrefixKey never makes.

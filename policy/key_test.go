@@ -48,6 +48,30 @@ func TestKeysOfPrefixes(t *testing.T) {
 	}
 }
 
+// TestPrefixSpellings: a single word of zeros of an IPv6 address is written in two ways; all else in one.
+func TestPrefixSpellings(t *testing.T) {
+	for prefix, want := range map[string]string{
+		"192.0.2.0/24":           "24.0.2.0.192",
+		"2001:db8::/32":          "32.zz.db8.2001",
+		"2001:0:3:4:5:6:7:8/128": "128.8.7.6.5.4.3.0.2001 128.8.7.6.5.4.3.zz.2001",
+		"2001:1:3:0:5:6:0:8/128": "128.8.0.6.5.0.3.1.2001 128.8.0.6.5.zz.3.1.2001",
+		"0:2:3:4:5:6:7:8/128":    "128.8.7.6.5.4.3.2.0 128.8.7.6.5.4.3.2.zz",
+		"1:2:3:4:5:6:7:0/112":    "112.0.7.6.5.4.3.2.1 112.zz.7.6.5.4.3.2.1",
+		"1:0:3:4:5:6::/96":       "96.zz.6.5.4.3.0.1",
+		"::ffff:192.0.2.1/128":   "128.201.c000.ffff.zz",
+		"1111:2:3:4:5:6:7:8/128": "128.8.7.6.5.4.3.2.1111",
+		"1:0:1:0:1:0:1:1/128":    "128.1.1.0.1.0.1.0.1 128.1.1.0.1.0.1.zz.1",
+	} {
+		var got []string
+		for _, labels := range policy.PrefixSpellings(netip.MustParsePrefix(prefix)) {
+			got = append(got, dnsname.Name(append(labels, 0)).String())
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s is spelled %q, want %q", prefix, got, want)
+		}
+	}
+}
+
 // TestPrefixesAreReadStrictly: what the draft's section 4.1.1 forbids, and what it means where that is allowed.
 func TestPrefixesAreReadStrictly(t *testing.T) {
 	for labels, lenient := range map[string]string{
