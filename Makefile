@@ -7,6 +7,9 @@ PKG     ?= ./...
 VERSION ?=
 # How long each fuzz target runs: a time, or a number of inputs such as 5000x.
 FUZZTIME ?= 30s
+# The same for targets that do much for each input.
+FUZZCOSTLY ?= $(FUZZTIME)
+COSTLY := FuzzListReadInPart FuzzVerdict FuzzZoneChange
 # At its end a process under the race detector sleeps for a second, for the sake of its other goroutines. Tests start hundreds of processes.
 GORACE ?= atexit_sleep_ms=10
 
@@ -91,7 +94,8 @@ fuzz: ## every fuzz target for FUZZTIME each (PKG and FUZZTIME may be set)
 		$(GO) test -c -fuzz . -o "$$built/fuzz" $$pkg; \
 		for target in $$("$$built/fuzz" -test.list '^Fuzz'); do \
 			echo "$$pkg $$target"; \
-			"$$built/fuzz" -test.run '^$$' -test.fuzz "^$$target$$" -test.fuzztime $(FUZZTIME) -test.fuzzminimizetime 1s -test.fuzzcachedir "$$corpus/$$pkg"; \
+			case " $(COSTLY) " in *" $$target "*) length=$(FUZZCOSTLY);; *) length=$(FUZZTIME);; esac; \
+			"$$built/fuzz" -test.run '^$$' -test.fuzz "^$$target$$" -test.fuzztime $$length -test.fuzzminimizetime 1s -test.fuzzcachedir "$$corpus/$$pkg"; \
 		done; \
 	done
 
