@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"cenote/nameindex"
 	"cenote/pace"
@@ -124,12 +125,25 @@ func openStore(dir string) (*store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := waitForLock(lock); err != nil {
 		lock.Close()
 		return nil, fmt.Errorf("%w: %s", ErrInUse, dir)
 	}
 	s.lock = lock
 	return s, nil
+}
+
+// lockPatience is how long a start waits for the lock of the directory: a child of a server that was killed may hold a copy of its files until it runs a program
+// of its own.
+const lockPatience = time.Second
+
+func waitForLock(f *os.File) error {
+	for begun := time.Now(); ; time.Sleep(lockPatience / 50) {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil || time.Since(begun) > lockPatience {
+			return err
+		}
+	}
 }
 
 // close gives the directory up. The lock is taken off by name: a child that is just being started holds a copy of every open file for a moment.

@@ -200,12 +200,23 @@ func (s *Store) openDirectory() error {
 	if err != nil {
 		return fmt.Errorf("opening the ledger of sightings: %w", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := waitForLock(f); err != nil {
 		f.Close()
 		return fmt.Errorf("the ledger of sightings in %s is held by another process: %w", s.config.Dir, err)
 	}
 	s.lock = f
 	return nil
+}
+
+// lockPatience is how long a start waits for the lock: what a killed server had just started may hold a copy of its files for a moment.
+const lockPatience = time.Second
+
+func waitForLock(f *os.File) (err error) {
+	for end := time.Now().Add(lockPatience); ; time.Sleep(lockPatience / 50) {
+		if err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err == nil || time.Now().After(end) {
+			return err
+		}
+	}
 }
 
 func (s *Store) openLedger() error {
