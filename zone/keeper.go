@@ -126,41 +126,61 @@ type counters struct {
 
 // kept is a zone with what was seen of its file.
 type kept struct {
-	source     Source
-	zone       *Zone // nil before the first that is good
-	plain      *Zone // what the source has of a zone that is signed here; nil of others
+	source   Source
+	zone     *Zone // nil before the first that is good
+	history  *History
+	counted  int       // how many octets of Keeper.histories are of history
+	journal  *journal  // nil before the zone has a state, or without a directory
+	had      recorded  // what the journal said when it was opened, until that is taken
+	unproved time.Time // when to ask again whether it is signed as it has to be; zero where that is known
+	status   Status
+	expired  bool // guarded by mu: served no more until a primary confirms it
+	held     bool // guarded by mu: its fault is that it is frozen
+	overdue  bool // guarded by mu: it would have expired, if it were not frozen, and the log has it
+	keptSignatures
+	keptUpdates
+	keptFile
+	keptWork
+}
+
+// keptSignatures is what there is of a zone that is signed here.
+type keptSignatures struct {
+	plain      *Zone // what the source has of it; nil of others
 	wanted     *Zone // what could not be signed; nil if plain is what the source has
 	signing    *signedZone
 	unsigned   bool      // zone is plain, since it could not be signed
 	sourceless bool      // zone is as it was signed before the start, and it is not known from what: plain is nil until it comes again
 	signAfter  time.Time // it is not signed again before
-	history    *History
-	counted    int       // how many octets of Keeper.histories are of history
-	journal    *journal  // nil before the zone has a state, or without a directory
-	had        recorded  // what the journal said when it was opened, until that is taken
+	signFault  bool      // guarded by mu: its fault is that it cannot be signed
 	received   *journal  // of what came of a zone by transfer that is signed here; nil of others, or without a directory
 	came       *Zone     // what received has; nil where that is not known
-	updated    *Zone     // what updates made of the source, which is then the present state; nil without any
-	updates    *journal  // of updated; nil where there are none, or without a directory
-	unknown    error     // why what updates made of the zone before the start is not known; nil where it is
-	file       sum       // of the file that was taken last, or for which updates stand
-	loaded     stamp     // of the file that was read last, good or bad
-	seen       stamp     // by the last look
-	unproved   time.Time // when to ask again whether it is signed as it has to be; zero where that is known
-	looks      int       // how often the file was seen like that
-	look       uint64    // the last look of fileLooks for which it was chosen
-	status     Status
-	unread     bool   // it is frozen since before the start, and its file was not read
-	expired    bool   // guarded by mu: served no more until a primary confirms it
-	busy       bool   // guarded by mu: somebody works on a copy of it
-	apart      bool   // it is such a copy, or one that nobody else knows of yet
-	news       bool   // of a copy: its serial is another
-	taken      bool   // and a primary, or who else made it, has just given it
-	looked     bool   // and it was looked at whether it is signed as it has to be
-	noted      *noted // and what is to be told of it; nil for nothing
-	held       bool   // guarded by mu: its fault is that it is frozen
-	signFault  bool   // guarded by mu: its fault is that it cannot be signed
-	overdue    bool   // guarded by mu: it would have expired, if it were not frozen, and the log has it
+}
+
+// keptUpdates is what updates (RFC 2136) made of a zone.
+type keptUpdates struct {
+	updated *Zone    // the source with them, which is then the present state; nil without any
+	updates *journal // of updated; nil where there are none, or without a directory
+	unknown error    // why what they made of the zone before the start is not known; nil where it is
+}
+
+// keptFile is what is known of the file of a zone.
+type keptFile struct {
+	file   sum    // of the file that was taken last, or for which updates stand
+	loaded stamp  // of the file that was read last, good or bad
+	seen   stamp  // by the last look
+	looks  int    // how often the file was seen like that
+	look   uint64 // the last look of fileLooks for which it was chosen
+	unread bool   // the zone is frozen since before the start, and its file was not read
+}
+
+// keptWork is what is done with a zone, or was done with a copy of it.
+type keptWork struct {
+	busy   bool   // guarded by mu: somebody works on a copy of it
+	apart  bool   // it is such a copy, or one that nobody else knows of yet
+	news   bool   // of a copy: its serial is another
+	taken  bool   // and a primary, or who else made it, has just given it
+	looked bool   // and it was looked at whether it is signed as it has to be
+	noted  *noted // and what is to be told of it; nil for nothing
 }
 
 // State is how a zone stands.

@@ -67,7 +67,7 @@ func (k *Keeper) prepare(all []change) (held []*kept) {
 		c.had = k.named(c.source.Name)
 		c.fresh = c.had == nil || !c.had.source.isAs(&c.source)
 		if c.fresh {
-			c.next = &kept{apart: true}
+			c.next = &kept{keptWork: keptWork{apart: true}}
 			continue
 		}
 		if stays[c.had] = true; c.had.mustChange(&c.source) {
