@@ -90,6 +90,8 @@ func TestCopyOfTheRootZone(t *testing.T) {
 		t.Fatal(err)
 	}
 	digest := hex.EncodeToString(sum)
+	sum[0] ^= 0xff // never the digest itself, which differs from run to run
+	other := hex.EncodeToString(sum)
 	whole := withDigest(t, r, bare, digest)
 	start := func(text string) *rooted {
 		t.Helper()
@@ -130,7 +132,7 @@ func TestCopyOfTheRootZone(t *testing.T) {
 	for what, text := range map[string]string{
 		"an address was changed": strings.Replace(whole, r.tree.Addr("@2").Addr().String(), "192.0.2.66", 1),
 		"no digest":              bare,
-		"another digest":         withDigest(t, r, bare, "00"+digest[2:]),
+		"another digest":         withDigest(t, r, bare, other),
 		"signatures of others":   strings.ReplaceAll(whole, "RRSIG", "TYPE65280"),
 		"an include":             "$INCLUDE /etc/passwd\n" + whole,
 		"no zone":                "<html>",
