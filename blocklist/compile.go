@@ -242,7 +242,7 @@ func Compile(ctx context.Context, c CompileConfig) (CompileReport, error) {
 
 func newCompiler(c CompileConfig) *compiler {
 	return &compiler{config: c, layout: layout{c.Dir}, room: max(c.DeltaMax, c.MergeMax), whole: c.Merge || c.DeltaMax == 0 && c.MergeMax == 0,
-		protected: map[string]*protection{}, now: time.Now, partShare: partShare}
+		protected: map[string]*protection{}, now: time.Now, partShare: partShare, layerFrom: listLayerFrom, layerShare: listLayerShare}
 }
 
 // compiler is one job while it is done.
@@ -251,12 +251,14 @@ type compiler struct {
 	config CompileConfig
 	now    func() time.Time // the clock
 
-	partShare int       // see the constant
-	suffixes  *suffixes // those that are compiled in, once they are needed
-	report    CompileReport
-	room      int  // how many names may still have changed
-	moved     int  // how many have
-	whole     bool // all copies are to be compiled together
+	partShare  int       // see the constant
+	layerFrom  int       // as listLayerFrom
+	layerShare int       // as listLayerShare
+	suffixes   *suffixes // those that are compiled in, once they are needed
+	report     CompileReport
+	room       int  // how many names may still have changed
+	moved      int  // how many have
+	whole      bool // all copies are to be compiled together
 
 	changes *rowsChanges // of the feed that was read last
 
@@ -403,7 +405,7 @@ func (k *compiler) compare(ctx context.Context, f *CompileFeed, previous, fresh 
 
 // saysTheSame reports whether a new copy adds nothing to the last good one, which must be whole for that.
 func saysTheSame(previous, fresh *Rows) bool {
-	return previous.header.Content == fresh.header.Content && previous.report.ClosestEncloser == fresh.report.ClosestEncloser &&
+	return previous.header.Content == fresh.header.Content && previous.header.BaseContent == fresh.header.BaseContent && previous.report.ClosestEncloser == fresh.report.ClosestEncloser &&
 		previous.Verify() == nil
 }
 

@@ -55,6 +55,7 @@ type rowsFile struct {
 	f      *os.File
 	header rowsHeader
 	index  []byte
+	runs   []lineRun // of a layer over the copy of a list: what has become of its lines
 	tables rowTables
 	report FeedReport
 }
@@ -114,6 +115,13 @@ func (r *rowsFile) load() error {
 	if len(r.index)%rowsIndexEntry != 0 {
 		return fmt.Errorf("%w: index of %d octets", ErrRowsDamaged, len(r.index))
 	}
+	lines, err := readSection(r.f, r.header.Lines)
+	if err != nil {
+		return err
+	}
+	if r.runs, err = decodeRuns(lines); err != nil {
+		return err
+	}
 	if err := readJSONSection(r.f, r.header.Tables, &r.tables); err != nil {
 		return err
 	}
@@ -163,7 +171,7 @@ func (r *Rows) Find(name []byte) ([]Row, error) {
 // find returns the rows of a name with the given nameHash, which live until *buf is used again.
 func (r *Rows) find(name []byte, hash uint64, buf *[]byte) (rows []rawRow, err error) {
 	for _, file := range r.files() {
-		seeker := fileSeeker{blockCursor: blockCursor{file: file, buf: *buf}}
+		seeker := fileSeeker{blockCursor: blockCursor{file: file, buf: *buf, moved: r.movedIn(file)}}
 		rows, found, err := seeker.find(name, hash)
 		if *buf = seeker.buf; found || err != nil {
 			return rows, err
@@ -338,6 +346,7 @@ type blockCursor struct {
 	hash  uint64
 	name  []byte
 	rows  []rawRow
+	moved []lineRun // what has become of the lines of rows; nil: they are as they were
 }
 
 func (r *rowsFile) cursor() blockCursor {
@@ -437,6 +446,9 @@ func (c *blockCursor) parse() error {
 		row := d.row()
 		if d.bad || !c.file.tables.hold(&row) {
 			return fmt.Errorf("%w: a row of %s", ErrRowsDamaged, strings.ToValidUTF8(dnsname.Name(c.name).String(), "?"))
+		}
+		if c.moved != nil {
+			row.Line = movedLine(c.moved, row.Line)
 		}
 		c.rows = append(c.rows, row)
 	}
