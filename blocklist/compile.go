@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	"cenote/nameindex"
 	"cenote/policy"
 )
 
@@ -31,6 +32,10 @@ type CompileConfig struct {
 	// MergeMax is how many names may have changed for the index to be made of that which is served, in the files of Base, and of the changes. Default:
 	// 0, the copies of all feeds are compiled together.
 	MergeMax int `json:"merge_max,omitempty"`
+	// FileMin is how many names must have changed for there to be no merged index but a delta of that which is served, in a file, if that has no more than FileMax names.
+	// Default: 0 and 0, always an index.
+	FileMin int `json:"file_min,omitempty"`
+	FileMax int `json:"file_max,omitempty"`
 	// Base are the files of the index that is served. Required with MergeMax.
 	Base storedFiles `json:"base,omitzero"`
 	// Families and Threats are the texts of the served policy, in the order of their numbers, which is that of precedence where nothing else decides
@@ -116,9 +121,10 @@ type FeedResult struct {
 // CompileReport is what a job did.
 type CompileReport struct {
 	Feeds         []FeedResult `json:"feeds"`
-	Compiled      bool         `json:"compiled"`         // there is a new index; false: nothing that is served has changed, or Delta
-	Merged        bool         `json:"merged,omitempty"` // it was made of that which is served, and of what has changed
-	Delta         bool         `json:"delta,omitempty"`  // little that is served has changed: it is in Changes
+	Compiled      bool         `json:"compiled"`             // there is a new index; false: nothing that is served has changed, or Delta
+	Merged        bool         `json:"merged,omitempty"`     // it was made of that which is served, and of what has changed
+	Delta         bool         `json:"delta,omitempty"`      // little that is served has changed: it is in Changes
+	DeltaFile     bool         `json:"delta_file,omitempty"` // what has changed is in a delta of Base that was written
 	Changes       []FeedChange `json:"changes,omitempty"`
 	Names         int          `json:"names"`
 	Sets          int          `json:"sets"`
@@ -610,9 +616,9 @@ func tooManyPatterns(feeds []policy.Feed) error {
 	return nil
 }
 
-// mergeChanges makes the index of that which is served and of what has changed.
+// mergeChanges makes the index of that which is served and of what has changed, or a delta.
 func (k *compiler) mergeChanges() error {
-	base, err := k.open(k.config.Base, true)
+	base, err := k.openAgain(k.config.Base)
 	if err != nil {
 		return err
 	}
@@ -636,11 +642,17 @@ func (k *compiler) mergeChanges() error {
 		return err
 	}
 	k.config.Progress(Progress{Stage: StageWrite, Done: k.moved, Of: k.moved})
-	stats, err := d.merge(k.index(k.config.Generation))
+	var stats nameindex.Stats
+	asDelta := k.moved >= k.config.FileMin && d.builder.Len() <= k.config.FileMax && k.config.FileMax > 0
+	if asDelta {
+		stats, err = d.writeFile(k.delta(k.config.Generation))
+	} else {
+		stats, err = d.merge(k.index(k.config.Generation))
+	}
 	if err != nil {
 		return err
 	}
-	k.report.Compiled, k.report.Merged, k.report.Changes = true, true, nil
+	k.report.Compiled, k.report.Merged, k.report.DeltaFile, k.report.Changes = !asDelta, !asDelta, asDelta, nil
 	k.report.Names, k.report.Sets, k.report.Bytes = stats.Names, stats.Sets, stats.Sizes.Total
 	return nil
 }

@@ -53,6 +53,7 @@ func (p *Publisher) plan(o ReloadOptions) CompileConfig {
 	job.Merge = p.trouble.merge || p.missesFeed(served) || p.current == nil && len(served) == 0 || p.deltaIsOld(now)
 	if job.DeltaMax, job.MergeMax = p.changeRoom(served); job.MergeMax > 0 {
 		job.Base = p.state.Current.storedFiles
+		job.FileMin, job.FileMax = p.fileRoom()
 	}
 	if p.current != nil {
 		m := p.current.Policy.Manifest()
@@ -314,6 +315,8 @@ func (p *Publisher) publishIfNew(job CompileConfig, report CompileReport) error 
 			p.counts.merged.Add(1)
 		}
 		return nil
+	case report.DeltaFile:
+		return p.publishDeltaFile(&job, order)
 	case report.Delta:
 		return p.publishDelta(&job, report.Changes, order)
 	case current != nil && !sameOrder:

@@ -16,8 +16,9 @@ import (
 
 // A change of few names is not merged with all the others into a new index. The names whose rows have changed are given their new sets in a
 // delta, which the index that is served carries from then on; the next change makes another delta of it and of what that one says. When the
-// delta has grown, or after an hour, everything is merged into an index again. Of a change of more names than a delta may have, the child makes a delta
-// as well, but merges it with what it stands upon into an index of its own, so that most of that is copied as it is.
+// delta has grown, or after an hour, everything is merged into an index again. Of a change of more names than such a delta may have, the child makes a delta
+// as well: up to a bound it is served as it is, and above that it is merged with what it stands upon into an index of its own, so that most of that is copied as
+// it is. While a large delta is served, a small change would have to say again what is in it: so the next small one has it merged, and those after that are small deltas again.
 
 // Bounds of deltas.
 const (
@@ -26,6 +27,7 @@ const (
 	deltaAgeMax = time.Hour // then its names go into an index
 	deltaTexts  = 4         // changes may bring so many texts, local data and sets for each name that a delta may have
 	mergeShare  = 4         // one name may have changed for so many of the index to be merged with it
+	fileShare   = 16        // and a delta that the child makes may have one for so many
 )
 
 // deltaBounds are those of the bounds of deltas that tests change.
@@ -34,6 +36,7 @@ type deltaBounds struct {
 	age   time.Duration
 	merge int // as mergeShare; 0: nothing is merged
 	texts int // as deltaTexts
+	file  int // as fileShare; 0: the child makes no deltas
 }
 
 // errNoDelta says that what has changed cannot be served as a delta. The copies are compiled whole then.
@@ -71,6 +74,15 @@ func (p *Publisher) changeRoom(served map[string]bool) (delta, merge int) {
 	return max(room, 0), merge
 }
 
+// fileRoom is how many names must have changed for the child to make a delta, and how many may be in it. Called with mu held.
+func (p *Publisher) fileRoom() (least, most int) {
+	if p.deltas.file == 0 {
+		return 0, 0
+	}
+	names := p.current.Policy.Index().Base().Len()
+	return max(names/deltaShare, p.deltas.least), names / p.deltas.file
+}
+
 // sameFeed reports whether a copy is what was compiled. Its SOA is that of the same copy.
 func sameFeed(a, b policy.Feed) bool {
 	a.SOA, b.SOA = nil, nil
@@ -106,6 +118,26 @@ func (p *Publisher) publishDelta(job *CompileConfig, changes []FeedChange, o Ord
 		return fmt.Errorf("%w: %w", errNoDelta, err)
 	}
 	if err := p.publish(index, job, storedFiles{Index: base, Delta: job.Generation}, o); err != nil {
+		return err
+	}
+	p.counts.deltas.Add(1)
+	return nil
+}
+
+// publishDeltaFile publishes what is served with the delta that the child made of it.
+func (p *Publisher) publishDeltaFile(job *CompileConfig, o Order) error {
+	var index *nameindex.Index
+	err := pace.Behind(func() error {
+		delta, err := nameindex.Open(p.store.delta(job.Generation), nameindex.OpenOptions{Rest: new(pace.Pace).Look, Beside: true})
+		if err == nil {
+			index, err = p.Current().Policy.Index().With(delta)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %w", errNoDelta, err)
+	}
+	if err := p.publish(index, job, storedFiles{Index: job.Base.Index, Delta: job.Generation}, o); err != nil {
 		return err
 	}
 	p.counts.deltas.Add(1)
@@ -237,7 +269,8 @@ func (d *deltaMaker) fill() error {
 			if _, again := slices.BinarySearchFunc(d.changed, changedName{nameHash(wire), wire}, compareNames); again {
 				continue
 			}
-			if err := d.builder.Add(wire, d.builder.AddSet(before.Set(set))); err != nil {
+			_, listed := d.index.Base().Lookup(wire)
+			if err := d.builder.Exchange(wire, d.builder.AddSet(before.Set(set)), listed); err != nil {
 				return err
 			}
 		}
@@ -263,7 +296,7 @@ func (d *deltaMaker) add(c *changedName) error {
 	if listed && string(d.index.Set(id)) == d.builder.Set(set) || !listed && len(d.members) == 0 {
 		return nil
 	}
-	return d.builder.Add(c.name, set)
+	return d.builder.Exchange(c.name, set, listed)
 }
 
 // set returns the number of the set of the members.
@@ -315,13 +348,18 @@ func (d *deltaMaker) encode() ([]byte, error) {
 
 func textsOf(m *policy.Manifest) int { return len(m.Families) + len(m.Threats) + len(m.Data) }
 
-// write writes the delta and returns the index that has it.
-func (d *deltaMaker) write(path string) (*nameindex.Index, error) {
+// writeFile writes the delta.
+func (d *deltaMaker) writeFile(path string) (nameindex.Stats, error) {
 	manifest, err := d.encode()
 	if err != nil {
-		return nil, err
+		return nameindex.Stats{}, err
 	}
-	if _, err := d.builder.WriteFile(path, manifest); err != nil {
+	return d.builder.WriteFile(path, manifest)
+}
+
+// write writes the delta and returns the index that has it.
+func (d *deltaMaker) write(path string) (*nameindex.Index, error) {
+	if _, err := d.writeFile(path); err != nil {
 		return nil, err
 	}
 	delta, err := nameindex.Open(path, nameindex.OpenOptions{Beside: true})
