@@ -264,15 +264,8 @@ func (d *deltaMaker) fill() error {
 	}
 	d.changed = slices.CompactFunc(d.changed, func(a, b changedName) bool { return compareNames(a, b) == 0 })
 	if before := d.index.Delta(); before != nil {
-		for name, set := range before.All() {
-			wire := []byte(name)
-			if _, again := slices.BinarySearchFunc(d.changed, changedName{nameHash(wire), wire}, compareNames); again {
-				continue
-			}
-			_, listed := d.index.Base().Lookup(wire)
-			if err := d.builder.Exchange(wire, d.builder.AddSet(before.Set(set)), listed); err != nil {
-				return err
-			}
+		if err := d.carry(before); err != nil {
+			return err
 		}
 	}
 	for i := range d.changed {
@@ -281,6 +274,39 @@ func (d *deltaMaker) fill() error {
 		}
 	}
 	return nil
+}
+
+// carry adds what the delta before says of names that have not changed.
+func (d *deltaMaker) carry(before *nameindex.Index) error {
+	places := make(map[uint64]uint32, len(d.changed)) // of the first name with a hash: a search would wait for memory at every step
+	for i := range d.changed {
+		if hash := d.changed[i].hash; i == 0 || d.changed[i-1].hash != hash {
+			places[hash] = uint32(i)
+		}
+	}
+	for name, set := range before.All() {
+		wire := []byte(name)
+		if d.changes(places, wire) {
+			continue
+		}
+		_, listed := d.index.Base().Lookup(wire)
+		if err := d.builder.Exchange(wire, d.builder.AddSet(before.Set(set)), listed); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// changes reports whether a name is among those that have changed.
+func (d *deltaMaker) changes(places map[uint64]uint32, name []byte) bool {
+	hash := nameHash(name)
+	at, ok := places[hash]
+	for i := int(at); ok && i < len(d.changed) && d.changed[i].hash == hash; i++ {
+		if bytes.Equal(d.changed[i].name, name) {
+			return true
+		}
+	}
+	return false
 }
 
 // add gives a name its set, unless that is what the base says of it.
