@@ -30,7 +30,7 @@ func arrows() map[string][]string {
 		"dnssec":    {"dnsname", "wire"},
 		"zone":      {"dnssec", "tsig", "pace", "dnsname", "wire", "prefetch"},
 		"resolver":  {"rrcache", "dnssec", "wire", "crew", "pace", "dnsname"},
-		"blocklist": {"policy", "nameindex", "pace", "dnsname", "wire", "radix"},
+		"blocklist": {"policy", "nameindex", "pace", "dnsname", "wire", "radix", "spelling"},
 		"sighting":  {"ring", "pace", "prefetch", "dnsname", "policy"},
 		"querylog":  {"ring", "dnsname", "policy", "wire"},
 		"forecast":  {"policy", "dnsname"},
