@@ -104,16 +104,12 @@ func (p *Publisher) noteDelta(index *nameindex.Index) {
 	}
 }
 
-// publishDelta publishes what is served with the changes of some feeds, of which there are new copies.
+// publishDelta publishes what is served with the changes of some feeds, of which there are new copies. It is called behind what answers queries.
 func (p *Publisher) publishDelta(job *CompileConfig, changes []FeedChange, o Order) error {
 	p.mu.Lock()
 	base := p.state.Current.Index
 	p.mu.Unlock()
-	var index *nameindex.Index
-	err := pace.Behind(func() (err error) {
-		index, err = p.makeDelta(job.Generation, changes)
-		return err
-	})
+	index, err := p.makeDelta(job.Generation, changes)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNoDelta, err)
 	}
@@ -126,14 +122,11 @@ func (p *Publisher) publishDelta(job *CompileConfig, changes []FeedChange, o Ord
 
 // publishDeltaFile publishes what is served with the delta that the child made of it.
 func (p *Publisher) publishDeltaFile(job *CompileConfig, o Order) error {
-	var index *nameindex.Index
-	err := pace.Behind(func() error {
-		delta, err := nameindex.Open(p.store.delta(job.Generation), nameindex.OpenOptions{Rest: new(pace.Pace).Look, Beside: true})
-		if err == nil {
-			index, err = p.Current().Policy.Index().With(delta)
-		}
-		return err
-	})
+	index := p.Current().Policy.Index()
+	delta, err := nameindex.Open(p.store.delta(job.Generation), nameindex.OpenOptions{Rest: new(pace.Pace).Look, Beside: true})
+	if err == nil {
+		index, err = index.With(delta)
+	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNoDelta, err)
 	}

@@ -61,7 +61,10 @@ type rowsFile struct {
 }
 
 // OpenRows opens a rows file, with that which it lies over, and checks everything but the rows themselves, which are checked when they are read.
-func OpenRows(path string) (*Rows, error) {
+func OpenRows(path string) (*Rows, error) { return openRowsBeside(path, nil) }
+
+// openRowsBeside is OpenRows where another copy of the feed is open: what that lies over, or itself, may be what this one lies over.
+func openRowsBeside(path string, near *Rows) (*Rows, error) {
 	r, err := openRowsFile(path)
 	if err != nil {
 		return nil, err
@@ -69,17 +72,25 @@ func OpenRows(path string) (*Rows, error) {
 	if r.header.Base == 0 {
 		return r, nil
 	}
-	base, err := openRowsFile(filepath.Join(filepath.Dir(path), rowsName(r.header.Base)))
+	base, err := openBase(path, r.header.Base, near)
 	if err != nil {
 		r.f.Close()
 		return nil, fmt.Errorf("rows file %s: what it lies over: %w", path, err)
 	}
 	if err := r.lieOver(base); err != nil {
-		base.f.Close()
+		base.Close()
 		r.f.Close()
 		return nil, fmt.Errorf("rows file %s: %w", path, err)
 	}
 	return r, nil
+}
+
+// openBase opens the copy of a number that the one at path lies over, by sharing it where it is open.
+func openBase(path string, number uint64, near *Rows) (*Rows, error) {
+	if near != nil && near.whole().Generation() == number {
+		return near.whole().retain(), nil
+	}
+	return openRowsFile(filepath.Join(filepath.Dir(path), rowsName(number)))
 }
 
 // openRowsFile opens a rows file alone.

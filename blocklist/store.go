@@ -14,7 +14,6 @@ import (
 
 	"cenote/directory"
 	"cenote/nameindex"
-	"cenote/pace"
 
 	"github.com/zeebo/xxh3"
 )
@@ -288,7 +287,7 @@ func (s *store) prune(state storedState) error {
 		}
 	}
 	unknown := s.keepBases(keep)
-	return errors.Join(unknown, pace.Behind(func() error { return s.removeOthers(keep) })) // a large file takes milliseconds
+	return errors.Join(unknown, s.removeOthers(keep)) // a large file takes milliseconds
 }
 
 // keepBases adds what the layers in keep lie over. Where that cannot be known, it adds all copies of the feed, and tells why.

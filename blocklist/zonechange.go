@@ -72,7 +72,8 @@ func (p *Publisher) change(ctx context.Context, feed string, c *ZoneChange, bega
 		return 0, err
 	}
 	p.adoptChange(made, &job, began)
-	if err := p.publishDelta(&job, []FeedChange{change}, p.orderOf()); err != nil {
+	err = pace.Behind(func() error { return p.publishDelta(&job, []FeedChange{change}, p.orderOf()) })
+	if err != nil {
 		p.log.Info("feeds are compiled anew", "why", err)
 		p.wakeUp() // the copy is in no index yet
 		return job.Generation, nil
