@@ -28,7 +28,7 @@ type changedRows struct {
 type layerWriter struct {
 	*rowsWriter
 	before *Rows
-	buffer []byte // of blocks
+	below  fileSeeker // of what the layer lies over
 }
 
 // newLayerWriter writes into dir, in files with temporary names.
@@ -47,7 +47,7 @@ func newLayerWriter(dir string, before *Rows) (*layerWriter, error) {
 		w.close()
 		return nil, err
 	}
-	return &layerWriter{rowsWriter: w, before: before}, nil
+	return &layerWriter{rowsWriter: w, before: before, below: before.baseSeeker()}, nil
 }
 
 // goOn begins the heap with that of the layer before.
@@ -120,7 +120,7 @@ func (w *layerWriter) merge(m *rowsMaker, changed []changedRows) error {
 // add writes a name that has changed, unless it is one that came and has gone again, of which the base says nothing.
 func (w *layerWriter) add(m *rowsMaker, c *changedRows) error {
 	if len(c.is) == 0 && w.before.base != nil {
-		if rows, err := w.before.base.find(c.name, c.hash, &w.buffer); err != nil || len(rows) == 0 {
+		if _, listed, err := w.below.find(c.name, c.hash); err != nil || !listed {
 			return err
 		}
 	}

@@ -54,9 +54,11 @@ func (p *Publisher) change(ctx context.Context, feed string, c *ZoneChange, bega
 		if seen, _ := look(&r.config, time.Now()); seen.err != nil || seen.stamp.Sum != r.source.Stamp.Sum {
 			return fmt.Errorf("%w: its list, or those that guard it, have changed since it was read", errWhole)
 		}
-		if change.Names, err = r.layer(ctx, p.store.layout, job.Generation); err != nil {
+		changes := rowsChanges{most: math.MaxInt}
+		if err = r.layer(ctx, p.store.layout, job.Generation, &changes); err != nil {
 			return err
 		}
+		change.Names, change.rows = changes.names, changes.rows
 		made, err = OpenRows(p.store.rows(feed, job.Generation))
 		return err
 	})

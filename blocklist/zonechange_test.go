@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -736,44 +735,6 @@ func TestDecisionsOfRowsInLayers(t *testing.T) {
 	if !w.lists("github.io") || w.lists("b.example") || w.changes() != 4 {
 		t.Errorf("the decision does not hold for what changes; %d changes", w.changes())
 	}
-}
-
-// BenchmarkChange is a change of 1,000 rules of a policy zone, from when the difference has come until it is served.
-func BenchmarkChange(b *testing.B) {
-	const rules = 200_000
-	b.Run(fmt.Sprintf("rules=%d/changed=1000", rules), func(b *testing.B) {
-		w, p := modelWorld(b, nil)
-		now := &zoneModel{serial: 1, rules: map[string][]string{}}
-		for i := range rules {
-			now.rules[fmt.Sprintf("n%d.d%d.test", i, i%1000)] = []string{"CNAME ."}
-		}
-		p.gives(now)
-		w.fetch()
-		b.ReportAllocs()
-		var took, cpu time.Duration
-		for b.Loop() {
-			next := &zoneModel{serial: now.serial + 1, rules: maps.Clone(now.rules)}
-			for i := range 1000 {
-				delete(next.rules, fmt.Sprintf("v%d.m%d.test", now.serial, i))
-				next.rules[fmt.Sprintf("v%d.m%d.test", next.serial, i)] = []string{"CNAME ."}
-			}
-			c := now.change(next)
-			began, before := time.Now(), processTime(b)
-			if w.p.TakeChange(b.Context(), "f", c) == 0 {
-				b.Fatalf("it was not taken over:\n%s", w.log())
-			}
-			took, cpu = took+time.Since(began), cpu+processTime(b)-before
-			now = next
-		}
-		b.ReportMetric(float64(took.Milliseconds())/float64(b.N), "ms/change")
-		b.ReportMetric(float64(cpu.Milliseconds())/float64(b.N), "cpu-ms/change")
-	})
-}
-
-func processTime(tb testing.TB) time.Duration {
-	var u syscall.Rusage
-	must(tb, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // TestChangeIsGuardedByLists: what changes is guarded by the lists as they are now; when they have changed the zone is read whole.

@@ -1,0 +1,112 @@
+package blocklist_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"cenote/blocklist"
+	"cenote/dnsname"
+)
+
+// wideZone is a version of the policy zone rpz.test with so many rules, the changed ones of which are others in each version. What it takes to tell of them does not
+// depend on the others.
+type wideZone struct{ rules, changed, serial int }
+
+const wideSOA = "rpz.test. 60 IN SOA localhost. root.localhost. %d 60 60 3600 60\nrpz.test. 60 IN NS localhost.\n"
+
+// owner is that of the i-th rule of those that change.
+func (z wideZone) owner(i int) dnsname.Name {
+	return dnsname.MustParse(fmt.Sprintf("v%d.m%d.test.rpz.test", z.serial, i))
+}
+
+// Take implements blocklist.ZoneTaker.
+func (z wideZone) Take(context.Context, blocklist.ZoneRequest) (*blocklist.ZoneVersion, error) {
+	return &blocklist.ZoneVersion{Serial: uint32(z.serial), Sum: fmt.Sprint(z.serial), Primary: "192.0.2.54:53", Refresh: time.Hour, Retry: time.Hour, Write: z.write}, nil
+}
+
+func (z wideZone) write(to io.Writer) error {
+	w := bufio.NewWriter(to)
+	fmt.Fprintf(w, wideSOA, z.serial)
+	for i := range z.rules - z.changed {
+		fmt.Fprintf(w, "n%d.d%d.test.rpz.test. 60 IN CNAME .\n", i, i%1000)
+	}
+	for i := range z.changed {
+		fmt.Fprintf(w, "%s. 60 IN CNAME .\n", z.owner(i))
+	}
+	return w.Flush()
+}
+
+// next is what changes from z to the next version.
+func (z wideZone) next() (wideZone, *blocklist.ZoneChange) {
+	to := wideZone{z.rules, z.changed, z.serial + 1}
+	c := &blocklist.ZoneChange{From: uint32(z.serial), To: uint32(to.serial), Owners: []dnsname.Name{modelApex}}
+	for i := range z.changed {
+		c.Owners = append(c.Owners, z.owner(i), to.owner(i))
+	}
+	slices.SortFunc(c.Owners, dnsname.Compare)
+	prefixes := map[bool]string{false: fmt.Sprintf("v%d.m", z.serial), true: fmt.Sprintf("v%d.m", to.serial)}
+	c.Append = func(text []byte, owner dnsname.Name, after bool) []byte {
+		switch name := owner.String(); {
+		case owner == modelApex && after:
+			return fmt.Appendf(text, wideSOA, to.serial)
+		case owner == modelApex:
+			return fmt.Appendf(text, wideSOA, z.serial)
+		case strings.HasPrefix(name, prefixes[after]):
+			return append(append(text, name...), ". 60 IN CNAME .\n"...)
+		}
+		return text
+	}
+	c.Kept = func(below dnsname.Name, visit func(owner []byte) bool) {
+		if below == dnsname.MustParse("test.rpz.test") {
+			visit([]byte(dnsname.MustParse("n0.d0.test.rpz.test")))
+		}
+	}
+	return to, c
+}
+
+// BenchmarkChange is a change of 1,000 rules of a policy zone, from when the difference has come until it is served. With CENOTE_LONG=1 there is a zone of ten million too.
+func BenchmarkChange(b *testing.B) {
+	sizes := []int{200_000, 1_000_000}
+	if os.Getenv("CENOTE_LONG") == "1" {
+		sizes = append(sizes, 10_000_000)
+	}
+	for _, rules := range sizes {
+		b.Run(fmt.Sprintf("rules=%d/changed=1000", rules), func(b *testing.B) { benchmarkChange(b, wideZone{rules, 1000, 1}) })
+	}
+}
+
+func benchmarkChange(b *testing.B, z wideZone) {
+	w := newWorld(b, func(c *blocklist.Config) { c.Taker, c.ShrinkMax = z, 1 })
+	w.add(blocklist.Feed{
+		FeedConfig: blocklist.FeedConfig{Name: "f", Zone: "rpz.test", Limits: blocklist.Limits{SourceBytes: 1 << 30, Rows: 20_000_000}},
+		Fetch:      blocklist.Fetch{Transfer: blocklist.Transfer{Zone: modelApex, Primaries: []string{"192.0.2.54:53"}}, Timeout: time.Minute},
+	})
+	w.fetch()
+	b.ReportAllocs()
+	var took, cpu time.Duration
+	for b.Loop() {
+		next, c := z.next()
+		began, before := time.Now(), processTime(b)
+		if w.p.TakeChange(b.Context(), "f", c) == 0 {
+			b.Fatalf("it was not taken over:\n%s", w.log())
+		}
+		took, cpu = took+time.Since(began), cpu+processTime(b)-before
+		z = next
+	}
+	b.ReportMetric(float64(took.Microseconds())/1000/float64(b.N), "ms/change")
+	b.ReportMetric(float64(cpu.Microseconds())/1000/float64(b.N), "cpu-ms/change")
+}
+
+func processTime(tb testing.TB) time.Duration {
+	var u syscall.Rusage
+	must(tb, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
