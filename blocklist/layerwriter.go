@@ -60,7 +60,8 @@ func (h *heapWriter) goOn(f io.ReaderAt, s section) error {
 	return err
 }
 
-// finish writes the layer with what has changed, in the order of rows files, and with what the layer before says of other names, and moves it to path.
+// finish writes the layer with what has changed, in the order of rows files, and with what the layer before says of other names, and moves it to path. Who needs it after a
+// loss of power has it synced (syncFiles).
 func (w *layerWriter) finish(path string, number uint64, report *FeedReport, changed []changedRows) error {
 	m := w.maker(number, report)
 	m.table = slices.Clone(w.before.tables.Times)
@@ -80,7 +81,7 @@ func (w *layerWriter) finish(path string, number uint64, report *FeedReport, cha
 	if err := m.out.close(w.heap, tables, report); err != nil {
 		return err
 	}
-	return commitFile(w.temp, path)
+	return nameFile(w.temp, path)
 }
 
 // merge writes the names.

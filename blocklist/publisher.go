@@ -61,7 +61,9 @@ type Publisher struct {
 	rewatch chan struct{} // the feeds, or how they are watched, have changed
 	fetches *fetchers
 
-	guards changeGuards // used by whoever has the turn
+	guards   changeGuards // used by whoever has the turn
+	unsynced []string     // files of the policy in force that a loss of power may take yet; used by whoever has the turn
+	served   time.Time    // when a policy was handed over last; used by whoever has the turn
 
 	mu        sync.Mutex // guards what follows
 	feeds     []*feedState

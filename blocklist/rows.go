@@ -81,6 +81,19 @@ func OpenRows(path string) (*Rows, error) {
 	return r, nil
 }
 
+// openLayer opens the layer that follows the copy before: over what that lies over, or over it.
+func openLayer(path string, before *Rows) (*Rows, error) {
+	r, err := openRowsFile(path)
+	if err != nil {
+		return nil, err
+	}
+	base := before.whole().retain()
+	if err := r.lieOver(base); err != nil {
+		return nil, errors.Join(fmt.Errorf("rows file %s: %w", path, err), r.f.Close(), base.Close())
+	}
+	return r, nil
+}
+
 // openRowsFile opens a rows file alone.
 func openRowsFile(path string) (*Rows, error) {
 	f, err := os.Open(path)

@@ -59,7 +59,7 @@ func (p *Publisher) change(ctx context.Context, feed string, c *ZoneChange, bega
 			return err
 		}
 		change.Names, change.rows = changes.names, changes.rows
-		made, err = OpenRows(p.store.rows(feed, job.Generation))
+		made, err = openLayer(p.store.rows(feed, job.Generation), r.before)
 		return err
 	})
 	if err == nil {
@@ -73,6 +73,7 @@ func (p *Publisher) change(ctx context.Context, feed string, c *ZoneChange, bega
 		os.Remove(p.store.rows(feed, job.Generation)) // there may be none
 		return 0, err
 	}
+	p.unsynced = append(p.unsynced, p.store.rows(feed, job.Generation))
 	p.adoptChange(made, &job, began)
 	if err := p.publishDelta(&job, []FeedChange{change}, p.orderOf()); err != nil {
 		p.log.Info("feeds are compiled anew", "why", err)
@@ -80,7 +81,7 @@ func (p *Publisher) change(ctx context.Context, feed string, c *ZoneChange, bega
 		return job.Generation, nil
 	}
 	p.counts.zoneChanges.Add(1)
-	p.counts.publishSeconds.Store(math.Float64bits(time.Since(began).Seconds()))
+	p.noteServed(began)
 	return job.Generation, nil
 }
 

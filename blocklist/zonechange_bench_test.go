@@ -72,7 +72,7 @@ func (z wideZone) next() (wideZone, *blocklist.ZoneChange) {
 	return to, c
 }
 
-// BenchmarkChange is a change of 1,000 rules of a policy zone, from when the difference has come until it is served. With CENOTE_LONG=1 there is a zone of ten million too.
+// BenchmarkChange is a change of 1,000 rules of a policy zone, from when the difference has come until it is served; the processor's time is that until it is stored. With CENOTE_LONG=1 there is a zone of ten million too.
 func BenchmarkChange(b *testing.B) {
 	sizes := []int{200_000, 1_000_000}
 	if os.Getenv("CENOTE_LONG") == "1" {
@@ -84,7 +84,11 @@ func BenchmarkChange(b *testing.B) {
 }
 
 func benchmarkChange(b *testing.B, z wideZone) {
-	w := newWorld(b, func(c *blocklist.Config) { c.Taker, c.ShrinkMax = z, 1 })
+	var served time.Time
+	w := newWorld(b, func(c *blocklist.Config) {
+		c.Taker, c.ShrinkMax = z, 1
+		c.Publish = func(*blocklist.Generation) { served = time.Now() }
+	})
 	w.add(blocklist.Feed{
 		FeedConfig: blocklist.FeedConfig{Name: "f", Zone: "rpz.test", Limits: blocklist.Limits{SourceBytes: 1 << 30, Rows: 20_000_000}},
 		Fetch:      blocklist.Fetch{Transfer: blocklist.Transfer{Zone: modelApex, Primaries: []string{"192.0.2.54:53"}}, Timeout: time.Minute},
@@ -98,7 +102,7 @@ func benchmarkChange(b *testing.B, z wideZone) {
 		if w.p.TakeChange(b.Context(), "f", c) == 0 {
 			b.Fatalf("it was not taken over:\n%s", w.log())
 		}
-		took, cpu = took+time.Since(began), cpu+processTime(b)-before
+		took, cpu = took+served.Sub(began), cpu+processTime(b)-before
 		z = next
 	}
 	b.ReportMetric(float64(took.Microseconds())/1000/float64(b.N), "ms/change")
