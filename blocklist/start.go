@@ -83,6 +83,7 @@ func (p *Publisher) adoptCopies() {
 			rows, err := OpenRows(p.store.rows(f.feed.Name, number))
 			if err == nil {
 				f.adopt(rows)
+				f.adoptList(p.fetches.known(f.feed.Name))
 				break
 			}
 			p.counts.fallbacks.Add(1)

@@ -93,9 +93,28 @@ const (
 	zoneLooksMax   = 4 // at a time
 	zoneRetryFirst = 5 * time.Second
 	zoneRetryMax   = 10 * time.Minute // without a version of the zone; with one it is what the SOA record says
-	// zoneNoticeGap is how long primaries are left alone after a look, or as long as the look took, however many notices come of a zone.
+	// zoneNoticeGap is how long primaries are left alone after a look, however many notices come of a zone.
 	zoneNoticeGap = 500 * time.Millisecond
+	// zoneLooksAhead is how much longer than between them looks may have taken together; then primaries are left alone as long as a look takes. A zone that was taken whole is
+	// so followed at once, and one that changes without end costs half of the time.
+	zoneLooksAhead = time.Minute
 )
+
+// lookRest is how long the primaries of a zone are left alone when notices come of it. The zero value has seen no look.
+type lookRest struct {
+	ahead time.Duration // how much longer looks have taken together than the pauses between them
+	ended time.Time     // the end of the last one
+	until time.Time     // a notice is followed from then on
+}
+
+// look notes a look from began to ended.
+func (r *lookRest) look(began, ended time.Time) {
+	if !r.ended.IsZero() {
+		r.ahead = max(0, r.ahead-began.Sub(r.ended))
+	}
+	r.ahead += ended.Sub(began)
+	r.ended, r.until = ended, ended.Add(max(zoneNoticeGap, r.ahead-zoneLooksAhead))
+}
 
 func (t *Transfer) on() bool { return t.Zone != "" }
 
@@ -136,7 +155,6 @@ func (f *fetcher) transfer(ctx context.Context, told bool) (FetchOutcome, *fetch
 		return 0, &fetchError{outcome: FetchMisconfigured, text: "nobody here takes zones from primaries"}
 	}
 	limits := f.feed.Limits.orDefault()
-	known := f.list.known()
 	f.copy = 0
 	v, err := f.zones.Take(ctx, ZoneRequest{
 		Feed: f.feed.Name, Zone: f.feed.Fetch.Transfer.Zone, Dir: f.layout.fetchedZone(f.feed.Name), Told: told, AllowOlder: f.feed.AllowOlder,
@@ -147,7 +165,7 @@ func (f *fetcher) transfer(ctx context.Context, told bool) (FetchOutcome, *fetch
 		return 0, judgeTransfer(err)
 	}
 	f.record.transferred(v)
-	outcome, err := f.takeVersion(v, known, limits.SourceBytes)
+	outcome, err := f.takeVersion(v, f.list.known(), limits.SourceBytes) // which may have to read the list: not before what has changed is served
 	if err != nil {
 		return 0, f.feed.Fetch.judge(ctx, limits, err)
 	}

@@ -96,7 +96,7 @@ func (p *Publisher) planChange(feed string, c *ZoneChange) (job CompileConfig, r
 	served, report, source := servedFeeds(p.order.zones()), &f.rows.report, &f.rows.report.Source
 	room, _ := p.changeRoom(served)
 	switch limits := f.feed.Limits.orDefault(); {
-	case !served[feed], f.pin != nil, f.failure.err != nil, f.due(time.Now()), f.settled.Sum != f.seen.stamp.Sum:
+	case !served[feed], f.pin != nil, f.failure.err != nil, f.due(time.Now()), f.settled.Sum != f.seen.stamp.Sum && f.looked():
 		err = fmt.Errorf("%w: the feed is not served as its source is", errWhole)
 	case source.Fingerprint != f.fingerprint, f.feed.Lenient, f.feed.TTL != 0, f.feed.SuffixList != "":
 		err = fmt.Errorf("%w: its settings are out of the ordinary", errWhole)

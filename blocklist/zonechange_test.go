@@ -703,6 +703,64 @@ func TestDamagedLayer(t *testing.T) {
 	}
 }
 
+// TestFirstChangeAfterARestart: after a restart neither the list that followed a change is read nor what changes next, whoever has looked at the list meanwhile; a list that somebody has replaced is.
+func TestFirstChangeAfterARestart(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		changes int // before the restart
+		between func(*testing.T, *world)
+		whole   bool
+	}{
+		"of a copy that was read":                    {},
+		"of a layer":                                 {changes: 1},
+		"of a layer, when all lists were looked at":  {changes: 1, between: func(_ *testing.T, w *world) { w.reload(blocklist.ReloadOptions{}) }},
+		"of a layer, when somebody wrote the list":   {changes: 1, between: func(t *testing.T, w *world) { write(t, w.listPath(t), "; what nobody sent\n") }, whole: true},
+		"of a layer, when the state says less":       {changes: 1, between: func(t *testing.T, w *world) { must(t, os.Remove(filepath.Join(w.dir, "state/fetched/f/state.json"))) }, whole: true},
+		"of a layer whose list was never written":    {changes: 1, between: func(t *testing.T, w *world) { must(t, os.Remove(w.listPath(t))) }, whole: true},
+		"of a second layer over the one that is old": {changes: 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, p := modelWorld(t, nil)
+			for serial := 1; serial <= 1+c.changes; serial++ {
+				p.gives(&zoneModel{serial, rulesOf("a.example", fmt.Sprintf("v%d.example", serial))})
+				w.fetch()
+			}
+			w.close()
+			if c.between != nil && c.whole {
+				c.between(t, w)
+			}
+			reads, last := strings.Count(w.log(), "feed read"), 2+c.changes
+			w.open(nil)
+			if c.between != nil && !c.whole {
+				c.between(t, w)
+			}
+			next := &zoneModel{last, rulesOf("a.example", fmt.Sprintf("v%d.example", last))}
+			number := w.p.TakeChange(t.Context(), "f", p.kept.change(next))
+			if taken := number != 0; taken == c.whole || strings.Count(w.log(), "feed read") != reads {
+				t.Fatalf("it is in copy %d; the log:\n%s", number, w.log())
+			}
+			if !c.whole && (!w.lists(fmt.Sprintf("v%d.example", last)) || w.lists(fmt.Sprintf("v%d.example", last-1))) {
+				t.Error("the change is not in force")
+			}
+			p.gives(next)
+			w.fetch()
+			if !w.lists(fmt.Sprintf("v%d.example", last)) || w.lists(fmt.Sprintf("v%d.example", last-1)) {
+				t.Errorf("the version is not in force; the log:\n%s", w.log())
+			}
+			must(t, w.current().Copy(0).Verify())
+		})
+	}
+}
+
+// listPath is where the list of the feed f lies.
+func (w *world) listPath(t *testing.T) string {
+	t.Helper()
+	all, err := filepath.Glob(filepath.Join(w.dir, "state/fetched/f/list/*"))
+	must(t, err)
+	return all[0]
+}
+
 // TestDecisionsOfRowsInLayers: rows that wait are listed as they come and go, keep the time since when they wait, and are decided of.
 func TestDecisionsOfRowsInLayers(t *testing.T) {
 	t.Parallel()
