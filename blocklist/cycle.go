@@ -22,7 +22,7 @@ import (
 
 // cycle reads the feeds that are due, or those that o names, and publishes if anything served has changed.
 func (p *Publisher) cycle(ctx context.Context, o ReloadOptions) (ReloadReport, error) {
-	began := time.Now()
+	p.began = time.Now()
 	job := p.plan(o)
 	report, err := p.work(ctx, job)
 	if err == nil || len(report.Feeds) > 0 {
@@ -36,11 +36,7 @@ func (p *Publisher) cycle(ctx context.Context, o ReloadOptions) (ReloadReport, e
 		report, err = p.workWhole(ctx, job, report)
 	}
 	p.settle(ctx, job, report, err)
-	out := p.reloadReport(job, report)
-	if out.Published {
-		p.noteServed(began)
-	}
-	return out, err
+	return p.reloadReport(job, report), err
 }
 
 // plan decides what the child is to do.
@@ -381,18 +377,13 @@ func (p *Publisher) publish(index *nameindex.Index, job *CompileConfig, files st
 	p.mu.Unlock()
 	p.counts.published.Add(1)
 	names, feeds := g.Policy.Index().Len(), len(g.Policy.Manifest().Feeds) // while it is ours
+	p.counts.publishSeconds.Store(math.Float64bits(time.Since(p.began).Seconds()))
 	p.config.Publish(g)
-	p.served = time.Now()
 	p.log.Info("policy published", "generation", number, "names", names, "feeds", feeds)
 	if job.firm {
 		return nil
 	}
 	return p.save(state, false)
-}
-
-// noteServed notes how long what began then took until it was served.
-func (p *Publisher) noteServed(began time.Time) {
-	p.counts.publishSeconds.Store(math.Float64bits(p.served.Sub(began).Seconds()))
 }
 
 // nextState puts fresh before what is current now. The policy before stays on disk for the case that fresh is found damaged.

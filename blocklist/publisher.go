@@ -63,7 +63,7 @@ type Publisher struct {
 
 	guards   changeGuards // used by whoever has the turn
 	unsynced []string     // files of the policy in force that a loss of power may take yet; used by whoever has the turn
-	served   time.Time    // when a policy was handed over last; used by whoever has the turn
+	began    time.Time    // when the reading began after which a policy is handed over; used by whoever has the turn
 
 	mu        sync.Mutex // guards what follows
 	feeds     []*feedState

@@ -30,6 +30,7 @@ func (p *Publisher) takeChange(ctx context.Context, feed string, c *ZoneChange) 
 		return 0
 	}
 	defer p.endTurn()
+	p.began = began
 	number, err := p.change(ctx, feed, c, began)
 	if err != nil && ctx.Err() == nil {
 		p.log.Info("a change of a policy zone is taken over by reading it whole", "feed", feed, "serial", c.To, "why", err)
@@ -81,7 +82,6 @@ func (p *Publisher) change(ctx context.Context, feed string, c *ZoneChange, bega
 		return job.Generation, nil
 	}
 	p.counts.zoneChanges.Add(1)
-	p.noteServed(began)
 	return job.Generation, nil
 }
 
