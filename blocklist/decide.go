@@ -151,7 +151,7 @@ func (p *Publisher) concerned(d *Decision) ([]string, error) {
 			return nil, fmt.Errorf("%w: nothing was decided of %s; see `cenote held --decisions`", ErrDecision, d.Name)
 		}
 	case d.Feed != "" && p.feed(d.Feed) == nil:
-		return nil, fmt.Errorf("%w: %q", ErrUnknownFeed, d.Feed)
+		return nil, p.unknownFeed(d.Feed)
 	case d.Feed != "":
 		feeds = []string{d.Feed}
 	default:

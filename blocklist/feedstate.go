@@ -25,6 +25,7 @@ type feedState struct {
 	fingerprint string
 	rows        *Rows     // the last good copy; nil where there is none
 	copies      []uint64  // the numbers of all copies that are kept, newest first. The slice is not changed in place
+	unlooked    uint64    // the copy of which it was logged that it cannot be looked at; 0 for none. Written only where the turn is held
 	pin         *Pin      // the source is not read; nil for none
 	seen        outlook   // the state in which the source was last seen at rest
 	settled     Stamp     // the state that was last read, whatever came of it; zero: it must be read

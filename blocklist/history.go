@@ -1,7 +1,9 @@
 package blocklist
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"strconv"
@@ -127,8 +129,13 @@ func (p *Publisher) within(f *feedState) []uint64 {
 			continue
 		}
 		size, base, err := p.sizeOf(f.feed.Name, number, there)
-		if err != nil {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
 			continue // somebody has removed it
+		case err != nil: // it may be there again when the disk is
+			p.unlooked(f, number, err)
+		case f.unlooked == number:
+			f.unlooked = 0
 		}
 		if left <= 0 || room < size {
 			left = 0 // an older one is not kept in its place
@@ -138,6 +145,15 @@ func (p *Publisher) within(f *feedState) []uint64 {
 		left, room, there[number], there[base] = left-1, room-size, true, true
 	}
 	return out
+}
+
+// unlooked counts that a kept copy cannot be looked at, and logs it once for the newest of a feed.
+func (p *Publisher) unlooked(f *feedState, number uint64, err error) {
+	p.counts.lookFailures.Add(1)
+	if f.unlooked == 0 {
+		f.unlooked = number
+		p.log.Warn("a kept copy cannot be looked at, and stays in the history", "feed", f.feed.Name, "copy", number, "error", err)
+	}
 }
 
 // sizeOf is how many octets a copy takes on the disk beside files that are there anyway, and what it lies over, or 0.

@@ -129,6 +129,63 @@ func TestHistoryIsBounded(t *testing.T) {
 	}
 }
 
+// TestCopyThatCannotBeLookedAtStays in the history, counted and told once: only one that is not there has left it.
+func TestCopyThatCannotBeLookedAtStays(t *testing.T) {
+	t.Parallel()
+	w := historyWorld(t, func(c *blocklist.Config) { c.History = 10 })
+	feeds := filepath.Join(w.dir, "state", "feeds", "f")
+	broken, aside, gone := filepath.Join(feeds, "2.rows"), filepath.Join(w.dir, "aside"), filepath.Join(feeds, "1.rows")
+	must(t, os.Rename(broken, aside))
+	must(t, os.Symlink(broken, broken)) // to look at it fails, of whatever user
+	must(t, os.Remove(gone))
+	for _, name := range []string{"four.example", "five.example"} {
+		w.feed("f", list(name))
+		w.reload(blocklist.ReloadOptions{})
+	}
+	if got := w.copies(); got != "5* 4 3 2!" {
+		t.Errorf("copies %q are kept", got)
+	}
+	if n, told := w.metric("cenote_blocklist_store_failures_total"), strings.Count(w.log(), "a kept copy cannot be looked at"); n < 2 || told != 1 {
+		t.Errorf("%v failures are counted, and %d are told; log:\n%s", n, told, w.log())
+	}
+	must(t, os.Remove(broken))
+	must(t, os.Rename(aside, broken))
+	if w.rollback(blocklist.RollbackOptions{Feed: "f", To: 2}); w.serves() != "two" {
+		t.Errorf("%q is served", w.serves())
+	}
+}
+
+// TestUnknownFeedIsToldWhatMayBeMeant wherever one is named, and of many feeds a part is listed.
+func TestUnknownFeedIsToldWhatMayBeMeant(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	for i := range 40 {
+		w.feed(fmt.Sprintf("stealers-%02d", i), "0.0.0.0 a.example\n")
+	}
+	w.reload(blocklist.ReloadOptions{})
+	const wrong = "stealer-07"
+	for what, ask := range map[string]func() error{
+		"history":  func() error { _, err := w.p.History(wrong); return err },
+		"rollback": func() error { _, err := w.p.Rollback(t.Context(), blocklist.RollbackOptions{Feed: wrong}); return err },
+		"unpin":    func() error { _, err := w.p.Unpin(t.Context(), blocklist.UnpinOptions{Feed: wrong}); return err },
+		"diff":     func() error { _, err := w.p.Diff(t.Context(), blocklist.DiffOptions{Feed: wrong}); return err },
+		"reload": func() error {
+			_, err := w.p.Reload(t.Context(), blocklist.ReloadOptions{Feeds: []string{wrong}})
+			return err
+		},
+		"decide": func() error {
+			_, err := w.p.Decide(t.Context(), blocklist.Decision{Feed: wrong, Name: "a.example", Verdict: blocklist.VerdictRelease, Why: "w"})
+			return err
+		},
+	} {
+		err := ask()
+		if !errors.Is(err, blocklist.ErrUnknownFeed) || !strings.Contains(err.Error(), `did you mean "stealers-07"?`) ||
+			!strings.Contains(err.Error(), "40 are known here") || strings.Contains(err.Error(), "stealers-39") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
 // metricNumber is a number that grows with every policy.
 func (w *world) metricNumber() int { return int(w.current().Number) }
 

@@ -26,6 +26,7 @@ type counts struct {
 	reloadFailed   atomic.Uint64
 	fallbacks      atomic.Uint64
 	commitFailures atomic.Uint64
+	lookFailures   atomic.Uint64
 	lastSeconds    atomic.Uint64 // bits of a float64, as the next
 	publishSeconds atomic.Uint64
 }
@@ -99,7 +100,7 @@ func describe() *metrics {
 		children:   desc("child_failures_total", "Compiling children that ended without a report: killed, out of memory or time. Look at the log for the feed."),
 		rejected:   desc("rejected_total", "Changes of feeds that were not taken. Look at the feed's state."),
 		reloads:    desc("reloads_total", "Reloads that were asked for, by result.", "result"),
-		trouble:    desc("store_failures_total", "Failures of the state directory: a stored policy or copy that could not be opened, a policy that could not be stored. Look at the disk.", "what"),
+		trouble:    desc("store_failures_total", "Failures of the state directory: a stored policy or copy that could not be opened, a policy that could not be stored, a kept copy that could not be looked at. Look at the disk.", "what"),
 	}
 }
 
@@ -201,4 +202,5 @@ func (m *metrics) totals(ch chan<- prometheus.Metric, c *counts) {
 	counter(ch, m.reloads, &c.reloadFailed, "failed")
 	counter(ch, m.trouble, &c.fallbacks, "open")
 	counter(ch, m.trouble, &c.commitFailures, "store")
+	counter(ch, m.trouble, &c.lookFailures, "look")
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"time"
-
-	"github.com/fsnotify/fsnotify"
 )
 
 // Doors for the tests of the publishing half.
@@ -113,18 +111,16 @@ func StampOf(c FeedConfig) (Stamp, error) {
 	return s.stamp, nil
 }
 
-// Watch runs a watcher until ctx ends. overflow, if it is not nil, injects an overflow of the kernel's queue whenever it yields.
+// Watch runs a watcher until ctx ends. overflow, if it is not nil, is a notice, such as that of an overflow of the kernel's queue, whenever it yields.
 func Watch(ctx context.Context, poll, debounce time.Duration, pollOnly bool, feeds []FeedConfig, known map[string]Stamp,
 	overflow <-chan struct{}, changed func(string, Stamp, error)) {
 	w := newWatcher(watchConfig{poll, debounce, pollOnly, slog.New(slog.DiscardHandler)}, changed)
 	if overflow != nil {
-		w.opened = func(n *notices) {
-			go func() {
-				for range overflow {
-					n.watcher.Errors <- fsnotify.ErrEventOverflow
-				}
-			}()
-		}
+		go func() {
+			for range overflow {
+				w.wakeAll()
+			}
+		}()
 	}
 	w.run(ctx, feeds, known)
 }

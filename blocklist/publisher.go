@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"cenote/policy"
+	"cenote/spelling"
 )
 
 // Config is what a Publisher needs.
@@ -419,16 +419,21 @@ func (p *Publisher) reloadInTurn(ctx context.Context, o ReloadOptions, began tim
 func (p *Publisher) checkNames(names []string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var known []string
-	for _, f := range p.feeds {
-		known = append(known, f.feed.Name)
-	}
 	for _, name := range names {
-		if !slices.Contains(known, name) {
-			return fmt.Errorf("%w: %q; the feeds are %s", ErrUnknownFeed, name, strings.Join(known, ", "))
+		if p.feed(name) == nil {
+			return p.unknownFeed(name)
 		}
 	}
 	return nil
+}
+
+// unknownFeed says that there is no such feed, which may have been meant, and what there is. Called with mu held.
+func (p *Publisher) unknownFeed(name string) error {
+	known := make([]string, len(p.feeds))
+	for i, f := range p.feeds {
+		known[i] = f.feed.Name
+	}
+	return fmt.Errorf("%w: %q; %s", ErrUnknownFeed, name, spelling.Known(name, known))
 }
 
 // restMax is how long Reload waits for a source to come to rest.

@@ -626,22 +626,6 @@ func TestStateDirectoryHasOneUser(t *testing.T) {
 	}
 }
 
-// TestLockOfAKilledServerEndsSoon: what a killed server had started holds a copy of its files until it runs a program of its own.
-func TestLockOfAKilledServerEndsSoon(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, nil)
-	dir := filepath.Join(w.dir, "state")
-	must(t, os.MkdirAll(dir, 0o750))
-	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o640)
-	must(t, err)
-	defer lock.Close()
-	fd, given := int(lock.Fd()), make(chan error)
-	must(t, syscall.Flock(fd, syscall.LOCK_EX))
-	time.AfterFunc(100*time.Millisecond, func() { given <- syscall.Flock(fd, syscall.LOCK_UN) })
-	w.open(nil)
-	must(t, <-given)
-}
-
 func TestPolicyZoneFileCompiles(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)

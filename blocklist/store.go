@@ -11,9 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
-	"time"
 
+	"cenote/directory"
 	"cenote/nameindex"
 	"cenote/pace"
 
@@ -38,7 +37,7 @@ import (
 // when current is replaced, and only then are files removed. So a crash at any point leaves the old policy or the new one.
 type store struct {
 	layout
-	lock *os.File
+	lock *directory.Lock
 }
 
 // layout knows the names in a state directory.
@@ -121,35 +120,18 @@ func openStore(dir string) (*store, error) {
 			return nil, fmt.Errorf("state directory: %w", err)
 		}
 	}
-	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o640)
-	if err != nil {
+	var err error
+	switch s.lock, err = directory.TakeLock(filepath.Join(dir, "lock"), 0o640); {
+	case errors.Is(err, directory.ErrLocked):
+		return nil, fmt.Errorf("%w: %s", ErrInUse, dir)
+	case err != nil:
 		return nil, fmt.Errorf("state directory: %w", err)
 	}
-	if err := waitForLock(lock); err != nil {
-		lock.Close()
-		return nil, fmt.Errorf("%w: %s", ErrInUse, dir)
-	}
-	s.lock = lock
 	return s, nil
 }
 
-// lockPatience is how long a start waits for the lock of the directory: a child of a server that was killed may hold a copy of its files until it runs a program
-// of its own.
-const lockPatience = time.Second
-
-func waitForLock(f *os.File) error {
-	for begun := time.Now(); ; time.Sleep(lockPatience / 50) {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil || time.Since(begun) > lockPatience {
-			return err
-		}
-	}
-}
-
-// close gives the directory up. The lock is taken off by name: a child that is just being started holds a copy of every open file for a moment.
-func (s *store) close() error {
-	return errors.Join(syscall.Flock(int(s.lock.Fd()), syscall.LOCK_UN), s.lock.Close())
-}
+// close gives the directory up.
+func (s *store) close() error { return s.lock.Release() }
 
 // storedPolicy names the files of one published policy.
 type storedPolicy struct {

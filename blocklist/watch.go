@@ -6,10 +6,9 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
+	"cenote/directory"
 )
 
 // watcher sees when the source of a feed has changed and has come to rest. A poll of each source's Stamp decides; notices from the kernel only
@@ -21,7 +20,6 @@ type watcher struct {
 	mu      sync.Mutex
 	wake    map[string]chan struct{} // by feed; guarded by mu
 	notices *notices
-	opened  func(*notices) // told of the notices once they are there; nil outside tests
 }
 
 // watchConfig is the part of Config that the watcher needs.
@@ -44,7 +42,7 @@ func (w *watcher) run(ctx context.Context, feeds []FeedConfig, known map[string]
 	defer all.Wait()
 	w.notices = w.openNotices()
 	if w.notices != nil {
-		all.Go(func() { w.notices.run(ctx, w.wakeAll) })
+		all.Go(func() { w.notices.Run(ctx, func(string) { w.wakeAll() }) })
 	}
 	w.mu.Lock()
 	w.wake = map[string]chan struct{}{}
@@ -61,15 +59,12 @@ func (w *watcher) openNotices() *notices {
 	if w.config.pollOnly {
 		return nil
 	}
-	n, err := newNotices()
+	n, err := directory.Listen()
 	if err != nil {
 		w.config.log.Warn("no notices from the kernel, feeds are polled", "error", err, "poll", w.config.poll)
 		return nil
 	}
-	if w.opened != nil {
-		w.opened(n)
-	}
-	return n
+	return &notices{Notices: n, wanted: map[string][]string{}}
 }
 
 // wakeAll makes every feed be looked at soon. A notice says too little to tell which feed it is about.
@@ -222,90 +217,32 @@ func watchedDirs(path string) []string {
 	return dirs
 }
 
-// notices are the kernel's hints that something happened in a directory.
+// notices are the kernel's hints that something happened in the directories of feeds.
 type notices struct {
-	watcher *fsnotify.Watcher
-	mu      sync.Mutex
-	wanted  map[string][]string    // by feed; guarded by mu
-	watched map[string]directoryID // guarded by mu
+	*directory.Notices
+	mu     sync.Mutex
+	wanted map[string][]string // by feed; guarded by mu
 }
 
-// directoryID tells a directory from another that took its name.
-type directoryID struct{ dev, inode uint64 }
-
-func newNotices() (*notices, error) {
-	w, err := fsnotify.NewWatcher()
-	if err != nil {
-		return nil, err
-	}
-	return &notices{watcher: w, wanted: map[string][]string{}, watched: map[string]directoryID{}}, nil
-}
-
-// run calls wake for every notice until ctx ends. An overflow, after which notices are missing, is a notice as well.
-func (n *notices) run(ctx context.Context, wake func()) {
-	defer n.watcher.Close()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case _, ok := <-n.watcher.Events:
-			if !ok {
-				return
-			}
-		case _, ok := <-n.watcher.Errors:
-			if !ok {
-				return
-			}
-		}
-		wake()
-	}
-}
-
-// want sets the directories of a feed. One that was replaced by another of the same name is watched anew. A watch that cannot be had
-// costs nothing but the time until the next poll.
+// want sets the directories of a feed. One that hangs stops its own feed alone.
 func (n *notices) want(feed string, dirs []string) {
+	n.dropUnwanted(feed, dirs)
+	for _, dir := range dirs {
+		n.Watch(dir)
+	}
+}
+
+func (n *notices) dropUnwanted(feed string, dirs []string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.wanted[feed] = dirs
-	for _, dir := range dirs {
-		id, ok := identify(dir)
-		if !ok || n.watched[dir] == id {
-			continue
-		}
-		n.watcher.Remove(dir) // fails where there was none
-		if n.watcher.Add(dir) == nil {
-			n.watched[dir] = id
-		}
-	}
-	n.dropUnwanted()
-}
-
-// dropUnwanted is called with mu held.
-func (n *notices) dropUnwanted() {
-	keep := map[string]bool{}
+	all := map[string]bool{}
 	for _, dirs := range n.wanted {
 		for _, dir := range dirs {
-			keep[dir] = true
+			all[dir] = true
 		}
 	}
-	for dir := range n.watched {
-		if !keep[dir] {
-			n.watcher.Remove(dir)
-			delete(n.watched, dir)
-		}
-	}
-}
-
-func identify(dir string) (directoryID, bool) {
-	info, err := os.Stat(dir)
-	if err != nil {
-		return directoryID{}, false
-	}
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return directoryID{}, false
-	}
-	return directoryID{uint64(st.Dev), st.Ino}, true
+	n.Only(all)
 }
 
 // atRest looks at a source until it rests, for somebody who waits for it, and returns whether it does. One whose last change is older than a

@@ -32,8 +32,14 @@ func (w *worker) admit(q *Query) bool {
 	if !w.withinRate(q, fault) {
 		return w.drop(dropRate)
 	}
-	if !w.verify(q) || q.step == stepReply {
-		return true // signed wrongly, or over the rate, and told so
+	if !w.verify(q) { // and told so
+		if q.updates {
+			w.refuseUpdate(q, q.signature.record.Name, q.signature.fault.String())
+		}
+		return true
+	}
+	if q.step == stepReply {
+		return true // over the rate, and told so
 	}
 	if !allowed {
 		w.counters.refused.Add(1)

@@ -155,6 +155,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	s.stopReading(&loops, &listeners)
 	s.finishQueries()
+	s.core.updates.told.lines.Wait()
 	return err
 }
 

@@ -129,3 +129,6 @@ func ReadMessages(conn net.Conn) (messages [][]byte, capacityMax int) {
 		messages = append(messages, append([]byte(nil), msg...))
 	}
 }
+
+// WaitTold waits until the log has been told what it is told of refused updates by now.
+func (s *Server) WaitTold() { s.core.updates.told.lines.Wait() }

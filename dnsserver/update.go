@@ -1,7 +1,9 @@
 package dnsserver
 
 import (
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"cenote/dnsname"
 	"cenote/policy"
@@ -17,9 +19,10 @@ const updatesMax = 64
 type updateCounters struct {
 	waits   updateWaits
 	made    atomic.Uint64 // handed to the zone, whatever came of it
-	refused atomic.Uint64 // not signed, by a key or from an address that may send none
+	refused atomic.Uint64 // not signed, or wrongly, by a key or from an address that may send none
 	noZone  atomic.Uint64 // for what is no zone of ours
 	full    atomic.Uint64 // that found too many before them, of all or of their key
+	told    refusalLog
 }
 
 // parse reads the message of q. NOTIFY and UPDATE messages are read where there is a zone that hears or takes them; to all others their opcode is unknown.
@@ -55,18 +58,65 @@ func (w *worker) update(q *Query) {
 	q.ask()
 	q.source.kind = querylog.SourceZone
 	counts, served := &w.core.updates, q.zones.Exact(q.request.Name)
+	why := ""
+	if served != nil {
+		why = served.WhyNoUpdate(q.Peer.Addr().WithZone(""), q.keyName().Canonical())
+	}
 	switch {
 	case q.msg.Type != wire.TypeSOA:
 		q.turnAway(wire.RcodeFormErr, policy.EDENone)
 	case served == nil:
 		counts.noZone.Add(1)
 		q.turnAway(wire.RcodeNotAuth, edeNotAuthoritative)
-	case !served.MayUpdate(q.Peer.Addr().WithZone(""), q.keyName().Canonical()):
-		counts.refused.Add(1)
+	case why != "":
+		w.refuseUpdate(q, q.keyName(), why)
 		q.turnAway(wire.RcodeRefused, edeProhibited)
 	default:
 		q.pending = true
 	}
+}
+
+// refuseUpdate counts that an update is refused before anything is looked at that it asks for, and tells it to the log, of many a part.
+func (w *worker) refuseUpdate(q *Query, key dnsname.Name, why string) {
+	w.core.updates.refused.Add(1)
+	told := &w.core.updates.told
+	passed, ok := told.take(q.Time)
+	if !ok {
+		return
+	}
+	line := []any{"zone", printedName(q.msg.Name), "client", q.Peer.Addr().WithZone("").String(), "key", printedName([]byte(key)), "reason", why, "not_logged", passed}
+	told.lines.Go(func() {
+		defer told.telling.Store(false)
+		w.core.log.Warn("an update is refused", line...)
+	})
+}
+
+// printedName is a name in wire form as the log has it, "" for none.
+func printedName(wire []byte) string {
+	if len(wire) == 0 {
+		return ""
+	}
+	return dnsname.Name(wire).Canonical().String()
+}
+
+// refusalLog bounds what the log is told of refusals: one line a second, one at a time, by a goroutine of its own since no query waits for the log. All are counted. The zero value has told
+// nothing; take may be called by many at once.
+type refusalLog struct {
+	second  atomic.Int64  // of the last line
+	telling atomic.Bool   // a line is being written
+	passed  atomic.Uint64 // refusals since the last line that have none
+	lines   sync.WaitGroup
+}
+
+// take reports whether the log may be told of one more, and how many there were since the last that it was not told of. Whoever tells it takes telling back at the end.
+func (l *refusalLog) take(now time.Time) (passed uint64, ok bool) {
+	second := now.Unix()
+	if l.second.Load() == second || !l.telling.CompareAndSwap(false, true) {
+		l.passed.Add(1)
+		return 0, false
+	}
+	l.second.Store(second)
+	return l.passed.Swap(0), true
 }
 
 // makeUpdate has the changes made, and drafts the reply.

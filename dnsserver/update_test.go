@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
+	"log/slog"
 	"net"
 	"net/netip"
 	"slices"
@@ -170,5 +171,74 @@ func TestUpdateWithoutZones(t *testing.T) {
 	r, err := dns.Exchange(m, s.Addrs()[0].Addr.String())
 	if err != nil || r.Rcode != dns.RcodeNotImplemented {
 		t.Errorf("%v\n%v", err, r)
+	}
+}
+
+// refusalLines takes the lines about refused updates.
+type refusalLines chan string
+
+func (l refusalLines) Write(b []byte) (int, error) {
+	if strings.Contains(string(b), "an update is refused") {
+		l <- string(b)
+	}
+	return len(b), nil
+}
+
+// TestRefusedUpdatesAreTold to the log, one a second, by whom, of which zone and why, with how many were not; and all are counted.
+func TestRefusedUpdatesAreTold(t *testing.T) {
+	var second atomic.Int64
+	start := time.Now().Truncate(time.Second)
+	now := func() time.Time { return start.Add(time.Duration(second.Load()) * time.Second) }
+	lines := make(refusalLines, 100)
+	settings := dnsserver.DefaultSettings()
+	other := branchKey()
+	other.Name = dnsname.MustParse("second.example").Canonical()
+	settings.Keys = must1(tsig.NewKeys(branchKey(), other))
+	s := startLive(t, dnsserver.Config{Zones: changeable(t), Updates: new(updater), Settings: settings, Now: now, Log: slog.New(slog.NewTextHandler(lines, nil))})
+	send := func(zone, key string, secret []byte) {
+		t.Helper()
+		m := new(dns.Msg).SetUpdate(dns.Fqdn(zone))
+		client := dns.Client{Timeout: patience}
+		if key != "" {
+			m.SetTsig(key, dns.HmacSHA256, 300, now().Unix())
+			client.TsigSecret = map[string]string{key: base64.StdEncoding.EncodeToString(secret)}
+		}
+		if r, _, err := client.Exchange(m, s.Addrs()[0].Addr.String()); r == nil || r.Rcode == dns.RcodeSuccess {
+			t.Fatalf("got %v, %v", r, err)
+		}
+	}
+	refused := 0
+	for _, tc := range []struct {
+		zone, key, want string
+		secret          []byte
+	}{
+		{"open.test", "", `zone=open.test client=127.0.0.1 key="" reason="there is no signature"`, nil},
+		{"OPEN.test", "branch.example.", `zone=open.test client=127.0.0.1 key=branch.example reason="the signature is wrong"`, []byte("another secret, as long as that.")},
+		{"open.test", "other.example.", `zone=open.test client=127.0.0.1 key=other.example reason="the key is not known, or has another algorithm"`, branchSecret},
+		{"open.test", "second.example.", `key=second.example reason="the key may change nothing in the zone"`, branchSecret},
+		{"near.test", "branch.example.", `zone=near.test client=127.0.0.1 key=branch.example reason="none are taken from this address"`, branchSecret},
+		{"fixed.test", "branch.example.", `zone=fixed.test client=127.0.0.1 key=branch.example reason="the zone takes no updates"`, branchSecret},
+	} {
+		passed := " not_logged=2"
+		if refused == 0 {
+			passed = " not_logged=0"
+		}
+		second.Add(1)
+		send(tc.zone, tc.key, tc.secret)
+		s.WaitTold()
+		line := <-lines
+		if !strings.Contains(line, tc.want+passed) {
+			t.Errorf("%s by %q: the log says %q, want %q", tc.zone, tc.key, line, tc.want+passed)
+		}
+		send(tc.zone, tc.key, tc.secret)
+		send(tc.zone, "", nil)
+		if refused += 3; s.figure("cenote_dnsserver_updates_total", "refused") != float64(refused) {
+			t.Errorf("%v refused updates are counted, want %d", s.figure("cenote_dnsserver_updates_total", "refused"), refused)
+		}
+	}
+	s.stop()
+	s.ended()
+	if len(lines) > 0 {
+		t.Errorf("the log also says %q", <-lines)
 	}
 }

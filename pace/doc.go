@@ -6,6 +6,7 @@
 // that has nothing else to do a rest of microseconds lasts a millisecond, the shortest that epoll_wait(2) knows.
 //
 // A sync that the kernel does (Sync) holds no processor at all.
+// A worker that always has something to do lets others in without a rest (Turn).
 //
 // Start reading at Pace.
 package pace

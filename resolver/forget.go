@@ -1,6 +1,7 @@
 package resolver
 
 import (
+	"maps"
 	"reflect"
 
 	"cenote/dnsname"
@@ -42,13 +43,29 @@ func (r *Resolver) outdate(names []dnsname.Name) {
 
 // outdated are the names below which another configuration finds other answers; the root stands for everything. They are forgotten, or
 // what one source said would be served as if the other had said it.
-func outdated(before, after *Recursion) (names []dnsname.Name) {
-	if (before == nil) != (after == nil) {
+func outdated(before, after *Config) (names []dnsname.Name) {
+	switch from, to := before.Recursion, after.Recursion; {
+	case from != nil && to != nil:
+		return outdatedBelow(from, to)
+	case from != nil || to != nil || !sameUpstreams(before.Upstreams, after.Upstreams):
 		return []dnsname.Name{dnsname.Root}
 	}
-	if before == nil {
-		return nil
+	return nil
+}
+
+// sameUpstreams reports whether two lists have the same upstreams, in whatever order: who of them gave an answer is not kept beside it.
+func sameUpstreams(a, b []Upstream) bool {
+	one := func(list []Upstream) map[Upstream]bool {
+		all := map[Upstream]bool{}
+		for _, u := range list {
+			all[u] = true
+		}
+		return all
 	}
+	return maps.Equal(one(a), one(b))
+}
+
+func outdatedBelow(before, after *Recursion) (names []dnsname.Name) {
 	same := reflect.DeepEqual(before.Hints, after.Hints) && before.Port == after.Port && reflect.DeepEqual(before.Never, after.Never)
 	same = same && before.DNS64 == after.DNS64 && reflect.DeepEqual(before.Private, after.Private)
 	if !same || !reflect.DeepEqual(before.Anchors, after.Anchors) {

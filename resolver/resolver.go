@@ -173,7 +173,7 @@ func (r *Resolver) Update(config Config) error {
 func (r *Resolver) next(before *state, config Config) (after *state, forgotten []dnsname.Name) {
 	after = newState(config, before, &r.lastGroup)
 	after.keys = r.nextKeys(&config)
-	forgotten = append(outdated(before.config.Recursion, after.config.Recursion), before.ended(config.Now())...)
+	forgotten = append(outdated(&before.config, &after.config), before.ended(config.Now())...)
 	if after.era = before.era; len(forgotten) > 0 {
 		after.era++
 	}

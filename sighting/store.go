@@ -11,8 +11,9 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
+
+	"cenote/directory"
 )
 
 // Config is what a Store needs. The zero value of every field but Dir and Catalog stands for its default.
@@ -127,7 +128,7 @@ type Store struct {
 	log    *slog.Logger
 	now    func() time.Time
 	seed   uint64 // of the hashes of everything that clients can choose
-	lock   *os.File
+	lock   *directory.Lock
 
 	shared    *shared
 	producers producers
@@ -196,27 +197,14 @@ func (s *Store) openDirectory() error {
 			return fmt.Errorf("opening the ledger of sightings: %w", err)
 		}
 	}
-	f, err := os.OpenFile(filepath.Join(s.config.Dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
+	var err error
+	switch s.lock, err = directory.TakeLock(filepath.Join(s.config.Dir, "lock"), 0o600); {
+	case errors.Is(err, directory.ErrLocked):
+		return fmt.Errorf("the ledger of sightings in %s is held by another process: %w", s.config.Dir, err)
+	case err != nil:
 		return fmt.Errorf("opening the ledger of sightings: %w", err)
 	}
-	if err := waitForLock(f); err != nil {
-		f.Close()
-		return fmt.Errorf("the ledger of sightings in %s is held by another process: %w", s.config.Dir, err)
-	}
-	s.lock = f
 	return nil
-}
-
-// lockPatience is how long a start waits for the lock: what a killed server had just started may hold a copy of its files for a moment.
-const lockPatience = time.Second
-
-func waitForLock(f *os.File) (err error) {
-	for end := time.Now().Add(lockPatience); ; time.Sleep(lockPatience / 50) {
-		if err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err == nil || time.Now().After(end) {
-			return err
-		}
-	}
 }
 
 func (s *Store) openLedger() error {
@@ -331,9 +319,9 @@ func (s *Store) closeFiles() {
 			s.log.Error("day file of sightings cannot be closed", "file", f.path, "error", err)
 		}
 	}
-	// By name: a child that is just being started holds a copy of every open file for a moment.
-	_ = syscall.Flock(int(s.lock.Fd()), syscall.LOCK_UN)
-	s.lock.Close()
+	if err := s.lock.Release(); err != nil {
+		s.log.Error("the lock of the ledger of sightings cannot be given up", "error", err)
+	}
 }
 
 // Producer makes a producer for one goroutine. It lives as long as the Store.

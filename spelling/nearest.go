@@ -1,6 +1,7 @@
 package spelling
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -66,4 +67,23 @@ func Hint(word string, words []string) string {
 		return ""
 	}
 	return "known here: " + strings.Join(slices.Sorted(slices.Values(words)), ", ")
+}
+
+// knownShown is how many words a refusal lists.
+const knownShown = 30
+
+// Known is what to say of a name that is none of the known ones, of which there may be thousands: the nearest if one is near, and what there is, of many a part.
+func Known(name string, known []string) string {
+	hint := ""
+	if near := Nearest(name, known); near != "" {
+		hint = "did you mean " + strconv.Quote(near) + "? "
+	}
+	sorted := slices.Sorted(slices.Values(known))
+	switch {
+	case len(sorted) == 0:
+		return hint + "there is none here"
+	case len(sorted) <= knownShown:
+		return hint + "known here: " + strings.Join(sorted, ", ")
+	}
+	return hint + fmt.Sprintf("%d are known here, such as %s", len(sorted), strings.Join(sorted[:knownShown], ", "))
 }

@@ -1,6 +1,8 @@
 package spelling_test
 
 import (
+	"strconv"
+	"strings"
 	"testing"
 
 	"cenote/spelling"
@@ -26,5 +28,27 @@ func TestHint(t *testing.T) {
 	}
 	if got := spelling.Hint("carrier pigeon", nil); got != "" {
 		t.Errorf("of no words: got %q", got)
+	}
+}
+
+func TestKnown(t *testing.T) {
+	var many []string
+	for i := range 100 {
+		many = append(many, "feed-"+strconv.Itoa(i))
+	}
+	for name, c := range map[string]struct {
+		known []string
+		want  string
+	}{
+		"none":    {nil, "there is none here"},
+		"few":     {[]string{"b", "a"}, "known here: a, b"},
+		"feed-x1": {[]string{"feed-1"}, `did you mean "feed-1"? known here: feed-1`},
+	} {
+		if got := spelling.Known(name, c.known); got != c.want {
+			t.Errorf("Known(%q): got %q, want %q", name, got, c.want)
+		}
+	}
+	if got := spelling.Known("block", many); !strings.HasPrefix(got, "100 are known here, such as feed-0, feed-1, feed-10, ") || len(strings.Split(got, ", ")) != 31 {
+		t.Errorf("of many: %q", got)
 	}
 }

@@ -73,7 +73,7 @@ func (k *Keeper) Watched() int {
 	if k.files.notices == nil {
 		return 0
 	}
-	return len(k.files.notices.watched)
+	return k.files.notices.Watched()
 }
 
 // Told reports whether the kernel has told something that no look has seen.

@@ -2,14 +2,11 @@ package zone
 
 import (
 	"context"
-	"errors"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 
-	"github.com/fsnotify/fsnotify"
+	"cenote/directory"
 )
 
 // Of few files each is looked at each time. Of many a part is in turn, and beside it those that have changed and not come to rest, and those of which the kernel
@@ -142,46 +139,31 @@ func (k *Keeper) watchDirs(run func(*fileNotices)) {
 		k.mu.Unlock()
 		run(notices)
 	}
-	notices.watch(dirs)
+	notices.Only(dirs)
+	for dir := range dirs {
+		notices.Watch(dir)
+	}
 }
 
 // fileNotices are what the kernel tells of directories. Nil has nothing to tell.
 type fileNotices struct {
-	watcher *fsnotify.Watcher
-	watched map[string]directoryID // of watch alone
+	*directory.Notices
 
 	mu    sync.Mutex
 	paths map[string]bool // to which something has happened; guarded by mu
 	all   bool            // it may have happened to every file; guarded by mu
 }
 
-// directoryID tells a directory from another that took its name.
-type directoryID struct{ dev, inode uint64 }
-
 func newFileNotices() (*fileNotices, error) {
-	w, err := fsnotify.NewWatcher()
+	n, err := directory.Listen()
 	if err != nil {
 		return nil, err
 	}
-	return &fileNotices{watcher: w, watched: map[string]directoryID{}, paths: map[string]bool{}}, nil
+	return &fileNotices{Notices: n, paths: map[string]bool{}}, nil
 }
 
 // run keeps what is told until ctx ends.
-func (n *fileNotices) run(ctx context.Context) {
-	defer n.watcher.Close()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case e := <-n.watcher.Events:
-			n.note(e.Name)
-		case err := <-n.watcher.Errors:
-			if errors.Is(err, fsnotify.ErrEventOverflow) {
-				n.note("")
-			}
-		}
-	}
-}
+func (n *fileNotices) run(ctx context.Context) { n.Run(ctx, n.note) }
 
 // note keeps that something has happened to a path. Names that begin with two dots are those of links behind which all files of a directory change at once, as of
 // mounted volumes of Kubernetes; "" stands for every path.
@@ -207,37 +189,4 @@ func (n *fileNotices) take() (paths map[string]bool, all bool) {
 	paths, all = n.paths, n.all
 	n.paths, n.all = map[string]bool{}, false
 	return paths, all
-}
-
-// watch asks the kernel about these directories and no others. One that was replaced by another of its name is asked about anew; one that cannot be costs nothing but
-// the time until its files are in turn.
-func (n *fileNotices) watch(dirs map[string]bool) {
-	for dir := range n.watched {
-		if !dirs[dir] {
-			_ = n.watcher.Remove(dir)
-			delete(n.watched, dir)
-		}
-	}
-	for dir := range dirs {
-		id, ok := directoryOf(dir)
-		if !ok || n.watched[dir] == id {
-			continue
-		}
-		_ = n.watcher.Remove(dir) // fails where there was none
-		if n.watcher.Add(dir) == nil {
-			n.watched[dir] = id
-		}
-	}
-}
-
-func directoryOf(dir string) (directoryID, bool) {
-	info, err := os.Stat(dir)
-	if err != nil {
-		return directoryID{}, false
-	}
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return directoryID{}, false
-	}
-	return directoryID{uint64(st.Dev), st.Ino}, true
 }

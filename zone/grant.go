@@ -79,7 +79,17 @@ func (s *Served) ListsUpdates(client netip.Addr) bool {
 	return s.Updates != nil && s.Updates.Allow != nil && s.Updates.Allow(client)
 }
 
-// MayUpdate reports whether an update may come from an address, signed with a key, of which "" stands for none. What it may change is another question.
-func (s *Served) MayUpdate(client netip.Addr, key dnsname.Name) bool {
-	return s.Updates != nil && s.Updates.has(key) && (s.Updates.Allow == nil || s.Updates.Allow(client))
+// WhyNoUpdate says why no update may come from an address, signed with a key, of which "" stands for none; "" where one may. What it may change is another question.
+func (s *Served) WhyNoUpdate(client netip.Addr, key dnsname.Name) string {
+	switch {
+	case s.Updates == nil:
+		return "the zone takes no updates"
+	case key.IsZero():
+		return "there is no signature"
+	case !s.Updates.has(key):
+		return "the key may change nothing in the zone"
+	case s.Updates.Allow != nil && !s.Updates.Allow(client):
+		return "none are taken from this address"
+	}
+	return ""
 }

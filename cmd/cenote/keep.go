@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -133,7 +134,8 @@ func basis(c *config.Config, asking *resolver.Config) string {
 	r.IPv4, r.IPv6, r.From4, r.From6, r.Minimise, r.RootZone, r.Validation.Follow = false, false, netip.Addr{}, netip.Addr{}, false, "", false // the way there, and not what is there
 	r.RootHints, r.Validation.Anchors = "", ""
 	sum := sha256.New()
-	_, _ = fmt.Fprintf(sum, "%+v %+v", asking.Upstreams, r)
+	ups := slices.SortedFunc(slices.Values(asking.Upstreams), func(a, b resolver.Upstream) int { return a.Addr.Compare(b.Addr) }) // each address once
+	_, _ = fmt.Fprintf(sum, "%+v %+v", ups, r)
 	if asking.Recursion != nil {
 		hints := asking.Recursion.Hints
 		if hints == nil {

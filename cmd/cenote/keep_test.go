@@ -165,6 +165,9 @@ func TestBasisTellsApart(t *testing.T) {
 	if plain != load("upstreams: [192.0.2.1]\ncache: {size: 2MiB}\nlisten: [127.0.0.1:5399]\n") {
 		t.Error("another size of the cache is another basis")
 	}
+	if load("upstreams: [192.0.2.1, 192.0.2.2]\n") != load("upstreams: [192.0.2.2, 192.0.2.1]\n") {
+		t.Error("another order of the upstreams is another basis")
+	}
 	root := load("recursion: {enabled: true}\n")
 	for _, own := range []string{"forward: [{name: a.example, upstreams: [192.0.2.3]}]", "stub: [{name: a.example, servers: [192.0.2.3]}]", "validation: {negative_anchors: [{name: a.example}]}", "minimise: false", "ipv6: false"} {
 		if load("recursion: {enabled: true, "+own+"}\n") != root {

@@ -3,38 +3,17 @@ package main
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"cenote/config"
 	"cenote/spelling"
 )
-
-// knownShown is how many names a refusal lists.
-const knownShown = 30
 
 // checkKnown returns an error that says what there is if a name is none of it.
 func checkKnown(what, name string, known []string) error {
 	if slices.Contains(known, name) {
 		return nil
 	}
-	return fmt.Errorf("there is no %s %q; %s", what, name, knownHint(name, known))
-}
-
-// knownHint says which of the known names is the nearest, and what there is.
-func knownHint(name string, known []string) string {
-	var hint []string
-	if near := spelling.Nearest(name, known); near != "" {
-		hint = append(hint, fmt.Sprintf("did you mean %q?", near))
-	}
-	switch slices.Sort(known); {
-	case len(known) == 0:
-		hint = append(hint, "there is none here")
-	case len(known) <= knownShown:
-		hint = append(hint, "known here: "+strings.Join(known, ", "))
-	default:
-		hint = append(hint, fmt.Sprintf("%d are known here, such as %s", len(known), strings.Join(known[:knownShown], ", ")))
-	}
-	return strings.Join(hint, " ")
+	return fmt.Errorf("there is no %s %q; %s", what, name, spelling.Known(name, known))
 }
 
 // keyNames are the keys that clients may sign with.

@@ -13,6 +13,7 @@ import (
 	"cenote/blocklist"
 	"cenote/config"
 	"cenote/pace"
+	"cenote/spelling"
 )
 
 type reloadCommand struct {
@@ -154,7 +155,7 @@ func (s *server) reloadConfig(ctx context.Context, asked []string) (answer api.R
 	}
 	for _, name := range asked {
 		if !slices.ContainsFunc(next.Feeds, func(f config.Feed) bool { return f.Name == name }) {
-			return answer, nil, fmt.Errorf("%w: %q is not in %s; %s", blocklist.ErrUnknownFeed, name, s.path, knownHint(name, feedNames(next)))
+			return answer, nil, fmt.Errorf("%w: %q is not in %s; %s", blocklist.ErrUnknownFeed, name, s.path, spelling.Known(name, feedNames(next)))
 		}
 	}
 	undo, err = s.apply(ctx, next, &answer)
