@@ -163,9 +163,9 @@ func (f *fetcher) attempt(ctx context.Context) {
 	case <-ctx.Done():
 		return
 	}
-	began := time.Now()
+	began, had := time.Now(), f.list.state.Zone != nil
 	outcome, secrets, err := f.once(ctx)
-	f.rest(began)
+	f.rest(began, !had && f.list.state.Zone != nil)
 	switch {
 	case err != nil && ctx.Err() != nil:
 	case err != nil:
@@ -175,11 +175,11 @@ func (f *fetcher) attempt(ctx context.Context) {
 	}
 }
 
-// rest notes from when on a notice is followed.
-func (f *fetcher) rest(began time.Time) {
+// rest notes from when on a notice is followed; first is that the zone has come for the first time.
+func (f *fetcher) rest(began time.Time, first bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.rested.look(began, time.Now())
+	f.rested.look(began, time.Now(), first)
 }
 
 // once asks the server and takes what it gives. secrets are what no text may show.

@@ -95,8 +95,8 @@ const (
 	zoneRetryMax   = 10 * time.Minute // without a version of the zone; with one it is what the SOA record says
 	// zoneNoticeGap is how long primaries are left alone after a look, however many notices come of a zone.
 	zoneNoticeGap = 500 * time.Millisecond
-	// zoneLooksAhead is how much longer than between them looks may have taken together; then primaries are left alone as long as a look takes. A zone that was taken whole is
-	// so followed at once, and one that changes without end costs half of the time.
+	// zoneLooksAhead is how much longer than between them looks may have taken together; then primaries are left alone as long as a look takes. So changes that come fast are
+	// followed, and a zone that changes without end costs half of the time. The look that brings a zone for the first time does not count.
 	zoneLooksAhead = time.Minute
 )
 
@@ -107,12 +107,14 @@ type lookRest struct {
 	until time.Time     // a notice is followed from then on
 }
 
-// look notes a look from began to ended.
-func (r *lookRest) look(began, ended time.Time) {
+// look notes a look from began to ended, of which nothing counts if it brought the zone for the first time.
+func (r *lookRest) look(began, ended time.Time, first bool) {
 	if !r.ended.IsZero() {
 		r.ahead = max(0, r.ahead-began.Sub(r.ended))
 	}
-	r.ahead += ended.Sub(began)
+	if !first {
+		r.ahead += ended.Sub(began)
+	}
 	r.ended, r.until = ended, ended.Add(max(zoneNoticeGap, r.ahead-zoneLooksAhead))
 }
 

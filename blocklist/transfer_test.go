@@ -170,12 +170,12 @@ func TestPolicyZoneThatCannotBeTaken(t *testing.T) {
 	}
 }
 
-// TestNoticesAreFollowedSoon: a zone whose looks took long, the first of them as it was taken whole, is looked at soon when there is a notice; one that is looked at without end for half of the time.
+// TestNoticesAreFollowedSoon: a zone whose looks took long, or which came for the first time, is looked at soon when there is a notice; one that is looked at without end for half of the time.
 func TestNoticesAreFollowedSoon(t *testing.T) {
 	t.Parallel()
 	const gap = 500 * time.Millisecond
-	looks := [][2]time.Duration{{0, 50 * time.Second}, {gap, 8 * time.Second}, {gap, 12 * time.Second}, {9 * time.Second, 10 * time.Second}, {0, 10 * time.Second}, {time.Hour, 30 * time.Second}}
-	want := []time.Duration{gap, gap, 9 * time.Second, 10 * time.Second, 20 * time.Second, gap}
+	looks := [][2]time.Duration{{0, time.Hour}, {gap, 50 * time.Second}, {gap, 8 * time.Second}, {gap, 12 * time.Second}, {9 * time.Second, 10 * time.Second}, {0, 10 * time.Second}, {time.Hour, 30 * time.Second}}
+	want := []time.Duration{gap, gap, gap, 9 * time.Second, 10 * time.Second, 20 * time.Second, gap}
 	if got := blocklist.LookRests(looks); !slices.Equal(got, want) {
 		t.Errorf("primaries rest for %v, want %v", got, want)
 	}
