@@ -61,10 +61,7 @@ func (c *changeReader) layer(ctx context.Context, l layout, number uint64, chang
 		return fmt.Errorf("%w: who spells an address otherwise cannot be looked up", errWhole)
 	}
 	owners := c.owners()
-	old, err := newRowsWriter(l.feedDir(c.config.Name), 0, nil)
-	if err != nil {
-		return err
-	}
+	old := newRowsGatherer(l.feedDir(c.config.Name), 0, nil)
 	defer old.close()
 	t := &c.before.tables
 	old.families, old.threats, old.files = newLabelTable(labelsMax, t.Families...), newLabelTable(labelsMax, t.Threats...), newLabelTable(filesMax, t.Files...)

@@ -48,6 +48,7 @@ const (
 // run fetches whenever it is time, or somebody asks for it, until ctx ends.
 func (f *fetcher) run(ctx context.Context) {
 	f.resume()
+	f.openZone()
 	for {
 		if !f.await(ctx) {
 			f.end(f.begin()) // nobody is left waiting

@@ -25,6 +25,8 @@ type Transfer struct {
 // ZoneTaker takes policy zones from their primaries, and keeps them over a restart, so that only what has changed need be asked for. Its methods are
 // called by many at once, but by one at a time of each feed.
 type ZoneTaker interface {
+	// Open finds what a former run kept of the zone of a feed, so that the first look need not wait for that, and what changes is served as soon as it comes. What fails Take tells.
+	Open(r ZoneRequest)
 	// Take asks the primaries of a feed for what is newer than the version that it has, and returns the version that counts then. An error leaves that as
 	// it is. It is a *TransferError, or that of ctx.
 	Take(ctx context.Context, r ZoneRequest) (*ZoneVersion, error)
@@ -158,11 +160,9 @@ func (f *fetcher) transfer(ctx context.Context, told bool) (FetchOutcome, *fetch
 	}
 	limits := f.feed.Limits.orDefault()
 	f.copy = 0
-	v, err := f.zones.Take(ctx, ZoneRequest{
-		Feed: f.feed.Name, Zone: f.feed.Fetch.Transfer.Zone, Dir: f.layout.fetchedZone(f.feed.Name), Told: told, AllowOlder: f.feed.AllowOlder,
-		Octets: limits.SourceBytes, Records: limits.Rows, Time: f.feed.Fetch.Timeout,
-		Changing: func(ctx context.Context, c *ZoneChange) { f.copy = f.changing(ctx, f.feed.Name, c) },
-	})
+	request := f.zoneRequest()
+	request.Told, request.Changing = told, func(ctx context.Context, c *ZoneChange) { f.copy = f.changing(ctx, f.feed.Name, c) }
+	v, err := f.zones.Take(ctx, request)
 	if err != nil {
 		return 0, judgeTransfer(err)
 	}
@@ -172,6 +172,25 @@ func (f *fetcher) transfer(ctx context.Context, told bool) (FetchOutcome, *fetch
 		return 0, f.feed.Fetch.judge(ctx, limits, err)
 	}
 	return outcome, nil
+}
+
+// zoneRequest is a look that nobody asks for in particular.
+func (f *fetcher) zoneRequest() ZoneRequest {
+	limits := f.feed.Limits.orDefault()
+	return ZoneRequest{
+		Feed: f.feed.Name, Zone: f.feed.Fetch.Transfer.Zone, Dir: f.layout.fetchedZone(f.feed.Name), AllowOlder: f.feed.AllowOlder,
+		Octets: limits.SourceBytes, Records: limits.Rows, Time: f.feed.Fetch.Timeout,
+	}
+}
+
+// openZone has what a former run kept of the zone opened before it is needed.
+func (f *fetcher) openZone() {
+	if !f.feed.Fetch.Transfer.on() || f.zones == nil {
+		return
+	}
+	f.turn.Lock()
+	defer f.turn.Unlock()
+	f.zones.Open(f.zoneRequest())
 }
 
 // takeVersion puts a version in the place of the list, unless that is of it.

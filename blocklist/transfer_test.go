@@ -21,10 +21,20 @@ import (
 type zonePrimary struct {
 	mu    sync.Mutex
 	looks []blocklist.ZoneRequest  // guarded by mu
+	early []blocklist.ZoneRequest  // guarded by mu: what was opened before the first look
 	has   *blocklist.ZoneVersion   // guarded by mu
 	err   *blocklist.TransferError // guarded by mu; nil: it has a version
 	kept  *blocklist.ZoneVersion   // guarded by mu: that was taken last
 	until int                      // guarded by mu: how many seconds the SOA record lets the zone be without a word; 0: an hour
+}
+
+// Open implements blocklist.ZoneTaker.
+func (p *zonePrimary) Open(r blocklist.ZoneRequest) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.looks) == 0 {
+		p.early = append(p.early, r)
+	}
 }
 
 // Take implements blocklist.ZoneTaker.
@@ -98,6 +108,9 @@ func TestPolicyZoneIsFollowed(t *testing.T) {
 		t.Errorf("an unchanged zone was published %v times", n)
 	}
 	first := p.asked()[0]
+	if len(p.early) != 1 || p.early[0].Feed != "f" || p.early[0].Zone != first.Zone || p.early[0].Dir != first.Dir {
+		t.Errorf("opened before the first look: %+v", p.early)
+	}
 	if first.Feed != "f" || first.Octets != 1<<20 || first.Records != 1000 || first.Time != time.Minute || first.Told || !strings.HasPrefix(first.Dir, w.dir) {
 		t.Errorf("asked for %+v", first)
 	}

@@ -39,6 +39,9 @@ func (z wideZone) gone(i int) dnsname.Name {
 	return z.came(z.serial, i)
 }
 
+// Open implements blocklist.ZoneTaker.
+func (wideZone) Open(blocklist.ZoneRequest) {}
+
 // Take implements blocklist.ZoneTaker.
 func (z wideZone) Take(context.Context, blocklist.ZoneRequest) (*blocklist.ZoneVersion, error) {
 	return &blocklist.ZoneVersion{Serial: uint32(z.serial), Sum: fmt.Sprint(z.serial), Primary: "192.0.2.54:53", Refresh: time.Hour, Retry: time.Hour, Write: z.write}, nil

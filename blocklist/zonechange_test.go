@@ -112,6 +112,9 @@ type modelPrimary struct {
 	during  func()     // guarded by mu: is called between what changes and the version
 }
 
+// Open implements blocklist.ZoneTaker.
+func (*modelPrimary) Open(blocklist.ZoneRequest) {}
+
 // Take implements blocklist.ZoneTaker.
 func (p *modelPrimary) Take(ctx context.Context, r blocklist.ZoneRequest) (*blocklist.ZoneVersion, error) {
 	p.mu.Lock()
