@@ -112,7 +112,7 @@ func decodeRuns(b []byte) ([]lineRun, error) {
 	if len(b)%runSize != 0 || len(b)/runSize > listLayerRuns {
 		return nil, fmt.Errorf("%w: runs of lines in %d octets", ErrRowsDamaged, len(b))
 	}
-	runs := make([]lineRun, 0, len(b)/runSize)
+	var runs []lineRun
 	old, fresh := uint64(0), uint64(0)
 	for ; len(b) > 0; b = b[runSize:] {
 		r := lineRun{binary.LittleEndian.Uint32(b), binary.LittleEndian.Uint32(b[4:]), binary.LittleEndian.Uint32(b[8:])}
@@ -133,6 +133,16 @@ func movedLine(runs []lineRun, line uint32) uint32 {
 		return 0
 	}
 	return runs[i-1].fresh + at - runs[i-1].old + 1
+}
+
+// moveLines gives rows the lines that runs made of theirs; no runs leave them as they are.
+func moveLines(rows []rawRow, runs []lineRun) {
+	if len(runs) == 0 {
+		return
+	}
+	for i := range rows {
+		rows[i].Line = movedLine(runs, rows[i].Line)
+	}
 }
 
 // overLayer has what is written be a layer over the copy that the previous one is or lies over.
