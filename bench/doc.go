@@ -28,6 +28,8 @@
 //     for each of them by recursion, without validation
 //   - hits+log, mix+log: hits and mix, once all else is measured, by a server started anew with a query log that writes every query
 //
+// Heap objects a query are counted from when the server has done what the warming left it to do, without those of reading its metrics.
+//
 // Of each load it tells how long the garbage collector stopped the server, by the server's own histogram.
 //
 // Then, at half the rate of hits, it asks for millions of different pairs of client and name, and compares the matches that the server

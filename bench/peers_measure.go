@@ -189,7 +189,7 @@ func (m *match) checkServer(ctx context.Context, before map[string]float64) erro
 		return err
 	}
 	var seen loadResult
-	seen.grown(before, after)
+	seen.grown(before, after, 0)
 	return seen.check(m.kind.kind)
 }
 

@@ -88,8 +88,48 @@ type signer struct {
 	life    [2]time.Time // of signatures, if not a month around noon
 }
 
-// newSigner makes a key. It takes RSA keys out of a store, for making them is slow.
+// newSigner makes a key that has its tag alone: see tagStore.
 func newSigner(t testing.TB, zone string, flags uint16, algorithm uint8, bits int) *signer {
+	t.Helper()
+	for {
+		if s := anySigner(t, zone, flags, algorithm, bits); tags.take(s) {
+			return s
+		}
+	}
+}
+
+// tagStore has the tags of the keys made last, many more than a test makes. Two of them that are the same by chance would change what is found out about a
+// signature, and the library takes 0 for a tag that nobody has set; withTag finds none of the smallest.
+type tagStore struct {
+	sync.Mutex
+	last [256]uint16
+	n    int
+}
+
+// tagMin is the least tag that a key may have.
+const tagMin = 64
+
+var tags tagStore
+
+// take remembers the tags of a key, as it is and revoked, and reports whether both are good.
+func (ts *tagStore) take(s *signer) bool {
+	ts.Lock()
+	defer ts.Unlock()
+	both := [2]uint16{s.key.KeyTag(), s.revoked().key.KeyTag()}
+	for _, tag := range both {
+		if tag < tagMin || slices.Contains(ts.last[:], tag) {
+			return false
+		}
+	}
+	for _, tag := range both {
+		ts.last[ts.n%len(ts.last)] = tag
+		ts.n++
+	}
+	return true
+}
+
+// anySigner makes a key.
+func anySigner(t testing.TB, zone string, flags uint16, algorithm uint8, bits int) *signer {
 	t.Helper()
 	k := &dns.DNSKEY{Hdr: dns.RR_Header{Name: zone, Rrtype: dns.TypeDNSKEY, Class: dns.ClassINET, Ttl: 3600}, Flags: flags, Protocol: 3, Algorithm: algorithm}
 	if algorithm == dnssec.Ed448 {

@@ -130,5 +130,10 @@ func ReadMessages(conn net.Conn) (messages [][]byte, capacityMax int) {
 	}
 }
 
-// WaitTold waits until the log has been told what it is told of refused updates by now.
-func (s *Server) WaitTold() { s.core.updates.told.lines.Wait() }
+// WaitTold waits until the log has been told what it is told of refused updates by now. It does not wait for their goroutines as the end of a Server does, since
+// others may begin meanwhile.
+func (s *Server) WaitTold() {
+	for s.core.updates.told.telling.Load() {
+		time.Sleep(time.Millisecond)
+	}
+}

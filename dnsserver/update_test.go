@@ -15,6 +15,7 @@ import (
 
 	"cenote/dnsname"
 	"cenote/dnsserver"
+	"cenote/dnstest"
 	"cenote/tsig"
 	"cenote/zone"
 
@@ -168,7 +169,7 @@ func TestUpdateWithoutZones(t *testing.T) {
 	s := startLive(t, dnsserver.Config{Zones: handed(t, 1), Updates: new(updater)})
 	m := new(dns.Msg)
 	m.SetUpdate("large.test.")
-	r, err := dns.Exchange(m, s.Addrs()[0].Addr.String())
+	r, err := dnstest.Ask(m, s.Addrs()[0].Addr.String())
 	if err != nil || r.Rcode != dns.RcodeNotImplemented {
 		t.Errorf("%v\n%v", err, r)
 	}

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/miekg/dns"
 )
 
 // peerPatience is how long a peer may take until it answers, on a machine that does ten things besides.
@@ -26,6 +28,12 @@ func Program(t testing.TB, name string) string {
 	}
 	t.Skipf("%s is not installed", name)
 	return ""
+}
+
+// Ask asks a server by UDP for what must be answered, however slow the machine is.
+func Ask(m *dns.Msg, server string) (*dns.Msg, error) {
+	reply, _, err := (&dns.Client{Timeout: peerPatience}).Exchange(m, server)
+	return reply, err
 }
 
 // StartPeer runs a server until the test ends, and waits until ready, which asks it something, reports true. What the server says is told if the

@@ -40,6 +40,7 @@ type Server struct {
 	recursive bool // its replies say RA
 	udp       *net.UDPConn
 	tcp       *net.TCPListener // nil if it does not listen by TCP
+	place     io.Closer        // keeps its port from other tests, also while it is closed; nil for a server of a Tree
 	ctx       context.Context
 	cancel    context.CancelFunc
 	running   sync.WaitGroup
@@ -65,7 +66,10 @@ func Start(tb testing.TB, text string) *Server {
 	if err != nil {
 		tb.Fatalf("dnstest: %v", err)
 	}
-	tb.Cleanup(s.Close)
+	tb.Cleanup(func() {
+		s.Close()
+		s.place.Close()
+	})
 	return s
 }
 
@@ -207,8 +211,10 @@ func newServer(text string) (*Server, error) {
 	if err := s.SetText(text); err != nil {
 		return nil, err
 	}
-	udp, tcp, err := listen()
-	if err != nil {
+	var udp *net.UDPConn
+	var tcp *net.TCPListener
+	var err error
+	if s.place, udp, tcp, err = listen(); err != nil {
 		return nil, err
 	}
 	s.addr = udp.LocalAddr().(*net.UDPAddr).AddrPort()
@@ -221,15 +227,19 @@ func makeServer(recursive bool) *Server {
 	return &Server{recursive: recursive, conns: map[net.Conn]bool{}, faults: faults{}, lossy: rand.New(rand.NewPCG(1, 2))}
 }
 
-// listen finds a port that is free for both transports.
-func listen() (udp *net.UDPConn, tcp *net.TCPListener, err error) {
+// listen finds a port that is free for both transports, and takes its place.
+func listen() (place io.Closer, udp *net.UDPConn, tcp *net.TCPListener, err error) {
 	for range portTries {
-		udp, tcp, err = listenAt(somePort()) // one that no client is given while the server is closed
-		if err == nil {
-			return udp, tcp, nil
+		addr := somePort() // one that no client is given while the server is closed
+		if place, err = takePlace(addr.Port()); err != nil {
+			continue
 		}
+		if udp, tcp, err = listenAt(addr); err == nil {
+			return place, udp, tcp, nil
+		}
+		place.Close()
 	}
-	return nil, nil, fmt.Errorf("no port is free for both UDP and TCP: %w", err)
+	return nil, nil, nil, fmt.Errorf("no port is free for both UDP and TCP: %w", err)
 }
 
 // listenAt opens both transports at an address.

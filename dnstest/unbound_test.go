@@ -20,6 +20,7 @@ const unboundConfig = `
 server:
 	interface: %s
 	port: %d
+	outgoing-port-avoid: %q
 	do-daemonize: no
 	chroot: ""
 	username: ""
@@ -57,7 +58,7 @@ func startUnbound(t *testing.T, tree *dnstest.Tree, zones map[string]string) net
 	if zones == nil {
 		where = fmt.Sprintf("root-hints: %q", hints)
 	}
-	text := fmt.Sprintf(unboundConfig, addr.Addr(), addr.Port(), dir, anchors, where, stubs.String())
+	text := fmt.Sprintf(unboundConfig, addr.Addr(), addr.Port(), dnstest.PeerPorts, dir, anchors, where, stubs.String())
 	for file, content := range map[string]string{hints: tree.RootHints(), anchors: tree.Anchors(), conf: text} {
 		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 			t.Fatal(err)

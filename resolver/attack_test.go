@@ -212,7 +212,7 @@ func TestSpentBudgetFailsNobodyElse(t *testing.T) {
 	for packets := 1; packets < packetsMax; packets++ {
 		bounded := *config.Recursion
 		bounded.Bounds.Packets = packets
-		if err := r.Update(resolver.Config{Recursion: &bounded}); err != nil {
+		if err := r.Update(resolver.Config{Timeouts: slowMachine, Recursion: &bounded}); err != nil {
 			t.Fatal(err)
 		}
 		if got := r.ask(t, fmt.Sprintf("a.e%d.test", packets), "A"); strings.HasPrefix(got, "error") {

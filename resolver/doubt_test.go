@@ -105,7 +105,7 @@ func TestNoDataOfAResolverMayNameServers(t *testing.T) {
 		return right
 	})
 	zone := resolver.Forward{Zone: dnsname.MustParse("example.test").Canonical(), Upstreams: []resolver.Upstream{{Addr: r.tree.Addr("@3")}}}
-	config := resolver.Config{Recursion: &resolver.Recursion{Hints: r.hints, Port: r.tree.Port(), Never: []netip.Prefix{}, Forwards: []resolver.Forward{zone}}}
+	config := resolver.Config{Timeouts: slowMachine, Recursion: &resolver.Recursion{Hints: r.hints, Port: r.tree.Port(), Never: []netip.Prefix{}, Forwards: []resolver.Forward{zone}}}
 	if err := r.Update(config); err != nil {
 		t.Fatal(err)
 	}

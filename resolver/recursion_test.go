@@ -26,6 +26,9 @@ type rooted struct {
 	config resolver.Config
 }
 
+// slowMachine is the time for what is to succeed, however slow the machine is.
+var slowMachine = resolver.Timeouts{Attempt: 20 * time.Second, Total: time.Minute}
+
 // startRooted starts a resolver that looks for names in a tree.
 func startRooted(t *testing.T, text string, change ...func(*resolver.Config)) *rooted {
 	t.Helper()
@@ -38,7 +41,7 @@ func startRooted(t *testing.T, text string, change ...func(*resolver.Config)) *r
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := resolver.Config{Cache: cache, Recursion: &resolver.Recursion{Hints: hints, Port: tree.Port(), Never: []netip.Prefix{}, NoIPv6: true}}
+	config := resolver.Config{Cache: cache, Timeouts: slowMachine, Recursion: &resolver.Recursion{Hints: hints, Port: tree.Port(), Never: []netip.Prefix{}, NoIPv6: true}}
 	for _, c := range change {
 		c(&config)
 	}
@@ -135,7 +138,7 @@ func trusting(t *testing.T, text string, change ...func(*resolver.Config)) *root
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := resolver.Config{Recursion: &resolver.Recursion{Hints: r.hints, Port: r.tree.Port(), Never: []netip.Prefix{}, NoIPv6: true, Anchors: anchors}}
+	config := resolver.Config{Timeouts: slowMachine, Recursion: &resolver.Recursion{Hints: r.hints, Port: r.tree.Port(), Never: []netip.Prefix{}, NoIPv6: true, Anchors: anchors}}
 	for _, c := range change {
 		c(&config)
 	}
@@ -273,7 +276,7 @@ func TestUpdateForgetsWhatOthersSaid(t *testing.T) {
 	if got := r.ask(t, "www.inside.test", "A"); !strings.Contains(got, "192.0.2.66") {
 		t.Fatal(got)
 	}
-	config := resolver.Config{Recursion: &resolver.Recursion{
+	config := resolver.Config{Timeouts: slowMachine, Recursion: &resolver.Recursion{
 		Hints: r.hints, Port: r.tree.Port(), Never: []netip.Prefix{}, NoIPv6: true,
 		Forwards: []resolver.Forward{{Zone: dnsname.MustParse("inside.test"), Upstreams: []resolver.Upstream{{Addr: other.Addr()}}}},
 	}}
@@ -313,7 +316,7 @@ func TestUpdateIsFinalForQuestionsUnderWay(t *testing.T) {
 	first := make(chan string)
 	go func() { first <- r.ask(t, "www.inside.test", "A") }()
 	eventually(t, "the server of the zone is asked", func() bool { return r.tree.Asked("www.inside.test", dns.TypeA) > 0 })
-	if err := r.Update(resolver.Config{Recursion: &resolver.Recursion{
+	if err := r.Update(resolver.Config{Timeouts: slowMachine, Recursion: &resolver.Recursion{
 		Hints: r.hints, Port: r.tree.Port(), Never: []netip.Prefix{}, NoIPv6: true,
 		Forwards: []resolver.Forward{{Zone: dnsname.MustParse("inside.test"), Upstreams: []resolver.Upstream{{Addr: other.Addr()}}}},
 	}}); err != nil {

@@ -70,8 +70,9 @@ func (m *memory) Save(zone dnsname.Name, text []byte) error {
 func newRolling(t *testing.T, trusted string) *rolling {
 	t.Helper()
 	r := &rolling{t: t, clock: newClock(), store: memory{all: map[dnsname.Name][]byte{}}, keys: map[string]*rootKey{}, stop: func() {}}
+	taken := map[uint16]bool{0: true} // which the library takes for a tag that nobody has set
 	for _, letter := range []string{"a", "b", "c"} {
-		r.keys[letter] = newRootKey(t)
+		r.keys[letter] = newRootKey(t, taken)
 	}
 	tree := dnstest.StartTree(t, "zone . server a.root.test @1 sign\nwww A 192.0.2.1\n")
 	tree.SetClock(r.clock.now)
@@ -80,7 +81,7 @@ func newRolling(t *testing.T, trusted string) *rolling {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.rooted = &rooted{tree: tree, hints: hints, config: resolver.Config{Now: r.clock.now, Recursion: &resolver.Recursion{
+	r.rooted = &rooted{tree: tree, hints: hints, config: resolver.Config{Now: r.clock.now, Timeouts: slowMachine, Recursion: &resolver.Recursion{
 		Hints: hints, Port: tree.Port(), Never: []netip.Prefix{}, NoIPv6: true, Anchors: r.anchors(trusted), Follow: true, AnchorStore: &r.store,
 	}}}
 	t.Cleanup(func() { r.stop() })
@@ -88,7 +89,8 @@ func newRolling(t *testing.T, trusted string) *rolling {
 	return r
 }
 
-func newRootKey(t *testing.T) *rootKey {
+// newRootKey makes a key whose tag, revoked or not, is not taken, and takes it: keys are told apart by their tags here.
+func newRootKey(t *testing.T, taken map[uint16]bool) *rootKey {
 	t.Helper()
 	k := &dns.DNSKEY{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeDNSKEY, Class: dns.ClassINET, Ttl: 300}, Flags: 257, Protocol: 3, Algorithm: dns.ECDSAP256SHA256}
 	for {
@@ -96,7 +98,10 @@ func newRootKey(t *testing.T) *rootKey {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if k.KeyTag() != 0 { // which the library takes for a tag that nobody has set
+		revoked := *k
+		revoked.Flags |= dns.REVOKE
+		if tags := [2]uint16{k.KeyTag(), revoked.KeyTag()}; !taken[tags[0]] && !taken[tags[1]] {
+			taken[tags[0]], taken[tags[1]] = true, true
 			return &rootKey{k, private.(crypto.Signer)}
 		}
 	}

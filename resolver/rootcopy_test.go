@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cenote/dnssec"
+	"cenote/dnstest"
 	"cenote/resolver"
 	"cenote/rrcache"
 
@@ -41,7 +42,7 @@ func rootText(t *testing.T, r *rooted) string {
 	t.Helper()
 	keys := new(dns.Msg).SetQuestion(".", dns.TypeDNSKEY)
 	keys.SetEdns0(4096, true)
-	got, err := dns.Exchange(keys, r.tree.Addr("@1").String())
+	got, err := dnstest.Ask(keys, r.tree.Addr("@1").String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +105,7 @@ func TestCopyOfTheRootZone(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		own := startOver(t, r.tree, r.hints, resolver.Config{Cache: cache, Recursion: &resolver.Recursion{
+		own := startOver(t, r.tree, r.hints, resolver.Config{Cache: cache, Timeouts: slowMachine, Recursion: &resolver.Recursion{
 			Hints: r.hints, Port: r.tree.Port(), Never: []netip.Prefix{}, NoIPv6: true, Anchors: anchors, RootZone: path,
 		}})
 		own.LookAtRoot()

@@ -50,7 +50,8 @@ var update = flag.Bool("update", false, "rewrite what the resolutions find")
 //
 // The words of config are whole-names, no-validation, negative=NAME, anchor=ZONE (its DS records are trusted too), forward=ZONE@N[,@N],
 // forward-first=ZONE@N, forward-uncached=ZONE@N, forward-host=ZONE@N/NAME, stub=ZONE@N, stub-first=ZONE@N, dns64=PREFIX, ipv6 (servers are asked by both families), stale, total=DURATION (that a question may take),
-// patience=DURATION (that a client waits where there is a stale answer), and the bounds packets=, targets=, failures=, referrals=, aliases= and
+// attempt=DURATION (that a server is waited for before another one is asked), patience=DURATION (that a client waits where there is a stale answer), each long
+// enough for a slow machine if it is not said, and the bounds packets=, targets=, failures=, referrals=, aliases= and
 // depth=. A type that has no name is written as in RFC 3597: TYPE65280.
 //
 // With -update the lines of ">" are written anew.
@@ -373,8 +374,9 @@ func (p *play) start() {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	timeouts := resolver.Timeouts{Attempt: 200 * time.Millisecond}
-	timeouts.Total, timeouts.Stale = p.duration("total", 3*time.Second), p.duration("patience", 100*time.Millisecond)
+	timeouts := slowMachine
+	timeouts.Attempt = p.duration("attempt", timeouts.Attempt)
+	timeouts.Total, timeouts.Stale = p.duration("total", timeouts.Total), p.duration("patience", timeouts.Total)
 	p.rooted = startOver(p.t, p.tree, recursion.Hints, resolver.Config{Cache: cache, Recursion: recursion, Now: p.now, Timeouts: timeouts})
 }
 
@@ -442,7 +444,7 @@ func (p *play) word(w string, r *resolver.Recursion, c *rrcache.Config) {
 	switch key {
 	case "whole-names":
 		r.WholeNames = true
-	case "no-validation", "anchor", "total", "patience": // see start
+	case "no-validation", "anchor", "total", "attempt", "patience": // see start
 	case "ipv6":
 		r.NoIPv6 = false
 	case "negative":

@@ -9,6 +9,7 @@ import (
 
 	"cenote/dnsname"
 	"cenote/dnssec"
+	"cenote/dnstest"
 	"cenote/resolver"
 	"cenote/rrcache"
 
@@ -29,7 +30,7 @@ func TestSealed(t *testing.T) {
 		m := new(dns.Msg)
 		m.SetQuestion(dns.Fqdn(name), rtype)
 		m.SetEdns0(4096, true)
-		reply, err := dns.Exchange(m, r.tree.Addr(zone).String())
+		reply, err := dnstest.Ask(m, r.tree.Addr(zone).String())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -42,7 +42,7 @@ func TestWaterTorture(t *testing.T) {
 		}
 	}
 	asking.Wait()
-	flood := len(r.tree.Queries("@3,@4"))
+	flood, sent := len(r.tree.Queries("@3,@4")), r.Stats().Sent
 	if s := r.Stats(); s.ZonesShed == 0 || flood > 20*4*2 {
 		t.Errorf("%d packets, %d questions turned away", flood, s.ZonesShed)
 	}
@@ -51,7 +51,7 @@ func TestWaterTorture(t *testing.T) {
 		r.ask(t, fmt.Sprintf("s%d.dead.test", i), "A")
 		r.ask(t, fmt.Sprintf("s%d.dead2.test", i), "A")
 	}
-	after := len(r.tree.Queries("@3,@4")) - flood
+	after := r.Stats().Sent - sent // what has come there may be of the flood still
 	t.Logf("%d packets for 200 names, then %d for 200 more in %v", flood, after, time.Since(begun))
 	if s := r.Stats(); after > 8 || s.SilentShed == 0 {
 		t.Errorf("%d packets to servers that are silent, %d attempts turned away", after, s.SilentShed)
@@ -105,7 +105,7 @@ func TestWaterTortureAtRate(t *testing.T) {
 	if os.Getenv("CENOTE_LONG") != "" {
 		rounds = 1000
 	}
-	r := startRooted(t, tortured)
+	r := startRooted(t, tortured, func(c *resolver.Config) { c.Timeouts = resolver.Timeouts{} }) // those of a server
 	r.ask(t, "www.good.test", "A")
 	stop := make(chan struct{})
 	var asking sync.WaitGroup

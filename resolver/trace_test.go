@@ -72,7 +72,7 @@ func TestTraceTellsWhichUpstreamWasAsked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := resolver.New(resolver.Config{Cache: cache, Upstreams: []resolver.Upstream{{Addr: up.Addr()}}})
+	r, err := resolver.New(resolver.Config{Cache: cache, Timeouts: slowMachine, Upstreams: []resolver.Upstream{{Addr: up.Addr()}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,7 @@ server:
 	use-syslog: no
 	logfile: ""
 	port: %d
+	outgoing-port-avoid: %q
 	module-config: "iterator"
 	do-not-query-localhost: no
 	local-zone: "example." static
@@ -45,7 +46,7 @@ func startUnbound(t *testing.T) netip.AddrPort {
 	}
 	addr := dnstest.FreePort(t)
 	file := filepath.Join(dir, "unbound.conf")
-	text := fmt.Sprintf(unboundConfig, addr.Addr(), dir, addr.Port(), big)
+	text := fmt.Sprintf(unboundConfig, addr.Addr(), dir, addr.Port(), dnstest.PeerPorts, big)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -76,12 +76,12 @@ func (k *Keeper) Watched() int {
 	return k.files.notices.Watched()
 }
 
-// Told reports whether the kernel has told something that no look has seen.
-func (k *Keeper) Told() bool {
+// Told reports whether the kernel has told of a path what no look has seen, or of all; "" for all.
+func (k *Keeper) Told(path string) bool {
 	n := k.files.notices
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.all || len(n.paths) > 0
+	return n.all || n.paths[path]
 }
 
 // Look asks the primaries of a zone once, as follow does, and notes what came of it.

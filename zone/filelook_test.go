@@ -136,17 +136,12 @@ func TestKernelTellsOfFiles(t *testing.T) {
 	if f.Watched() != 1 {
 		t.Fatalf("the kernel is asked about %d directories, want 1", f.Watched())
 	}
-	told := func(what string) {
+	told := func(what, path string) {
 		t.Helper()
-		for end := time.Now().Add(20 * time.Second); !f.Told(); time.Sleep(time.Millisecond) {
-			if time.Now().After(end) {
-				t.Fatalf("%s: the kernel tells nothing", what)
-			}
-		}
-		time.Sleep(20 * time.Millisecond) // for what else it has to tell
+		awaitTrue(t, "the kernel tells of "+what, func() bool { return f.Told(path) })
 	}
 	f.put(299, 2)
-	told("a file that was replaced")
+	told("a file that was replaced", f.path(299))
 	if n := f.looks(299, 2); n > 2 {
 		t.Errorf("it was served after %d looks, want 2", n)
 	}
@@ -154,7 +149,7 @@ func TestKernelTellsOfFiles(t *testing.T) {
 	if err := os.Symlink("zone1", filepath.Join(f.dir, "..data")); err != nil {
 		t.Fatal(err)
 	}
-	told("a link of a mounted volume")
+	told("a link of a mounted volume", "")
 	if n := f.Look(); n != zones {
 		t.Errorf("%d files are looked at, want all", n)
 	}
@@ -173,7 +168,7 @@ func TestKernelTellsOfFiles(t *testing.T) {
 	}
 	f.Look() // at what has been told so far
 	f.put(150, 3)
-	told("a file in a directory that was put in place of another")
+	told("a file in a directory that was put in place of another", f.path(150))
 	if n := f.looks(150, 3); n > 2 {
 		t.Errorf("it was served after %d looks, want 2", n)
 	}

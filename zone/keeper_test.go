@@ -129,7 +129,7 @@ func TestRunFollowsTheFile(t *testing.T) {
 		{serial("2", "192.0.2.2"), "served 192.0.2.2"}, {serial("3", "nonsense"), "kept 192.0.2.2"}, {"", "kept 192.0.2.2"}, {serial("4", "192.0.2.4"), "served 192.0.2.4"},
 	} {
 		k.put(step.text)
-		for deadline := time.Now().Add(10 * time.Second); k.state() != step.want; time.Sleep(time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); k.state() != step.want; time.Sleep(time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatalf("got %s, want %s", k.state(), step.want)
 			}

@@ -41,7 +41,7 @@ func peerAnswer(addr netip.AddrPort, name string, qtype uint16, do bool) *dns.Ms
 	m.SetQuestion(name, qtype)
 	m.RecursionDesired = true // those that do not recurse pass over it
 	m.SetEdns0(4096, do)
-	c := dns.Client{Net: "tcp", Timeout: 5 * time.Second}
+	c := dns.Client{Net: "tcp", Timeout: 30 * time.Second}
 	r, _, err := c.Exchange(m, addr.String())
 	if err != nil {
 		return nil

@@ -145,7 +145,7 @@ func TestNamedIsSignedOnTheWay(t *testing.T) {
 			writeEdited(t, file, random, lines, int(serial))
 			p.reload()
 		}
-		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
 			err := all.Look(t.Context(), r.apex)
 			if came, _ := r.State(r.apex, false); err == nil && came != nil && came.Serial() == serial {
 				break

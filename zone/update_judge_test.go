@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"cenote/dnsname"
 	"cenote/dnstest"
@@ -34,7 +35,7 @@ zone "example" { type primary; file "zone"; allow-update { any; }; };
 	seen := map[int]int{}
 	for n := range 40 * cases(10) {
 		m, u := randomUpdate(t, random)
-		reply, _, err := (&dns.Client{Net: "tcp"}).Exchange(m, addr.String())
+		reply, _, err := (&dns.Client{Net: "tcp", Timeout: time.Minute}).Exchange(m, addr.String())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -130,7 +131,7 @@ func transferred(t *testing.T, addr netip.AddrPort) []string {
 	t.Helper()
 	m := new(dns.Msg)
 	m.SetAxfr("example.")
-	envelopes, err := new(dns.Transfer).In(m, addr.String())
+	envelopes, err := (&dns.Transfer{DialTimeout: time.Minute, ReadTimeout: time.Minute}).In(m, addr.String())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -100,6 +100,7 @@ func startValidator(t *testing.T, server netip.AddrPort, ds string) netip.AddrPo
 	conf := filepath.Join(dir, "unbound.conf")
 	write(t, conf, fmt.Sprintf(`server:
 	interface: %s@%d
+	outgoing-port-avoid: %q
 	do-not-query-localhost: no
 	do-daemonize: no
 	use-syslog: no
@@ -117,7 +118,7 @@ stub-zone:
 	stub-addr: %s@%d
 remote-control:
 	control-enable: no
-`, addr.Addr(), addr.Port(), dir, ds, server.Addr(), server.Port()))
+`, addr.Addr(), addr.Port(), dnstest.PeerPorts, dir, ds, server.Addr(), server.Port()))
 	startPeer(t, addr, program(t, "unbound"), "-d", "-c", conf)
 	return addr
 }

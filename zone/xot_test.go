@@ -1,12 +1,14 @@
 package zone_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"net/netip"
@@ -92,7 +94,11 @@ zone "example" { type primary; file "zone"; allow-transfer port %[3]d transport 
 				t.Fatal(err)
 			}
 			all := zone.NewSecondaries(k, []zone.Secondary{{Name: apex, Primaries: []zone.Primary{{Addr: tc.addr, Key: &transferKey, TLS: tc.tls, Pins: tc.pins}}, Bounds: transferBounds}})
-			err = all.Look(t.Context(), apex)
+			for range 5 { // a loaded machine may need longer than TLS may take
+				if err = all.Look(t.Context(), apex); !errors.Is(err, context.DeadlineExceeded) {
+					break
+				}
+			}
 			switch {
 			case tc.want == "" && (err != nil || k.Status()[0].Serial != 7):
 				t.Errorf("%v, %+v", err, k.Status()[0])

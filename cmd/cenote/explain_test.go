@@ -85,7 +85,7 @@ func (r *running) reference(t *testing.T, name string) string {
 	t.Helper()
 	q := new(dns.Msg).SetQuestion(dns.Fqdn(name), dns.TypeA)
 	q.SetEdns0(1232, false)
-	reply, err := dns.Exchange(q, r.addr().String())
+	reply, err := dnstest.Ask(q, r.addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +120,7 @@ policy: {sinkhole: {ipv4: [192.0.2.53]}, zones: [{name: rpz, feeds: [rpz], add_s
 `)
 	q := new(dns.Msg).SetQuestion("listed.example.", dns.TypeA)
 	q.SetEdns0(1232, false)
-	reply, err := dns.Exchange(q, s.addr().String())
+	reply, err := dnstest.Ask(q, s.addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +158,7 @@ policy: {sinkhole: {ipv4: [192.0.2.53]}, zones: [{name: rpz, feeds: [nameless, n
 	for name, want := range map[string]string{"nameless.example.": "", "named.example.": "rpz.example."} {
 		q := new(dns.Msg).SetQuestion(name, dns.TypeA)
 		q.SetEdns0(1232, false)
-		reply, err := dns.Exchange(q, s.addr().String())
+		reply, err := dnstest.Ask(q, s.addr().String())
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue

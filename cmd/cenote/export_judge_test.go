@@ -135,7 +135,7 @@ func startRecursorWith(t *testing.T, recursor, dir, policy string, up netip.Addr
 	}
 	return startPeer(t, port, recursor, "--config-dir="+dir, "--socket-dir="+dir, "--daemon=no", "--write-pid=no", "--local-address=127.0.0.1",
 		fmt.Sprint("--local-port=", port), "--lua-config-file="+lua, "--forward-zones-recurse=.="+up.String(), "--dont-query=", "--threads=1", "--dnssec=off",
-		"--setuid=", "--setgid=", "--security-poll-suffix=", "--packetcache-ttl=0", "--quiet=yes", "--loglevel=3", "--minimum-ttl-override=0", "--root-nx-trust=no", "--hint-file=no")
+		"--udp-source-port-min=32768", "--setuid=", "--setgid=", "--security-poll-suffix=", "--packetcache-ttl=0", "--quiet=yes", "--loglevel=3", "--minimum-ttl-override=0", "--root-nx-trust=no", "--hint-file=no")
 }
 
 func startKresd(t *testing.T, kresd, dir, zone string, up netip.AddrPort) netip.AddrPort {

@@ -252,6 +252,7 @@ func startUnboundWith(t *testing.T, unbound, dir string, port uint16, up netip.A
 	text := fmt.Sprintf(`
 server:
  interface: 127.0.0.1@%d
+ outgoing-port-avoid: %q
  directory: "%s"
  chroot: ""
  username: ""
@@ -268,7 +269,7 @@ forward-zone:
  forward-addr: 127.0.0.1@%d
 remote-control:
  control-enable: no
-`, port, dir, policy, up.Port())
+`, port, dnstest.PeerPorts, dir, policy, up.Port())
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -244,7 +244,7 @@ policy: {zones: [{name: block, feeds: [taken], action: nxdomain}]}
 		t.Helper()
 		m := new(dns.Msg)
 		m.SetNotify(zone)
-		c := dns.Client{Timeout: again, Dialer: &net.Dialer{LocalAddr: &net.UDPAddr{IP: net.ParseIP(from)}}}
+		c := dns.Client{Timeout: patience, Dialer: &net.Dialer{LocalAddr: &net.UDPAddr{IP: net.ParseIP(from)}}}
 		if signed {
 			c.TsigSecret = map[string]string{"transfer.test.": transferSecret}
 			m.SetTsig("transfer.test.", dns.HmacSHA256, 300, time.Now().Unix())

@@ -106,6 +106,7 @@ const recursiveUnbound = `
 server:
 	directory: "%[1]s"
 	interface: 127.0.0.1@5301
+	outgoing-port-avoid: 5302
 	do-daemonize: no
 	chroot: ""
 	username: ""

@@ -381,7 +381,7 @@ ns.nic.example.rpz-nsdname CNAME .
 	}
 	s := startServer(t, dir, text(1))
 	ask := func() int {
-		reply, err := dns.Exchange(new(dns.Msg).SetQuestion("www.example.", dns.TypeA), s.addr().String())
+		reply, err := dnstest.Ask(new(dns.Msg).SetQuestion("www.example.", dns.TypeA), s.addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -78,6 +78,7 @@ func TestUnboundForwardsByTLS(t *testing.T) {
 server:
   interface: 127.0.0.1
   port: %d
+  outgoing-port-avoid: %q
   chroot: ""
   username: ""
   pidfile: ""
@@ -92,7 +93,7 @@ forward-zone:
   name: "."
   forward-tls-upstream: yes
   forward-addr: 127.0.0.1@%d#dns.test
-`, port, s.cert, s.port)
+`, port, dnstest.PeerPorts, s.cert, s.port)
 	if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -103,7 +103,7 @@ func (z *editedZone) write(t *testing.T, path string) {
 func whole(server netip.AddrPort, apex string, signed bool) string {
 	m := new(dns.Msg)
 	m.SetAxfr(apex)
-	transfer := &dns.Transfer{DialTimeout: again, ReadTimeout: patience}
+	transfer := &dns.Transfer{DialTimeout: patience, ReadTimeout: patience}
 	if signed {
 		transfer.TsigSecret = map[string]string{"transfer.test.": transferSecret}
 		m.SetTsig("transfer.test.", dns.HmacSHA256, 300, time.Now().Unix())
