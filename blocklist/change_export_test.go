@@ -2,6 +2,7 @@ package blocklist
 
 import (
 	"context"
+	"math"
 	"os"
 	"time"
 
@@ -27,10 +28,12 @@ func ReadZoneChange(ctx context.Context, dir string, c FeedConfig, kept, number 
 	if r.protect, err = newProtection(&c.Protect); err != nil {
 		return v, err
 	}
-	if v.Names, err = r.layer(ctx, l, number); err != nil {
+	changes := rowsChanges{most: math.MaxInt}
+	if err = r.layer(ctx, l, number, &changes); err != nil {
 		os.Remove(l.rows(c.Name, number))
 		return v, err
 	}
+	v.Names = changes.names
 	rows, err := OpenRows(l.rows(c.Name, number))
 	if err != nil {
 		return v, err

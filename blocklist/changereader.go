@@ -55,49 +55,46 @@ type partSink struct {
 // Fault implements Sink.
 func (s partSink) Fault(f Fault) { s.part.faults[f.Text] = true }
 
-// layer writes the copy that follows, as a layer, and returns the names of which it says something else.
-func (c *changeReader) layer(ctx context.Context, l layout, number uint64) (names []byte, err error) {
+// layer writes the copy that follows, as a layer, and notes the names of which it says something else.
+func (c *changeReader) layer(ctx context.Context, l layout, number uint64, changes *rowsChanges) error {
 	if c.config.Lenient {
-		return nil, fmt.Errorf("%w: who spells an address otherwise cannot be looked up", errWhole)
+		return fmt.Errorf("%w: who spells an address otherwise cannot be looked up", errWhole)
 	}
 	owners := c.owners()
-	old, err := newRowsWriter(l.feedDir(c.config.Name), 0, nil)
-	if err != nil {
-		return nil, err
-	}
+	old := newRowsGatherer(l.feedDir(c.config.Name), 0, nil)
 	defer old.close()
 	t := &c.before.tables
 	old.families, old.threats, old.files = newLabelTable(labelsMax, t.Families...), newLabelTable(labelsMax, t.Threats...), newLabelTable(filesMax, t.Files...)
 	was, err := c.read(ctx, old, c.text(owners, false))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	w, err := newLayerWriter(l.feedDir(c.config.Name), c.before)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer w.close()
 	is, err := c.read(ctx, w.rowsWriter, c.text(owners, true))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	is.report.since(c.before, c.source.Read)
 	report, err := c.before.report.exchanged(&was.report, &is.report, was.faults)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	report.Source = c.source
 	if err := c.check(report); err != nil {
-		return nil, err
+		return err
 	}
 	changed, err := c.changed(was, is, report)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for i := range changed {
-		names = append(names, changed[i].name...)
+		changes.note(changed[i].name, changed[i].is)
 	}
-	return names, w.finish(l.rows(c.config.Name, number), number, report, changed)
+	return w.finish(l.rows(c.config.Name, number), number, report, changed)
 }
 
 // check looks at the report of the copy as the reading of a whole zone does.
@@ -233,6 +230,9 @@ func (p *zonePart) group(w *rowsWriter) error {
 
 // changed are the names of which the copies say different things, in the order of rows files. It counts empty non-terminals in the report.
 func (c *changeReader) changed(was, is *zonePart, report *FeedReport) ([]changedRows, error) {
+	if err := c.foresee(was, is); err != nil {
+		return nil, err
+	}
 	var out []changedRows
 	note := func(name dnsname.Name, rows []rawRow) error {
 		before, err := c.find(name)
@@ -352,6 +352,31 @@ func (c *changeReader) served(name dnsname.Name, is, was *zonePart) (bool, error
 	}
 	rows, err := c.find(name)
 	return len(ownRows(rows)) > 0, err
+}
+
+// foresee finds what the copy before says of the names that parts have, and of those above them, in the order of the copy: so each of its blocks is read once.
+func (c *changeReader) foresee(parts ...*zonePart) error {
+	names := map[dnsname.Name]bool{}
+	for _, p := range parts {
+		for name := range p.groups {
+			names[name] = true
+			c.above(name, func(above dnsname.Name) { names[above] = true })
+		}
+	}
+	all := make([]changedName, 0, len(names))
+	for name := range names {
+		all = append(all, changedName{nameHash([]byte(name)), []byte(name)})
+	}
+	slices.SortFunc(all, compareNames)
+	seeker := c.before.seeker()
+	for i := range all {
+		rows, err := seeker.find(all[i].name, all[i].hash)
+		if err != nil {
+			return err
+		}
+		c.found[dnsname.Name(all[i].name)] = slices.Clone(rows)
+	}
+	return nil
 }
 
 // find returns what the copy before says of a name.

@@ -22,7 +22,7 @@ import (
 
 // cycle reads the feeds that are due, or those that o names, and publishes if anything served has changed.
 func (p *Publisher) cycle(ctx context.Context, o ReloadOptions) (ReloadReport, error) {
-	began := time.Now()
+	p.began = time.Now()
 	job := p.plan(o)
 	report, err := p.work(ctx, job)
 	if err == nil || len(report.Feeds) > 0 {
@@ -36,11 +36,7 @@ func (p *Publisher) cycle(ctx context.Context, o ReloadOptions) (ReloadReport, e
 		report, err = p.workWhole(ctx, job, report)
 	}
 	p.settle(ctx, job, report, err)
-	out := p.reloadReport(job, report)
-	if out.Published {
-		p.counts.publishSeconds.Store(math.Float64bits(time.Since(began).Seconds()))
-	}
-	return out, err
+	return p.reloadReport(job, report), err
 }
 
 // plan decides what the child is to do.
@@ -344,7 +340,7 @@ func (p *Publisher) storeCopies(firm bool) error {
 // save stores the state and removes what it does not need. If that fails the policy is served all the same, unless it is firm: it is good, only a
 // restart would not find it.
 func (p *Publisher) save(state storedState, firm bool) error {
-	if err := p.store.commit(state); err != nil {
+	if err := p.store.commit(state, p.unsynced); err != nil {
 		p.counts.commitFailures.Add(1)
 		if firm {
 			return err
@@ -352,13 +348,15 @@ func (p *Publisher) save(state storedState, firm bool) error {
 		p.log.Error("policy is served but not stored", "error", err)
 		return nil
 	}
+	p.unsynced = nil
 	if err := p.store.prune(state); err != nil {
 		p.log.Warn("old policies are not removed", "error", err)
 	}
 	return nil
 }
 
-// publish makes a generation of an index, stores that it is the current one, and hands it over.
+// publish makes a generation of an index, hands it over, and stores that it is the current one, which takes several syncs: what is good need not wait for them, and a crash between the
+// two is one before. What is firm is stored first.
 func (p *Publisher) publish(index *nameindex.Index, job *CompileConfig, files storedFiles, o Order) error {
 	number := job.Generation
 	g, err := p.generation(index, number, o)
@@ -368,8 +366,10 @@ func (p *Publisher) publish(index *nameindex.Index, job *CompileConfig, files st
 	state := p.withHistory(p.nextState(storedPolicy{
 		Number: number, storedFiles: files, Zones: o.fingerprint(), Feeds: p.copies(),
 	}))
-	if err := p.save(state, job.firm); err != nil {
-		return errors.Join(err, g.Close())
+	if job.firm {
+		if err := p.save(state, true); err != nil {
+			return errors.Join(err, g.Close())
+		}
 	}
 	p.mu.Lock()
 	p.current, p.state, p.trouble = g, state, compileTrouble{}
@@ -377,9 +377,13 @@ func (p *Publisher) publish(index *nameindex.Index, job *CompileConfig, files st
 	p.mu.Unlock()
 	p.counts.published.Add(1)
 	names, feeds := g.Policy.Index().Len(), len(g.Policy.Manifest().Feeds) // while it is ours
+	p.counts.publishSeconds.Store(math.Float64bits(time.Since(p.began).Seconds()))
 	p.config.Publish(g)
 	p.log.Info("policy published", "generation", number, "names", names, "feeds", feeds)
-	return nil
+	if job.firm {
+		return nil
+	}
+	return p.save(state, false)
 }
 
 // nextState puts fresh before what is current now. The policy before stays on disk for the case that fresh is found damaged.

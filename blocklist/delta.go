@@ -105,6 +105,7 @@ func (p *Publisher) publishDelta(job *CompileConfig, changes []FeedChange, o Ord
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNoDelta, err)
 	}
+	p.unsynced = append(p.unsynced, p.store.delta(job.Generation))
 	if err := p.publish(index, job, storedFiles{Index: base, Delta: job.Generation}, o); err != nil {
 		return err
 	}
@@ -183,7 +184,7 @@ func (in *deltaInput) find(c *changedName) (rows []rawRow, known bool, err error
 func newDeltaMaker(manifest *policy.Manifest, index *nameindex.Index, number uint64) *deltaMaker {
 	d := &deltaMaker{
 		numbering: newNumbering(manifest, number), before: manifest, index: index,
-		builder: nameindex.NewBuilder(nameindex.BuildOptions{Base: index}), sets: map[policy.Member]uint32{},
+		builder: nameindex.NewBuilder(nameindex.BuildOptions{Base: index, Unsynced: true}), sets: map[policy.Member]uint32{},
 	}
 	d.dataBytes = len(index.Manifest()) // what is there already counts
 	return d
@@ -315,7 +316,7 @@ func (d *deltaMaker) encode() ([]byte, error) {
 
 func textsOf(m *policy.Manifest) int { return len(m.Families) + len(m.Threats) + len(m.Data) }
 
-// write writes the delta and returns the index that has it.
+// write writes the delta and returns the index that has it. Who needs it after a loss of power has it synced (syncFiles).
 func (d *deltaMaker) write(path string) (*nameindex.Index, error) {
 	manifest, err := d.encode()
 	if err != nil {

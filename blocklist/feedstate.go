@@ -68,6 +68,17 @@ func (s *feedState) adopt(rows *Rows) {
 	}
 }
 
+// adoptList takes over what a former run noted of the list that was fetched last: that the copy is of it, though it was made before.
+func (s *feedState) adoptList(known *fetchedState) {
+	if s.rows == nil || known.Copy == nil || known.Zone == nil {
+		return
+	}
+	source := &s.rows.report.Source
+	if source.Ahead && source.Fingerprint == s.fingerprint && known.Copy.Copy == s.kept() && known.Zone.Serial == s.rows.report.Serial {
+		s.settled = known.Copy.Of
+	}
+}
+
 // inherit takes over what had knows of the feed under its former configuration, and reports whether the source need not be read anew.
 func (s *feedState) inherit(had *feedState) bool {
 	feed, print := s.feed, s.fingerprint
@@ -98,6 +109,9 @@ func (s *feedState) due(now time.Time) bool {
 	}
 	return s.seen.stamp.Sum != s.settled.Sum || !s.failure.retry.IsZero() && !now.Before(s.failure.retry)
 }
+
+// looked reports whether anybody has looked at the source since the start, who saw more than that it is as it was.
+func (s *feedState) looked() bool { return s.seen.err != nil || s.seen.stamp.Sum != "" }
 
 // ahead reports whether the copy is of a newer version than the list, which is still to be written. It must not be read: it would take the feed back.
 func (s *feedState) ahead() bool {

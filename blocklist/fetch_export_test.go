@@ -26,6 +26,19 @@ func (p *Publisher) ReloadSlowly(ctx context.Context, o ReloadOptions, between f
 	return p.reload(ctx, o, began, before)
 }
 
+// LookRests are how long the primaries of a zone are left alone after each of some looks, which begin so long after the end of the one before, and take so long. The first brings the zone.
+func LookRests(looks [][2]time.Duration) (rests []time.Duration) {
+	var r lookRest
+	now := time.Unix(0, 0)
+	for i, l := range looks {
+		began := now.Add(l[0])
+		now = began.Add(l[1])
+		r.look(began, now, i == 0)
+		rests = append(rests, r.until.Sub(now))
+	}
+	return rests
+}
+
 // ListName is listName.
 func ListName(text string) string { return listName(text) }
 

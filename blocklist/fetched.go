@@ -38,6 +38,13 @@ type fetchedState struct {
 	Objects      int       `json:"objects,omitempty"`     // in it
 
 	Zone *ZoneStatus `json:"zone,omitempty"` // of a policy zone by transfer: the version that the list is of
+	Copy *listCopy   `json:"copy,omitempty"` // of such a zone: the copy that is of the list, though nobody has read it; nil if somebody is to
+}
+
+// listCopy is a copy of a policy zone that was made of what has changed, and is of the list that was written after it. It travels as JSON.
+type listCopy struct {
+	Copy uint64 `json:"copy"`
+	Of   Stamp  `json:"of"` // that of the list
 }
 
 // errNotFetched says that there is no list yet.

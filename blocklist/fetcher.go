@@ -18,8 +18,9 @@ type fetcher struct {
 	layout layout
 	record *fetchRecord
 	slots  chan struct{} // shared by all: how many fetch at a time
-	// installed is told of each new list, and for a zone of the copy that changing has returned for it, and of its serial.
-	installed func(feed string, copy uint64, serial uint32)
+	// installed is told of each new list, and for a zone of the copy that changing has returned for it, and of its serial. If the list need not be read, since that copy is of it, it
+	// returns the stamp of the list.
+	installed func(feed string, copy uint64, serial uint32) (of Stamp)
 	// changing takes over what changes in a zone while its list is still to be written, and returns the number of the copy that has it, or 0.
 	changing func(ctx context.Context, feed string, c *ZoneChange) (copy uint64)
 	log      *slog.Logger
@@ -35,7 +36,7 @@ type fetcher struct {
 	underway chan struct{} // closed when the attempt under way has ended; nil if there is none
 	wanted   chan struct{} // the same of the next one, if somebody waits for it
 	next     time.Time
-	rested   time.Time // from when on a notice is followed
+	rested   lookRest
 }
 
 // Delays before a fetch is tried again after one that failed. They double up to the maximum, or the feed's interval if that is shorter.
@@ -47,6 +48,7 @@ const (
 // run fetches whenever it is time, or somebody asks for it, until ctx ends.
 func (f *fetcher) run(ctx context.Context) {
 	f.resume()
+	f.openZone()
 	for {
 		if !f.await(ctx) {
 			f.end(f.begin()) // nobody is left waiting
@@ -92,7 +94,7 @@ func (f *fetcher) await(ctx context.Context) bool {
 		f.mu.Lock()
 		wait, asked := time.Until(f.next), f.wanted != nil
 		if f.told.Load() {
-			wait = min(wait, time.Until(f.rested))
+			wait = min(wait, time.Until(f.rested.until))
 		}
 		f.mu.Unlock()
 		if ctx.Err() != nil {
@@ -162,9 +164,9 @@ func (f *fetcher) attempt(ctx context.Context) {
 	case <-ctx.Done():
 		return
 	}
-	began := time.Now()
+	began, had := time.Now(), f.list.state.Zone != nil
 	outcome, secrets, err := f.once(ctx)
-	f.rest(began)
+	f.rest(began, !had && f.list.state.Zone != nil)
 	switch {
 	case err != nil && ctx.Err() != nil:
 	case err != nil:
@@ -174,12 +176,11 @@ func (f *fetcher) attempt(ctx context.Context) {
 	}
 }
 
-// rest notes from when on a notice is followed.
-func (f *fetcher) rest(began time.Time) {
-	now := time.Now()
+// rest notes from when on a notice is followed; first is that the zone has come for the first time.
+func (f *fetcher) rest(began time.Time, first bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.rested = now.Add(max(zoneNoticeGap, now.Sub(began)))
+	f.rested.look(began, time.Now(), first)
 }
 
 // once asks the server and takes what it gives. secrets are what no text may show.
@@ -237,13 +238,24 @@ func (f *fetcher) succeeded(outcome FetchOutcome, began time.Time) {
 	switch z := state.Zone; {
 	case outcome == FetchNew && z != nil:
 		f.log.Info("policy zone taken", "feed", f.feed.Name, "zone", f.feed.Shown, "primary", z.Primary, "serial", z.Serial, "seconds", time.Since(began).Seconds())
-		f.installed(f.feed.Name, f.copy, z.Serial)
+		if of := f.installed(f.feed.Name, f.copy, z.Serial); of.Sum != "" {
+			f.note(&listCopy{Copy: f.copy, Of: of})
+		}
 	case outcome == FetchNew:
 		f.log.Info("feed fetched", "feed", f.feed.Name, "url", f.feed.Shown, "octets", state.Size, "seconds", time.Since(began).Seconds())
 		f.installed(f.feed.Name, 0, 0)
 	}
 	if failures > 0 {
 		f.log.Info("feed can be fetched again", "feed", f.feed.Name, "url", f.feed.Shown, "failures", failures)
+	}
+}
+
+// note notes that a copy is of the list, for the next start.
+func (f *fetcher) note(c *listCopy) {
+	state := f.list.state
+	state.Copy = c
+	if err := f.list.confirm(state); err != nil {
+		f.log.Warn("the next start reads a policy zone whole", "feed", f.feed.Name, "error", err)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 // fetchers are those of all feeds that have a URL. Its methods may be called from many goroutines.
 type fetchers struct {
 	layout    layout
-	installed func(feed string, copy uint64, serial uint32)                       // told of each new list, see fetcher
+	installed func(feed string, copy uint64, serial uint32) (of Stamp)            // told of each new list, see fetcher
 	changing  func(ctx context.Context, feed string, c *ZoneChange) (copy uint64) // the same
 	log       *slog.Logger
 	slots     chan struct{}
@@ -31,7 +31,7 @@ type fetchers struct {
 // fetchesMax is how many lists are fetched at a time.
 const fetchesMax = 4
 
-func newFetchers(l layout, zones ZoneTaker, log *slog.Logger, installed func(string, uint64, uint32), changing func(context.Context, string, *ZoneChange) uint64) *fetchers {
+func newFetchers(l layout, zones ZoneTaker, log *slog.Logger, installed func(string, uint64, uint32) Stamp, changing func(context.Context, string, *ZoneChange) uint64) *fetchers {
 	return &fetchers{
 		layout: l, zones: zones, installed: installed, changing: changing, log: log, all: map[string]*fetcher{}, looks: make(chan struct{}, zoneLooksMax),
 		slots: make(chan struct{}, fetchesMax), changed: make(chan struct{}, 1),
@@ -148,6 +148,16 @@ func (s *fetchers) of(feed string) *fetchRecord {
 		return f.record
 	}
 	return nil
+}
+
+// known is what a former run noted of the list of a feed; nothing if none is fetched. It is for the start, when nobody fetches yet.
+func (s *fetchers) known(feed string) *fetchedState {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f := s.all[feed]; f != nil {
+		return &f.list.state
+	}
+	return &fetchedState{}
 }
 
 // now fetches the named feeds at once (all if there are no names), and returns those that are not done after wait. Fetches go on without whoever

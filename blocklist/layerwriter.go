@@ -28,7 +28,7 @@ type changedRows struct {
 type layerWriter struct {
 	*rowsWriter
 	before *Rows
-	buffer []byte // of blocks
+	below  fileSeeker // of what the layer lies over
 }
 
 // newLayerWriter writes into dir, in files with temporary names.
@@ -47,7 +47,7 @@ func newLayerWriter(dir string, before *Rows) (*layerWriter, error) {
 		w.close()
 		return nil, err
 	}
-	return &layerWriter{rowsWriter: w, before: before}, nil
+	return &layerWriter{rowsWriter: w, before: before, below: before.baseSeeker()}, nil
 }
 
 // goOn begins the heap with that of the layer before.
@@ -60,7 +60,8 @@ func (h *heapWriter) goOn(f io.ReaderAt, s section) error {
 	return err
 }
 
-// finish writes the layer with what has changed, in the order of rows files, and with what the layer before says of other names, and moves it to path.
+// finish writes the layer with what has changed, in the order of rows files, and with what the layer before says of other names, and moves it to path. Who needs it after a
+// loss of power has it synced (syncFiles).
 func (w *layerWriter) finish(path string, number uint64, report *FeedReport, changed []changedRows) error {
 	m := w.maker(number, report)
 	m.table = slices.Clone(w.before.tables.Times)
@@ -80,7 +81,7 @@ func (w *layerWriter) finish(path string, number uint64, report *FeedReport, cha
 	if err := m.out.close(w.heap, tables, report); err != nil {
 		return err
 	}
-	return commitFile(w.temp, path)
+	return nameFile(w.temp, path)
 }
 
 // merge writes the names.
@@ -120,7 +121,7 @@ func (w *layerWriter) merge(m *rowsMaker, changed []changedRows) error {
 // add writes a name that has changed, unless it is one that came and has gone again, of which the base says nothing.
 func (w *layerWriter) add(m *rowsMaker, c *changedRows) error {
 	if len(c.is) == 0 && w.before.base != nil {
-		if rows, err := w.before.base.find(c.name, c.hash, &w.buffer); err != nil || len(rows) == 0 {
+		if _, listed, err := w.below.find(c.name, c.hash); err != nil || !listed {
 			return err
 		}
 	}

@@ -61,7 +61,9 @@ type Publisher struct {
 	rewatch chan struct{} // the feeds, or how they are watched, have changed
 	fetches *fetchers
 
-	guards changeGuards // used by whoever has the turn
+	guards   changeGuards // used by whoever has the turn
+	unsynced []string     // files of the policy in force that a loss of power may take yet; used by whoever has the turn
+	began    time.Time    // when the reading began after which a policy is handed over; used by whoever has the turn
 
 	mu        sync.Mutex // guards what follows
 	feeds     []*feedState
@@ -240,21 +242,22 @@ func (p *Publisher) wakeUp() {
 }
 
 // fetched looks at a feed whose list has just been put in place. It need not come to rest: nobody writes to it. Of a zone, copy is the number of that which was
-// made of what the list has changed, or 0, and serial that of the list: if it is the last good one and of that serial, the list need not be read.
-func (p *Publisher) fetched(feed string, copy uint64, serial uint32) {
+// made of what the list has changed, or 0, and serial that of the list: if it is the last good one and of that serial, the list need not be read, and its stamp is returned.
+func (p *Publisher) fetched(feed string, copy uint64, serial uint32) (of Stamp) {
 	p.mu.Lock()
 	f := p.feed(feed)
 	p.mu.Unlock()
 	if f == nil {
-		return
+		return of
 	}
 	seen, _ := look(&f.feed.FeedConfig, time.Now())
 	p.mu.Lock()
 	if f := p.feed(feed); f != nil && copy != 0 && f.kept() == copy && f.rows.report.Serial == serial && seen.err == nil && f.follows() {
-		f.settled = seen.stamp
+		f.settled, of = seen.stamp, seen.stamp
 	}
 	p.mu.Unlock()
 	p.noticed(feed, seen.stamp, seen.err)
+	return of
 }
 
 // see is called with mu held.

@@ -81,6 +81,19 @@ func OpenRows(path string) (*Rows, error) {
 	return r, nil
 }
 
+// openLayer opens the layer that follows the copy before: over what that lies over, or over it.
+func openLayer(path string, before *Rows) (*Rows, error) {
+	r, err := openRowsFile(path)
+	if err != nil {
+		return nil, err
+	}
+	base := before.whole().retain()
+	if err := r.lieOver(base); err != nil {
+		return nil, errors.Join(fmt.Errorf("rows file %s: %w", path, err), r.f.Close(), base.Close())
+	}
+	return r, nil
+}
+
 // openRowsFile opens a rows file alone.
 func openRowsFile(path string) (*Rows, error) {
 	f, err := os.Open(path)
@@ -163,7 +176,7 @@ func (r *Rows) Find(name []byte) ([]Row, error) {
 // find returns the rows of a name with the given nameHash, which live until *buf is used again.
 func (r *Rows) find(name []byte, hash uint64, buf *[]byte) (rows []rawRow, err error) {
 	for _, file := range r.files() {
-		seeker := fileSeeker{blockCursor: blockCursor{file: file, buf: *buf}}
+		seeker := fileSeeker{file: file, buf: *buf}
 		rows, found, err := seeker.find(name, hash)
 		if *buf = seeker.buf; found || err != nil {
 			return rows, err
@@ -364,45 +377,78 @@ func (c *blockCursor) next() error {
 
 // fileSeeker finds the rows of names that come in the order of the file, and reads no block twice. What it returns lives until the next call.
 type fileSeeker struct {
-	blockCursor
+	file  *rowsFile
 	begun bool
+	at    int      // number of the block that was read last
+	block rowBytes // what of it comes behind the names that were found
+	buf   []byte
+	rows  []rawRow
 }
 
 // find returns the rows of a name with the given nameHash, and whether the file has that name.
 func (s *fileSeeker) find(name []byte, hash uint64) (rows []rawRow, found bool, err error) {
-	if block := s.file.blockFor(hash); !s.begun || block >= s.at {
-		s.begun, s.at, s.block.b = true, block, nil
-		if more, err := s.step(); !more {
+	first := s.file.blockFor(hash)
+	if s.begun {
+		first = max(first, s.at)
+	}
+	for at := first; at < s.file.blocks(); at++ { // names of one hash may lie across blocks
+		if err = s.read(at); err != nil {
 			return nil, false, err
 		}
-	}
-	for s.hash < hash || s.hash == hash && bytes.Compare(s.name, name) < 0 {
-		if more, err := s.step(); !more {
-			return nil, false, err
+		if found, err = s.inBlock(name); found || err != nil {
+			return s.rows, found, err
+		}
+		if at+1 == s.file.blocks() || s.file.blockHash(at+1) > hash {
+			s.begun = at == first // otherwise the next name may lie before what was read
+			return nil, false, nil
 		}
 	}
-	if !bytes.Equal(s.name, name) {
-		return nil, false, nil
-	}
-	return s.rows, true, nil
+	return nil, false, nil
 }
 
-// step moves to the next name, if there is one.
-func (s *fileSeeker) step() (more bool, err error) {
-	if len(s.block.b) == 0 {
-		if s.at == s.file.blocks() {
-			return false, nil
-		}
-		if s.block.b, err = s.file.readBlock(s.at, &s.buf); err != nil {
-			return false, err
-		}
-		s.at++
+// read reads a block, unless it is the one that was read last.
+func (s *fileSeeker) read(at int) (err error) {
+	if !s.begun || at > s.at {
+		s.begun, s.at = true, at
+		s.block.b, err = s.file.readBlock(at, &s.buf)
 	}
-	if err := s.parse(); err != nil {
-		return false, err
+	return err
+}
+
+// inBlock looks for a name in what is left of a block, and reads the rows of no other.
+func (s *fileSeeker) inBlock(name []byte) (found bool, err error) {
+	d := s.block
+	for len(d.b) > 0 {
+		has := bytes.Equal(d.take(int(d.octet())), name)
+		n := d.uvarint()
+		if d.bad || n == 0 && s.file.header.Base == 0 || n > membersMax {
+			return false, fmt.Errorf("%w: a name with %d rows", ErrRowsDamaged, n)
+		}
+		if has {
+			s.rows, err = d.rows(s.rows[:0], int(n), &s.file.tables)
+			s.block = d
+			return true, err
+		}
+		for range n {
+			d.line()
+		}
 	}
-	s.hash = nameHash(s.name)
-	return true, nil
+	if d.bad {
+		return false, fmt.Errorf("%w: a row that ends too early", ErrRowsDamaged)
+	}
+	return false, nil
+}
+
+// rows appends the next n rows to dst, whose texts are in t.
+func (d *rowBytes) rows(dst []rawRow, n int, t *rowTables) ([]rawRow, error) {
+	for range n {
+		row := d.row()
+		if d.bad || !t.hold(&row) {
+			return nil, fmt.Errorf("%w: a row whose texts are not there", ErrRowsDamaged)
+		}
+		dst = append(dst, row)
+	}
+	return dst, nil
 }
 
 func (c *blockCursor) nextBlock() error {
@@ -432,14 +478,11 @@ func (c *blockCursor) parse() error {
 	if size, _, err := dnsname.Check(c.name); err != nil || size != len(c.name) {
 		return fmt.Errorf("%w: a name that is none", ErrRowsDamaged)
 	}
-	c.rows = c.rows[:0]
-	for range n {
-		row := d.row()
-		if d.bad || !c.file.tables.hold(&row) {
-			return fmt.Errorf("%w: a row of %s", ErrRowsDamaged, strings.ToValidUTF8(dnsname.Name(c.name).String(), "?"))
-		}
-		c.rows = append(c.rows, row)
+	rows, err := d.rows(c.rows[:0], int(n), &c.file.tables)
+	if err != nil {
+		return fmt.Errorf("%w, of %s", err, strings.ToValidUTF8(dnsname.Name(c.name).String(), "?"))
 	}
+	c.rows = rows
 	return nil
 }
 

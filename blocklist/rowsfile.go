@@ -8,9 +8,13 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 
+	"cenote/pace"
 	"cenote/policy"
 
 	"github.com/zeebo/xxh3"
@@ -336,13 +340,48 @@ func commitFile(f *os.File, path string) error {
 		f.Close()
 		return err
 	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
+	if err := nameFile(f, path); err != nil {
 		return err
 	}
 	return syncDir(filepath.Dir(path))
+}
+
+// nameFile closes f and gives it its name. Before syncFiles was told of it a loss of power may take it.
+func nameFile(f *os.File, path string) error {
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// syncFiles syncs files and the directories that they lie in, all at once. What has gone meanwhile is wanted by nobody.
+func syncFiles(paths []string) error {
+	wanted := slices.Clone(paths)
+	for _, path := range paths {
+		wanted = append(wanted, filepath.Dir(path))
+	}
+	slices.Sort(wanted)
+	wanted = slices.Compact(wanted)
+	failed := make([]error, len(wanted))
+	var all sync.WaitGroup
+	for i, path := range wanted {
+		all.Go(func() { failed[i] = syncPath(path) })
+	}
+	all.Wait()
+	return errors.Join(failed...)
+}
+
+// syncPath syncs a file or a directory.
+func syncPath(path string) error {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return pace.Sync(f)
 }
 
 func syncDir(dir string) error {

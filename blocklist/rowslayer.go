@@ -181,7 +181,7 @@ type rowsSeeker struct{ files []fileSeeker }
 func (r *Rows) seeker() *rowsSeeker {
 	s := &rowsSeeker{}
 	for _, f := range r.files() {
-		s.files = append(s.files, fileSeeker{blockCursor: blockCursor{file: f}})
+		s.files = append(s.files, fileSeeker{file: f})
 	}
 	return s
 }
@@ -195,6 +195,9 @@ func (s *rowsSeeker) find(name []byte, hash uint64) ([]rawRow, error) {
 	}
 	return nil, nil
 }
+
+// baseSeeker finds the rows of names in what a layer lies over.
+func (r *Rows) baseSeeker() fileSeeker { return fileSeeker{file: &r.whole().rowsFile} }
 
 // layerBase is the number of the copy that the rows file at path lies over; 0 if it is whole, is not there, or is damaged, so that it lies over nothing. An error says that it could not be
 // looked at.

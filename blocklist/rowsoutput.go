@@ -126,10 +126,10 @@ func (o *rowsOutput) copyHeap(heap *heapWriter) error {
 	return err
 }
 
-// heapWriter collects references, comments and local data in a temporary file. An entry is its length (varint), its octets and their CRC;
+// heapWriter collects references, comments and local data in a temporary file, which is there when there are some. An entry is its length (varint), its octets and their CRC;
 // entries are found by place, so equal texts may share one.
 type heapWriter struct {
-	f         *os.File
+	f         unlinkedFile
 	w         *bufio.Writer
 	size      uint64
 	below     uint64 // the size of the heap that this one goes on from
@@ -140,16 +140,46 @@ type heapWriter struct {
 // heapSeenMax bounds the memory of the texts that may still be shared; above it sharing begins anew.
 const heapSeenMax = 16 << 20
 
-func newHeapWriter(dir string) (*heapWriter, error) {
-	f, err := os.CreateTemp(dir, tempPattern)
-	if err != nil {
-		return nil, err
+func newHeapWriter(dir string) *heapWriter {
+	h := &heapWriter{f: unlinkedFile{dir: dir}, seen: map[string]uint64{}}
+	h.w = bufio.NewWriterSize(&h.f, filePiece)
+	return h
+}
+
+// unlinkedFile is a file without a name in a directory, which is made when it is first written to.
+type unlinkedFile struct {
+	dir string
+	f   *os.File // nil: nothing was written
+}
+
+// Write makes the file if there is none yet.
+func (u *unlinkedFile) Write(b []byte) (int, error) {
+	if u.f == nil {
+		f, err := os.CreateTemp(u.dir, tempPattern)
+		if err != nil {
+			return 0, err
+		}
+		u.f = f
+		if err := os.Remove(f.Name()); err != nil {
+			return 0, err
+		}
 	}
-	if err := os.Remove(f.Name()); err != nil {
-		f.Close()
-		return nil, err
+	return u.f.Write(b)
+}
+
+// reader returns what was written, from the beginning.
+func (u *unlinkedFile) reader() (io.Reader, error) {
+	if u.f == nil {
+		return strings.NewReader(""), nil
 	}
-	return &heapWriter{f: f, w: bufio.NewWriterSize(f, filePiece), seen: map[string]uint64{}}, nil
+	_, err := u.f.Seek(0, io.SeekStart)
+	return u.f, err
+}
+
+func (u *unlinkedFile) close() {
+	if u.f != nil {
+		u.f.Close()
+	}
 }
 
 // text returns 1 + the place of s, or 0 for the empty text.
@@ -178,10 +208,7 @@ func (h *heapWriter) reader() (io.Reader, error) {
 	if err := h.w.Flush(); err != nil {
 		return nil, err
 	}
-	if _, err := h.f.Seek(0, io.SeekStart); err != nil {
-		return nil, err
-	}
-	return h.f, nil
+	return h.f.reader()
 }
 
-func (h *heapWriter) close() { h.f.Close() }
+func (h *heapWriter) close() { h.f.close() }

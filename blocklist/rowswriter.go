@@ -26,7 +26,7 @@ const (
 
 // rowsWriter makes the rows file of one feed: it is the Sink of ReadFeed, then finish sorts, removes duplicates and writes.
 type rowsWriter struct {
-	temp     *os.File
+	temp     *os.File // nil: the rows are wanted, and no file of them
 	sorter   *rowSorter
 	ents     *rowSorter
 	heap     *heapWriter
@@ -47,21 +47,21 @@ func newRowsWriter(dir string, sortBytes int, progress func(rows int)) (*rowsWri
 	if err != nil {
 		return nil, err
 	}
-	heap, err := newHeapWriter(dir)
-	if err != nil {
-		temp.Close()
-		os.Remove(temp.Name())
-		return nil, err
-	}
+	w := newRowsGatherer(dir, sortBytes, progress)
+	w.temp = temp
+	return w, nil
+}
+
+// newRowsGatherer takes rows for somebody who wants no file of them. What memory does not hold is in files of dir.
+func newRowsGatherer(dir string, sortBytes int, progress func(rows int)) *rowsWriter {
 	if progress == nil {
 		progress = func(int) {}
 	}
-	w := &rowsWriter{
-		temp: temp, heap: heap, progress: progress,
+	return &rowsWriter{
+		heap: newHeapWriter(dir), progress: progress,
 		sorter: newRowSorter(dir, sortBytes), ents: newRowSorter(dir, sortBytes/4),
 		families: newLabelTable(labelsMax, ""), threats: newLabelTable(labelsMax, ""), files: newLabelTable(filesMax),
 	}
-	return w, nil
 }
 
 // close removes what is temporary. After finish it changes nothing that was written.
@@ -69,8 +69,10 @@ func (w *rowsWriter) close() {
 	w.sorter.close()
 	w.ents.close()
 	w.heap.close()
-	w.temp.Close()
-	os.Remove(w.temp.Name())
+	if w.temp != nil {
+		w.temp.Close()
+		os.Remove(w.temp.Name())
+	}
 }
 
 // progressEvery is how many rows lie between two calls of progress.

@@ -69,7 +69,7 @@ func (p *Publisher) begin(stored storedPolicy, newest bool) error {
 
 // record stores the state but removes nothing: what could not be opened now may be wanted by whoever finds out why.
 func (p *Publisher) record(state storedState) {
-	if err := p.store.commit(state); err != nil {
+	if err := p.store.commit(state, nil); err != nil {
 		p.counts.commitFailures.Add(1)
 		p.log.Error("the record of the current policy is not stored", "error", err)
 	}
@@ -83,6 +83,7 @@ func (p *Publisher) adoptCopies() {
 			rows, err := OpenRows(p.store.rows(f.feed.Name, number))
 			if err == nil {
 				f.adopt(rows)
+				f.adoptList(p.fetches.known(f.feed.Name))
 				break
 			}
 			p.counts.fallbacks.Add(1)

@@ -183,8 +183,11 @@ func (s *store) load() (storedState, error) {
 
 func sumLine(line string) string { return fmt.Sprintf("xxh3 %016x\n", xxh3.HashString(line)) }
 
-// commit makes state the published one.
-func (s *store) commit(state storedState) error {
+// commit makes state the published one, when the files that are not synced yet are.
+func (s *store) commit(state storedState, unsynced []string) error {
+	if err := syncFiles(unsynced); err != nil {
+		return fmt.Errorf("publishing policy %d: %w", state.Current.Number, err)
+	}
 	line, err := json.Marshal(state)
 	if err != nil {
 		return err

@@ -25,6 +25,8 @@ type Transfer struct {
 // ZoneTaker takes policy zones from their primaries, and keeps them over a restart, so that only what has changed need be asked for. Its methods are
 // called by many at once, but by one at a time of each feed.
 type ZoneTaker interface {
+	// Open finds what a former run kept of the zone of a feed, so that the first look need not wait for that, and what changes is served as soon as it comes. What fails Take tells.
+	Open(r ZoneRequest)
 	// Take asks the primaries of a feed for what is newer than the version that it has, and returns the version that counts then. An error leaves that as
 	// it is. It is a *TransferError, or that of ctx.
 	Take(ctx context.Context, r ZoneRequest) (*ZoneVersion, error)
@@ -93,9 +95,30 @@ const (
 	zoneLooksMax   = 4 // at a time
 	zoneRetryFirst = 5 * time.Second
 	zoneRetryMax   = 10 * time.Minute // without a version of the zone; with one it is what the SOA record says
-	// zoneNoticeGap is how long primaries are left alone after a look, or as long as the look took, however many notices come of a zone.
+	// zoneNoticeGap is how long primaries are left alone after a look, however many notices come of a zone.
 	zoneNoticeGap = 500 * time.Millisecond
+	// zoneLooksAhead is how much longer than between them looks may have taken together; then primaries are left alone as long as a look takes. So changes that come fast are
+	// followed, and a zone that changes without end costs half of the time. The look that brings a zone for the first time does not count.
+	zoneLooksAhead = time.Minute
 )
+
+// lookRest is how long the primaries of a zone are left alone when notices come of it. The zero value has seen no look.
+type lookRest struct {
+	ahead time.Duration // how much longer looks have taken together than the pauses between them
+	ended time.Time     // the end of the last one
+	until time.Time     // a notice is followed from then on
+}
+
+// look notes a look from began to ended, of which nothing counts if it brought the zone for the first time.
+func (r *lookRest) look(began, ended time.Time, first bool) {
+	if !r.ended.IsZero() {
+		r.ahead = max(0, r.ahead-began.Sub(r.ended))
+	}
+	if !first {
+		r.ahead += ended.Sub(began)
+	}
+	r.ended, r.until = ended, ended.Add(max(zoneNoticeGap, r.ahead-zoneLooksAhead))
+}
 
 func (t *Transfer) on() bool { return t.Zone != "" }
 
@@ -136,22 +159,38 @@ func (f *fetcher) transfer(ctx context.Context, told bool) (FetchOutcome, *fetch
 		return 0, &fetchError{outcome: FetchMisconfigured, text: "nobody here takes zones from primaries"}
 	}
 	limits := f.feed.Limits.orDefault()
-	known := f.list.known()
 	f.copy = 0
-	v, err := f.zones.Take(ctx, ZoneRequest{
-		Feed: f.feed.Name, Zone: f.feed.Fetch.Transfer.Zone, Dir: f.layout.fetchedZone(f.feed.Name), Told: told, AllowOlder: f.feed.AllowOlder,
-		Octets: limits.SourceBytes, Records: limits.Rows, Time: f.feed.Fetch.Timeout,
-		Changing: func(ctx context.Context, c *ZoneChange) { f.copy = f.changing(ctx, f.feed.Name, c) },
-	})
+	request := f.zoneRequest()
+	request.Told, request.Changing = told, func(ctx context.Context, c *ZoneChange) { f.copy = f.changing(ctx, f.feed.Name, c) }
+	v, err := f.zones.Take(ctx, request)
 	if err != nil {
 		return 0, judgeTransfer(err)
 	}
 	f.record.transferred(v)
-	outcome, err := f.takeVersion(v, known, limits.SourceBytes)
+	outcome, err := f.takeVersion(v, f.list.known(), limits.SourceBytes) // which may have to read the list: not before what has changed is served
 	if err != nil {
 		return 0, f.feed.Fetch.judge(ctx, limits, err)
 	}
 	return outcome, nil
+}
+
+// zoneRequest is a look that nobody asks for in particular.
+func (f *fetcher) zoneRequest() ZoneRequest {
+	limits := f.feed.Limits.orDefault()
+	return ZoneRequest{
+		Feed: f.feed.Name, Zone: f.feed.Fetch.Transfer.Zone, Dir: f.layout.fetchedZone(f.feed.Name), AllowOlder: f.feed.AllowOlder,
+		Octets: limits.SourceBytes, Records: limits.Rows, Time: f.feed.Fetch.Timeout,
+	}
+}
+
+// openZone has what a former run kept of the zone opened before it is needed.
+func (f *fetcher) openZone() {
+	if !f.feed.Fetch.Transfer.on() || f.zones == nil {
+		return
+	}
+	f.turn.Lock()
+	defer f.turn.Unlock()
+	f.zones.Open(f.zoneRequest())
 }
 
 // takeVersion puts a version in the place of the list, unless that is of it.

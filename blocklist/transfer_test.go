@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,10 +21,20 @@ import (
 type zonePrimary struct {
 	mu    sync.Mutex
 	looks []blocklist.ZoneRequest  // guarded by mu
+	early []blocklist.ZoneRequest  // guarded by mu: what was opened before the first look
 	has   *blocklist.ZoneVersion   // guarded by mu
 	err   *blocklist.TransferError // guarded by mu; nil: it has a version
 	kept  *blocklist.ZoneVersion   // guarded by mu: that was taken last
 	until int                      // guarded by mu: how many seconds the SOA record lets the zone be without a word; 0: an hour
+}
+
+// Open implements blocklist.ZoneTaker.
+func (p *zonePrimary) Open(r blocklist.ZoneRequest) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.looks) == 0 {
+		p.early = append(p.early, r)
+	}
 }
 
 // Take implements blocklist.ZoneTaker.
@@ -97,6 +108,9 @@ func TestPolicyZoneIsFollowed(t *testing.T) {
 		t.Errorf("an unchanged zone was published %v times", n)
 	}
 	first := p.asked()[0]
+	if len(p.early) != 1 || p.early[0].Feed != "f" || p.early[0].Zone != first.Zone || p.early[0].Dir != first.Dir {
+		t.Errorf("opened before the first look: %+v", p.early)
+	}
 	if first.Feed != "f" || first.Octets != 1<<20 || first.Records != 1000 || first.Time != time.Minute || first.Told || !strings.HasPrefix(first.Dir, w.dir) {
 		t.Errorf("asked for %+v", first)
 	}
@@ -166,6 +180,17 @@ func TestPolicyZoneThatCannotBeTaken(t *testing.T) {
 	w.fetch()
 	if s = w.status("f"); !w.lists("e.example") || s.State != blocklist.FeedGood {
 		t.Errorf("a good zone again: %+v", s)
+	}
+}
+
+// TestNoticesAreFollowedSoon: a zone whose looks took long, or which came for the first time, is looked at soon when there is a notice; one that is looked at without end for half of the time.
+func TestNoticesAreFollowedSoon(t *testing.T) {
+	t.Parallel()
+	const gap = 500 * time.Millisecond
+	looks := [][2]time.Duration{{0, time.Hour}, {gap, 50 * time.Second}, {gap, 8 * time.Second}, {gap, 12 * time.Second}, {9 * time.Second, 10 * time.Second}, {0, 10 * time.Second}, {time.Hour, 30 * time.Second}}
+	want := []time.Duration{gap, gap, gap, 9 * time.Second, 10 * time.Second, 20 * time.Second, gap}
+	if got := blocklist.LookRests(looks); !slices.Equal(got, want) {
+		t.Errorf("primaries rest for %v, want %v", got, want)
 	}
 }
 

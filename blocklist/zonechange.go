@@ -30,6 +30,7 @@ func (p *Publisher) takeChange(ctx context.Context, feed string, c *ZoneChange) 
 		return 0
 	}
 	defer p.endTurn()
+	p.began = began
 	number, err := p.change(ctx, feed, c, began)
 	if err != nil && ctx.Err() == nil {
 		p.log.Info("a change of a policy zone is taken over by reading it whole", "feed", feed, "serial", c.To, "why", err)
@@ -54,10 +55,12 @@ func (p *Publisher) change(ctx context.Context, feed string, c *ZoneChange, bega
 		if seen, _ := look(&r.config, time.Now()); seen.err != nil || seen.stamp.Sum != r.source.Stamp.Sum {
 			return fmt.Errorf("%w: its list, or those that guard it, have changed since it was read", errWhole)
 		}
-		if change.Names, err = r.layer(ctx, p.store.layout, job.Generation); err != nil {
+		changes := rowsChanges{most: math.MaxInt}
+		if err = r.layer(ctx, p.store.layout, job.Generation, &changes); err != nil {
 			return err
 		}
-		made, err = OpenRows(p.store.rows(feed, job.Generation))
+		change.Names, change.rows = changes.names, changes.rows
+		made, err = openLayer(p.store.rows(feed, job.Generation), r.before)
 		return err
 	})
 	if err == nil {
@@ -71,6 +74,7 @@ func (p *Publisher) change(ctx context.Context, feed string, c *ZoneChange, bega
 		os.Remove(p.store.rows(feed, job.Generation)) // there may be none
 		return 0, err
 	}
+	p.unsynced = append(p.unsynced, p.store.rows(feed, job.Generation))
 	p.adoptChange(made, &job, began)
 	if err := p.publishDelta(&job, []FeedChange{change}, p.orderOf()); err != nil {
 		p.log.Info("feeds are compiled anew", "why", err)
@@ -78,7 +82,6 @@ func (p *Publisher) change(ctx context.Context, feed string, c *ZoneChange, bega
 		return job.Generation, nil
 	}
 	p.counts.zoneChanges.Add(1)
-	p.counts.publishSeconds.Store(math.Float64bits(time.Since(began).Seconds()))
 	return job.Generation, nil
 }
 
@@ -93,7 +96,7 @@ func (p *Publisher) planChange(feed string, c *ZoneChange) (job CompileConfig, r
 	served, report, source := servedFeeds(p.order.zones()), &f.rows.report, &f.rows.report.Source
 	room, _ := p.changeRoom(served)
 	switch limits := f.feed.Limits.orDefault(); {
-	case !served[feed], f.pin != nil, f.failure.err != nil, f.due(time.Now()), f.settled.Sum != f.seen.stamp.Sum:
+	case !served[feed], f.pin != nil, f.failure.err != nil, f.due(time.Now()), f.settled.Sum != f.seen.stamp.Sum && f.looked():
 		err = fmt.Errorf("%w: the feed is not served as its source is", errWhole)
 	case source.Fingerprint != f.fingerprint, f.feed.Lenient, f.feed.TTL != 0, f.feed.SuffixList != "":
 		err = fmt.Errorf("%w: its settings are out of the ordinary", errWhole)

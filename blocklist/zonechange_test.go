@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -112,6 +111,9 @@ type modelPrimary struct {
 	instead *zoneModel // guarded by mu: what is given in the place of the version that the change leads to
 	during  func()     // guarded by mu: is called between what changes and the version
 }
+
+// Open implements blocklist.ZoneTaker.
+func (*modelPrimary) Open(blocklist.ZoneRequest) {}
 
 // Take implements blocklist.ZoneTaker.
 func (p *modelPrimary) Take(ctx context.Context, r blocklist.ZoneRequest) (*blocklist.ZoneVersion, error) {
@@ -704,6 +706,64 @@ func TestDamagedLayer(t *testing.T) {
 	}
 }
 
+// TestFirstChangeAfterARestart: after a restart neither the list that followed a change is read nor what changes next, whoever has looked at the list meanwhile; a list that somebody has replaced is.
+func TestFirstChangeAfterARestart(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		changes int // before the restart
+		between func(*testing.T, *world)
+		whole   bool
+	}{
+		"of a copy that was read":                    {},
+		"of a layer":                                 {changes: 1},
+		"of a layer, when all lists were looked at":  {changes: 1, between: func(_ *testing.T, w *world) { w.reload(blocklist.ReloadOptions{}) }},
+		"of a layer, when somebody wrote the list":   {changes: 1, between: func(t *testing.T, w *world) { write(t, w.listPath(t), "; what nobody sent\n") }, whole: true},
+		"of a layer, when the state says less":       {changes: 1, between: func(t *testing.T, w *world) { must(t, os.Remove(filepath.Join(w.dir, "state/fetched/f/state.json"))) }, whole: true},
+		"of a layer whose list was never written":    {changes: 1, between: func(t *testing.T, w *world) { must(t, os.Remove(w.listPath(t))) }, whole: true},
+		"of a second layer over the one that is old": {changes: 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, p := modelWorld(t, nil)
+			for serial := 1; serial <= 1+c.changes; serial++ {
+				p.gives(&zoneModel{serial, rulesOf("a.example", fmt.Sprintf("v%d.example", serial))})
+				w.fetch()
+			}
+			w.close()
+			if c.between != nil && c.whole {
+				c.between(t, w)
+			}
+			reads, last := strings.Count(w.log(), "feed read"), 2+c.changes
+			w.open(nil)
+			if c.between != nil && !c.whole {
+				c.between(t, w)
+			}
+			next := &zoneModel{last, rulesOf("a.example", fmt.Sprintf("v%d.example", last))}
+			number := w.p.TakeChange(t.Context(), "f", p.kept.change(next))
+			if taken := number != 0; taken == c.whole || strings.Count(w.log(), "feed read") != reads {
+				t.Fatalf("it is in copy %d; the log:\n%s", number, w.log())
+			}
+			if !c.whole && (!w.lists(fmt.Sprintf("v%d.example", last)) || w.lists(fmt.Sprintf("v%d.example", last-1))) {
+				t.Error("the change is not in force")
+			}
+			p.gives(next)
+			w.fetch()
+			if !w.lists(fmt.Sprintf("v%d.example", last)) || w.lists(fmt.Sprintf("v%d.example", last-1)) {
+				t.Errorf("the version is not in force; the log:\n%s", w.log())
+			}
+			must(t, w.current().Copy(0).Verify())
+		})
+	}
+}
+
+// listPath is where the list of the feed f lies.
+func (w *world) listPath(t *testing.T) string {
+	t.Helper()
+	all, err := filepath.Glob(filepath.Join(w.dir, "state/fetched/f/list/*"))
+	must(t, err)
+	return all[0]
+}
+
 // TestDecisionsOfRowsInLayers: rows that wait are listed as they come and go, keep the time since when they wait, and are decided of.
 func TestDecisionsOfRowsInLayers(t *testing.T) {
 	t.Parallel()
@@ -736,44 +796,6 @@ func TestDecisionsOfRowsInLayers(t *testing.T) {
 	if !w.lists("github.io") || w.lists("b.example") || w.changes() != 4 {
 		t.Errorf("the decision does not hold for what changes; %d changes", w.changes())
 	}
-}
-
-// BenchmarkChange is a change of 1,000 rules of a policy zone, from when the difference has come until it is served.
-func BenchmarkChange(b *testing.B) {
-	const rules = 200_000
-	b.Run(fmt.Sprintf("rules=%d/changed=1000", rules), func(b *testing.B) {
-		w, p := modelWorld(b, nil)
-		now := &zoneModel{serial: 1, rules: map[string][]string{}}
-		for i := range rules {
-			now.rules[fmt.Sprintf("n%d.d%d.test", i, i%1000)] = []string{"CNAME ."}
-		}
-		p.gives(now)
-		w.fetch()
-		b.ReportAllocs()
-		var took, cpu time.Duration
-		for b.Loop() {
-			next := &zoneModel{serial: now.serial + 1, rules: maps.Clone(now.rules)}
-			for i := range 1000 {
-				delete(next.rules, fmt.Sprintf("v%d.m%d.test", now.serial, i))
-				next.rules[fmt.Sprintf("v%d.m%d.test", next.serial, i)] = []string{"CNAME ."}
-			}
-			c := now.change(next)
-			began, before := time.Now(), processTime(b)
-			if w.p.TakeChange(b.Context(), "f", c) == 0 {
-				b.Fatalf("it was not taken over:\n%s", w.log())
-			}
-			took, cpu = took+time.Since(began), cpu+processTime(b)-before
-			now = next
-		}
-		b.ReportMetric(float64(took.Milliseconds())/float64(b.N), "ms/change")
-		b.ReportMetric(float64(cpu.Milliseconds())/float64(b.N), "cpu-ms/change")
-	})
-}
-
-func processTime(tb testing.TB) time.Duration {
-	var u syscall.Rusage
-	must(tb, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // TestChangeIsGuardedByLists: what changes is guarded by the lists as they are now; when they have changed the zone is read whole.

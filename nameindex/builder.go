@@ -31,6 +31,8 @@ type BuildOptions struct {
 	// Base makes the file a delta of that index without its own delta, for Index.With: both have the same seed, so that one hash finds a name in
 	// either. WriteFile takes only the seed from it, MergeFile all. Default: nil, an index of its own.
 	Base *Index
+	// Unsynced leaves it to the caller to have the file that WriteFile writes, and its directory, synced: until then a loss of power may take it. Default: false. Example: true.
+	Unsynced bool
 }
 
 // Builder collects names and writes them to a file. It needs about as much memory as the names themselves and 20 octets more for each.
@@ -47,6 +49,7 @@ type Builder struct {
 	keys     keys
 	hashBits uint8
 	tied     bool         // to the seed of another index
+	unsynced bool         // see BuildOptions
 	random   func([]byte) // fills a seed
 }
 
@@ -81,7 +84,8 @@ func (s *shard) name(r *record) []byte {
 func NewBuilder(o BuildOptions) *Builder {
 	b := &Builder{
 		sets: map[string]uint32{}, labels: labelRange{min: 1}, hashBits: 64,
-		random: func(seed []byte) { rand.Read(seed) }, // which never fails
+		random:   func(seed []byte) { rand.Read(seed) }, // which never fails
+		unsynced: o.Unsynced,
 	}
 	b.shards = newShards(o.Names)
 	if o.Base == nil {

@@ -5,10 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"hash/crc32"
+	"io"
 )
 
 // Replace is the atomic replacement under WriteFile.
-var Replace = replace
+func Replace(path string, write func(io.Writer) error) error { return replace(path, true, write) }
 
 // TempMark is in the names of files that are being written.
 const TempMark = tempMark

@@ -19,7 +19,7 @@ func (b *Builder) MergeFile(path string, manifest []byte) (Stats, error) {
 	if err != nil {
 		return Stats{}, fmt.Errorf("merging index %s: %w", path, err)
 	}
-	return b.put(path, p, manifest)
+	return b.put(path, p, manifest, true)
 }
 
 // mergeMean is how many names a bucket may come to have in the mean: a quarter more than in a new index.

@@ -34,12 +34,12 @@ func (b *Builder) WriteFile(path string, manifest []byte) (Stats, error) {
 	if err != nil {
 		return Stats{}, fmt.Errorf("building index %s: %w", path, err)
 	}
-	return b.put(path, p, manifest)
+	return b.put(path, p, manifest, !b.unsynced)
 }
 
-// put writes a planned file to path.
-func (b *Builder) put(path string, p *plan, manifest []byte) (Stats, error) {
-	err := replace(path, func(w io.Writer) error { return b.write(w, p, manifest) })
+// put writes a planned file to path, and syncs it if asked to.
+func (b *Builder) put(path string, p *plan, manifest []byte, sync bool) (Stats, error) {
+	err := replace(path, sync, func(w io.Writer) error { return b.write(w, p, manifest) })
 	if err != nil {
 		return Stats{}, fmt.Errorf("writing index %s: %w", path, err)
 	}
@@ -64,14 +64,14 @@ func RemoveLeftovers(path string) error {
 	return err
 }
 
-// replace puts what write writes in the place of path, whole or not at all.
-func replace(path string, write func(io.Writer) error) error {
+// replace puts what write writes in the place of path, whole or not at all; with sync also where the power is lost.
+func replace(path string, sync bool, write func(io.Writer) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+tempMark+"*")
 	if err != nil {
 		return err
 	}
 	err = write(f)
-	if err == nil {
+	if err == nil && sync {
 		err = f.Sync()
 	}
 	err = errors.Join(err, f.Close())
@@ -80,6 +80,9 @@ func replace(path string, write func(io.Writer) error) error {
 	}
 	if err != nil {
 		return errors.Join(err, os.Remove(f.Name()))
+	}
+	if !sync {
+		return nil
 	}
 	return syncDir(filepath.Dir(path))
 }

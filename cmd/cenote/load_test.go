@@ -35,6 +35,20 @@ func sized(small, full int) int {
 	return small
 }
 
+// scaled is sized; CENOTE_NAMES says otherwise how many names a test has that shows what does not depend on them.
+func scaled(t *testing.T, small, full int) int {
+	t.Helper()
+	text := os.Getenv("CENOTE_NAMES")
+	if text == "" {
+		return sized(small, full)
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatalf("CENOTE_NAMES: %v", err)
+	}
+	return n
+}
+
 // running is a server of a test.
 type running struct {
 	*server
@@ -74,7 +88,7 @@ func startServer(t *testing.T, dir, text string) *running {
 // wait waits for what must come soon.
 func (r *running) wait(what string, done func() bool) {
 	r.t.Helper()
-	for deadline := time.Now().Add(60 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Duration(sized(60, 600)) * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			r.t.Fatalf("not %s in time", what)
 		}

@@ -51,6 +51,11 @@ func (p *policyTransfers) update(c *config.Config, keys *tsig.Keys) error {
 	return nil
 }
 
+// Open opens what is kept of the zone of a feed.
+func (p *policyTransfers) Open(r blocklist.ZoneRequest) {
+	_, _, _ = p.copyOf(&r) // which is tried again when the primaries are looked at
+}
+
 // Take looks at the primaries of a feed.
 func (p *policyTransfers) Take(ctx context.Context, r blocklist.ZoneRequest) (*blocklist.ZoneVersion, error) {
 	c, primaries, err := p.copyOf(&r)
