@@ -85,16 +85,17 @@ type FeedsAnswer struct {
 
 // ReloadRequest is the body of POST /v1/reload.
 type ReloadRequest struct {
-	// Force takes what the guards of feeds would keep back and, where no feed is named, zones whose serial goes back, and catalogs that have lost most of their zones.
-	// Feeds names the feeds; none stands for all.
+	// Force takes what the guards of feeds would keep back and, of the zones that are named, or of all where nothing is, those whose serial goes back, and catalogs that
+	// have lost most of their zones. Names are of feeds, and of zones with a file, Feeds of feeds alone; nothing named stands for all.
 	Force bool     `json:"force,omitempty"`
 	Feeds []string `json:"feeds,omitempty"`
+	Names []string `json:"names,omitempty"`
 }
 
 // ReloadAnswer is the answer of POST /v1/reload.
 type ReloadAnswer struct {
 	blocklist.ReloadReport
-	Zones        []zone.Status `json:"zones,omitempty"`         // those that are not served as their files are
+	Zones        []zone.Status `json:"zones,omitempty"`         // those that are not served as their files are; where zones were named, these alone, however they stand
 	NeedsRestart []string      `json:"needs_restart,omitempty"` // keys whose change waits for a restart
 	Warnings     []string      `json:"warnings,omitempty"`      // of the configuration
 }

@@ -156,7 +156,9 @@ func (r *response) step() (again bool) {
 	if err == nil && z.nodes[star] != nil {
 		return r.found(star)
 	}
-	r.Rcode = dns.RcodeNameError
+	if r.Rcode = dns.RcodeNameError; r.do && z.signing != nil && z.signing.compact {
+		r.Rcode = dns.RcodeSuccess // RFC 9824 section 3.1; nobody tells these servers of the flag CO
+	}
 	r.negative(z.proveNoName(r.owner, encloser))
 	return false
 }

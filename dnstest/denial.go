@@ -70,7 +70,11 @@ func (z *authZone) makeChain() denials {
 		return makeNSEC3(z, names)
 	}
 	slices.SortFunc(names, dnsname.Compare)
-	return &nsecChain{z, names}
+	chain := &nsecChain{z, names}
+	if z.signing.compact {
+		return &compactDenials{chain}
+	}
+	return chain
 }
 
 // typesAt are the types that a zone has at a name: above a cut only those of the parent's side.
@@ -139,6 +143,27 @@ func (c *nsecChain) all() (out []dns.RR) {
 		out = append(out, c.record(i))
 	}
 	return out
+}
+
+// compactDenials prove of each name that is asked for what is not there, as if it were: the next name is the first below it (RFC 9824 section 3).
+type compactDenials struct{ *nsecChain }
+
+// typeNXNAME stands in the record of a name that is not there (RFC 9824 section 2).
+const typeNXNAME = 128
+
+func (c *compactDenials) at(name dnsname.Name, types ...uint16) []dns.RR {
+	return []dns.RR{&dns.NSEC{Hdr: dns.RR_Header{Name: fqdn(name), Rrtype: dns.TypeNSEC, Class: dns.ClassINET, Ttl: c.z.ttlNegative()},
+		NextDomain: `\000.` + fqdn(name), TypeBitMap: append(types, dns.TypeRRSIG, dns.TypeNSEC)}}
+}
+
+func (c *compactDenials) noName(name, _ dnsname.Name) []dns.RR {
+	rr := c.at(name)[0].(*dns.NSEC)
+	rr.TypeBitMap = append(rr.TypeBitMap, typeNXNAME)
+	return []dns.RR{rr}
+}
+
+func (c *compactDenials) noType(name, at dnsname.Name) []dns.RR {
+	return c.at(name, c.z.typesAt(at)...)
 }
 
 // appendOther adds a record of the zone if it is not in the proof, until there are as many.

@@ -68,6 +68,7 @@
 //	keys=ksk,zsk       the keys (ksk,zsk): ksk, zsk, csk (both in one), spare (published only), standby (published, with DS), revoked
 //	digest=2,4         digests of the DS records (2): 1, 2, 4; others are right but called by another number
 //	nsec3              NSEC3 instead of NSEC; iterations=N (0), salt=HEX (none), optout
+//	compact            what is not there is denied by an NSEC record of its own, with NOERROR for those who set DO (RFC 9824)
 //	island             the parent has no DS records, and says so
 //	inception=-1h expiration=336h   relative to the clock of the tree
 //

@@ -23,6 +23,7 @@ type signing struct {
 	iterations uint16
 	salt       string
 	optOut     bool
+	compact    bool // a record for each name that is not there
 
 	inception, expiration time.Duration // relative to the clock
 }
@@ -65,6 +66,8 @@ func (s *signing) set(word string) (err error) {
 		s.nsec3 = true
 	case "optout":
 		s.nsec3, s.optOut = true, true
+	case "compact":
+		s.compact = true
 	case "iterations":
 		var n uint64
 		n, err = strconv.ParseUint(value, 10, 16)

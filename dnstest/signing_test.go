@@ -377,3 +377,34 @@ func inShort(rr dns.RR) string {
 	}
 	return rr.String()
 }
+
+// TestCompactDenials holds what a zone sends that denies each name by a record of its own (RFC 9824).
+func TestCompactDenials(t *testing.T) {
+	tree := dnstest.StartTree(t, `
+		zone .         server a.root.test @1 sign
+		zone test      server ns.test @2 sign compact
+		    www        A 192.0.2.1
+		    a.ent      A 192.0.2.2
+	`)
+	for _, tc := range []struct{ qname, want, nsec string }{
+		{"no.test.", "NOERROR aa | | SOA sig(SOA) NSEC sig(NSEC) |", `no.test.	60	IN	NSEC	\000.no.test. RRSIG NSEC NXNAME`},
+		{"www.test.", "NOERROR aa | | SOA sig(SOA) NSEC sig(NSEC) |", `www.test.	60	IN	NSEC	\000.www.test. A RRSIG NSEC`},
+		{"ent.test.", "NOERROR aa | | SOA sig(SOA) NSEC sig(NSEC) |", `ent.test.	60	IN	NSEC	\000.ent.test. RRSIG NSEC`},
+	} {
+		r, err := exchange(t, tree, "udp", "@2", tc.qname, dns.TypeTXT, 4096, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := kinds(r); got != tc.want {
+			t.Errorf("%s: got %s, want %s", tc.qname, got, tc.want)
+		}
+		verify(t, tree, "@2", "test.", r)
+		if !slices.ContainsFunc(r.Ns, func(rr dns.RR) bool { return rr.String() == tc.nsec }) {
+			t.Errorf("%s: got %v, want %s among them", tc.qname, r.Ns, tc.nsec)
+		}
+	}
+	r, err := exchange(t, tree, "udp", "@2", "no.test.", dns.TypeTXT, 4096, false)
+	if err != nil || r.Rcode != dns.RcodeNameError {
+		t.Errorf("without DO: %v, %v", r, err)
+	}
+}

@@ -12,6 +12,7 @@ import (
 const (
 	lineMax    = 1 << 20 // octets of one line
 	entryLines = 4096    // lines of one entry, in parentheses
+	headMax    = 2048    // octets before the data of an entry: owner, TTL, class and type, with room for blanks
 )
 
 // entries gives the text of a master file out octet by octet, as the parser asks for it, and knows on which line the entry begins that was given
@@ -82,7 +83,44 @@ func (e *entries) next() {
 		e.text = append(e.text, '\n') // the last line need not have an end
 	}
 	e.rest = e.text
+	if bytes.IndexByte(e.text, '"') >= 0 && e.hasType("X25") {
+		unquoteDigits(e.text)
+	}
 	e.inspect()
+}
+
+// hasType reports whether the present entry is a record of a type, by the words before its data: an owner, unless it begins with a blank, and TTL and class.
+func (e *entries) hasType(rtype string) bool {
+	words := bytes.FieldsFunc(e.text[:min(len(e.text), headMax)], func(r rune) bool { return r <= ' ' || r == '(' })
+	if len(words) > 0 && !isBlank(e.text[0]) {
+		words = words[1:]
+	}
+	for _, w := range words[:min(len(words), 3)] {
+		if bytes.EqualFold(w, []byte(rtype)) {
+			return true
+		}
+	}
+	return false
+}
+
+// unquoteDigits puts blanks in place of the quotes around digits: the parser knows X.25 addresses without quotes alone, and others write them with (RFC 1183 section 3.1
+// has them as character strings, which may have either form).
+func unquoteDigits(text []byte) {
+	for at := 0; ; {
+		begin := bytes.IndexByte(text[at:], '"')
+		if begin < 0 {
+			return
+		}
+		begin += at
+		end := begin + 1
+		for end < len(text) && text[end] >= '0' && text[end] <= '9' {
+			end++
+		}
+		if at = end; end > begin+1 && end < len(text) && text[end] == '"' {
+			text[begin], text[end] = ' ', ' '
+			at++
+		}
+	}
 }
 
 // readLine reads one line with its end.

@@ -7,7 +7,6 @@ import (
 	"math"
 	"runtime/debug"
 	"slices"
-	"time"
 
 	"cenote/dnsname"
 	"cenote/pace"
@@ -200,9 +199,9 @@ func (k *Keeper) open(z *kept) (had recorded) {
 	return had
 }
 
-// openJournal opens the journal of a zone.
+// openJournal opens the journal of a zone. One that could not be read is tried again where the zone has no state yet.
 func (k *Keeper) openJournal(z *kept) {
-	if k.dir == "" || z.journal != nil {
+	if k.dir == "" || z.journal != nil && (z.zone != nil || !z.journal.unread) {
 		return
 	}
 	j, had, err := openJournal(k.journalOf(&z.source), z.source.Name)
@@ -245,26 +244,22 @@ func (k *Keeper) journalFault(z *kept, err error) {
 	k.log.Error("the journal of a zone cannot be kept; its history ends with this server", "zone", z.source.Name.String(), "err", err)
 }
 
-// restore serves a zone without a file as it was before the server was started. One that never had a state waits for its source.
+// restore serves a zone without a file, a copy, as it was before the server was started. One that never had a state waits for its source.
 func (k *Keeper) restore(z *kept) {
 	if z.receives() && k.restoreReceived(z) {
 		return
 	}
 	had := k.open(z)
-	k.state.Lock()
-	defer k.state.Unlock()
-	z.describe()
 	if had.zone == nil || z.receives() { // what was made of it is not what came
-		if z.status.State = StateFailed; z.status.Fault == "" {
-			z.status.Fault, z.status.Since = "it has no state yet", k.now()
+		if z.status.Fault == "" {
+			z.status.State, z.status.Fault, z.status.Since = StateFailed, "it has no state yet", k.now()
 		}
 		return
 	}
 	z.zone, z.history = had.zone, newHistory(had.steps, k.bounds)
 	k.isNews(z)
-	z.describe()
-	z.status.State, z.status.Loaded, z.status.Fault, z.status.Since = StateServed, k.now(), "", time.Time{}
-	k.log.Info("zone restored", "zone", z.status.Name, "serial", z.status.Serial, "records", z.status.Records)
+	k.note(z, 0, nil)
+	k.log.Info("zone restored", "zone", z.source.Name.String(), "serial", z.zone.serial, "records", z.zone.records)
 }
 
 // historySlack is of how many parts of their bound histories lose one more, once they are above it, so that all zones are not looked at for each step that comes.

@@ -464,3 +464,31 @@ func TestUnreadJournalStaysUntilItIsReplaced(t *testing.T) {
 		}
 	}
 }
+
+// TestJournalThatCanBeReadAgain: a zone without a file whose journal could not be read at the start is served from it once it can be, at the next change of the configuration.
+func TestJournalThatCanBeReadAgain(t *testing.T) {
+	apex := dnsname.MustParse("example")
+	c := zone.KeeperConfig{Dir: t.TempDir(), Sources: []zone.Source{{Name: apex}}, Log: slog.New(slog.DiscardHandler)}
+	start := func() *zone.Keeper {
+		k, err := zone.NewKeeper(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	if err := start().Install(load(t, "example", serial("1", "192.0.2.1"))); err != nil {
+		t.Fatal(err)
+	}
+	mend := unreadable(t, filepath.Join(c.Dir, "example.journal"))
+	k := start()
+	if s := k.Status()[0]; s.State != zone.StateFailed || s.Fault == "" {
+		t.Fatalf("with a journal that cannot be read: %+v", s)
+	}
+	mend()
+	if err := k.Update(c.Sources); err != nil {
+		t.Fatal(err)
+	}
+	if s := k.Status()[0]; s.State != zone.StateServed || s.Fault != "" || s.Loaded.IsZero() || s.Records == 0 || k.Set().Find([]byte(apex)) == nil {
+		t.Errorf("once it can be read: %+v", s)
+	}
+}

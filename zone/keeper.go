@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -264,12 +265,21 @@ func (k *Keeper) Hear(all []Heard) error {
 	return k.publish()
 }
 
-// Reload reads every file that has changed, at once, and again those that are not served as they are. force takes serials that go back. Frozen zones stay.
-func (k *Keeper) Reload(force bool) ([]Status, error) {
+// Reload reads every file that has changed, at once, and again those that are not served as they are, or does so for the zones that are named alone. force takes serials that
+// go back. Frozen zones stay; the error is that one is named.
+func (k *Keeper) Reload(force bool, only ...dnsname.Name) ([]Status, error) {
 	trust := newPatience()
+	var err error
 	k.mu.Lock()
 	k.each(func(z *kept) {
-		if !k.settled(z) || z.source.Path == "" || z.status.Frozen {
+		named := slices.Contains(only, z.source.Name)
+		if len(only) > 0 && !named || !k.settled(z) || z.source.Path == "" {
+			return
+		}
+		if z.status.Frozen {
+			if named {
+				err = errors.Join(err, fmt.Errorf("%s: %w", z.source.Name, ErrFrozen))
+			}
 			return
 		}
 		if now, err := stampOf(z.source.Path); err != nil || now != z.loaded || z.status.State != StateServed {
@@ -277,7 +287,7 @@ func (k *Keeper) Reload(force bool) ([]Status, error) {
 		}
 	})
 	k.mu.Unlock()
-	return k.Status(), nil
+	return k.Status(), err
 }
 
 // reload reads the file of a zone that is not busy, and publishes what comes of it. mu is held, and given up while that takes.
@@ -367,8 +377,10 @@ func (k *Keeper) load(ctx context.Context, trust *patience, z *kept, force bool)
 	}
 	if doubt := !z.unproved.IsZero(); err == nil {
 		if err = k.verify(ctx, trust, z, next); err != nil && doubt {
-			z.zone = nil // what is served was never known to be good
+			z.zone, z.news = nil, false // what is served was never known to be good
 		}
+	} else if doubt {
+		z.unproved, z.looked = k.now().Add(trustAgain), true
 	}
 	if err == nil {
 		err = k.knowUpdates(z, force)

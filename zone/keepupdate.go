@@ -280,7 +280,7 @@ func (k *Keeper) knowUpdates(z *kept, force bool) error {
 		return nil
 	}
 	if !force {
-		return fmt.Errorf("what updates have made of the zone: %w; mend that, and run `cenote reload`, or serve the file without them by `cenote reload --force`", z.unknown)
+		return fmt.Errorf("what updates have made of the zone: %w; mend that, and run `cenote reload`, or serve the file without them by `cenote reload --force %s`", z.unknown, z.source.Name)
 	}
 	k.log.Warn("the file of a zone is served without what updates made of it, which is put aside", "zone", z.source.Name.String(), "err", z.unknown)
 	z.unknown, z.updates = nil, &journal{path: journalPath(filepath.Join(k.dir, updatesDir), z.source.Name), unread: true}
@@ -299,7 +299,7 @@ func (k *Keeper) choose(z *kept, file *Zone, force bool) (*Zone, error) {
 	case had == nil || force:
 	case z.updated == nil:
 		if isBefore(file.serial, had.serial) {
-			return nil, fmt.Errorf("%w: the file has %d, and %d is served; raise it, or take it with `cenote reload --force`", ErrSerial, file.serial, had.serial)
+			return nil, fmt.Errorf("%w: the file has %d, and %d is served; raise it, or take it with `cenote reload --force %s`", ErrSerial, file.serial, had.serial, z.source.Name)
 		}
 	case isBefore(had.serial, file.serial):
 		k.log.Warn("the file of a zone takes the place of what updates made of it", "zone", z.source.Name.String(), "serial", file.serial, "was", had.serial)
@@ -307,7 +307,7 @@ func (k *Keeper) choose(z *kept, file *Zone, force bool) (*Zone, error) {
 		z.file = sumOf(file)
 		return had, nil
 	default:
-		return nil, fmt.Errorf("%w: the file has changed and has %d, and updates have led to %d; raise it beyond, or take it with `cenote reload --force`", ErrSerial, file.serial, had.serial)
+		return nil, fmt.Errorf("%w: the file has changed and has %d, and updates have led to %d; raise it beyond, or take it with `cenote reload --force %s`", ErrSerial, file.serial, had.serial, z.source.Name)
 	}
 	z.file = sumOf(file)
 	return file, nil

@@ -97,10 +97,8 @@ func (k *Keeper) makeChange(trust *patience, c *change) {
 	}
 	before := z.source
 	z.source = *s
-	if !c.fresh && before.Verify != s.Verify {
-		if z.loaded = (stamp{}); s.Path == "" {
-			z.unproved, z.looked = k.now(), true // the next look at the primaries looks at the digest too
-		}
+	if !c.fresh {
+		k.provesAnew(z, &before)
 	}
 	if z.zone != nil && !sameSigning(before.Sign, s.Sign) {
 		k.resign(z)
@@ -114,6 +112,18 @@ func (k *Keeper) makeChange(trust *patience, c *change) {
 		k.restore(z)
 	case s.Path != "" && z.loaded == (stamp{}) && !(z.status.Frozen && z.zone != nil):
 		k.load(context.Background(), trust, z, false)
+	}
+}
+
+// provesAnew has the digest of a zone looked at again where something else is wanted of it than of its source before. One that was signed here need not have been signed
+// as it came; without that it has to be, and until that is known it is in doubt.
+func (k *Keeper) provesAnew(z *kept, before *Source) {
+	bare := before.Sign != nil && z.source.Sign == nil
+	if !bare && before.Verify == z.source.Verify {
+		return
+	}
+	if z.loaded = (stamp{}); bare || z.source.Path == "" {
+		z.unproved, z.looked = k.now(), true // the next look, at the primaries too, is at the digest
 	}
 }
 

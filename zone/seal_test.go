@@ -132,3 +132,39 @@ func TestTTLOfSOA(t *testing.T) {
 		}
 	}
 }
+
+// TestZoneThatIsNoLongerSignedHereIsProved: what was signed here need not be signed as it comes, and without that it has to be. It is served no longer if it is not.
+func TestZoneThatIsNoLongerSignedHereIsProved(t *testing.T) {
+	for name, tc := range map[string]struct {
+		fault error
+		known bool
+		want  zone.State
+	}{
+		"signed": {nil, true, zone.StateServed}, "not signed": {errors.New("no signature"), true, zone.StateFailed}, "nobody knows": {nil, false, zone.StateServed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, asked := t.TempDir(), 0
+			k := &kept{t: t, path: filepath.Join(dir, "zone"), log: new(lines)}
+			k.put(sealed)
+			source := zone.Source{Name: dnsname.MustParse("corp.example"), Path: k.path, Sign: &zone.Signing{}}
+			var err error
+			k.Keeper, err = zone.NewKeeper(zone.KeeperConfig{
+				Sources: []zone.Source{source}, Dir: filepath.Join(dir, "zones"), Keys: filepath.Join(dir, "keys"), Log: slog.New(slog.DiscardHandler),
+				Trust: func(context.Context, *zone.Seal) (bool, error) { asked++; return tc.known, tc.fault },
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s := k.Status()[0]; s.State != zone.StateServed || asked != 0 {
+				t.Fatalf("signed here: asked %d times, %+v", asked, s)
+			}
+			source.Sign = nil
+			if err := k.Update([]zone.Source{source}); err != nil {
+				t.Fatal(err)
+			}
+			if s := k.Status()[0]; s.State != tc.want || asked != 1 {
+				t.Errorf("asked %d times, %+v, want %s", asked, s, tc.want)
+			}
+		})
+	}
+}

@@ -7,6 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"cenote/dnsname"
+	"cenote/zone"
+
 	"github.com/miekg/dns"
 )
 
@@ -71,6 +74,29 @@ func TestEveryTypeIsServed(t *testing.T) {
 	}
 	for _, rtype := range []uint16{259, 1234, 65280, 65534} {
 		typeIsServed(t, "x", fmt.Sprintf("TYPE%d", rtype), `\# 4 0a000001`, rtype, "")
+	}
+}
+
+// TestX25InQuotes holds that an X.25 address is read with quotes too, as named writes it, and that nothing else in quotes becomes another thing by that.
+func TestX25InQuotes(t *testing.T) {
+	for text, want := range map[string]string{
+		`x X25 "311061700956"`:                  "X25\t311061700956",
+		`x 60 IN X25 "311061700956" ; "1"`:      "X25\t311061700956",
+		`x IN 60 x25 ( "311061700956"` + "\n )": "X25\t311061700956",
+		`x X25 311061700956`:                    "X25\t311061700956",
+		`x25 TXT "311061700956"`:                "TXT\t\"311061700956\"",
+		`x TXT X25 "311061700956"`:              "TXT\t\"X25\" \"311061700956\"",
+		`x ISDN "150862028003217" "004"`:        "ISDN\t\"150862028003217\" \"004\"",
+	} {
+		z, faults, err := zone.Read(dnsname.MustParse("example"), strings.NewReader("$TTL 300\n@ SOA ns host 1 7200 3600 1209600 60\n@ NS ns\nns A 192.0.2.1\n"+text+"\n"), "z", now)
+		if err != nil {
+			t.Errorf("%s: %v, %v", text, err, faults)
+		} else if got := dump(t, z); !strings.Contains(got, want+"\n") {
+			t.Errorf("%s: got\n%s, want %s", text, got, want)
+		}
+	}
+	if _, faults, err := zone.Read(dnsname.MustParse("example"), strings.NewReader("@ 60 SOA ns host 1 7200 3600 1209600 60\n@ 60 NS ns\nns 60 A 192.0.2.1\nx 60 X25 \"31 10\"\n"), "z", now); err == nil || len(faults) == 0 || faults[0].Line != 4 {
+		t.Errorf("an address with a blank: %v, %v", faults, err)
 	}
 }
 

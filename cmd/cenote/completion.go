@@ -32,7 +32,7 @@ func completed(parser *kong.Kong) (bool, error) {
 func named() map[string]complete.Predictor {
 	out := map[string]complete.Predictor{}
 	for kind, names := range map[string]func(*config.Config) []string{
-		"feed": feedNames, "policyzone": zoneNames, "view": viewNames, "key": keyNames, "zone": ownZoneNames,
+		"feed": feedNames, "policyzone": zoneNames, "view": viewNames, "key": keyNames, "zone": ownZoneNames, "reload": reloadNames,
 	} {
 		out[kind] = complete.PredictFunc(func(a complete.Args) []string { return names(configOf(a.All)) })
 	}

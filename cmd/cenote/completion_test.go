@@ -13,7 +13,7 @@ import (
 // completionConfig has names to offer, and a fault: the file may be in the middle of being edited.
 const completionConfig = `
 keys: [{name: branch.example, secret_file: nowhere}]
-zones: [{name: corp.example, file: corp}]
+zones: [{name: corp.example, file: corp}, {name: taken.example, primaries: [{address: 192.0.2.1}]}]
 feeds: [{name: block, path: b}, {name: other, path: o, form: hosts}]
 policy:
   zones: [{name: main, feeds: [block]}]
@@ -64,11 +64,12 @@ func TestCompletion(t *testing.T) {
 		}
 	}
 	for line, want := range map[string]string{
-		"cenote reload ":                         "block other",
+		"cenote reload ":                         "block corp.example other",
 		"cenote reload ot":                       "other",
-		"cenote reload block ":                   "other", // not what is there already
+		"cenote reload block ":                   "corp.example other", // not what is there already
 		"cenote reload --force block ot":         "other",
-		"cenote reload other --json block ":      "",
+		"cenote reload --force co":               "corp.example",
+		"cenote reload other --json block ":      "corp.example",
 		"cenote forecast bl":                     "block",
 		"cenote forecast default":                "default.pgo",
 		"cenote forecast --log x block default":  "default.pgo",
@@ -82,9 +83,9 @@ func TestCompletion(t *testing.T) {
 		"cenote sightings --zone ":               "kids/own main",
 		"cenote export rpz --view ":              "kids",
 		"cenote explain --key ":                  "branch.example",
-		"cenote zones freeze ":                   "corp.example",
-		"cenote keys roll ":                      "corp.example",
-		"cenote reload -c " + conf + " ":         "block other",
+		"cenote zones freeze ":                   "corp.example taken.example",
+		"cenote keys roll ":                      "corp.example taken.example",
+		"cenote reload -c " + conf + " ":         "block corp.example other",
 		"cenote reload --config " + conf + " ot": "other",
 		"cenote reload --config=" + conf + " ot": "other",
 	} {

@@ -51,6 +51,17 @@ func viewNames(c *config.Config) (names []string) {
 	return names
 }
 
+// reloadNames are what can be loaded again by its name: feeds, and zones with a file.
+func reloadNames(c *config.Config) []string {
+	names := feedNames(c)
+	for i := range c.Zones {
+		if c.Zones[i].File != "" {
+			names = append(names, c.Zones[i].Name.String())
+		}
+	}
+	return names
+}
+
 // ownZoneNames are the zones that are served with authority.
 func ownZoneNames(c *config.Config) (names []string) {
 	for i := range c.Zones {

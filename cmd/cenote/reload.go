@@ -12,14 +12,16 @@ import (
 	"cenote/api"
 	"cenote/blocklist"
 	"cenote/config"
+	"cenote/dnsname"
 	"cenote/pace"
 	"cenote/spelling"
+	"cenote/zone"
 )
 
 type reloadCommand struct {
 	socketFlag
-	Force bool     `short:"f" help:"Take feeds as they are, although they are empty, look like a web page or have lost most of their entries; where no feed is named, also zones although their serial goes back, and catalogs although they have lost most of their zones."`
-	Feeds []string `predictor:"feed" arg:"" optional:"" name:"feed" help:"The feeds to load; all if none is named."`
+	Force bool     `short:"f" help:"Take feeds as they are, although they are empty, look like a web page or have lost most of their entries; of the zones that are named, or of all where nothing is, also those whose serial goes back, and catalogs although they have lost most of their zones."`
+	Names []string `predictor:"reload" arg:"" optional:"" name:"name" help:"The feeds, and zones with a file, to load; all if none is named."`
 	JSON  bool     `help:"Print JSON."`
 }
 
@@ -36,7 +38,7 @@ func (c *reloadCommand) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	var answer api.ReloadAnswer
-	if err := client.Post(ctx, "/v1/reload", api.ReloadRequest{Force: c.Force, Feeds: c.Feeds}, &answer); err != nil {
+	if err := client.Post(ctx, "/v1/reload", api.ReloadRequest{Force: c.Force, Names: c.Names}, &answer); err != nil {
 		return err
 	}
 	if c.JSON {
@@ -49,7 +51,7 @@ func (c *reloadCommand) Run(ctx context.Context, std streams) error {
 			err = errReported
 		}
 	}
-	if len(answer.Zones) > 0 && err == nil {
+	if err == nil && slices.ContainsFunc(answer.Zones, func(z zone.Status) bool { return z.State != zone.StateServed }) {
 		err = errReported
 	}
 	return err
@@ -62,7 +64,7 @@ func printReload(std streams, a *api.ReloadAnswer) error {
 	for _, key := range a.NeedsRestart {
 		_, _ = fmt.Fprintf(std.err, "%s takes effect at the next restart\n", key)
 	}
-	if err := printOutcomes(std.out, a.Feeds); err != nil {
+	if err := printLoaded(std.out, a); err != nil {
 		return err
 	}
 	printFailures(std.err, a.Feeds)
@@ -71,6 +73,23 @@ func printReload(std streams, a *api.ReloadAnswer) error {
 	}
 	_, err := fmt.Fprintf(std.out, "policy generation %d, after %.1f s\n", a.Generation, a.Seconds)
 	return err
+}
+
+// printLoaded shows what became of what was loaded: feeds, and zones that were named.
+func printLoaded(to io.Writer, a *api.ReloadAnswer) error {
+	good := 0
+	for i := range a.Zones {
+		if z := &a.Zones[i]; z.State == zone.StateServed {
+			good++
+			if _, err := fmt.Fprintf(to, "%s: served, serial %d\n", printable(z.Name), z.Serial); err != nil {
+				return err
+			}
+		}
+	}
+	if len(a.Feeds) == 0 && good > 0 {
+		return nil
+	}
+	return printOutcomes(to, a.Feeds)
 }
 
 // printOutcomes shows what became of the feeds that were read.
@@ -119,31 +138,44 @@ func (s *server) reloadOn(ctx context.Context, signals <-chan os.Signal) {
 func (s *server) Reload(ctx context.Context, r api.ReloadRequest) (api.ReloadAnswer, error) {
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
-	answer, undo, err := s.reloadConfig(ctx, r.Feeds)
+	answer, of, undo, err := s.reloadConfig(ctx, &r)
 	if err != nil {
 		return answer, err
 	}
-	report, err := s.publisher.Reload(ctx, blocklist.ReloadOptions{Force: r.Force, Feeds: r.Feeds, FetchWait: reloadFetchWait})
-	if err != nil {
+	if err := s.reloadFeeds(ctx, of, r.Force, &answer); err != nil {
 		return answer, errors.Join(err, undo())
 	}
-	addReport(&answer.ReloadReport, report)
-	if answer.Zones, err = s.reloadZones(r.Force && len(r.Feeds) == 0); err != nil {
+	if answer.Zones, err = s.reloadZones(of, r.Force); err != nil {
 		return answer, errors.Join(err, undo())
 	}
 	if err := s.dns.ReloadCertificates(); err != nil {
 		s.log.Error("certificates not loaded; those before are served", "err", err)
 		answer.Warnings = append(answer.Warnings, "the certificate before is served: "+err.Error())
 	}
-	answer.Feeds = append(answer.Feeds, s.stillKept(answer.Feeds, r.Feeds)...)
 	s.log.Info("reloaded", "generation", answer.Generation, "published", answer.Published, "seconds", answer.Seconds)
 	return answer, nil
 }
 
-// reloadConfig puts the configuration file in force, if there is one, and returns how to take that back. asked are the feeds that must be in it.
-func (s *server) reloadConfig(ctx context.Context, asked []string) (answer api.ReloadAnswer, undo func() error, err error) {
+// reloadFeeds loads the feeds that are asked for. Who names zones alone has asked for none.
+func (s *server) reloadFeeds(ctx context.Context, of reloadScope, force bool, answer *api.ReloadAnswer) error {
+	if len(of.feeds) == 0 && len(of.zones) > 0 {
+		answer.Generation = s.publisher.CompileStatus().Generation
+		return nil
+	}
+	report, err := s.publisher.Reload(ctx, blocklist.ReloadOptions{Force: force, Feeds: of.feeds, FetchWait: reloadFetchWait})
+	if err != nil {
+		return err
+	}
+	addReport(&answer.ReloadReport, report)
+	answer.Feeds = append(answer.Feeds, s.stillKept(answer.Feeds, of.feeds)...)
+	return nil
+}
+
+// reloadConfig puts the configuration file in force, if there is one, and returns how to take that back, and what of it was asked for.
+func (s *server) reloadConfig(ctx context.Context, r *api.ReloadRequest) (answer api.ReloadAnswer, of reloadScope, undo func() error, err error) {
 	if s.path == "" {
-		return answer, func() error { return nil }, nil
+		of, err = reloadScopeOf(r, s.config.Load())
+		return answer, of, func() error { return nil }, err
 	}
 	next, warnings, err := config.Load(s.path)
 	logWarnings(s.log, warnings)
@@ -151,15 +183,59 @@ func (s *server) reloadConfig(ctx context.Context, asked []string) (answer api.R
 		answer.Warnings = append(answer.Warnings, w.String())
 	}
 	if err != nil {
-		return answer, nil, err
+		return answer, of, nil, err
 	}
-	for _, name := range asked {
-		if !slices.ContainsFunc(next.Feeds, func(f config.Feed) bool { return f.Name == name }) {
-			return answer, nil, fmt.Errorf("%w: %q is not in %s; %s", blocklist.ErrUnknownFeed, name, s.path, spelling.Known(name, feedNames(next)))
-		}
+	if of, err = reloadScopeOf(r, next); err != nil {
+		return answer, of, nil, fmt.Errorf("%s: %w", s.path, err)
 	}
 	undo, err = s.apply(ctx, next, &answer)
-	return answer, undo, err
+	return answer, of, undo, err
+}
+
+// reloadScope is what a reload is about: feeds, and zones with a file. Nothing stands for everything.
+type reloadScope struct {
+	feeds []string
+	zones []dnsname.Name
+}
+
+// reloadScopeOf finds out what is named. What feeds and zones are both called is both.
+func reloadScopeOf(r *api.ReloadRequest, c *config.Config) (of reloadScope, err error) {
+	feeds := feedNames(c)
+	for _, name := range r.Feeds {
+		if !slices.Contains(feeds, name) {
+			return of, fmt.Errorf("%w: %q; %s", blocklist.ErrUnknownFeed, name, spelling.Known(name, feeds))
+		}
+	}
+	of.feeds = slices.Clone(r.Feeds)
+	for _, name := range r.Names {
+		isFeed := slices.Contains(feeds, name)
+		if isFeed {
+			of.feeds = append(of.feeds, name)
+		}
+		switch z := ownZone(c, name); {
+		case z == nil && !isFeed:
+			return of, fmt.Errorf("there is no feed and no zone %q; %s", name, spelling.Known(name, slices.Concat(feeds, ownZoneNames(c))))
+		case z != nil && z.File != "":
+			of.zones = append(of.zones, z.Name.Canonical())
+		case !isFeed:
+			return of, fmt.Errorf("the zone %s has no file; one from primaries is asked for by `cenote transfer`", z.Name)
+		}
+	}
+	return of, nil
+}
+
+// ownZone is the zone of a name, nil if there is none.
+func ownZone(c *config.Config, name string) *config.OwnZone {
+	apex, err := dnsname.Parse(name)
+	if err != nil {
+		return nil
+	}
+	for i := range c.Zones {
+		if c.Zones[i].Name.Canonical() == apex.Canonical() {
+			return &c.Zones[i]
+		}
+	}
+	return nil
 }
 
 // addReport adds what a second step did to what the first did: of a feed that both looked at, the second counts.

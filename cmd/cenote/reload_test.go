@@ -150,6 +150,64 @@ func TestForceIsForTheFeedsThatAreNamed(t *testing.T) {
 	}
 }
 
+// TestForceIsForTheZonesThatAreNamed, and nothing else is loaded than what is named: no other zone whose serial goes back, and no feed.
+func TestForceIsForTheZonesThatAreNamed(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	corp := func(serial int) string {
+		return fmt.Sprintf("$TTL 300\n@ SOA ns host %d 7200 3600 1209600 60\n@ NS ns\nns A 192.0.2.1\n", serial)
+	}
+	write("f.domains", "malware.example\n")
+	write("corp", corp(9))
+	write("other", corp(9))
+	s := startServer(t, dir, quiet+"feeds: [{name: f, path: f.domains}]\npolicy: {zones: [{name: z, feeds: [f], action: nxdomain}]}\n"+
+		"zones: [{name: corp.example, file: corp}, {name: other.example, file: other}, {name: f, file: other}, {name: taken.example, primaries: [{address: '127.0.0.1:1'}]}]\n")
+	write("corp", corp(8))
+	write("other", corp(7))
+	write("f.domains", "malware.example\nmore.example\n")
+	serials := func() string {
+		return fmt.Sprint(s.serial(dnsname.MustParse("corp.example")), s.serial(dnsname.MustParse("other.example")), s.serial(dnsname.MustParse("f")))
+	}
+	for _, tc := range []struct {
+		request api.ReloadRequest
+		serials string
+		tells   string // of zones, in order
+		feeds   int
+	}{
+		{api.ReloadRequest{Names: []string{"corp.example"}}, "9 9 9", "corp.example kept", 0},
+		{api.ReloadRequest{Names: []string{"Corp.Example."}, Force: true}, "8 9 9", "corp.example served", 0},
+		{api.ReloadRequest{Names: []string{"f"}, Force: true}, "8 9 7", "f served", 1},
+		{api.ReloadRequest{Names: []string{"other.example", "corp.example"}, Force: true}, "8 7 7", "corp.example served other.example served", 0},
+	} {
+		answer, err := s.Reload(t.Context(), tc.request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var told []string
+		for _, z := range answer.Zones {
+			told = append(told, z.Name, string(z.State))
+		}
+		if serials() != tc.serials || strings.Join(told, " ") != tc.tells || len(answer.Feeds) != tc.feeds || answer.Generation == 0 {
+			t.Errorf("after %+v the serials are %s, %q is told and %d feeds are read, want %s, %q and %d", tc.request, serials(), told, len(answer.Feeds), tc.serials, tc.tells, tc.feeds)
+		}
+	}
+	if err := s.zones.Freeze(dnsname.MustParse("corp.example"), true); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"corp.exmaple": `did you mean "corp.example"?`, "corp.example": "frozen", "taken.example": "`cenote transfer`",
+	} {
+		if _, err := s.Reload(t.Context(), api.ReloadRequest{Names: []string{name}}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", name, err, want)
+		}
+	}
+}
+
 // TestReloadTellsOfNewFeeds: whoever adds a feed and reloads hears what was read.
 func TestReloadTellsOfNewFeeds(t *testing.T) {
 	dir := t.TempDir()

@@ -129,7 +129,7 @@ zone "example" { type secondary; primaries { 127.0.0.1 port %[4]d tls primary; }
 		if n > 0 {
 			s.zone.edit()
 			s.zone.write(t, s.file)
-			if kept, err := s.reloadZones(false); err != nil || len(kept) > 0 {
+			if kept, err := s.reloadZones(reloadScope{}, false); err != nil || len(kept) > 0 {
 				t.Fatal(kept, err)
 			}
 		}

@@ -279,7 +279,7 @@ zones: [{name: example, file: %[1]s/example, allow_transfer: [127.0.0.1/32], not
 				z.edit()
 			}
 			z.write(t, path)
-			if kept, err := s.reloadZones(false); err != nil || len(kept) > 0 {
+			if kept, err := s.reloadZones(reloadScope{}, false); err != nil || len(kept) > 0 {
 				t.Fatal(kept, err)
 			}
 		}

@@ -235,13 +235,29 @@ func admitting(networks []netip.Prefix) func(netip.Addr) bool {
 }
 
 // reloadZones reads the zones that have changed, and returns those that are not served as their files are.
-func (s *server) reloadZones(force bool) ([]zone.Status, error) {
+func (s *server) reloadZones(of reloadScope, force bool) ([]zone.Status, error) {
+	if len(of.zones) > 0 {
+		return s.reloadNamed(of.zones, force)
+	}
+	force = force && len(of.feeds) == 0
 	all, err := s.zones.Reload(force)
 	if force {
 		s.listed.Accept("")
 		all = s.zones.Status()
 	}
 	return slices.DeleteFunc(all, func(z zone.Status) bool { return z.State == zone.StateServed }), err
+}
+
+// reloadNamed reads the files of these zones alone, and tells how they stand.
+func (s *server) reloadNamed(zones []dnsname.Name, force bool) ([]zone.Status, error) {
+	_, err := s.zones.Reload(force, zones...)
+	names := make([]string, len(zones))
+	for i, apex := range zones {
+		if names[i] = apex.String(); force {
+			s.listed.Accept(apex)
+		}
+	}
+	return slices.DeleteFunc(s.zones.Status(), func(z zone.Status) bool { return !slices.Contains(names, z.Name) }), err
 }
 
 // checkZone reads a zone, and reports whether it can be served.
