@@ -18,7 +18,7 @@ func (p *Publisher) open() error {
 	}
 	found := p.store.candidates(state)
 	p.state, p.next = state, p.store.freeNumber(state)
-	if damaged {
+	if damaged || state.Current.Number != 0 { // a policy is served before all of it is on disk, so that one of a higher number may have been
 		p.next += damageGap
 	}
 	p.adoptCopies()
