@@ -48,6 +48,7 @@ func TestTasksWaitForNobody(t *testing.T) {
 
 // TestGoroutinesStay: tasks that follow one another need one goroutine.
 func TestGoroutinesStay(t *testing.T) {
+	defer goleak.VerifyNone(t)
 	var c crew.Crew
 	defer c.End()
 	before := runtime.NumGoroutine()
@@ -55,20 +56,21 @@ func TestGoroutinesStay(t *testing.T) {
 		done := make(chan struct{})
 		c.Go(func() { close(done) })
 		<-done
-		for deadline := time.Now().Add(10 * time.Second); c.Resting() == 0; {
+		for deadline := time.Now().Add(time.Minute); c.Resting() == 0; {
 			if time.Now().After(deadline) {
 				t.Fatal("the goroutine did not stay")
 			}
 			runtime.Gosched()
 		}
 	}
-	if n := runtime.NumGoroutine() - before; n != 1 {
+	if n := runtime.NumGoroutine() - before; n > 1 { // less, if one of another test has ended meanwhile
 		t.Errorf("%d goroutines for tasks one after the other, want 1", n)
 	}
 }
 
 // TestRestIsBounded: of many goroutines that are done at once some end.
 func TestRestIsBounded(t *testing.T) {
+	defer goleak.VerifyNone(t)
 	var c crew.Crew
 	defer c.End()
 	before := runtime.NumGoroutine()
@@ -77,7 +79,7 @@ func TestRestIsBounded(t *testing.T) {
 		c.Go(func() { <-hold })
 	}
 	close(hold)
-	for deadline := time.Now().Add(10 * time.Second); runtime.NumGoroutine()-before > crew.RestMax || c.Resting() < crew.RestMax; {
+	for deadline := time.Now().Add(time.Minute); runtime.NumGoroutine()-before > crew.RestMax || c.Resting() < crew.RestMax; {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d goroutines and %d that rest are left, want %d", runtime.NumGoroutine()-before, c.Resting(), crew.RestMax)
 		}

@@ -71,10 +71,17 @@ type live struct {
 // start serves until the test ends. The zero Config is completed: 127.0.0.1, UDP and TCP, one worker, the truth.
 func startLive(t testing.TB, c dnsserver.Config, before ...func(*dnsserver.Server)) *live {
 	t.Helper()
-	s := &live{Server: openLive(t, c), t: t, done: make(chan error, 1)}
+	server := openLive(t, c)
 	for _, f := range before {
-		f(s.Server)
+		f(server)
 	}
+	return runLive(t, server)
+}
+
+// runLive serves with a server until the test ends.
+func runLive(t testing.TB, server *dnsserver.Server) *live {
+	t.Helper()
+	s := &live{Server: server, t: t, done: make(chan error, 1)}
 	ctx, cancel := context.WithCancel(context.Background())
 	s.stop = cancel
 	go func() { s.done <- s.Run(ctx) }()

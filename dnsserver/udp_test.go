@@ -69,13 +69,7 @@ func TestRepliesLeaveFromTheAddressAsked(t *testing.T) {
 // TestBothIPVersionsOnOnePort: with 0.0.0.0 and :: listed, each has its own socket.
 func TestBothIPVersionsOnOnePort(t *testing.T) {
 	t.Parallel()
-	probe := openLive(t, dnsserver.Config{Listen: []dnsserver.Listen{{Addr: netip.MustParseAddrPort("[::]:0"), UDP: true, TCP: true}}})
-	port := probe.Addrs()[0].Addr.Port()
-	probe.Close()
-	s := startLive(t, dnsserver.Config{Listen: []dnsserver.Listen{
-		{Addr: netip.AddrPortFrom(netip.IPv4Unspecified(), port), UDP: true, TCP: true},
-		{Addr: netip.AddrPortFrom(netip.IPv6Unspecified(), port), UDP: true, TCP: true},
-	}})
+	s, port := listensAtBoth(t)
 	if got := len(s.Addrs()); got != 4 {
 		t.Fatalf("Addrs() = %v, want UDP and TCP for each", s.Addrs())
 	}
@@ -84,6 +78,26 @@ func TestBothIPVersionsOnOnePort(t *testing.T) {
 			isTruth(t, askFor(t, dialTo(t, network, netip.AddrPortFrom(netip.MustParseAddr(asked), port)), 7, "localhost"), 7)
 		}
 	}
+}
+
+// listensAtBoth starts a server that has a port of all addresses of both IP versions, a socket for each.
+func listensAtBoth(t *testing.T) (s *live, port uint16) {
+	t.Helper()
+	var err error
+	for range 100 { // somebody else may be given the port in between
+		probe := openLive(t, dnsserver.Config{Listen: []dnsserver.Listen{{Addr: netip.MustParseAddrPort("[::]:0"), UDP: true, TCP: true}}})
+		port = probe.Addrs()[0].Addr.Port()
+		probe.Close()
+		var server *dnsserver.Server
+		if server, err = tryLive(t, dnsserver.Config{Listen: []dnsserver.Listen{
+			{Addr: netip.AddrPortFrom(netip.IPv4Unspecified(), port), UDP: true, TCP: true},
+			{Addr: netip.AddrPortFrom(netip.IPv6Unspecified(), port), UDP: true, TCP: true},
+		}}); err == nil {
+			return runLive(t, server), port
+		}
+	}
+	t.Fatal(err)
+	return nil, 0
 }
 
 // TestKernelThatSpreadsByItself: where the kernel is too old for our filter, or a sandbox refuses it, all workers serve all the same, and the

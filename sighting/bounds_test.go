@@ -86,17 +86,17 @@ func TestOverloadServedIsRecordedPlusReported(t *testing.T) {
 }
 
 func TestClientAboveItsBoundIsCountedByFamily(t *testing.T) {
-	dir := t.TempDir()
-	c := sighting.Config{Dir: dir, Limits: sighting.Limits{IndicatorsPerClient: 10}}
+	dir, clock := t.TempDir(), fromNoon()
+	c := sighting.Config{Dir: dir, Now: clock.now, Limits: sighting.Limits{IndicatorsPerClient: 10}}
 	s := openAndRun(t, c)
 	ask1 := func(i int) {
-		a := ask{client: "192.0.2.1", name: fmt.Sprintf("n%d.example", i), labels: 2, family: i % 2, generation: 1, at: time.Now()}
+		a := ask{client: "192.0.2.1", name: fmt.Sprintf("n%d.example", i), labels: 2, family: i % 2, generation: 1, at: clock.now()}
 		s.Put(a.fill)
 	}
 	for i := range 50 {
 		ask1(i)
 	}
-	drained(t, s.Store)
+	settled(t, s.Store, clock)
 	count := func(list []sighting.Sighting) (named, families int, events uint64) {
 		for _, g := range list {
 			if g.Kind == "family" {
@@ -118,7 +118,7 @@ func TestClientAboveItsBoundIsCountedByFamily(t *testing.T) {
 	for i := range 60 {
 		ask1(i)
 	}
-	drained(t, s.Store)
+	settled(t, s.Store, clock)
 	if named, families, n := count(all(t, s.Store, sighting.Filter{})); named != 10 || families != 2 || n != 110 {
 		t.Errorf("after a restart %d names, %d families, %d events, want 10, 2, 110", named, families, n)
 	}
@@ -217,7 +217,7 @@ func TestFullDayFileDiskLosesNothing(t *testing.T) {
 }
 
 func TestRetentionDropsWholeDays(t *testing.T) {
-	dir, clock := t.TempDir(), &shifted{}
+	dir, clock := t.TempDir(), fromNoon()
 	s := openAndRun(t, sighting.Config{Dir: dir, Now: clock.now, RetentionDays: 3})
 	for range 6 {
 		a := ask{client: "192.0.2.1", name: "bad.example", labels: 2, family: 1, generation: 1, at: clock.now()}

@@ -19,6 +19,14 @@ type shifted struct{ ahead atomic.Int64 }
 func (c *shifted) now() time.Time          { return time.Now().Add(time.Duration(c.ahead.Load())) }
 func (c *shifted) advance(d time.Duration) { c.ahead.Add(int64(d)) }
 
+// fromNoon is such a clock that begins at a noon, so that no day ends while a test runs that counts by days.
+func fromNoon() *shifted {
+	c := &shifted{}
+	now := c.now()
+	c.advance(now.Truncate(24 * time.Hour).Add(36 * time.Hour).Sub(now))
+	return c
+}
+
 // oracle is the ledger as a map.
 type oracle map[string]*sighting.Sighting
 

@@ -174,7 +174,7 @@ func TestFirstSightingsAreAnnouncedOnce(t *testing.T) {
 
 // TestOldPairsAreForgotten: the set of who was seen with what is bounded, and so must not keep what is older than the retention.
 func TestOldPairsAreForgotten(t *testing.T) {
-	clock := &shifted{}
+	clock := fromNoon()
 	s := openAndRun(t, sighting.Config{Dir: t.TempDir(), Now: clock.now, RetentionDays: 3})
 	put := func(clients, block int) {
 		for i := range clients {

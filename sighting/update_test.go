@@ -13,15 +13,15 @@ import (
 
 // TestUpdateTakesEffectWhileRunning: a bound and the file of first sightings change without a restart, and a bad change changes nothing.
 func TestUpdateTakesEffectWhileRunning(t *testing.T) {
-	dir, before, after := t.TempDir(), filepath.Join(t.TempDir(), "before.jsonl"), filepath.Join(t.TempDir(), "after.jsonl")
-	c := sighting.Config{Dir: dir, Limits: sighting.Limits{IndicatorsPerClient: 3}, First: sighting.FirstConfig{Path: before}}
+	dir, before, after, clock := t.TempDir(), filepath.Join(t.TempDir(), "before.jsonl"), filepath.Join(t.TempDir(), "after.jsonl"), fromNoon()
+	c := sighting.Config{Dir: dir, Now: clock.now, Limits: sighting.Limits{IndicatorsPerClient: 3}, First: sighting.FirstConfig{Path: before}}
 	s := openAndRun(t, c)
 	put := func(client string, names int) (oneByOne int) {
 		for i := range names {
-			a := ask{client: client, name: fmt.Sprintf("n%d.example", i), labels: 2, family: 1, generation: 1, at: time.Now()}
+			a := ask{client: client, name: fmt.Sprintf("n%d.example", i), labels: 2, family: 1, generation: 1, at: clock.now()}
 			s.Put(a.fill)
 		}
-		drained(t, s.Store)
+		settled(t, s.Store, clock)
 		for _, g := range all(t, s.Store, sighting.Filter{}) {
 			if g.Client.String() == client && g.Name != "" {
 				oneByOne++

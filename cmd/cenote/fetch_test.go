@@ -19,6 +19,7 @@ import (
 
 	"cenote/api"
 	"cenote/blocklist"
+	"cenote/dnstest"
 
 	"github.com/miekg/dns"
 )
@@ -241,14 +242,13 @@ policy: {sinkhole: {ipv4: [192.0.2.53]}, zones: [{name: block, feeds: [sound, un
 
 // TestStartWithoutItsLists: a first start whose list server is away is ready all the same, and the operator sees why nothing is listed.
 func TestStartWithoutItsLists(t *testing.T) {
-	away := httptest.NewServer(http.NotFoundHandler())
-	away.Close()
+	away := dnstest.FreePort(t)
 	s := startServer(t, t.TempDir(), fmt.Sprintf(`
 state: state
 listen: [{address: 127.0.0.1:0}]
-feeds: [{name: threats, url: "%s/threats.domains", allow_private: [127.0.0.1]}]
+feeds: [{name: threats, url: "http://%s/threats.domains", allow_private: [127.0.0.1]}]
 policy: {sinkhole: {ipv4: [192.0.2.53]}, zones: [{name: block, feeds: [threats]}]}
-`, away.URL))
+`, away))
 	status := s.FeedStatus().Feeds[0]
 	if status.State != blocklist.FeedFailed || !strings.Contains(status.Error, "connection refused") || status.Fetch.Failures == 0 ||
 		time.Until(status.Fetch.NextAttempt) > time.Minute {
