@@ -19,6 +19,8 @@ import (
 	"syscall"
 	"time"
 
+	"cenote/pace"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -157,7 +159,7 @@ func (c *child) run(ctx context.Context, job childJob) (CompileReport, error) {
 	// The kernel ends the child when the thread that started it ends, so that thread must stay.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	if err := cmd.Start(); err != nil {
+	if err := pace.Lend(cmd.Start); err != nil {
 		return CompileReport{}, &ChildError{Err: err}
 	}
 	leave := func() {}

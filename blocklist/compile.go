@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	"cenote/nameindex"
 	"cenote/policy"
 )
 
@@ -31,6 +32,10 @@ type CompileConfig struct {
 	// MergeMax is how many names may have changed for the index to be made of that which is served, in the files of Base, and of the changes. Default:
 	// 0, the copies of all feeds are compiled together.
 	MergeMax int `json:"merge_max,omitempty"`
+	// FileMin is how many names must have changed for there to be no merged index but a delta of that which is served, in a file, if that has no more than FileMax names.
+	// Default: 0 and 0, always an index.
+	FileMin int `json:"file_min,omitempty"`
+	FileMax int `json:"file_max,omitempty"`
 	// Base are the files of the index that is served. Required with MergeMax.
 	Base storedFiles `json:"base,omitzero"`
 	// Families and Threats are the texts of the served policy, in the order of their numbers, which is that of precedence where nothing else decides
@@ -116,9 +121,10 @@ type FeedResult struct {
 // CompileReport is what a job did.
 type CompileReport struct {
 	Feeds         []FeedResult `json:"feeds"`
-	Compiled      bool         `json:"compiled"`         // there is a new index; false: nothing that is served has changed, or Delta
-	Merged        bool         `json:"merged,omitempty"` // it was made of that which is served, and of what has changed
-	Delta         bool         `json:"delta,omitempty"`  // little that is served has changed: it is in Changes
+	Compiled      bool         `json:"compiled"`             // there is a new index; false: nothing that is served has changed, or Delta
+	Merged        bool         `json:"merged,omitempty"`     // it was made of that which is served, and of what has changed
+	Delta         bool         `json:"delta,omitempty"`      // little that is served has changed: it is in Changes
+	DeltaFile     bool         `json:"delta_file,omitempty"` // what has changed is in a delta of Base that was written
 	Changes       []FeedChange `json:"changes,omitempty"`
 	Names         int          `json:"names"`
 	Sets          int          `json:"sets"`
@@ -242,7 +248,7 @@ func Compile(ctx context.Context, c CompileConfig) (CompileReport, error) {
 
 func newCompiler(c CompileConfig) *compiler {
 	return &compiler{config: c, layout: layout{c.Dir}, room: max(c.DeltaMax, c.MergeMax), whole: c.Merge || c.DeltaMax == 0 && c.MergeMax == 0,
-		protected: map[string]*protection{}, now: time.Now, partShare: partShare}
+		protected: map[string]*protection{}, now: time.Now, partShare: partShare, layerFrom: listLayerFrom, layerShare: listLayerShare}
 }
 
 // compiler is one job while it is done.
@@ -251,12 +257,14 @@ type compiler struct {
 	config CompileConfig
 	now    func() time.Time // the clock
 
-	partShare int       // see the constant
-	suffixes  *suffixes // those that are compiled in, once they are needed
-	report    CompileReport
-	room      int  // how many names may still have changed
-	moved     int  // how many have
-	whole     bool // all copies are to be compiled together
+	partShare  int       // see the constant
+	layerFrom  int       // as listLayerFrom
+	layerShare int       // as listLayerShare
+	suffixes   *suffixes // those that are compiled in, once they are needed
+	report     CompileReport
+	room       int  // how many names may still have changed
+	moved      int  // how many have
+	whole      bool // all copies are to be compiled together
 
 	changes *rowsChanges // of the feed that was read last
 
@@ -403,7 +411,7 @@ func (k *compiler) compare(ctx context.Context, f *CompileFeed, previous, fresh 
 
 // saysTheSame reports whether a new copy adds nothing to the last good one, which must be whole for that.
 func saysTheSame(previous, fresh *Rows) bool {
-	return previous.header.Content == fresh.header.Content && previous.report.ClosestEncloser == fresh.report.ClosestEncloser &&
+	return previous.header.Content == fresh.header.Content && previous.header.BaseContent == fresh.header.BaseContent && previous.report.ClosestEncloser == fresh.report.ClosestEncloser &&
 		previous.Verify() == nil
 }
 
@@ -608,9 +616,9 @@ func tooManyPatterns(feeds []policy.Feed) error {
 	return nil
 }
 
-// mergeChanges makes the index of that which is served and of what has changed.
+// mergeChanges makes the index of that which is served and of what has changed, or a delta.
 func (k *compiler) mergeChanges() error {
-	base, err := k.open(k.config.Base, true)
+	base, err := k.openAgain(k.config.Base)
 	if err != nil {
 		return err
 	}
@@ -634,11 +642,17 @@ func (k *compiler) mergeChanges() error {
 		return err
 	}
 	k.config.Progress(Progress{Stage: StageWrite, Done: k.moved, Of: k.moved})
-	stats, err := d.merge(k.index(k.config.Generation))
+	var stats nameindex.Stats
+	asDelta := k.moved >= k.config.FileMin && d.builder.Len() <= k.config.FileMax && k.config.FileMax > 0
+	if asDelta {
+		stats, err = d.writeFile(k.delta(k.config.Generation))
+	} else {
+		stats, err = d.merge(k.index(k.config.Generation))
+	}
 	if err != nil {
 		return err
 	}
-	k.report.Compiled, k.report.Merged, k.report.Changes = true, true, nil
+	k.report.Compiled, k.report.Merged, k.report.DeltaFile, k.report.Changes = !asDelta, !asDelta, asDelta, nil
 	k.report.Names, k.report.Sets, k.report.Bytes = stats.Names, stats.Sets, stats.Sizes.Total
 	return nil
 }

@@ -25,18 +25,26 @@ func (p *Publisher) cycle(ctx context.Context, o ReloadOptions) (ReloadReport, e
 	p.began = time.Now()
 	job := p.plan(o)
 	report, err := p.work(ctx, job)
-	if err == nil || len(report.Feeds) > 0 {
-		p.absorb(job, report)
-	}
-	if err == nil {
-		err = p.publishIfNew(job, report)
-	}
+	err = p.conclude(job, report, err)
 	if errors.Is(err, errNoDelta) {
 		p.log.Info("feeds are compiled anew", "why", err)
 		report, err = p.workWhole(ctx, job, report)
 	}
 	p.settle(ctx, job, report, err)
 	return p.reloadReport(job, report), err
+}
+
+// conclude notes what became of a job, which may have failed, and publishes. It runs behind what answers queries: files are opened, checked, synced and removed.
+func (p *Publisher) conclude(job CompileConfig, report CompileReport, failed error) error {
+	return pace.Behind(func() error {
+		if failed == nil || len(report.Feeds) > 0 {
+			p.absorb(job, report)
+		}
+		if failed != nil {
+			return failed
+		}
+		return p.publishIfNew(job, report)
+	})
 }
 
 // plan decides what the child is to do.
@@ -49,6 +57,7 @@ func (p *Publisher) plan(o ReloadOptions) CompileConfig {
 	job.Merge = p.trouble.merge || p.missesFeed(served) || p.current == nil && len(served) == 0 || p.deltaIsOld(now)
 	if job.DeltaMax, job.MergeMax = p.changeRoom(served); job.MergeMax > 0 {
 		job.Base = p.state.Current.storedFiles
+		job.FileMin, job.FileMax = p.fileRoom()
 	}
 	if p.current != nil {
 		m := p.current.Policy.Manifest()
@@ -177,10 +186,7 @@ func (p *Publisher) workWhole(ctx context.Context, job CompileConfig, before Com
 		job.Feeds[i].Read, job.Feeds[i].Kept = false, before.Feeds[i].Copy
 	}
 	report, err := p.work(ctx, job)
-	p.absorb(job, report)
-	if err == nil {
-		err = p.publishIfNew(job, report)
-	}
+	err = p.conclude(job, report, err)
 	report.Feeds = before.Feeds
 	return report, err
 }
@@ -234,7 +240,7 @@ func (p *Publisher) absorb(job CompileConfig, report CompileReport) {
 
 // take makes a new copy the last good one. Called with mu held.
 func (p *Publisher) take(f *feedState, r *FeedResult, served bool, now time.Time) {
-	rows, err := OpenRows(p.store.rows(r.Name, r.Copy))
+	rows, err := openRowsBeside(p.store.rows(r.Name, r.Copy), f.rows)
 	if err != nil {
 		r.Outcome, r.Failure = OutcomeFailed, newFeedFailure(err)
 		return
@@ -285,7 +291,7 @@ func (p *Publisher) reject(f *feedState, failure *FeedFailure, report *FeedRepor
 	p.log.Warn("feed not taken, its last good copy stays", "feed", f.feed.Name, "error", failure.Text, "entries", entries)
 }
 
-// publishIfNew publishes the compiled index, or the old one in a changed order.
+// publishIfNew publishes the compiled index, or the old one in a changed order. It is called behind what answers queries, see conclude.
 func (p *Publisher) publishIfNew(job CompileConfig, report CompileReport) error {
 	p.mu.Lock()
 	current, order := p.current, p.order
@@ -293,12 +299,8 @@ func (p *Publisher) publishIfNew(job CompileConfig, report CompileReport) error 
 	p.mu.Unlock()
 	switch {
 	case report.Compiled:
-		var index *nameindex.Index
-		err := pace.Behind(func() (err error) {
-			index, err = nameindex.Open(p.store.index(job.Generation), nameindex.OpenOptions{
-				Rest: new(pace.Pace).Look, Beside: current != nil, Mapped: p.now.Load().Mapped,
-			})
-			return err
+		index, err := nameindex.Open(p.store.index(job.Generation), nameindex.OpenOptions{
+			Rest: new(pace.Pace).Look, Beside: current != nil, Mapped: p.now.Load().Mapped,
 		})
 		if err != nil {
 			return fmt.Errorf("opening policy %d: %w", job.Generation, err)
@@ -310,6 +312,8 @@ func (p *Publisher) publishIfNew(job CompileConfig, report CompileReport) error 
 			p.counts.merged.Add(1)
 		}
 		return nil
+	case report.DeltaFile:
+		return p.publishDeltaFile(&job, order)
 	case report.Delta:
 		return p.publishDelta(&job, report.Changes, order)
 	case current != nil && !sameOrder:
@@ -414,11 +418,7 @@ func (p *Publisher) copies() map[string]uint64 {
 
 // generation makes a generation of an index and opens the copies that it was compiled from.
 func (p *Publisher) generation(index *nameindex.Index, number uint64, o Order) (*Generation, error) {
-	var pol *policy.Policy
-	err := pace.Behind(func() (err error) {
-		pol, err = p.policyOf(index, number, o)
-		return err
-	})
+	pol, err := p.policyOf(index, number, o)
 	if err != nil {
 		return nil, fmt.Errorf("policy %d: %w", number, err)
 	}

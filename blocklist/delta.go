@@ -16,8 +16,9 @@ import (
 
 // A change of few names is not merged with all the others into a new index. The names whose rows have changed are given their new sets in a
 // delta, which the index that is served carries from then on; the next change makes another delta of it and of what that one says. When the
-// delta has grown, or after an hour, everything is merged into an index again. Of a change of more names than a delta may have, the child makes a delta
-// as well, but merges it with what it stands upon into an index of its own, so that most of that is copied as it is.
+// delta has grown, or after an hour, everything is merged into an index again. Of a change of more names than such a delta may have, the child makes a delta
+// as well: up to a bound it is served as it is, and above that it is merged with what it stands upon into an index of its own, so that most of that is copied as
+// it is. While a large delta is served, a small change would have to say again what is in it: so the next small one has it merged, and those after that are small deltas again.
 
 // Bounds of deltas.
 const (
@@ -26,6 +27,7 @@ const (
 	deltaAgeMax = time.Hour // then its names go into an index
 	deltaTexts  = 4         // changes may bring so many texts, local data and sets for each name that a delta may have
 	mergeShare  = 4         // one name may have changed for so many of the index to be merged with it
+	fileShare   = 16        // and a delta that the child makes may have one for so many
 )
 
 // deltaBounds are those of the bounds of deltas that tests change.
@@ -34,6 +36,7 @@ type deltaBounds struct {
 	age   time.Duration
 	merge int // as mergeShare; 0: nothing is merged
 	texts int // as deltaTexts
+	file  int // as fileShare; 0: the child makes no deltas
 }
 
 // errNoDelta says that what has changed cannot be served as a delta. The copies are compiled whole then.
@@ -71,6 +74,15 @@ func (p *Publisher) changeRoom(served map[string]bool) (delta, merge int) {
 	return max(room, 0), merge
 }
 
+// fileRoom is how many names must have changed for the child to make a delta, and how many may be in it. Called with mu held.
+func (p *Publisher) fileRoom() (least, most int) {
+	if p.deltas.file == 0 {
+		return 0, 0
+	}
+	names := p.current.Policy.Index().Base().Len()
+	return max(names/deltaShare, p.deltas.least), names / p.deltas.file
+}
+
 // sameFeed reports whether a copy is what was compiled. Its SOA is that of the same copy.
 func sameFeed(a, b policy.Feed) bool {
 	a.SOA, b.SOA = nil, nil
@@ -92,21 +104,35 @@ func (p *Publisher) noteDelta(index *nameindex.Index) {
 	}
 }
 
-// publishDelta publishes what is served with the changes of some feeds, of which there are new copies.
+// publishDelta publishes what is served with the changes of some feeds, of which there are new copies. It is called behind what answers queries.
 func (p *Publisher) publishDelta(job *CompileConfig, changes []FeedChange, o Order) error {
 	p.mu.Lock()
 	base := p.state.Current.Index
 	p.mu.Unlock()
-	var index *nameindex.Index
-	err := pace.Behind(func() (err error) {
-		index, err = p.makeDelta(job.Generation, changes)
-		return err
-	})
+	index, err := p.makeDelta(job.Generation, changes)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNoDelta, err)
 	}
 	p.unsynced = append(p.unsynced, p.store.delta(job.Generation))
 	if err := p.publish(index, job, storedFiles{Index: base, Delta: job.Generation}, o); err != nil {
+		return err
+	}
+	p.counts.deltas.Add(1)
+	return nil
+}
+
+// publishDeltaFile publishes what is served with the delta that the child made of it.
+func (p *Publisher) publishDeltaFile(job *CompileConfig, o Order) error {
+	index := p.Current().Policy.Index()
+	delta, err := nameindex.Open(p.store.delta(job.Generation), nameindex.OpenOptions{Rest: new(pace.Pace).Look, Beside: true})
+	if err == nil {
+		index, err = index.With(delta)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", errNoDelta, err)
+	}
+	p.unsynced = append(p.unsynced, p.store.delta(job.Generation))
+	if err := p.publish(index, job, storedFiles{Index: job.Base.Index, Delta: job.Generation}, o); err != nil {
 		return err
 	}
 	p.counts.deltas.Add(1)
@@ -233,14 +259,8 @@ func (d *deltaMaker) fill() error {
 	}
 	d.changed = slices.CompactFunc(d.changed, func(a, b changedName) bool { return compareNames(a, b) == 0 })
 	if before := d.index.Delta(); before != nil {
-		for name, set := range before.All() {
-			wire := []byte(name)
-			if _, again := slices.BinarySearchFunc(d.changed, changedName{nameHash(wire), wire}, compareNames); again {
-				continue
-			}
-			if err := d.builder.Add(wire, d.builder.AddSet(before.Set(set))); err != nil {
-				return err
-			}
+		if err := d.carry(before); err != nil {
+			return err
 		}
 	}
 	for i := range d.changed {
@@ -249,6 +269,39 @@ func (d *deltaMaker) fill() error {
 		}
 	}
 	return nil
+}
+
+// carry adds what the delta before says of names that have not changed.
+func (d *deltaMaker) carry(before *nameindex.Index) error {
+	places := make(map[uint64]uint32, len(d.changed)) // of the first name with a hash: a search would wait for memory at every step
+	for i := range d.changed {
+		if hash := d.changed[i].hash; i == 0 || d.changed[i-1].hash != hash {
+			places[hash] = uint32(i)
+		}
+	}
+	for name, set := range before.All() {
+		wire := []byte(name)
+		if d.changes(places, wire) {
+			continue
+		}
+		_, listed := d.index.Base().Lookup(wire)
+		if err := d.builder.Exchange(wire, d.builder.AddSet(before.Set(set)), listed); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// changes reports whether a name is among those that have changed.
+func (d *deltaMaker) changes(places map[uint64]uint32, name []byte) bool {
+	hash := nameHash(name)
+	at, ok := places[hash]
+	for i := int(at); ok && i < len(d.changed) && d.changed[i].hash == hash; i++ {
+		if bytes.Equal(d.changed[i].name, name) {
+			return true
+		}
+	}
+	return false
 }
 
 // add gives a name its set, unless that is what the base says of it.
@@ -264,7 +317,7 @@ func (d *deltaMaker) add(c *changedName) error {
 	if listed && string(d.index.Set(id)) == d.builder.Set(set) || !listed && len(d.members) == 0 {
 		return nil
 	}
-	return d.builder.Add(c.name, set)
+	return d.builder.Exchange(c.name, set, listed)
 }
 
 // set returns the number of the set of the members.
@@ -316,13 +369,18 @@ func (d *deltaMaker) encode() ([]byte, error) {
 
 func textsOf(m *policy.Manifest) int { return len(m.Families) + len(m.Threats) + len(m.Data) }
 
-// write writes the delta and returns the index that has it. Who needs it after a loss of power has it synced (syncFiles).
-func (d *deltaMaker) write(path string) (*nameindex.Index, error) {
+// writeFile writes the delta. Who needs it after a loss of power has it synced (syncFiles).
+func (d *deltaMaker) writeFile(path string) (nameindex.Stats, error) {
 	manifest, err := d.encode()
 	if err != nil {
-		return nil, err
+		return nameindex.Stats{}, err
 	}
-	if _, err := d.builder.WriteFile(path, manifest); err != nil {
+	return d.builder.WriteFile(path, manifest)
+}
+
+// write writes the delta and returns the index that has it.
+func (d *deltaMaker) write(path string) (*nameindex.Index, error) {
+	if _, err := d.writeFile(path); err != nil {
 		return nil, err
 	}
 	delta, err := nameindex.Open(path, nameindex.OpenOptions{Beside: true})

@@ -92,15 +92,59 @@ func TestDeltaSaysWhatTheWholeSays(t *testing.T) {
 // TestMergedSaysWhatTheWholeSays is the same of an index that is made of the one before and of the changes.
 func TestMergedSaysWhatTheWholeSays(t *testing.T) {
 	t.Parallel()
+	changeAtRandom(t, func(w *world) { w.merging = true }, moreOf((*blocklist.Publisher).Merged))
+}
+
+// moreOf tells how much more has been counted since the last time.
+func moreOf(count func(*blocklist.Publisher) uint64) func(*world) uint64 {
 	before := uint64(0)
-	changeAtRandom(t, func(w *world) { w.merging = true }, func(w *world) uint64 {
-		all := w.p.Merged()
+	return func(w *world) uint64 {
+		all := count(w.p)
 		defer func() { before = all }()
 		if all < before { // it was opened anew
 			return all
 		}
 		return all - before
-	})
+	}
+}
+
+// TestDeltaOfAChildSaysWhatTheWholeSays is the same of deltas that the child makes, each upon the one before.
+func TestDeltaOfAChildSaysWhatTheWholeSays(t *testing.T) {
+	t.Parallel()
+	changeAtRandom(t, func(w *world) { w.files = 1 }, moreOf((*blocklist.Publisher).Deltas))
+}
+
+// TestSmallChangeEndsALargeDelta: what a large delta says goes into an index with the next small change, so that those after it are small deltas again.
+func TestSmallChangeEndsALargeDelta(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.files = 4
+	w.feed("small", "0.0.0.0 a.example\n")
+	w.feed("f", domainList("old", 0, 3000))
+	w.reload(blocklist.ReloadOptions{})
+	number := w.current().Number
+	check := func(delta int, listed, gone string) {
+		t.Helper()
+		w.reload(blocklist.ReloadOptions{})
+		if number++; w.current().Number != number || w.hasDelta() != delta || !w.lists(listed) || w.lists(gone) {
+			t.Errorf("generation %d has a delta of %d names, want %d; %s is listed: %v, %s: %v", w.current().Number, w.hasDelta(), delta, listed, w.lists(listed), gone, w.lists(gone))
+		}
+		if names := w.current().Policy.Index().Len(); names != 3001 {
+			t.Errorf("%d names are listed, want 3001", names)
+		}
+	}
+	w.feed("f", domainList("old", 100, 3000)+domainList("new", 0, 100))
+	check(200, "n0.new.example", "n0.old.example")
+	w.feed("f", domainList("old", 200, 3000)+domainList("new", 0, 200))
+	check(400, "n199.new.example", "n199.old.example")
+	w.close()
+	w.open(nil)
+	w.feed("small", "0.0.0.0 b.example\n")
+	check(-1, "b.example", "a.example")
+	w.feed("small", "0.0.0.0 c.example\n")
+	check(2, "c.example", "b.example")
+	w.feed("f", domainList("old", 1000, 3000)+domainList("new", 0, 1000)) // more than a delta may have
+	check(-1, "n999.new.example", "n999.old.example")
 }
 
 // changeAtRandom holds a world against one in which everything is compiled whole. served tells in how many ways that are tested the last change was.

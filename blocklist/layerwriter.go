@@ -3,7 +3,6 @@ package blocklist
 import (
 	"fmt"
 	"io"
-	"slices"
 )
 
 // Bounds of a layer, which is written anew with each change. Above them a copy is written whole.
@@ -64,10 +63,7 @@ func (h *heapWriter) goOn(f io.ReaderAt, s section) error {
 // loss of power has it synced (syncFiles).
 func (w *layerWriter) finish(path string, number uint64, report *FeedReport, changed []changedRows) error {
 	m := w.maker(number, report)
-	m.table = slices.Clone(w.before.tables.Times)
-	for i, at := range m.table {
-		m.times[at] = uint32(i)
-	}
+	m.goOnTimes(w.before.tables.Times)
 	m.previous = &previousCursor{cursor: w.before.cursor(), numbers: newTextNumbers(&w.before.tables, w.families.texts, w.threats.texts)}
 	if err := w.merge(m, changed); err != nil {
 		return err

@@ -42,11 +42,17 @@ func (p *Publisher) WakeUp() { p.wakeUp() }
 // SetDeltas sets how many names a delta may always have, and how old it may be.
 // All else is compiled whole.
 func (p *Publisher) SetDeltas(least int, age time.Duration) {
-	p.deltas = deltaBounds{least, age, 0, deltaTexts}
+	p.deltas = deltaBounds{least, age, 0, deltaTexts, 0}
 }
 
 // SetMerges has every change merged into the served index, however large it is.
-func (p *Publisher) SetMerges() { p.deltas = deltaBounds{0, time.Hour, 1, 1 << 20} }
+func (p *Publisher) SetMerges() { p.deltas = deltaBounds{0, time.Hour, 1, 1 << 20, 0} }
+
+// SetDeltaFiles has the child make deltas, of up to one name for so many of the index, of changes that are large enough.
+func (p *Publisher) SetDeltaFiles(share int) { p.deltas = deltaBounds{0, time.Hour, 1, 1 << 20, share} }
+
+// Deltas is how many deltas were published.
+func (p *Publisher) Deltas() uint64 { return p.counts.deltas.Load() }
 
 // Merged is how many policies were made by merging.
 func (p *Publisher) Merged() uint64 { return p.counts.merged.Load() }

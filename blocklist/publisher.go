@@ -95,7 +95,7 @@ func New(c Config) (*Publisher, error) {
 		return nil, err
 	}
 	p := &Publisher{
-		config: c, log: c.Log, order: c.Order, rest: restMax, deltas: deltaBounds{deltaLeast, deltaAgeMax, mergeShare, deltaTexts},
+		config: c, log: c.Log, order: c.Order, rest: restMax, deltas: deltaBounds{deltaLeast, deltaAgeMax, mergeShare, deltaTexts, fileShare},
 		turn: make(chan struct{}, 1), diffing: make(chan struct{}, 1), wake: make(chan struct{}, 1), rewatch: make(chan struct{}, 1),
 	}
 	p.now.Store(&c.Settings)

@@ -34,6 +34,7 @@ type world struct {
 	base    func(*blocklist.Config)
 	whole   bool // no policy is published as a delta
 	merging bool // every change is merged into the served index
+	files   int  // as the share of SetDeltaFiles; 0: not
 	p       *blocklist.Publisher
 	out     safeBuffer
 
@@ -131,6 +132,9 @@ func (w *world) open(change func(*blocklist.Config)) {
 	}
 	if w.merging {
 		w.p.SetMerges()
+	}
+	if w.files > 0 {
+		w.p.SetDeltaFiles(w.files)
 	}
 }
 

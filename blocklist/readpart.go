@@ -30,7 +30,7 @@ var errNoPart = errors.New("the list is read whole")
 
 // readPart is readOnce for a list that says for the most part what the one before said.
 func (k *compiler) readPart(ctx context.Context, f *CompileFeed, stamp Stamp, previous *Rows) (*Rows, error) {
-	if previous == nil || previous.base != nil || k.config.Force || previous.report.Files != 1 || len(previous.tables.Files) != 1 {
+	if previous == nil || previous.base != nil && len(previous.runs) == 0 || k.config.Force || previous.report.Files != 1 || len(previous.tables.Files) != 1 {
 		return nil, errNoPart
 	}
 	key, err := keyOfLines(&f.FeedConfig)
@@ -56,7 +56,7 @@ func (k *compiler) readPart(ctx context.Context, f *CompileFeed, stamp Stamp, pr
 	if (fresh.lines-fresh.plains)*k.partShare > fresh.lines {
 		return nil, errNoPart
 	}
-	return k.readLinesOf(ctx, f, stamp, previous, fresh, newLineMap(before.plain, runs, before.lines))
+	return k.readLinesOf(ctx, f, stamp, fresh, k.newListPart(previous, before, fresh, runs))
 }
 
 // keyOfLines is the key of a feed: of its configuration, the lists that guard it, and this program, in which there are lists as well.
@@ -159,8 +159,9 @@ func (m *lineMarks) keep(before lineSet, runs []lineRun) {
 	}
 }
 
-// readLinesOf reads the lines that are not plain in marks, and makes a rows file of them and of those rows of the previous one whose lines kept leads to others.
-func (k *compiler) readLinesOf(ctx context.Context, f *CompileFeed, stamp Stamp, previous *Rows, marks *lineMarks, kept *lineMap) (*Rows, error) {
+// readLinesOf reads the lines that are not plain in marks, and makes a rows file of them and of those rows of the previous copy whose lines are still there.
+func (k *compiler) readLinesOf(ctx context.Context, f *CompileFeed, stamp Stamp, marks *lineMarks, part *listPart) (*Rows, error) {
+	previous := part.before
 	w, err := k.writer(f)
 	if err != nil {
 		return nil, err
@@ -168,6 +169,9 @@ func (k *compiler) readLinesOf(ctx context.Context, f *CompileFeed, stamp Stamp,
 	defer w.close()
 	w.families, w.threats = newLabelTable(labelsMax, previous.tables.Families...), newLabelTable(labelsMax, previous.tables.Threats...)
 	w.files, w.marks = newLabelTable(filesMax, previous.tables.Files...), marks
+	if part.layer {
+		w.heap.below = previous.whole().header.Heap.Size
+	}
 	r, err := k.reader(f.FeedConfig, w)
 	if err != nil {
 		return nil, err
@@ -188,7 +192,7 @@ func (k *compiler) readLinesOf(ctx context.Context, f *CompileFeed, stamp Stamp,
 	source := SourceState{Stamp: stamp, Fingerprint: fingerprint(f.FeedConfig), Read: k.now().UTC(), Shown: f.source()}
 	r.report.since(previous, source.Read)
 	path := k.rows(f.Name, k.config.Generation)
-	if err := w.finishPart(path, k.config.Generation, r.report, source, previous, kept); err != nil {
+	if err := w.finishPart(path, k.config.Generation, r.report, source, part); err != nil {
 		return nil, err
 	}
 	fresh, err := OpenRows(path)

@@ -24,8 +24,13 @@ type twins struct {
 	config     blocklist.FeedConfig
 	kept       uint64 // the number of the last copies
 	now        time.Time
+	layers     int // LayerShare of what is read in part
 	inPart     int
+	layered    int // versions in layers
+	ended      int // whole copies that came of layers
+	wasLayer   bool
 	lastReport *blocklist.FeedReport
+	lastRows   []blocklist.Row
 }
 
 func newTwins(t testing.TB, c blocklist.FeedConfig) *twins {
@@ -40,8 +45,8 @@ func (w *twins) next(list []byte) {
 	must(w.t, os.WriteFile(w.config.Path, list, 0o644))
 	w.now = w.now.Add(time.Minute)
 	number := w.kept + 1
-	got, err := blocklist.ReadListVersion(w.t.Context(), w.part, w.config, w.kept, number, w.now, false)
-	want, wantErr := blocklist.ReadListVersion(w.t.Context(), w.all, w.config, w.kept, number, w.now, true)
+	got, err := blocklist.ReadListVersion(w.t.Context(), w.part, w.config, w.kept, number, w.now, blocklist.Reading{LayerShare: w.layers})
+	want, wantErr := blocklist.ReadListVersion(w.t.Context(), w.all, w.config, w.kept, number, w.now, blocklist.Reading{Whole: true})
 	if fmt.Sprint(err) != fmt.Sprint(wantErr) {
 		w.t.Fatalf("version %d: error %v, and if it is read whole %v", number, err, wantErr)
 	}
@@ -57,7 +62,8 @@ func (w *twins) next(list []byte) {
 	if a, b := asJSON(w.t, got.Report), asJSON(w.t, want.Report); a != b {
 		w.t.Fatalf("version %d (in part: %v): the report is\n%s\nand if it is read whole\n%s", number, got.Part, a, b)
 	}
-	if got.Content != want.Content {
+	w.countLayers(&got)
+	if !got.Layer && got.Content != want.Content {
 		w.t.Errorf("version %d (in part: %v): the copies differ", number, got.Part)
 	}
 	if a, b := asJSON(w.t, got.Rows), asJSON(w.t, want.Rows); a != b {
@@ -66,7 +72,17 @@ func (w *twins) next(list []byte) {
 	if !bytes.Equal(got.Names, want.Names) || !bytes.Equal(got.Changed, want.Changed) {
 		w.t.Fatalf("version %d (in part: %v): the changed names are %q, and if it is read whole %q", number, got.Part, got.Names, want.Names)
 	}
-	w.kept, w.lastReport = number, got.Report
+	w.kept, w.lastReport, w.lastRows = number, got.Report, got.Rows
+}
+
+// countLayers counts copies in layers, and those that ended them.
+func (w *twins) countLayers(v *blocklist.ListVersion) {
+	if v.Layer {
+		w.layered++
+	} else if v.Part && w.wasLayer {
+		w.ended++
+	}
+	w.wasLayer = v.Layer
 }
 
 func asJSON(t testing.TB, v any) string {
@@ -76,7 +92,8 @@ func asJSON(t testing.TB, v any) string {
 }
 
 // TestListReadInPartIsAsReadWhole: of random lists of each format whose lines stand alone, edited at random again and again, reading only what differs
-// makes the same copy as reading all: rows with their lines and times, counts, faults, held and popular rows, and the names that have changed.
+// makes the same copy as reading all: rows with their lines and times, counts, faults, held and popular rows, and the names that have changed. A copy in layers
+// says the same, too.
 func TestListReadInPartIsAsReadWhole(t *testing.T) {
 	rounds := 25
 	if testing.Short() || raceEnabled {
@@ -85,7 +102,7 @@ func TestListReadInPartIsAsReadWhole(t *testing.T) {
 	for _, format := range []string{"domains", "hosts", "wildcard", "dnsmasq", ""} {
 		t.Run(cmp.Or(format, "detected"), func(t *testing.T) {
 			t.Parallel()
-			inPart, read := 0, 0
+			inPart, read, layered, ended := 0, 0, 0, 0
 			for seed := range rounds {
 				r := rand.New(rand.NewPCG(uint64(seed), 7))
 				popular := filepath.Join(t.TempDir(), "popular")
@@ -98,15 +115,19 @@ func TestListReadInPartIsAsReadWhole(t *testing.T) {
 					c.Released, c.Refused = []string{"github.io."}, []string{"blogspot.com."}
 				}
 				w := newTwins(t, c)
+				w.layers = seed % 4 // none, or of up to all names, or of up to half or a third of them
 				e := newListEditor(r, cmp.Or(format, "domains"))
 				for range 8 {
 					w.next(e.text())
 					read++
 					e.edit()
 				}
-				inPart += w.inPart
+				inPart, layered, ended = inPart+w.inPart, layered+w.layered, ended+w.ended
 			}
-			t.Logf("%d of %d versions were read in part", inPart, read)
+			t.Logf("%d of %d versions were read in part, %d into layers, and %d copies were made whole again", inPart, read, layered, ended)
+			if layered*16 < inPart || ended == 0 && !testing.Short() && !raceEnabled {
+				t.Errorf("%d of %d copies are layers, and %d were made whole again: too few to tell", layered, inPart, ended)
+			}
 			if inPart*3 < read {
 				t.Errorf("%d of %d versions were read in part: too few to tell", inPart, read)
 			}
@@ -238,12 +259,14 @@ func (e *listEditor) edit() {
 // FuzzListReadInPart reads one list after another, in part and whole; see TestListReadInPartIsAsReadWhole.
 func FuzzListReadInPart(f *testing.F) {
 	f.Add([]byte("a.example\nb.example\nc.example\nd.example\n"), []byte("a.example\nc.example\nx.example\nd.example\n"), uint8(0))
+	f.Add([]byte("a.example\nb.example\nc.example\nd.example\n"), []byte("a.example\nc.example\nx.example\nd.example\na.example\n"), uint8(5))
 	f.Add([]byte("0.0.0.0 a.example\n0.0.0.0 b.example\n"), []byte("0.0.0.0 b.example\n0.0.0.0 a.example b.example\n"), uint8(1))
 	f.Add([]byte("*.a.example\na.example\nb.example # x\n"), []byte("\n*.a.example\na.example\na.example\n"), uint8(2))
 	f.Add([]byte("address=/a.example/b.example/\nserver=/c.example/#\n"), []byte("server=/c.example/#\n"), uint8(3))
 	f.Fuzz(func(t *testing.T, before, after []byte, format uint8) {
 		formats := []string{"domains", "hosts", "wildcard", "dnsmasq", ""}
 		w := newTwins(t, blocklist.FeedConfig{Format: formats[int(format)%len(formats)]})
+		w.layers = int(format) / len(formats) % 3
 		for _, list := range [][]byte{before, after, before, append(append([]byte{}, before...), after...)} {
 			w.next(list)
 		}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"cenote/pace"
 )
 
 // A rollback makes an older copy of a feed the last good one, and pins the feed there: until it is unpinned its source is not read, whatever
@@ -49,7 +51,7 @@ func (p *Publisher) Rollback(ctx context.Context, o RollbackOptions) (ReloadRepo
 	}
 	if err != nil {
 		p.takeBack(before)
-		err = errors.Join(err, p.storeCopies(false)) // a policy that was published all the same has the pin
+		err = errors.Join(err, p.storePins(false)) // a policy that was published all the same has the pin
 		return report, fmt.Errorf("feed %q stays at copy %d: rolling back: %w", o.Feed, before.rows.Generation(), err)
 	}
 	from := before.rows.Generation()
@@ -152,7 +154,7 @@ func (p *Publisher) unpin(o UnpinOptions) error {
 	if pin == nil {
 		return fmt.Errorf("%q: %w", o.Feed, ErrNotPinned)
 	}
-	err := p.storeCopies(true)
+	err := p.storePins(true)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err != nil {
@@ -176,4 +178,9 @@ func (p *Publisher) stillPinned(named []string) (results []FeedResult) {
 		}
 	}
 	return results
+}
+
+// storePins is storeCopies for a pin that came or went, behind what answers queries.
+func (p *Publisher) storePins(firm bool) error {
+	return pace.Behind(func() error { return p.storeCopies(firm) })
 }

@@ -55,12 +55,16 @@ type rowsFile struct {
 	f      *os.File
 	header rowsHeader
 	index  []byte
+	runs   []lineRun // of a layer over the copy of a list: what has become of its lines
 	tables rowTables
 	report FeedReport
 }
 
 // OpenRows opens a rows file, with that which it lies over, and checks everything but the rows themselves, which are checked when they are read.
-func OpenRows(path string) (*Rows, error) {
+func OpenRows(path string) (*Rows, error) { return openRowsBeside(path, nil) }
+
+// openRowsBeside is OpenRows where another copy of the feed is open: what that lies over, or itself, may be what this one lies over.
+func openRowsBeside(path string, near *Rows) (*Rows, error) {
 	r, err := openRowsFile(path)
 	if err != nil {
 		return nil, err
@@ -68,30 +72,25 @@ func OpenRows(path string) (*Rows, error) {
 	if r.header.Base == 0 {
 		return r, nil
 	}
-	base, err := openRowsFile(filepath.Join(filepath.Dir(path), rowsName(r.header.Base)))
+	base, err := openBase(path, r.header.Base, near)
 	if err != nil {
 		r.f.Close()
 		return nil, fmt.Errorf("rows file %s: what it lies over: %w", path, err)
 	}
 	if err := r.lieOver(base); err != nil {
-		base.f.Close()
+		base.Close()
 		r.f.Close()
 		return nil, fmt.Errorf("rows file %s: %w", path, err)
 	}
 	return r, nil
 }
 
-// openLayer opens the layer that follows the copy before: over what that lies over, or over it.
-func openLayer(path string, before *Rows) (*Rows, error) {
-	r, err := openRowsFile(path)
-	if err != nil {
-		return nil, err
+// openBase opens the copy of a number that the one at path lies over, by sharing it where it is open.
+func openBase(path string, number uint64, near *Rows) (*Rows, error) {
+	if near != nil && near.whole().Generation() == number {
+		return near.whole().retain(), nil
 	}
-	base := before.whole().retain()
-	if err := r.lieOver(base); err != nil {
-		return nil, errors.Join(fmt.Errorf("rows file %s: %w", path, err), r.f.Close(), base.Close())
-	}
-	return r, nil
+	return openRowsFile(filepath.Join(filepath.Dir(path), rowsName(number)))
 }
 
 // openRowsFile opens a rows file alone.
@@ -126,6 +125,13 @@ func (r *rowsFile) load() error {
 	}
 	if len(r.index)%rowsIndexEntry != 0 {
 		return fmt.Errorf("%w: index of %d octets", ErrRowsDamaged, len(r.index))
+	}
+	lines, err := readSection(r.f, r.header.Lines)
+	if err != nil {
+		return err
+	}
+	if r.runs, err = decodeRuns(lines); err != nil {
+		return err
 	}
 	if err := readJSONSection(r.f, r.header.Tables, &r.tables); err != nil {
 		return err
@@ -176,7 +182,7 @@ func (r *Rows) Find(name []byte) ([]Row, error) {
 // find returns the rows of a name with the given nameHash, which live until *buf is used again.
 func (r *Rows) find(name []byte, hash uint64, buf *[]byte) (rows []rawRow, err error) {
 	for _, file := range r.files() {
-		seeker := fileSeeker{file: file, buf: *buf}
+		seeker := fileSeeker{file: file, buf: *buf, moved: r.movedIn(file)}
 		rows, found, err := seeker.find(name, hash)
 		if *buf = seeker.buf; found || err != nil {
 			return rows, err
@@ -351,6 +357,7 @@ type blockCursor struct {
 	hash  uint64
 	name  []byte
 	rows  []rawRow
+	moved []lineRun // what has become of the lines of rows; nil: they are as they were
 }
 
 func (r *rowsFile) cursor() blockCursor {
@@ -383,6 +390,7 @@ type fileSeeker struct {
 	block rowBytes // what of it comes behind the names that were found
 	buf   []byte
 	rows  []rawRow
+	moved []lineRun // as in blockCursor
 }
 
 // find returns the rows of a name with the given nameHash, and whether the file has that name.
@@ -426,6 +434,7 @@ func (s *fileSeeker) inBlock(name []byte) (found bool, err error) {
 		}
 		if has {
 			s.rows, err = d.rows(s.rows[:0], int(n), &s.file.tables)
+			moveLines(s.rows, s.moved)
 			s.block = d
 			return true, err
 		}
@@ -483,6 +492,7 @@ func (c *blockCursor) parse() error {
 		return fmt.Errorf("%w, of %s", err, strings.ToValidUTF8(dnsname.Name(c.name).String(), "?"))
 	}
 	c.rows = rows
+	moveLines(rows, c.moved)
 	return nil
 }
 

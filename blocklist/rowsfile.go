@@ -26,6 +26,7 @@ import (
 //	blocks   each a CRC and about rowsBlockSize octets of names with their rows, in ascending order of (nameHash, name)
 //	heap     references, comments and local data, each with its length and CRC; rows point into it
 //	index    the nameHash of the first name and the place of each block
+//	lines    of a layer over the copy of a list: runs of lines of that which the list still has, see lineRun
 //	tables   JSON: the texts that rows hold by number
 //	report   JSON: FeedReport
 //
@@ -63,7 +64,7 @@ type rowsHeader struct {
 	Generation uint64 // of the feed's source, counted by the store
 	Names      uint64
 	Rows       uint64 // without empty non-terminals
-	Content    uint64 // xxh3 over blocks, heap and tables: equal feeds have equal sums
+	Content    uint64 // xxh3 over blocks, heap, lines and tables: equal feeds have equal sums
 	Blocks     section
 	Heap       section
 	Index      section
@@ -72,6 +73,7 @@ type rowsHeader struct {
 
 	Base        uint64 // of a layer: the number of the copy that it lies over; 0: the file is whole
 	BaseContent uint64 // the sum of the content of that
+	Lines       section
 }
 
 // rowTables are the texts that rows hold by number. The first family and the first threat are "".
@@ -116,7 +118,7 @@ func decodeRowsHeader(b []byte, fileSize int64) (rowsHeader, error) {
 	if magic != h.magic() {
 		return h, fmt.Errorf("%w: a layer over nothing, or a whole file over another", ErrRowsDamaged)
 	}
-	for _, s := range []section{h.Blocks, h.Heap, h.Index, h.Tables, h.Report} {
+	for _, s := range []section{h.Blocks, h.Heap, h.Index, h.Lines, h.Tables, h.Report} {
 		if s.Offset > uint64(fileSize) || s.Size > uint64(fileSize)-s.Offset {
 			return h, fmt.Errorf("%w: cut off", ErrRowsDamaged)
 		}

@@ -14,15 +14,24 @@ import (
 
 // A change of few rows of a large feed is not worth a new copy of all others. What is written is a layer: a small file of all names of which the feed says
 // something else than a copy that is whole, its base, said. A look-up looks into the layer first. The next change makes another layer over the same
-// base, which has the names of the one before as well, so that there is one at most; a copy that is written whole ends it. Layers are copies like others: they have a
+// base, which has the names of the one before as well, so that there is one at most; a copy that is written whole ends it. What is said of the layers of lists is in listlayer.go. Layers are copies like others: they have a
 // number, a report, a place in the history, and are damaged where they or their bases are.
 
-// line is the line of a row, 0 where nobody knows: what the list was like when the rows of the base were read, it is no more.
+// line is the line of a row, 0 where nobody knows: what the list was like when the rows of the base were read, it is no more, and it is not known what has
+// become of its lines.
 func (r *Rows) line(raw *rawRow) int {
-	if r.base != nil {
+	if r.base != nil && len(r.runs) == 0 {
 		return 0
 	}
 	return int(raw.Line)
+}
+
+// movedIn is what has become of the lines of rows in one of the files of r.
+func (r *Rows) movedIn(file *rowsFile) []lineRun {
+	if file == &r.rowsFile {
+		return nil
+	}
+	return r.runs
 }
 
 // lieOver makes r, which is a layer, lie over base.
@@ -31,6 +40,9 @@ func (r *Rows) lieOver(base *Rows) error {
 	if base.header.Base != 0 || base.header.Generation != r.header.Base || base.header.Content != r.header.BaseContent ||
 		!begins(t.Families, b.Families) || !begins(t.Threats, b.Threats) || !begins(t.Files, b.Files) || !begins(t.Times, b.Times) {
 		return fmt.Errorf("%w: it lies over another copy than %d", ErrRowsDamaged, r.header.Base)
+	}
+	if n := len(r.runs); n > 0 && uint64(r.runs[n-1].old)+uint64(r.runs[n-1].n) > uint64(base.report.Lines) {
+		return fmt.Errorf("%w: it has more lines than the copy that it lies over", ErrRowsDamaged)
 	}
 	r.base = base
 	return nil
@@ -95,7 +107,7 @@ func (r *Rows) cursor() *rowsCursor {
 	c := &rowsCursor{file: r, main: r.whole().rowsFile.cursor(), passed: true, layerPassed: true}
 	if r.base != nil {
 		layer := r.rowsFile.cursor()
-		c.layer = &layer
+		c.layer, c.main.moved = &layer, r.runs
 	}
 	return c
 }
@@ -181,7 +193,7 @@ type rowsSeeker struct{ files []fileSeeker }
 func (r *Rows) seeker() *rowsSeeker {
 	s := &rowsSeeker{}
 	for _, f := range r.files() {
-		s.files = append(s.files, fileSeeker{file: f})
+		s.files = append(s.files, fileSeeker{file: f, moved: r.movedIn(f)})
 	}
 	return s
 }

@@ -24,6 +24,7 @@ type rowsOutput struct {
 	block   []byte
 	first   uint64 // nameHash of the first name of block
 	index   []byte
+	lines   []byte // see rowsHeader.Lines
 }
 
 func newRowsOutput(f *os.File, generation uint64) *rowsOutput {
@@ -91,6 +92,10 @@ func (o *rowsOutput) close(heap *heapWriter, tables rowTables, report *FeedRepor
 		return err
 	}
 	o.header.Index = o.section(o.index)
+	if len(o.lines) > 0 {
+		o.content.Write(o.lines)
+		o.header.Lines = o.section(o.lines)
+	}
 	b, err := json.Marshal(tables)
 	if err != nil {
 		return err

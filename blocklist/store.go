@@ -14,7 +14,6 @@ import (
 
 	"cenote/directory"
 	"cenote/nameindex"
-	"cenote/pace"
 
 	"github.com/zeebo/xxh3"
 )
@@ -225,14 +224,23 @@ func (s *store) candidates(state storedState) []storedPolicy {
 
 // open opens the files of a policy, with nothing beside that answers queries.
 func (l layout) open(files storedFiles, mapped bool) (*nameindex.Index, error) {
+	return l.openWith(files, nameindex.OpenOptions{Mapped: mapped})
+}
+
+// openAgain opens the files of a policy that is served by whoever asks for this work, who has looked whether they are whole.
+func (l layout) openAgain(files storedFiles) (*nameindex.Index, error) {
+	return l.openWith(files, nameindex.OpenOptions{Mapped: true, Again: true})
+}
+
+func (l layout) openWith(files storedFiles, o nameindex.OpenOptions) (*nameindex.Index, error) {
 	var delta *nameindex.Index
 	if files.Delta != 0 { // first: a publisher may remove it any moment, and the index takes long
 		var err error
-		if delta, err = nameindex.Open(l.delta(files.Delta), nameindex.OpenOptions{}); err != nil {
+		if delta, err = nameindex.Open(l.delta(files.Delta), nameindex.OpenOptions{Again: o.Again}); err != nil {
 			return nil, err
 		}
 	}
-	index, err := nameindex.Open(l.index(files.Index), nameindex.OpenOptions{Mapped: mapped})
+	index, err := nameindex.Open(l.index(files.Index), o)
 	if err != nil || delta == nil {
 		return index, err
 	}
@@ -282,7 +290,7 @@ func (s *store) prune(state storedState) error {
 		}
 	}
 	unknown := s.keepBases(keep)
-	return errors.Join(unknown, pace.Behind(func() error { return s.removeOthers(keep) })) // a large file takes milliseconds
+	return errors.Join(unknown, s.removeOthers(keep)) // a large file takes milliseconds
 }
 
 // keepBases adds what the layers in keep lie over. Where that cannot be known, it adds all copies of the feed, and tells why.

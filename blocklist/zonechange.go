@@ -60,7 +60,7 @@ func (p *Publisher) change(ctx context.Context, feed string, c *ZoneChange, bega
 			return err
 		}
 		change.Names, change.rows = changes.names, changes.rows
-		made, err = openLayer(p.store.rows(feed, job.Generation), r.before)
+		made, err = openRowsBeside(p.store.rows(feed, job.Generation), r.before)
 		return err
 	})
 	if err == nil {
@@ -76,7 +76,8 @@ func (p *Publisher) change(ctx context.Context, feed string, c *ZoneChange, bega
 	}
 	p.unsynced = append(p.unsynced, p.store.rows(feed, job.Generation))
 	p.adoptChange(made, &job, began)
-	if err := p.publishDelta(&job, []FeedChange{change}, p.orderOf()); err != nil {
+	err = pace.Behind(func() error { return p.publishDelta(&job, []FeedChange{change}, p.orderOf()) })
+	if err != nil {
 		p.log.Info("feeds are compiled anew", "why", err)
 		p.wakeUp() // the copy is in no index yet
 		return job.Generation, nil

@@ -379,7 +379,7 @@ func (w *zoneTwins) next(z *zoneModel) {
 	if w.now != nil {
 		kept = uint64(w.now.serial)
 	}
-	want, wantErr := blocklist.ReadListVersion(w.t.Context(), w.whole, w.config, kept, uint64(z.serial), at, true)
+	want, wantErr := blocklist.ReadListVersion(w.t.Context(), w.whole, w.config, kept, uint64(z.serial), at, blocklist.Reading{Whole: true})
 	must(w.t, wantErr)
 	var got blocklist.ListVersion
 	err := errNotWhole
@@ -389,7 +389,7 @@ func (w *zoneTwins) next(z *zoneModel) {
 	if err == nil {
 		w.changed++
 	} else {
-		got, err = blocklist.ReadListVersion(w.t.Context(), w.change, w.config, kept, uint64(z.serial), at, true)
+		got, err = blocklist.ReadListVersion(w.t.Context(), w.change, w.config, kept, uint64(z.serial), at, blocklist.Reading{Whole: true})
 		must(w.t, err)
 	}
 	rows, report := withoutPlaces(got.Rows, *got.Report)

@@ -48,6 +48,8 @@ type Builder struct {
 	seed     [seedLen]byte
 	keys     keys
 	hashBits uint8
+	gain     int          // how many names more the base lists with what Exchange was told
+	told     uint64       // of how many names that was
 	tied     bool         // to the seed of another index
 	unsynced bool         // see BuildOptions
 	random   func([]byte) // fills a seed
@@ -148,6 +150,25 @@ func (b *Builder) Add(name []byte, set uint32) error {
 	b.names++
 	return b.place(name, set)
 }
+
+// Exchange is Add for a builder of a delta, by a caller who knows whether the base lists the name: when all names come by it, Index.With need not look which
+// are new and which go.
+func (b *Builder) Exchange(name []byte, set uint32, listed bool) error {
+	if err := b.Add(name, set); err != nil {
+		return err
+	}
+	b.told++
+	switch removes := b.payloads[set] == ""; {
+	case removes && listed:
+		b.gain--
+	case !removes && !listed:
+		b.gain++
+	}
+	return nil
+}
+
+// Len returns how many names were added.
+func (b *Builder) Len() int { return int(b.names) }
 
 // lastLabel returns where the last label of a name in wire form begins, with its length octet.
 func lastLabel(name []byte) (at int) {

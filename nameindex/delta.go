@@ -30,7 +30,7 @@ func (x *Index) With(delta *Index) (*Index, error) {
 		h := &both.header
 		h.labelsMin, h.labelsMax = min(h.labelsMin, delta.header.labelsMin), max(h.labelsMax, delta.header.labelsMax)
 	}
-	both.header.names = uint64(int(base.header.names) + both.gain())
+	both.header.names = uint64(max(int(base.header.names)+both.gain(), 0))
 	return &both, nil
 }
 
@@ -46,6 +46,9 @@ func (x *Index) emptySet() uint32 {
 
 // gain is how many names more are listed with the delta than without.
 func (x *Index) gain() (n int) {
+	if h := &x.delta.header; h.knowsGain {
+		return int(h.gain)
+	}
 	for name, set := range x.delta.listed() {
 		_, listed := x.base.Lookup(name)
 		switch {

@@ -57,6 +57,37 @@ func TestDeltaEqualsAMap(t *testing.T) {
 	}
 }
 
+// TestDeltaThatKnowsItsGain: how many names are listed with a delta is the same where its builder was told which of them the base lists, of all or of some.
+func TestDeltaThatKnowsItsGain(t *testing.T) {
+	for seed := range uint64(8) {
+		r := rand.New(rand.NewPCG(6, seed))
+		names := oracle{}
+		for range 300 {
+			names[randomName(r)] = "set"
+		}
+		x := build(t, names, nameindex.NewBuilder(nameindex.BuildOptions{}))
+		delta, after := changes(r, names, 100)
+		for _, untold := range []int{0, 1} {
+			b := nameindex.NewBuilder(nameindex.BuildOptions{Base: x})
+			for name, set := range delta {
+				_, listed := names[name]
+				add := func(name []byte, set uint32) error { return b.Exchange(name, set, listed) }
+				if b.Len() < untold {
+					add = b.Add
+				}
+				if err := add([]byte(name), b.AddSet([]byte(set))); err != nil {
+					t.Fatal(err)
+				}
+			}
+			with, err := x.With(reopen(t, b, "of the delta"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			isListed(t, r, with, delta, after)
+		}
+	}
+}
+
 func reopenDelta(t *testing.T, x *nameindex.Index, delta oracle) *nameindex.Index {
 	t.Helper()
 	b := nameindex.NewBuilder(nameindex.BuildOptions{Base: x})

@@ -66,6 +66,38 @@ func TestOpenNamesTheDamagedBlock(t *testing.T) {
 	}
 }
 
+// A file that was looked at before is still refused if any of its blocks has changed since.
+func TestOpenAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "names")
+	if _, err := generation(7).WriteFile(path, nil); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, mapped := range []bool{false, true} {
+		x, err := nameindex.Open(path, nameindex.OpenOptions{Again: true, Mapped: mapped})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if set, listed := x.Lookup([]byte(dnsname.MustParse("n2999.example"))); !listed || string(x.Set(set)) != "7" || x.Len() != 3000 {
+			t.Errorf("mapped %v: n2999.example is listed: %v, of %d names", mapped, listed, x.Len())
+		}
+		for at := 10; at < len(file)-100; at += len(file) / 20 {
+			other := filepath.Join(t.TempDir(), "damaged")
+			damaged := bytes.Clone(file)
+			damaged[at] ^= 8
+			if err := os.WriteFile(other, damaged, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := nameindex.Open(other, nameindex.OpenOptions{Again: true, Mapped: mapped}); !errors.Is(err, nameindex.ErrDamaged) && !errors.Is(err, nameindex.ErrFormat) {
+				t.Errorf("mapped %v, octet %d changed: Open = %v", mapped, at, err)
+			}
+		}
+	}
+}
+
 func TestOpenRefusesCutAndForeignFiles(t *testing.T) {
 	file := image(t)
 	for n := 0; n < len(file); n += 1 + n/50 {

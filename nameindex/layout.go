@@ -72,6 +72,8 @@ type header struct {
 	buckets   uint64
 	seed      [seedLen]byte
 	sections  [sectionCount]section
+	gain      int64 // of a delta: how many names more are listed with it
+	knowsGain bool  // otherwise somebody has to look
 }
 
 func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
@@ -88,6 +90,9 @@ func (h *header) encode() []byte {
 	for _, s := range h.sections {
 		b = binary.LittleEndian.AppendUint64(b, s.off)
 		b = binary.LittleEndian.AppendUint64(b, s.len)
+	}
+	if h.knowsGain {
+		b = binary.LittleEndian.AppendUint64(append(b, 1), uint64(h.gain))
 	}
 	b = b[:headerLen]
 	binary.LittleEndian.PutUint32(b[headerLen-4:], crc32.Checksum(b[:headerLen-4], castagnoli()))
@@ -116,6 +121,8 @@ func decodeHeader(b []byte, size int64) (*header, error) {
 	for i := range h.sections {
 		h.sections[i] = section{binary.LittleEndian.Uint64(at[16*i:]), binary.LittleEndian.Uint64(at[16*i+8:])}
 	}
+	at = at[16*len(h.sections):]
+	h.knowsGain, h.gain = at[0] == 1, int64(binary.LittleEndian.Uint64(at[1:]))
 	if h.codec != codecOrder1 {
 		return nil, fmt.Errorf("%w: codec %d", ErrFormat, h.codec)
 	}

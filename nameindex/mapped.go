@@ -23,7 +23,7 @@ func openMapped(f *os.File, size int64, o OpenOptions) (*Index, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("mmap", err)
 	}
-	x, err := parse(file, h, o.rest())
+	x, err := parse(file, h, o)
 	if err != nil {
 		_ = unix.Munmap(file)
 		return nil, err

@@ -39,6 +39,7 @@ func (b *Builder) plan(manifest []byte) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.header.gain, p.header.knowsGain = int64(b.gain), b.base != nil && b.told == b.names
 	return p, b.layout(p, names, len(manifest))
 }
 

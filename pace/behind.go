@@ -22,6 +22,14 @@ func Behind(f func() error) error {
 	return <-done
 }
 
+// Lend runs f where it is, with one processor more for Go meanwhile: for a call of the system that keeps the one it has, as the start of a process does until that
+// runs a program of its own.
+func Lend(f func() error) error {
+	addProcessors(1)
+	defer addProcessors(-1)
+	return f()
+}
+
 // niceness is the nice value of a thread of Behind: to one of ordinary priority that wants the processor too it leaves nine tenths.
 const niceness = 10
 

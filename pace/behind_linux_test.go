@@ -72,3 +72,19 @@ func TestBehindGivesWay(t *testing.T) {
 		}
 	}
 }
+
+// TestLend: what holds a processor has one more beside it, on the thread where it was, and its result comes back.
+func TestLend(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	before, thread, failure := runtime.GOMAXPROCS(0), unix.Gettid(), errors.New("of the call")
+	err := pace.Lend(func() error {
+		if now := runtime.GOMAXPROCS(0); now != before+1 || unix.Gettid() != thread {
+			t.Errorf("Go has %d processors on thread %d, want %d on %d", now, unix.Gettid(), before+1, thread)
+		}
+		return failure
+	})
+	if now := runtime.GOMAXPROCS(0); !errors.Is(err, failure) || now != before {
+		t.Errorf("afterwards Go has %d processors, want %d; error %v", now, before, err)
+	}
+}
