@@ -198,3 +198,6 @@ const FormerMax = formerMax
 func FormerOf(known []string, copies map[string]uint64, configured []string) []string {
 	return former(known, copies, configured)
 }
+
+// SetDeltaAge has deltas go into an index at an age, in place of deltaAgeMax.
+func (p *Publisher) SetDeltaAge(d time.Duration) { p.deltas.age = d }
