@@ -201,3 +201,6 @@ func FormerOf(known []string, copies map[string]uint64, configured []string) []s
 
 // SetDeltaAge has deltas go into an index at an age, in place of deltaAgeMax.
 func (p *Publisher) SetDeltaAge(d time.Duration) { p.deltas.age = d }
+
+// NumberGap is how far the numbers of policies jump at a start.
+const NumberGap = numberGap
