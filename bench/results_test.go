@@ -15,12 +15,12 @@ func TestServerText(t *testing.T) {
 	withLog.logged, withLog.unlogged = 5000, 12
 	all := &serverResults{names: 1e6, loads: []*loadResult{load("hits"), many, withLog}, after: memory{rss: 300 * mib}, stops: stops{count: 9, p999: 40, max: 40},
 		reload: &reloadResult{rate: 10, count: 1, witness: &witness{asked: 700, wrong: 2, silent: 1, first: "a.example"}, steady: []outcome{{P999: 1}}, during: []outcome{{P999: 2}}, times: []float64{1.9},
-			deltas: &deltaResult{during: []outcome{{P999: 3, Sent: 50, Lost: 1}}, live: []float64{20, 30, 40}, times: []float64{250}}, before: memory{rss: 100 * mib}, after: memory{rss: 110 * mib, peak: 150 * mib}}}
+			deltas: &deltaResult{deltas: 2, during: []outcome{{P999: 3, Sent: 50, Lost: 1}}, live: []float64{20, 30, 40}, times: []float64{250}}, before: memory{rss: 100 * mib}, after: memory{rss: 110 * mib, peak: 150 * mib}}}
 	text := all.text()
 	for _, want := range []string{
 		"| hits | 4 | 0.70 |", "| cached 100k | 4 |", "| 24, max 32 of 7 |", "| hits, query log all | 4 |",
 		"100,000 more cached answers to questions for A take 120 octets", "grew by 150 octets",
-		"of hits, query log all 5,000 lines written and 12 lost.", "100 MiB before, reload peak 150 MiB, 110 MiB after", "300 MiB of memory (RSS)", "of 700 answers looked at one by one 2 wrong, 1 late (the first wrong one for a.example)", "3 times, all served as a delta, 1 of 50 queries lost", "live 30 ms after the file was seen to rest (median; worst 40), 250 ms after", "ratio 3.00.",
+		"of hits, query log all 5,000 lines written and 12 lost.", "100 MiB before, reload peak 150 MiB, 110 MiB after", "300 MiB of memory (RSS)", "of 700 answers looked at one by one 2 wrong, 1 late (the first wrong one for a.example)", "3 times, 2 served as a delta, 1 of 50 queries lost", "live 30 ms after the file was seen to rest (median; worst 40), 250 ms after", "ratio 3.00.",
 		"since the start: 40, max 40 of 9.",
 	} {
 		if !strings.Contains(text, want) {

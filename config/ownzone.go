@@ -13,7 +13,7 @@ import (
 type OwnZone struct {
 	// Name is the apex of the zone.
 	Name dnsname.Name `yaml:"name" required:"true" example:"corp.example"`
-	// File is the master file (RFC 1035) with the zone's records. It is read again within two seconds of a change, however it is made, unless another one is being read or another zone signed again, which goes one after the other; of more than a thousand files, one
+	// File is the master file (RFC 1035) with the zone's records. It is read again within two seconds of a change, however it is made, unless it is of 1 MiB or more and another such zone is being read or signed, which goes one after the other and beside the rest; of more than a thousand files, one
 	// of whose change the kernel does not tell, as on file systems of other hosts, within ten seconds. Put a new file in place by renaming it, so that nobody sees half of it: a file that changes while it is read is not taken, and one whose last line has no end is read only
 	// when it has stayed so for ten seconds, but of one that pauses between two lines nobody can know. A file with faults, or with a serial that goes back,
 	// changes nothing: the last good state is served. A zone has either it, or `policy`, or `primaries`, or `catalog`.

@@ -217,7 +217,7 @@ func TestAnchorsAreTold(t *testing.T) {
 // TestTraceTellsOfSilence: a server that says nothing is in the trace, with how long it was waited for.
 func TestTraceTellsOfSilence(t *testing.T) {
 	r := startRooted(t, smallInternet+"\n! @3 * drop\n! @4 * drop\n", func(c *resolver.Config) {
-		c.Timeouts.Attempt, c.Timeouts.Total = 20*time.Millisecond, 200*time.Millisecond
+		c.Timeouts.Attempt, c.Timeouts.Total = 300*time.Millisecond, 3*time.Second
 	})
 	_, trace, err := r.Trace(t.Context(), keyOf("www.example.test", wire.TypeA))
 	if err == nil {

@@ -22,6 +22,32 @@ func (k *Keeper) apart(z *kept, work func(next *kept)) {
 	work(next)
 }
 
+const (
+	largeSize   = 1 << 20 // octets of a file, or of a zone, from which on others do not wait for it
+	largeAtOnce = 1       // are worked on so
+)
+
+// inTurn does what a look at files and signatures finds to do with a zone that is not busy, of so many octets, and publishes what comes of it: at once, or beside the
+// looks where it is large, so that other zones do not wait for that. While another large one is worked on it is left for a later look. mu is held, and given up while a
+// small one takes.
+func (k *Keeper) inTurn(z *kept, octets int64, work func(next *kept)) {
+	switch {
+	case octets < largeSize:
+		k.apart(z, work)
+		k.publishOnly(z)
+	case k.large < largeAtOnce:
+		k.large++
+		z.busy = true // from now on
+		k.besides.Go(func() {
+			k.mu.Lock()
+			defer k.mu.Unlock()
+			k.apart(z, work)
+			k.publishOnly(z)
+			k.large--
+		})
+	}
+}
+
 // copy is a zone to work on. What is noted of it is told when it is taken over.
 func (z *kept) copy() *kept {
 	next := *z

@@ -114,3 +114,50 @@ func (u *updatable) useOthers() error {
 	}
 	return errors.Join(u.Freeze(apex, true), u.Freeze(apex, false), u.Edit(apex, func(present *zone.Zone) (*zone.Zone, error) { return present, nil }))
 }
+
+// TestOthersDoNotWaitForALargeZone holds that looks at files go on while a large zone is read or signed, that one such is worked on at a time, and that the next has its turn then.
+func TestOthersDoNotWaitForALargeZone(t *testing.T) {
+	u, end := newSeveral(t, 3), make(chan struct{})
+	if !u.InTurn(canonical("z0.example"), zone.LargeSize, func() { <-end }) {
+		t.Fatal("a large zone has no turn")
+	}
+	awaitTrue(t, "the work is under way", u.Working)
+	if u.InTurn(canonical("z2.example"), zone.LargeSize, func() { t.Error("a second large zone is worked on") }) {
+		t.Error("a second large zone has its turn")
+	}
+	others := make(chan error, 1)
+	go func() { others <- u.useOthers() }()
+	select {
+	case err := <-others:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("others wait")
+	}
+	close(end)
+	u.WaitForLarge()
+	done := false
+	if !u.InTurn(canonical("z2.example"), zone.LargeSize, func() { done = true }) {
+		t.Error("the second large zone has no turn after the first")
+	}
+	if u.WaitForLarge(); !done || u.change(0, "last") != 0 {
+		t.Errorf("afterwards: the second was worked on: %v", done)
+	}
+}
+
+// TestLargeZoneIsFollowed beside the looks: its file is read when it has changed, and its signatures are made again.
+func TestLargeZoneIsFollowed(t *testing.T) {
+	k := keepSigned(t, &zone.Signing{})
+	path, rest := k.config.Sources[0].Path, strings.Repeat("; a comment that makes the file a large one\n", zone.LargeSize/40)
+	write(t, path, sample+rest+"big A 192.0.2.99\n")
+	for end := time.Now().Add(time.Minute); !strings.Contains(dump(t, k.zone()), "big.example."); {
+		k.Look()
+		if k.WaitForLarge(); time.Now().After(end) {
+			t.Fatal("the file is not read")
+		}
+	}
+	if k.zone().Records() == 0 || !k.Status()[0].Signed {
+		t.Errorf("it is %+v", k.Status()[0])
+	}
+}

@@ -291,3 +291,18 @@ func (k *Keeper) CountedHistories() (counted, taken int) {
 	}
 	return k.histories, taken
 }
+
+// LargeSize is from how many octets on others do not wait for a zone.
+const LargeSize = largeSize
+
+// InTurn does work on a zone as a look at files does, and reports whether it was begun, and then waits for its end if the zone is small.
+func (k *Keeper) InTurn(apex dnsname.Name, octets int64, work func()) (begun bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	large := k.large
+	k.inTurn(k.named(apex), octets, func(*kept) { work() })
+	return octets < largeSize || k.large > large
+}
+
+// WaitForLarge waits until no large zone is worked on beside the looks.
+func (k *Keeper) WaitForLarge() { k.besides.Wait() }

@@ -105,6 +105,8 @@ type Keeper struct {
 	mu        sync.Mutex                 // held while zones are published, but not while one is read, signed or written down; see apart
 	idle      *sync.Cond                 // on mu: a zone is busy no more
 	updating  int                        // guarded by mu: how many zones are busy with updates
+	large     int                        // guarded by mu: how many large zones are worked on beside the look at files
+	besides   sync.WaitGroup             // of these
 	zones     []*kept                    // changed with mu and state held
 	files     fileLooks                  // guarded by mu
 	byName    map[dnsname.Name]*kept     // those of zones; guarded by mu
@@ -302,6 +304,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 	defer tick.Stop()
 	var notices sync.WaitGroup
 	defer notices.Wait()
+	defer k.besides.Wait()
 	notices.Go(func() { _ = k.teller.Run(ctx) })
 	defer k.runParents(ctx)()
 	for {
@@ -338,7 +341,10 @@ func (k *Keeper) lookAt(ctx context.Context, trust *patience, z *kept) (restless
 	}
 	rests, changed := k.rests(z)
 	if rests {
-		k.reload(ctx, trust, z, false)
+		if z.seen.size >= largeSize {
+			trust = newPatience() // the others' is for one after the other
+		}
+		k.inTurn(z, z.seen.size, func(next *kept) { k.load(ctx, trust, next, false) })
 	}
 	return changed
 }

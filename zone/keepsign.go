@@ -171,12 +171,11 @@ func (z *kept) present() *Zone {
 	return z.zone
 }
 
-// renew signs the zones again whose keys or signatures have to change, and publishes them. mu is held, and given up meanwhile.
+// renew signs the zones again whose keys or signatures have to change, and publishes them; see inTurn. mu is held, and given up meanwhile.
 func (k *Keeper) renew() {
 	k.each(func(z *kept) {
 		if !z.busy && z.mustSign(k.now()) {
-			k.apart(z, k.renewOne)
-			k.publishOnly(z)
+			k.inTurn(z, int64(len(z.plain.data)), k.renewOne)
 		}
 	})
 }
