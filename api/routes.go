@@ -86,7 +86,8 @@ type FeedsAnswer struct {
 // ReloadRequest is the body of POST /v1/reload.
 type ReloadRequest struct {
 	// Force takes what the guards of feeds would keep back and, of the zones that are named, or of all where nothing is, those whose serial goes back, and catalogs that
-	// have lost most of their zones. Names are of feeds, and of zones with a file, Feeds of feeds alone; nothing named stands for all.
+	// have lost most of their zones. Names are of feeds, and of zones with a file, Feeds of feeds alone; nothing named stands for all. Names may say which of a feed and a
+	// zone of one name is meant, feed:NAME or zone:NAME; with Force they have to.
 	Force bool     `json:"force,omitempty"`
 	Feeds []string `json:"feeds,omitempty"`
 	Names []string `json:"names,omitempty"`

@@ -144,6 +144,9 @@ func (p *Publisher) within(f *feedState) []uint64 {
 		out = append(out, number)
 		left, room, there[number], there[base] = left-1, room-size, true, true
 	}
+	if !slices.Contains(out, f.unlooked) {
+		f.unlooked = 0 // it has left the history; the next one is logged again
+	}
 	return out
 }
 
@@ -179,18 +182,35 @@ func (p *Publisher) adoptHistory(f *feedState) {
 	if pin, ok := p.state.Pins[name]; ok {
 		f.pin = &pin
 	}
-	there := p.store.newestRows(name)
-	known := append([]uint64{p.state.Current.Feeds[name]}, p.state.History[name]...)
-	if p.state.Previous != nil {
-		known = append(known, p.state.Previous.Feeds[name])
+	known := p.recorded(name)
+	there, err := p.store.newestRows(name)
+	if err != nil {
+		p.counts.lookFailures.Add(1)
+		p.log.Error("the kept copies of a feed cannot be listed; those that are recorded stay in the history", "feed", name, "error", err)
+		f.copies = known
+		return
 	}
 	f.copies = slices.DeleteFunc(there, func(number uint64) bool { return p.state.Current.Number != 0 && !slices.Contains(known, number) })
+}
+
+// recorded are the copies of a feed that the stored state names, newest first.
+func (p *Publisher) recorded(feed string) []uint64 {
+	known := append([]uint64{p.state.Current.Feeds[feed]}, p.state.History[feed]...)
+	if p.state.Previous != nil {
+		known = append(known, p.state.Previous.Feeds[feed])
+	}
+	slices.Sort(known)
+	slices.Reverse(known)
+	return slices.DeleteFunc(slices.Compact(known), func(number uint64) bool { return number == 0 })
 }
 
 // bestCopies are the copies of which the first that can be opened is the last good one: that which is recorded, then the newest. A feed that was
 // rolled back does not go forward by itself.
 func (p *Publisher) bestCopies(f *feedState) []uint64 {
-	numbers := p.store.newestRows(f.feed.Name)
+	numbers, err := p.store.newestRows(f.feed.Name)
+	if err != nil {
+		numbers = p.recorded(f.feed.Name)
+	}
 	if f.pin != nil {
 		return slices.DeleteFunc(numbers, func(number uint64) bool { return number > f.pin.Copy })
 	}

@@ -134,8 +134,8 @@ func TestCopyThatCannotBeLookedAtStays(t *testing.T) {
 	t.Parallel()
 	w := historyWorld(t, func(c *blocklist.Config) { c.History = 10 })
 	feeds := filepath.Join(w.dir, "state", "feeds", "f")
-	broken, aside, gone := filepath.Join(feeds, "2.rows"), filepath.Join(w.dir, "aside"), filepath.Join(feeds, "1.rows")
-	must(t, os.Rename(broken, aside))
+	broken, gone := filepath.Join(feeds, "2.rows"), filepath.Join(feeds, "1.rows")
+	must(t, os.Remove(broken))
 	must(t, os.Symlink(broken, broken)) // to look at it fails, of whatever user
 	must(t, os.Remove(gone))
 	for _, name := range []string{"four.example", "five.example"} {
@@ -148,10 +148,53 @@ func TestCopyThatCannotBeLookedAtStays(t *testing.T) {
 	if n, told := w.metric("cenote_blocklist_store_failures_total"), strings.Count(w.log(), "a kept copy cannot be looked at"); n < 2 || told != 1 {
 		t.Errorf("%v failures are counted, and %d are told; log:\n%s", n, told, w.log())
 	}
+	must(t, os.Remove(broken)) // it leaves the history, and the next is told of again
+	next := filepath.Join(feeds, "3.rows")
+	must(t, os.Rename(next, next+".aside"))
+	must(t, os.Symlink(next, next))
+	for _, name := range []string{"six.example", "seven.example"} {
+		w.feed("f", list(name))
+		w.reload(blocklist.ReloadOptions{})
+	}
+	if got, told := w.copies(), strings.Count(w.log(), "a kept copy cannot be looked at"); got != "7* 6 5 4 3!" || told != 2 {
+		t.Errorf("copies %q are kept, and %d were told of; log:\n%s", got, told, w.log())
+	}
+}
+
+// TestCopyThatCanBeLookedAtAgain can be served.
+func TestCopyThatCanBeLookedAtAgain(t *testing.T) {
+	t.Parallel()
+	w := historyWorld(t, func(c *blocklist.Config) { c.History = 10 })
+	broken, aside := filepath.Join(w.dir, "state", "feeds", "f", "2.rows"), filepath.Join(w.dir, "aside")
+	must(t, os.Rename(broken, aside))
+	must(t, os.Symlink(broken, broken))
+	w.feed("f", list("four.example"))
+	w.reload(blocklist.ReloadOptions{})
 	must(t, os.Remove(broken))
 	must(t, os.Rename(aside, broken))
 	if w.rollback(blocklist.RollbackOptions{Feed: "f", To: 2}); w.serves() != "two" {
 		t.Errorf("%q is served", w.serves())
+	}
+}
+
+// TestCopiesThatCannotBeListedStay in the history: a start while the disk fails does not lose what is recorded, nor its files.
+func TestCopiesThatCannotBeListedStay(t *testing.T) {
+	t.Parallel()
+	w := historyWorld(t, func(c *blocklist.Config) { c.History = 10 })
+	w.close()
+	feeds, aside := filepath.Join(w.dir, "state", "feeds", "f"), filepath.Join(w.dir, "aside")
+	must(t, os.Rename(feeds, aside))
+	must(t, os.Symlink(feeds, feeds)) // to read it fails, of whatever user
+	w.open(nil)
+	if got := w.copies(); got != "3! 2! 1!" || !strings.Contains(w.log(), "the kept copies of a feed cannot be listed") {
+		t.Errorf("copies %q are kept; log:\n%s", got, w.log())
+	}
+	must(t, os.Remove(feeds))
+	must(t, os.Rename(aside, feeds))
+	w.feed("f", list("four.example"))
+	w.reload(blocklist.ReloadOptions{})
+	if got := w.copies(); !strings.HasSuffix(got, "* 3 2 1") || w.serves() != "four" {
+		t.Errorf("copies %q are kept when the disk is well again, %q is served", got, w.serves())
 	}
 }
 

@@ -122,7 +122,7 @@ func openStore(dir string) (*store, error) {
 	var err error
 	switch s.lock, err = directory.TakeLock(filepath.Join(dir, "lock"), 0o640); {
 	case errors.Is(err, directory.ErrLocked):
-		return nil, fmt.Errorf("%w: %s", ErrInUse, dir)
+		return nil, fmt.Errorf("%w: %s: %w", ErrInUse, dir, err)
 	case err != nil:
 		return nil, fmt.Errorf("state directory: %w", err)
 	}
@@ -247,16 +247,23 @@ func (l layout) openWith(files storedFiles, o nameindex.OpenOptions) (*nameindex
 	return index.With(delta)
 }
 
-// newestRows returns the numbers of the kept copies of a feed, newest first.
-func (s *store) newestRows(feed string) []uint64 { return numbersIn(s.feedDir(feed), rowsSuffix) }
+// newestRows returns the numbers of the kept copies of a feed, newest first. A feed without a directory has none.
+func (s *store) newestRows(feed string) ([]uint64, error) {
+	return listNumbers(s.feedDir(feed), rowsSuffix)
+}
 
-// numbersIn lists the numbered files of a directory, highest first.
+// numbersIn lists the numbered files of a directory, highest first; none where it cannot be read.
 func numbersIn(dir, suffix string) []uint64 {
+	out, _ := listNumbers(dir, suffix)
+	return out
+}
+
+// listNumbers is numbersIn with what the system says.
+func listNumbers(dir, suffix string) (out []uint64, err error) {
 	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
 	}
-	var out []uint64
 	for _, e := range entries {
 		text, ok := strings.CutSuffix(e.Name(), suffix)
 		if n, err := strconv.ParseUint(text, 10, 64); ok && err == nil {
@@ -265,7 +272,7 @@ func numbersIn(dir, suffix string) []uint64 {
 	}
 	slices.Sort(out)
 	slices.Reverse(out)
-	return out
+	return out, nil
 }
 
 // prune removes what neither policy nor the history of state needs, and what a compilation left unfinished. It must not run beside one.

@@ -18,7 +18,7 @@ var ErrLocked = errors.New("another process has the lock")
 const lockPatience = time.Second
 
 // TakeLock takes the lock of the file of that name, which is made if need be. It waits a moment for one that is just being given up; the error is ErrLocked, beside
-// that of the system, if that is not the case.
+// that of the system, if that is not the case. Where there is another reason, such as a file system without locks, the error is the system's alone.
 func TakeLock(path string, perm os.FileMode) (*Lock, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, perm)
 	if err != nil {
@@ -29,10 +29,15 @@ func TakeLock(path string, perm os.FileMode) (*Lock, error) {
 		if err == nil {
 			return &Lock{f}, nil
 		}
-		if time.Since(begun) > lockPatience {
-			f.Close()
-			return nil, fmt.Errorf("%w: %w", ErrLocked, err)
+		held := errors.Is(err, syscall.EWOULDBLOCK)
+		if held && time.Since(begun) <= lockPatience || errors.Is(err, syscall.EINTR) {
+			continue
 		}
+		f.Close()
+		if held {
+			err = fmt.Errorf("%w: %w", ErrLocked, err)
+		}
+		return nil, &os.PathError{Op: "locking", Path: path, Err: err}
 	}
 }
 

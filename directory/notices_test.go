@@ -89,3 +89,40 @@ func TestNoticesTellOfPaths(t *testing.T) {
 	l.Overflow()
 	l.expect("")
 }
+
+// TestNoticesOfADirectoryThatComesBack under its name and as it was, which the kernel has given up meanwhile.
+func TestNoticesOfADirectoryThatComesBack(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "d")
+	must(t, os.Mkdir(dir, 0o700))
+	l := listen(t)
+	l.Watch(dir)
+	must(t, os.Rename(dir, dir+".old"))
+	must(t, os.Rename(dir+".old", dir))
+	l.expect(dir)
+	if n := l.Watched(); n != 0 {
+		t.Errorf("the kernel is said to be asked about %d directories that it has given up", n)
+	}
+	l.Watch(dir)
+	touch(t, filepath.Join(dir, "one"))
+	l.expect(filepath.Join(dir, "one"))
+}
+
+// TestNoticesOfADirectoryWithTwoNames come under both; under the second too after the first is given up.
+func TestNoticesOfADirectoryWithTwoNames(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
+	must(t, os.Mkdir(a, 0o700))
+	must(t, os.Symlink(a, b))
+	l := listen(t)
+	l.Watch(a)
+	l.Watch(b)
+	touch(t, filepath.Join(a, "one"))
+	l.expect(filepath.Join(a, "one"))
+	l.expect(filepath.Join(b, "one"))
+	l.Only(map[string]bool{b: true})
+	l.Watch(b)
+	touch(t, filepath.Join(a, "two"))
+	l.expect(filepath.Join(b, "two"))
+}

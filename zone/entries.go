@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 )
 
 // Bounds of a master file.
@@ -99,9 +101,20 @@ func (e *entries) hasType(rtype string) bool {
 		if bytes.EqualFold(w, []byte(rtype)) {
 			return true
 		}
+		if !isDigit(w[0]) && !isClass(w) {
+			return false // another type: what follows is data
+		}
 	}
 	return false
 }
+
+// isClass reports whether a word of a master file names a class (RFC 1035 section 3.2.4, RFC 3597 section 5).
+func isClass(word []byte) bool {
+	return slices.Contains([]string{"IN", "CS", "CH", "HS", "NONE", "ANY"}, strings.ToUpper(string(word))) ||
+		len(word) > len("CLASS") && bytes.EqualFold(word[:len("CLASS")], []byte("CLASS")) && isDigit(word[len("CLASS")])
+}
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
 // unquoteDigits puts blanks in place of the quotes around digits: the parser knows X.25 addresses without quotes alone, and others write them with (RFC 1183 section 3.1
 // has them as character strings, which may have either form).
@@ -113,7 +126,7 @@ func unquoteDigits(text []byte) {
 		}
 		begin += at
 		end := begin + 1
-		for end < len(text) && text[end] >= '0' && text[end] <= '9' {
+		for end < len(text) && isDigit(text[end]) {
 			end++
 		}
 		if at = end; end > begin+1 && end < len(text) && text[end] == '"' {
@@ -177,7 +190,7 @@ func (e *entries) saysTTL() bool {
 		if bytes.EqualFold(w, []byte("SOA")) {
 			return false
 		}
-		if w[0] >= '0' && w[0] <= '9' {
+		if isDigit(w[0]) {
 			return true
 		}
 	}

@@ -13,6 +13,7 @@ type change struct {
 	had    *kept // the zone of that name that is there; nil for none
 	next   *kept // what becomes of it; nil where nothing has to be done but to note its source
 	fresh  bool  // next is no copy of had
+	proves bool  // its digest is looked at again, at the primaries where it is taken from some
 }
 
 // Update changes which zones there are. Those that stay the same are not read again. While files are read and zones signed all others are served and changed as
@@ -98,7 +99,7 @@ func (k *Keeper) makeChange(trust *patience, c *change) {
 	before := z.source
 	z.source = *s
 	if !c.fresh {
-		k.provesAnew(z, &before)
+		c.proves = k.provesAnew(z, &before)
 	}
 	if z.zone != nil && !sameSigning(before.Sign, s.Sign) {
 		k.resign(z)
@@ -117,14 +118,15 @@ func (k *Keeper) makeChange(trust *patience, c *change) {
 
 // provesAnew has the digest of a zone looked at again where something else is wanted of it than of its source before. One that was signed here need not have been signed
 // as it came; without that it has to be, and until that is known it is in doubt.
-func (k *Keeper) provesAnew(z *kept, before *Source) {
+func (k *Keeper) provesAnew(z *kept, before *Source) bool {
 	bare := before.Sign != nil && z.source.Sign == nil
 	if !bare && before.Verify == z.source.Verify {
-		return
+		return false
 	}
 	if z.loaded = (stamp{}); bare || z.source.Path == "" {
 		z.unproved, z.looked = k.now(), true // the next look, at the primaries too, is at the digest
 	}
+	return true
 }
 
 // settle has the zones be those that were made. mu is held.
@@ -155,6 +157,9 @@ func (k *Keeper) settle(all []change) {
 			k.tellOf(c.next, c.next, true)
 		case c.next != nil:
 			k.adopt(c.had, c.next)
+			if c.proves && c.source.Path == "" && k.thawed != nil {
+				k.thawed(c.source.Name)
+			}
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 // proved is what came of a look at the seal of a version.
 type proved struct {
 	verify Verify    // what was wanted of its digest
+	signed bool      // that it was signed here, which the chain of trust need not know of
 	again  time.Time // when to look again; zero where all is known
 }
 
@@ -18,7 +19,7 @@ type proved struct {
 func (k *Keeper) prove(ctx context.Context, apex dnsname.Name, present, next *Zone) (p proved, err error) {
 	source, doubted := k.doubts(apex)
 	if next == present && (doubted.IsZero() || k.now().Before(doubted)) {
-		return proved{source.Verify, doubted}, nil
+		return proved{source.Verify, source.Sign != nil, doubted}, nil
 	}
 	p, err = k.proveOne(ctx, source, next)
 	switch {
@@ -38,7 +39,7 @@ func (k *Keeper) prove(ctx context.Context, apex dnsname.Name, present, next *Zo
 func (k *Keeper) proveOne(ctx context.Context, source Source, z *Zone) (p proved, err error) {
 	probe := kept{source: source}
 	err = k.verify(ctx, newPatience(), &probe, z)
-	return proved{source.Verify, probe.unproved}, err
+	return proved{source.Verify, source.Sign != nil, probe.unproved}, err
 }
 
 // doubts is a zone's source, and when it is to be looked at again; zero where nothing is in doubt.
@@ -51,12 +52,12 @@ func (k *Keeper) doubts(apex dnsname.Name) (source Source, until time.Time) {
 	return Source{Name: apex}, time.Time{}
 }
 
-// doubt notes when a zone is to be looked at again. What was proved counts no more where something else is wanted of its digest now: then it is looked at again as
-// soon as it may be.
+// doubt notes when a zone is to be looked at again. What was proved counts no more where something else is wanted of its digest now, or it is no longer signed here:
+// then it is looked at again as soon as it may be.
 func (k *Keeper) doubt(apex dnsname.Name, p proved) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if z := k.named(apex); z != nil && z.source.Verify == p.verify {
+	if z := k.named(apex); z != nil && z.source.Verify == p.verify && (z.source.Sign != nil) == p.signed {
 		z.unproved = p.again
 	}
 }

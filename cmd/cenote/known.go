@@ -51,13 +51,19 @@ func viewNames(c *config.Config) (names []string) {
 	return names
 }
 
-// reloadNames are what can be loaded again by its name: feeds, and zones with a file.
+// reloadNames are what can be loaded again by its name: feeds, and zones with a file; with their kind too where a feed and a zone have one name.
 func reloadNames(c *config.Config) []string {
 	names := feedNames(c)
 	for i := range c.Zones {
-		if c.Zones[i].File != "" {
-			names = append(names, c.Zones[i].Name.String())
+		if c.Zones[i].File == "" {
+			continue
 		}
+		name := c.Zones[i].Name.String()
+		if slices.Contains(names, name) {
+			names = append(names, "feed:"+name, "zone:"+name)
+			continue
+		}
+		names = append(names, name)
 	}
 	return names
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"cenote/api"
@@ -21,7 +22,7 @@ import (
 type reloadCommand struct {
 	socketFlag
 	Force bool     `short:"f" help:"Take feeds as they are, although they are empty, look like a web page or have lost most of their entries; of the zones that are named, or of all where nothing is, also those whose serial goes back, and catalogs although they have lost most of their zones."`
-	Names []string `predictor:"reload" arg:"" optional:"" name:"name" help:"The feeds, and zones with a file, to load; all if none is named."`
+	Names []string `predictor:"reload" arg:"" optional:"" name:"name" help:"The feeds, and zones with a file, to load; all if none is named. Where a feed and a zone have one name, feed:NAME and zone:NAME say which is meant."`
 	JSON  bool     `help:"Print JSON."`
 }
 
@@ -174,7 +175,7 @@ func (s *server) reloadFeeds(ctx context.Context, of reloadScope, force bool, an
 // reloadConfig puts the configuration file in force, if there is one, and returns how to take that back, and what of it was asked for.
 func (s *server) reloadConfig(ctx context.Context, r *api.ReloadRequest) (answer api.ReloadAnswer, of reloadScope, undo func() error, err error) {
 	if s.path == "" {
-		of, err = reloadScopeOf(r, s.config.Load())
+		of, err = s.scopeOf(r, s.config.Load())
 		return answer, of, func() error { return nil }, err
 	}
 	next, warnings, err := config.Load(s.path)
@@ -185,7 +186,7 @@ func (s *server) reloadConfig(ctx context.Context, r *api.ReloadRequest) (answer
 	if err != nil {
 		return answer, of, nil, err
 	}
-	if of, err = reloadScopeOf(r, next); err != nil {
+	if of, err = s.scopeOf(r, next); err != nil {
 		return answer, of, nil, fmt.Errorf("%s: %w", s.path, err)
 	}
 	undo, err = s.apply(ctx, next, &answer)
@@ -198,7 +199,20 @@ type reloadScope struct {
 	zones []dnsname.Name
 }
 
-// reloadScopeOf finds out what is named. What feeds and zones are both called is both.
+// scopeOf finds out what is named, and refuses zones that are frozen before anything is changed.
+func (s *server) scopeOf(r *api.ReloadRequest, c *config.Config) (of reloadScope, err error) {
+	if of, err = reloadScopeOf(r, c); err != nil || len(of.zones) == 0 {
+		return of, err
+	}
+	for _, z := range s.zones.Status() {
+		if z.Frozen && slices.ContainsFunc(of.zones, func(apex dnsname.Name) bool { return apex.String() == z.Name }) {
+			err = errors.Join(err, fmt.Errorf("%s: %w", z.Name, zone.ErrFrozen))
+		}
+	}
+	return of, err
+}
+
+// reloadScopeOf finds out what is named.
 func reloadScopeOf(r *api.ReloadRequest, c *config.Config) (of reloadScope, err error) {
 	feeds := feedNames(c)
 	for _, name := range r.Feeds {
@@ -208,20 +222,50 @@ func reloadScopeOf(r *api.ReloadRequest, c *config.Config) (of reloadScope, err 
 	}
 	of.feeds = slices.Clone(r.Feeds)
 	for _, name := range r.Names {
-		isFeed := slices.Contains(feeds, name)
-		if isFeed {
-			of.feeds = append(of.feeds, name)
-		}
-		switch z := ownZone(c, name); {
-		case z == nil && !isFeed:
-			return of, fmt.Errorf("there is no feed and no zone %q; %s", name, spelling.Known(name, slices.Concat(feeds, ownZoneNames(c))))
-		case z != nil && z.File != "":
-			of.zones = append(of.zones, z.Name.Canonical())
-		case !isFeed:
-			return of, fmt.Errorf("the zone %s has no file; one from primaries is asked for by `cenote transfer`", z.Name)
+		if err := of.add(c, name, r.Force); err != nil {
+			return of, err
 		}
 	}
 	return of, nil
+}
+
+// add adds what is named. What a feed and a zone with a file are both called is both, unless they are forced: then the name has to say which is meant.
+func (of *reloadScope) add(c *config.Config, name string, force bool) error {
+	feed, z := reloadNamed(c, name)
+	loaded := z != nil && z.File != ""
+	switch {
+	case feed == "" && z == nil:
+		return fmt.Errorf("there is no feed and no zone %q; %s", name, spelling.Known(name, reloadNames(c)))
+	case feed == "" && !loaded:
+		return fmt.Errorf("the zone %s has no file; one from primaries is asked for by `cenote transfer`", z.Name)
+	case feed != "" && loaded && force:
+		return fmt.Errorf("a feed and a zone are called %[1]q: name feed:%[1]s or zone:%[1]s", name)
+	}
+	if feed != "" {
+		of.feeds = append(of.feeds, feed)
+	}
+	if loaded {
+		of.zones = append(of.zones, z.Name.Canonical())
+	}
+	return nil
+}
+
+// reloadNamed is the feed and the zone of a name, which may begin with the kind of what is meant: feed: or zone:.
+func reloadNamed(c *config.Config, name string) (feed string, z *config.OwnZone) {
+	if slices.Contains(feedNames(c), name) {
+		feed = name
+	}
+	if z = ownZone(c, name); feed != "" || z != nil {
+		return feed, z
+	}
+	kind, plain, _ := strings.Cut(name, ":")
+	switch {
+	case kind == "feed" && slices.Contains(feedNames(c), plain):
+		return plain, nil
+	case kind == "zone":
+		return "", ownZone(c, plain)
+	}
+	return "", nil
 }
 
 // ownZone is the zone of a name, nil if there is none.

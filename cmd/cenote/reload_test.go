@@ -181,7 +181,8 @@ func TestForceIsForTheZonesThatAreNamed(t *testing.T) {
 	}{
 		{api.ReloadRequest{Names: []string{"corp.example"}}, "9 9 9", "corp.example kept", 0},
 		{api.ReloadRequest{Names: []string{"Corp.Example."}, Force: true}, "8 9 9", "corp.example served", 0},
-		{api.ReloadRequest{Names: []string{"f"}, Force: true}, "8 9 7", "f served", 1},
+		{api.ReloadRequest{Names: []string{"feed:f"}, Force: true}, "8 9 9", "other.example kept f kept taken.example failed", 1},
+		{api.ReloadRequest{Names: []string{"zone:f"}, Force: true}, "8 9 7", "f served", 0},
 		{api.ReloadRequest{Names: []string{"other.example", "corp.example"}, Force: true}, "8 7 7", "corp.example served other.example served", 0},
 	} {
 		answer, err := s.Reload(t.Context(), tc.request)
@@ -204,6 +205,14 @@ func TestForceIsForTheZonesThatAreNamed(t *testing.T) {
 	} {
 		if _, err := s.Reload(t.Context(), api.ReloadRequest{Names: []string{name}}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", name, err, want)
+		}
+	}
+	write("f.domains", "") // which is taken by force alone
+	before := s.publisher.CompileStatus().Generation
+	for names, want := range map[string]string{"f": "name feed:f or zone:f", "feed:f corp.example": "frozen", "zone:taken.example": "`cenote transfer`", "zone:none": "known here: corp.example, f, feed:f, other.example, zone:f"} {
+		_, err := s.Reload(t.Context(), api.ReloadRequest{Names: strings.Fields(names), Force: true})
+		if err == nil || !strings.Contains(err.Error(), want) || s.publisher.CompileStatus().Generation != before {
+			t.Errorf("%s by force: %v, want %s, and generation %d, want %d", names, err, want, s.publisher.CompileStatus().Generation, before)
 		}
 	}
 }
