@@ -32,6 +32,8 @@ type CompileConfig struct {
 	// MergeMax is how many names may have changed for the index to be made of that which is served, in the files of Base, and of the changes. Default:
 	// 0, the copies of all feeds are compiled together.
 	MergeMax int `json:"merge_max,omitempty"`
+	// Fold makes an index of that which is served, with its delta, even if no feed has changed, and no delta again. It needs MergeMax. Default: false.
+	Fold bool `json:"fold,omitempty"`
 	// FileMin is how many names must have changed for there to be no merged index but a delta of that which is served, in a file, if that has no more than FileMax names.
 	// Default: 0 and 0, always an index.
 	FileMin int `json:"file_min,omitempty"`
@@ -272,7 +274,7 @@ type compiler struct {
 }
 
 func (k *compiler) run(ctx context.Context) error {
-	changed := k.config.Merge
+	changed := k.config.Merge || k.config.Fold
 	for i := range k.config.Feeds {
 		f := &k.config.Feeds[i]
 		result := k.feed(ctx, f)
@@ -283,7 +285,7 @@ func (k *compiler) run(ctx context.Context) error {
 		k.report.Feeds = append(k.report.Feeds, result)
 	}
 	k.config.Progress(Progress{Stage: StageMerge}) // no feed is to be blamed for what fails from here on
-	if k.report.Delta = changed && !k.whole && k.moved <= k.config.DeltaMax; !changed || k.report.Delta {
+	if k.report.Delta = changed && !k.whole && k.moved <= k.config.DeltaMax && !k.config.Fold; !changed || k.report.Delta {
 		return nil
 	}
 	if !k.whole && k.mergeChanges() == nil {

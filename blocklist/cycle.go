@@ -54,11 +54,8 @@ func (p *Publisher) plan(o ReloadOptions) CompileConfig {
 	now := time.Now()
 	served := servedFeeds(p.order.zones())
 	job := CompileConfig{Dir: p.store.dir, Generation: p.next, Force: o.Force, firm: o.restore != ""}
-	job.Merge = p.trouble.merge || p.missesFeed(served) || p.current == nil && len(served) == 0 || p.deltaIsOld(now)
-	if job.DeltaMax, job.MergeMax = p.changeRoom(served); job.MergeMax > 0 {
-		job.Base = p.state.Current.storedFiles
-		job.FileMin, job.FileMax = p.fileRoom()
-	}
+	job.Merge = p.trouble.merge || p.missesFeed(served) || p.current == nil && len(served) == 0
+	p.planChanges(&job, served, p.deltaIsOld(now))
 	if p.current != nil {
 		m := p.current.Policy.Manifest()
 		job.Families, job.Threats = m.Families, m.Threats
@@ -70,6 +67,19 @@ func (p *Publisher) plan(o ReloadOptions) CompileConfig {
 		job.Feeds = append(job.Feeds, c)
 	}
 	return job
+}
+
+// planChanges decides what may become of a change: an old delta goes into an index, with what has changed or with nothing. Called with mu held.
+func (p *Publisher) planChanges(job *CompileConfig, served map[string]bool, old bool) {
+	if job.DeltaMax, job.MergeMax = p.changeRoom(served); job.MergeMax == 0 {
+		job.Merge = job.Merge || old
+		return
+	}
+	job.Base = p.state.Current.storedFiles
+	if job.Fold = old; old {
+		return
+	}
+	job.FileMin, job.FileMax = p.fileRoom()
 }
 
 // compileFeed is a feed of a job. Called with mu held.

@@ -139,6 +139,7 @@ func TestSmallChangeEndsALargeDelta(t *testing.T) {
 	check(400, "n199.new.example", "n199.old.example")
 	w.close()
 	w.open(nil)
+	number += blocklist.NumberGap
 	w.feed("small", "0.0.0.0 b.example\n")
 	check(-1, "b.example", "a.example")
 	w.feed("small", "0.0.0.0 c.example\n")

@@ -76,7 +76,7 @@ func (f *fetcher) resume() {
 	}
 	f.list = openFetched(f.layout, &f.feed)
 	now := time.Now()
-	if known := f.list.known(); known.SHA256 != "" && known.Fetched.Before(now) {
+	if known := f.list.known(); known.SHA256 != "" && known.Fetched.Before(now) && !f.feed.Fetch.Transfer.on() {
 		now = known.Fetched.Add(jittered(f.pauseAfter(&known), 0.1, rand.Float64()))
 	}
 	f.plan(now)

@@ -198,3 +198,9 @@ const FormerMax = formerMax
 func FormerOf(known []string, copies map[string]uint64, configured []string) []string {
 	return former(known, copies, configured)
 }
+
+// SetDeltaAge has deltas go into an index at an age, in place of deltaAgeMax.
+func (p *Publisher) SetDeltaAge(d time.Duration) { p.deltas.age = d }
+
+// NumberGap is how far the numbers of policies jump at a start.
+const NumberGap = numberGap

@@ -5,8 +5,9 @@ import (
 	"io/fs"
 )
 
-// damageGap is how far the numbers jump when the record of those in use is lost.
-const damageGap = 1000
+// numberGap is how far the numbers jump at a start: a policy is served before all of it is on disk, so that one of a higher number than any that is known may
+// have been, and the record of those in use may be lost.
+const numberGap = 1000
 
 // open finds the policy to begin with and publishes it.
 func (p *Publisher) open() error {
@@ -18,8 +19,8 @@ func (p *Publisher) open() error {
 	}
 	found := p.store.candidates(state)
 	p.state, p.next = state, p.store.freeNumber(state)
-	if damaged {
-		p.next += damageGap
+	if damaged || state.Current.Number != 0 {
+		p.next += numberGap
 	}
 	p.adoptCopies()
 	for i, candidate := range found {

@@ -25,10 +25,11 @@ type policyTransfers struct {
 	mu        sync.Mutex
 	primaries map[string][]zone.Primary // by feed; guarded by mu
 	copies    map[string]*zone.Copy     // of feeds, as far as they were looked at; guarded by mu
+	opening   map[string]*sync.Mutex    // by feed: held while its copy is opened, which takes seconds where it is large; guarded by mu
 }
 
 func newPolicyTransfers(now func() time.Time) *policyTransfers {
-	return &policyTransfers{now: now, copies: map[string]*zone.Copy{}}
+	return &policyTransfers{now: now, copies: map[string]*zone.Copy{}, opening: map[string]*sync.Mutex{}}
 }
 
 // update takes the primaries of a configuration, with the keys by which they are asked. If they cannot be had, all stays as it was.
@@ -88,19 +89,41 @@ func zoneChange(c *zone.Change) *blocklist.ZoneChange {
 	return &blocklist.ZoneChange{From: c.From, To: c.To, Owners: c.Owners(), Append: c.AppendMaster, Kept: c.Kept}
 }
 
-// copyOf is what is kept of the zone of a feed, opened if it is not yet, and the primaries.
+// copyOf is what is kept of the zone of a feed, opened if it is not yet, and the primaries. Other feeds do not wait for it.
 func (p *policyTransfers) copyOf(r *blocklist.ZoneRequest) (*zone.Copy, []zone.Primary, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	primaries := p.primaries[r.Feed]
-	if c := p.copies[r.Feed]; c != nil && c.Name() == r.Zone.Canonical() {
+	c, primaries, opening := p.known(r)
+	if c != nil {
+		return c, primaries, nil
+	}
+	opening.Lock()
+	defer opening.Unlock()
+	if c, primaries, _ = p.known(r); c != nil {
 		return c, primaries, nil
 	}
 	c, err := zone.OpenCopy(r.Dir, r.Zone, p.now)
-	if err == nil {
+	if err != nil {
+		return nil, primaries, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.primaries[r.Feed] != nil {
 		p.copies[r.Feed] = c
 	}
-	return c, primaries, err
+	return c, primaries, nil
+}
+
+// known is the copy of a feed, if it was opened, its primaries, and what is held to open it.
+func (p *policyTransfers) known(r *blocklist.ZoneRequest) (*zone.Copy, []zone.Primary, *sync.Mutex) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c := p.copies[r.Feed]
+	if c != nil && c.Name() != r.Zone.Canonical() {
+		c = nil
+	}
+	if p.opening[r.Feed] == nil {
+		p.opening[r.Feed] = new(sync.Mutex)
+	}
+	return c, p.primaries[r.Feed], p.opening[r.Feed]
 }
 
 // transferError says an error of a transfer in the words of feeds.
