@@ -151,7 +151,7 @@ func toRead(job *CompileConfig) int {
 
 // work has the job done by a child. If the child ends while it reads a feed, that feed has failed and the others are read by another child.
 func (p *Publisher) work(ctx context.Context, job CompileConfig) (CompileReport, error) {
-	if toRead(&job) == 0 && !job.Merge {
+	if toRead(&job) == 0 && !job.Merge && !job.Fold {
 		return CompileReport{}, nil
 	}
 	var failed []FeedResult
@@ -183,7 +183,7 @@ func (p *Publisher) work(ctx context.Context, job CompileConfig) (CompileReport,
 			Name: crash.During, Outcome: OutcomeFailed, Copy: job.Feeds[i].Kept,
 			Failure: &FeedFailure{Text: crash.Error(), Crash: true},
 		})
-		if toRead(&job) == 0 && !job.Merge {
+		if toRead(&job) == 0 && !job.Merge && !job.Fold {
 			return CompileReport{Feeds: failed}, nil
 		}
 	}

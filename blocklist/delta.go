@@ -18,25 +18,28 @@ import (
 // delta, which the index that is served carries from then on; the next change makes another delta of it and of what that one says. When the
 // delta has grown, or after an hour, everything is merged into an index again. Of a change of more names than such a delta may have, the child makes a delta
 // as well: up to a bound it is served as it is, and above that it is merged with what it stands upon into an index of its own, so that most of that is copied as
-// it is. While a large delta is served, a small change would have to say again what is in it: so the next small one has it merged, and those after that are small deltas again.
+// it is. While a large delta is served, a small change would have to say again what is in it: so it is merged when nothing has changed for a minute, or else by the next small change, and those
+// after that are small deltas again.
 
 // Bounds of deltas.
 const (
-	deltaShare  = 100       // a delta may have one name for so many of the index
-	deltaLeast  = 4096      // but always so many
-	deltaAgeMax = time.Hour // then its names go into an index
-	deltaTexts  = 4         // changes may bring so many texts, local data and sets for each name that a delta may have
-	mergeShare  = 4         // one name may have changed for so many of the index to be merged with it
-	fileShare   = 16        // and a delta that the child makes may have one for so many
+	deltaShare  = 100         // a delta may have one name for so many of the index
+	deltaLeast  = 4096        // but always so many
+	deltaAgeMax = time.Hour   // then its names go into an index
+	deltaRest   = time.Minute // as do those of one that leaves little room, if nothing changes for so long
+	deltaTexts  = 4           // changes may bring so many texts, local data and sets for each name that a delta may have
+	mergeShare  = 4           // one name may have changed for so many of the index to be merged with it
+	fileShare   = 16          // and a delta that the child makes may have one for so many
 )
 
 // deltaBounds are those of the bounds of deltas that tests change.
 type deltaBounds struct {
 	least int
 	age   time.Duration
-	merge int // as mergeShare; 0: nothing is merged
-	texts int // as deltaTexts
-	file  int // as fileShare; 0: the child makes no deltas
+	merge int           // as mergeShare; 0: nothing is merged
+	texts int           // as deltaTexts
+	file  int           // as fileShare; 0: the child makes no deltas
+	rest  time.Duration // as deltaRest
 }
 
 // errNoDelta says that what has changed cannot be served as a delta. The copies are compiled whole then.
@@ -61,7 +64,7 @@ func (p *Publisher) changeRoom(served map[string]bool) (delta, merge int) {
 		return 0, 0
 	}
 	index := p.current.Policy.Index()
-	room := max(index.Base().Len()/deltaShare, p.deltas.least)
+	room := p.smallRoom(index)
 	if p.current.Policy.Manifest().Grown > p.deltas.texts*max(room, 1) { // what was brought stays until an index is compiled, also what is used no more
 		return 0, 0
 	}
@@ -79,8 +82,8 @@ func (p *Publisher) fileRoom() (least, most int) {
 	if p.deltas.file == 0 {
 		return 0, 0
 	}
-	names := p.current.Policy.Index().Base().Len()
-	return max(names/deltaShare, p.deltas.least), names / p.deltas.file
+	index := p.current.Policy.Index()
+	return p.smallRoom(index), index.Base().Len() / p.deltas.file
 }
 
 // sameFeed reports whether a copy is what was compiled. Its SOA is that of the same copy.
@@ -91,17 +94,30 @@ func sameFeed(a, b policy.Feed) bool {
 
 // deltaIsOld reports whether it is time to put the names of the delta into an index. Called with mu held.
 func (p *Publisher) deltaIsOld(now time.Time) bool {
-	return !p.differs.IsZero() && now.Sub(p.differs) >= p.deltas.age
+	return !p.foldAt.IsZero() && !now.Before(p.foldAt)
 }
 
-// noteDelta notes since when there is a delta. Called with mu held.
+// noteDelta notes since when there is a delta, and until when: one that leaves little room for small changes goes into the index once there has been none for a
+// while, so that the next one need not wait for that. Called with mu held.
 func (p *Publisher) noteDelta(index *nameindex.Index) {
-	switch {
-	case index.Delta() == nil:
-		p.differs = time.Time{}
-	case p.differs.IsZero():
-		p.differs = time.Now()
+	delta := index.Delta()
+	if delta == nil {
+		p.differs, p.foldAt = time.Time{}, time.Time{}
+		return
 	}
+	now := time.Now()
+	if p.differs.IsZero() {
+		p.differs = now
+	}
+	p.foldAt = p.differs.Add(p.deltas.age)
+	if soon := now.Add(p.deltas.rest); 2*delta.Len() > p.smallRoom(index) && soon.Before(p.foldAt) {
+		p.foldAt = soon
+	}
+}
+
+// smallRoom is how many names a delta may have that is not made by the child. Called with mu held.
+func (p *Publisher) smallRoom(index *nameindex.Index) int {
+	return max(index.Base().Len()/deltaShare, p.deltas.least)
 }
 
 // publishDelta publishes what is served with the changes of some feeds, of which there are new copies. It is called behind what answers queries.

@@ -37,3 +37,23 @@ func TestOldDeltaIsMerged(t *testing.T) {
 		})
 	}
 }
+
+// TestLargeDeltaIsMergedAtRest: a delta that leaves no room for small changes goes into the index when nothing has changed for a while, by itself, so that the next small
+// change is a delta; one that leaves room stays.
+func TestLargeDeltaIsMergedAtRest(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.files = 4
+	w.feed("f", domainList("old", 0, 3000))
+	w.reload(blocklist.ReloadOptions{})
+	w.p.SetDeltaRest(time.Millisecond)
+	w.run()
+	w.feed("f", domainList("old", 100, 3000)+domainList("new", 0, 100))
+	w.eventually("the large delta is merged", func() bool { return w.p.Merged() == 1 && w.hasDelta() < 0 })
+	w.p.SetDeltaRoom(1000)
+	w.feed("f", domainList("old", 101, 3000)+domainList("new", 0, 101))
+	w.eventually("the small delta is served", func() bool { return w.hasDelta() == 2 })
+	if w.p.FoldsAt(time.Now().Add(time.Minute)) {
+		t.Error("a delta that leaves room would be merged within a minute")
+	}
+}

@@ -42,14 +42,21 @@ func (p *Publisher) WakeUp() { p.wakeUp() }
 // SetDeltas sets how many names a delta may always have, and how old it may be.
 // All else is compiled whole.
 func (p *Publisher) SetDeltas(least int, age time.Duration) {
-	p.deltas = deltaBounds{least, age, 0, deltaTexts, 0}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.deltas = deltaBounds{least, age, 0, deltaTexts, 0, deltaRest}
+	if p.current != nil {
+		p.noteDelta(p.current.Policy.Index())
+	}
 }
 
 // SetMerges has every change merged into the served index, however large it is.
-func (p *Publisher) SetMerges() { p.deltas = deltaBounds{0, time.Hour, 1, 1 << 20, 0} }
+func (p *Publisher) SetMerges() { p.deltas = deltaBounds{0, time.Hour, 1, 1 << 20, 0, deltaRest} }
 
 // SetDeltaFiles has the child make deltas, of up to one name for so many of the index, of changes that are large enough.
-func (p *Publisher) SetDeltaFiles(share int) { p.deltas = deltaBounds{0, time.Hour, 1, 1 << 20, share} }
+func (p *Publisher) SetDeltaFiles(share int) {
+	p.deltas = deltaBounds{0, time.Hour, 1, 1 << 20, share, deltaRest}
+}
 
 // Deltas is how many deltas were published.
 func (p *Publisher) Deltas() uint64 { return p.counts.deltas.Load() }
@@ -200,7 +207,33 @@ func FormerOf(known []string, copies map[string]uint64, configured []string) []s
 }
 
 // SetDeltaAge has deltas go into an index at an age, in place of deltaAgeMax.
-func (p *Publisher) SetDeltaAge(d time.Duration) { p.deltas.age = d }
+func (p *Publisher) SetDeltaAge(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.deltas.age, p.deltas.rest = d, d
+	p.noteDelta(p.current.Policy.Index())
+}
 
 // NumberGap is how far the numbers of policies jump at a start.
 const NumberGap = numberGap
+
+// SetDeltaRest has deltas that leave little room go into an index when nothing has changed for a time, in place of deltaRest.
+func (p *Publisher) SetDeltaRest(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.deltas.rest = d
+}
+
+// SetDeltaRoom has deltas of so many names made without the child.
+func (p *Publisher) SetDeltaRoom(names int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.deltas.least = names
+}
+
+// FoldsAt reports whether the delta would go into an index at a time.
+func (p *Publisher) FoldsAt(at time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.deltaIsOld(at)
+}

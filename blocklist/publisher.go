@@ -74,6 +74,7 @@ type Publisher struct {
 	trouble   compileTrouble
 	decisions *decisions
 	differs   time.Time // since when the served policy is more than its index: it has a delta; zero: it has none
+	foldAt    time.Time // when the delta is to go into the index
 }
 
 // compileTrouble is what stands between the copies of the feeds and the served policy.
@@ -95,7 +96,7 @@ func New(c Config) (*Publisher, error) {
 		return nil, err
 	}
 	p := &Publisher{
-		config: c, log: c.Log, order: c.Order, rest: restMax, deltas: deltaBounds{deltaLeast, deltaAgeMax, mergeShare, deltaTexts, fileShare},
+		config: c, log: c.Log, order: c.Order, rest: restMax, deltas: deltaBounds{deltaLeast, deltaAgeMax, mergeShare, deltaTexts, fileShare, deltaRest},
 		turn: make(chan struct{}, 1), diffing: make(chan struct{}, 1), wake: make(chan struct{}, 1), rewatch: make(chan struct{}, 1),
 	}
 	p.now.Store(&c.Settings)
@@ -335,8 +336,8 @@ func (p *Publisher) untilRetry(now time.Time) time.Duration {
 		}
 	}
 	earlier(p.trouble.retry)
-	if old := p.differs.Add(p.deltas.age); !p.differs.IsZero() && old.After(p.trouble.retry) && old.Before(next) {
-		next = old // which may be now
+	if !p.foldAt.IsZero() && p.foldAt.After(p.trouble.retry) && p.foldAt.Before(next) {
+		next = p.foldAt // which may be now
 	}
 	for _, f := range p.feeds {
 		earlier(f.failure.retry)
