@@ -117,22 +117,30 @@ func TestReloadReadsSecretsAgain(t *testing.T) {
 	}
 }
 
-// TestForceIsForTheFeedsThatAreNamed: who has one feed taken as it is has said nothing of zones, whose serial may go back for another reason.
-func TestForceIsForTheFeedsThatAreNamed(t *testing.T) {
-	dir := t.TempDir()
-	write := func(name, text string) {
+// filesOf is a directory, and what writes a file into it.
+func filesOf(t *testing.T) (dir string, write func(name, text string)) {
+	t.Helper()
+	dir = t.TempDir()
+	return dir, func(name, text string) {
 		t.Helper()
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	corp := func(serial int) string {
-		return fmt.Sprintf("$TTL 300\n@ SOA ns host %d 7200 3600 1209600 60\n@ NS ns\nns A 192.0.2.1\n", serial)
-	}
+}
+
+// zoneOfSerial is the text of a small zone.
+func zoneOfSerial(serial int) string {
+	return fmt.Sprintf("$TTL 300\n@ SOA ns host %d 7200 3600 1209600 60\n@ NS ns\nns A 192.0.2.1\n", serial)
+}
+
+// TestForceIsForTheFeedsThatAreNamed: who has one feed taken as it is has said nothing of zones, whose serial may go back for another reason.
+func TestForceIsForTheFeedsThatAreNamed(t *testing.T) {
+	dir, write := filesOf(t)
 	write("f.domains", "malware.example\n")
-	write("corp", corp(9))
+	write("corp", zoneOfSerial(9))
 	s := startServer(t, dir, quiet+"feeds: [{name: f, path: f.domains}]\npolicy: {zones: [{name: z, feeds: [f], action: nxdomain}]}\nzones: [{name: corp.example, file: corp}]\n")
-	write("corp", corp(8))
+	write("corp", zoneOfSerial(8))
 	for _, tc := range []struct {
 		request api.ReloadRequest
 		want    uint32
@@ -152,23 +160,14 @@ func TestForceIsForTheFeedsThatAreNamed(t *testing.T) {
 
 // TestForceIsForTheZonesThatAreNamed, and nothing else is loaded than what is named: no other zone whose serial goes back, and no feed.
 func TestForceIsForTheZonesThatAreNamed(t *testing.T) {
-	dir := t.TempDir()
-	write := func(name, text string) {
-		t.Helper()
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	corp := func(serial int) string {
-		return fmt.Sprintf("$TTL 300\n@ SOA ns host %d 7200 3600 1209600 60\n@ NS ns\nns A 192.0.2.1\n", serial)
-	}
+	dir, write := filesOf(t)
 	write("f.domains", "malware.example\n")
-	write("corp", corp(9))
-	write("other", corp(9))
+	write("corp", zoneOfSerial(9))
+	write("other", zoneOfSerial(9))
 	s := startServer(t, dir, quiet+"feeds: [{name: f, path: f.domains}]\npolicy: {zones: [{name: z, feeds: [f], action: nxdomain}]}\n"+
 		"zones: [{name: corp.example, file: corp}, {name: other.example, file: other}, {name: f, file: other}, {name: taken.example, primaries: [{address: '127.0.0.1:1'}]}]\n")
-	write("corp", corp(8))
-	write("other", corp(7))
+	write("corp", zoneOfSerial(8))
+	write("other", zoneOfSerial(7))
 	write("f.domains", "malware.example\nmore.example\n")
 	serials := func() string {
 		return fmt.Sprint(s.serial(dnsname.MustParse("corp.example")), s.serial(dnsname.MustParse("other.example")), s.serial(dnsname.MustParse("f")))
